@@ -1,0 +1,2 @@
+//! The `natsync` binary.
+fn main() {}
