@@ -131,10 +131,8 @@ impl Failure {
     /// A failure of the local disk: `no_space` where the disk or quota is full, else `io`.
     #[must_use]
     pub fn disk(doing: &str, error: &io::Error) -> Self {
-        let full = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        );
+        let full =
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let kind = if full { ErrorKind::NoSpace } else { ErrorKind::Io };
         Self::new(kind, format!("cannot {doing}: {error}"))
     }

@@ -1,1 +1,64 @@
 //! natsync keeps a directory equal to a set of remote files that a YAML manifest declares.
+//!
+//! The flow, left to right; nothing knows what stands to its right:
+//!
+//! ```text
+//! manifest ─► entries ───────────┐
+//! walk + state ─► inventory ─────┼─► planner (pure) ─► plan ─► executor ─► outcomes ─► state
+//! policy, now ───────────────────┘                              │
+//!                                                               └─► events ─► reporters
+//! ```
+//!
+//! Values, which need nothing but their arguments:
+//!
+//! - [`manifest`]: the validated manifest, and what is wrong with one that is not
+//! - [`vars`], [`template`]: bounded ranges and values; templates parsed once, rendered many times
+//! - [`entry`]: entries on demand by index
+//! - [`rel_path`], [`digest`]: a path that cannot climb out; digests and the hasher
+//! - [`plan`]: actions, reasons, and the decision for one entry; no IO at all
+//! - [`event`], [`error`]: what happens and what goes wrong, as plain data
+//! - [`select`], [`rewrite`]: which entries a run is about, and where they are asked for instead
+//!
+//! Effects:
+//!
+//! - `dest`: the only way below a destination: stage, publish, walk, the run guard
+//! - `state`, `inventory`: what this machine wrote; one walk joined with that
+//! - `fetch`: HTTP connections, and pure decisions about answers, redirects and retries
+//! - `execute`: carries out a plan
+//! - [`workspace`]: where the stages meet: [`workspace::plan`] and [`workspace::apply`]
+//! - [`stop`]: ending a run early
+//!
+//! The edge: `cli`, `commands` and `report` turn arguments into calls and events into lines; [`run`] is
+//! what the binary calls.
+//!
+//! What holds throughout: a final path has its old content or its whole, verified new content; the
+//! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
+//! and control characters from outside are never printed. `docs/architecture.md` has the reasons.
+
+pub mod cli;
+mod commands;
+mod dest;
+pub mod digest;
+pub mod entry;
+pub mod error;
+pub mod event;
+mod execute;
+mod fetch;
+mod inventory;
+pub mod manifest;
+pub mod plan;
+pub mod rel_path;
+pub mod report;
+pub mod rewrite;
+mod run;
+pub mod select;
+mod state;
+pub mod stop;
+mod template;
+mod vars;
+pub mod workspace;
+
+pub use run::run;
+
+/// How natsync names itself to servers.
+pub(crate) const USER_AGENT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));

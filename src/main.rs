@@ -1,2 +1,7 @@
 //! The `natsync` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    natsync::run(std::env::args_os())
+}

@@ -116,7 +116,9 @@ pub fn decide(disk: &OnDisk, policy: &Policy) -> Verdict {
     match disk.found {
         Found::Obstacle(obstacle) => return Verdict::Obstructed(obstacle),
         Found::Nothing => {
-            let noted = disk.missing_since.is_some_and(|since| is_younger(since, policy.missing_ttl, policy.now));
+            let noted = disk
+                .missing_since
+                .is_some_and(|since| is_younger(since, policy.missing_ttl, policy.now));
             return if noted && !policy.force {
                 decided(Action::Absent, Reason::MissingUpstream)
             } else {
@@ -148,7 +150,11 @@ pub fn decide(disk: &OnDisk, policy: &Policy) -> Verdict {
         Check::Never => true,
         Check::Age(age) => is_younger(record.checked, age, policy.now),
     };
-    if fresh { decided(Action::Keep, Reason::Fresh) } else { decided(Action::Revalidate, Reason::Stale) }
+    if fresh {
+        decided(Action::Keep, Reason::Fresh)
+    } else {
+        decided(Action::Revalidate, Reason::Stale)
+    }
 }
 
 /// Whether `then` lies less than `age` before `now`. An instant in the future proves nothing: the
@@ -209,7 +215,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_not_asked_for_within_its_time() {
         let disk = OnDisk { missing_since: Some(at(NOW - 59)), ..nothing() };
-        let minute = Policy { missing_ttl: Duration::from_secs(60), ..policy() };
+        let minute = Policy { missing_ttl: Duration::from_mins(1), ..policy() };
         check(&disk, &minute, Action::Absent, Reason::MissingUpstream);
         check(&disk, &policy(), Action::Fetch, Reason::NotOnDisk);
         check(&disk, &Policy { force: true, ..minute }, Action::Fetch, Reason::NotOnDisk);
@@ -275,7 +281,13 @@ mod tests {
     #[test]
     fn an_obstacle_is_never_replaced() {
         let force = Policy { force: true, ..policy() };
-        for obstacle in [Obstacle::Symlink, Obstacle::Directory, Obstacle::Special, Obstacle::Parent, Obstacle::Unreadable] {
+        for obstacle in [
+            Obstacle::Symlink,
+            Obstacle::Directory,
+            Obstacle::Special,
+            Obstacle::Parent,
+            Obstacle::Unreadable,
+        ] {
             let disk = OnDisk { found: Found::Obstacle(obstacle), ..nothing() };
             assert_eq!(decide(&disk, &force), Verdict::Obstructed(obstacle));
         }

@@ -28,14 +28,8 @@ pub enum Action {
 
 impl Action {
     /// All actions, in the order in which people read them.
-    pub const ALL: [Self; 6] = [
-        Self::Fetch,
-        Self::Replace,
-        Self::Revalidate,
-        Self::Keep,
-        Self::Absent,
-        Self::Prune,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Fetch, Self::Replace, Self::Revalidate, Self::Keep, Self::Absent, Self::Prune];
 
     /// The stable name.
     #[must_use]

@@ -80,9 +80,13 @@ pub struct Plan {
 
 impl Plan {
     /// A plan with a place for each index below `bound`, and nothing to do.
+    ///
+    /// # Panics
+    /// When `bound` is beyond the address space.
     #[must_use]
     pub fn with_bound(bound: u64) -> Self {
-        let bound = usize::try_from(bound).expect("the limit on entries is far below the address space");
+        let bound =
+            usize::try_from(bound).expect("the limit on entries is far below the address space");
         Self { codes: vec![NONE; bound], ..Self::default() }
     }
 
@@ -134,9 +138,11 @@ impl Plan {
     /// Chosen entries with what holds for them, in order, from that index on.
     pub fn steps_from(&self, first: EntryIndex) -> impl Iterator<Item = (EntryIndex, Step)> {
         let skipped = position(first).min(self.codes.len());
-        self.codes[skipped..].iter().zip(first.0..).filter(|&(&code, _)| code != NONE).map(
-            |(&code, index)| (EntryIndex(index), decode(code)),
-        )
+        self.codes[skipped..]
+            .iter()
+            .zip(first.0..)
+            .filter(|&(&code, _)| code != NONE)
+            .map(|(&code, index)| (EntryIndex(index), decode(code)))
     }
 
     /// All chosen entries with what holds for them, in order.
@@ -155,7 +161,10 @@ const OBSTACLES: [Obstacle; 5] = [
     Obstacle::Unreadable,
 ];
 
-#[expect(clippy::cast_possible_truncation, reason = "an index beyond the address space is beyond the plan")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an index beyond the address space is beyond the plan"
+)]
 fn position(entry: EntryIndex) -> usize {
     entry.0 as usize
 }
@@ -220,7 +229,10 @@ mod tests {
         assert_eq!(plan.counts(), Counts { keep: 1, fetch: 1, ..Counts::default() });
         assert_eq!(plan.counts().entries(), 2);
         let steps: Vec<_> = plan.steps().collect();
-        assert_eq!(steps, [(EntryIndex(0), keep), (EntryIndex(2), Step::Obstructed(Obstacle::Symlink))]);
+        assert_eq!(
+            steps,
+            [(EntryIndex(0), keep), (EntryIndex(2), Step::Obstructed(Obstacle::Symlink))]
+        );
         assert_eq!(plan.steps_from(EntryIndex(1)).count(), 1);
     }
 }

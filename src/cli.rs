@@ -1,0 +1,330 @@
+//! The command line. The doc comments are the help that users read.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::civil::Date;
+
+use crate::report::{Format, Settings, Verbosity, When};
+
+/// Keep directories equal to sets of remote files
+///
+/// A manifest (YAML) declares remote files by URL templates. natsync compares them with a directory,
+/// downloads what is missing or changed, verifies it and puts it in place whole.
+#[derive(Debug, Parser)]
+#[command(
+    name = "natsync",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    styles = STYLES,
+    after_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const SELECTION: &str = "Selection";
+const NETWORK: &str = "Network";
+const OUTPUT: &str = "Output";
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  done; all is as declared
+  1  at least one entry failed
+  2  the command line or a manifest is wrong; nothing was touched
+  3  plan --exit-code: there is something to fetch or replace
+  4  another run holds the destination
+  5  the destination cannot be used (disk full, not writable)";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Download what is missing or changed
+    ///
+    /// Files that are right cost one small request each, or none, as the manifest's `check` says.
+    /// `natsync plan` shows beforehand what would happen.
+    #[command(after_help = "\
+Examples:
+  natsync apply manifests/natgeo.yaml
+  natsync apply natgeo.yaml --only '0817*' --dest /tmp/few
+  natsync apply natgeo.yaml --rewrite https://example.org/=http://127.0.0.1:8080/")]
+    Apply(ApplyArgs),
+    /// Show what apply would do
+    ///
+    /// Nothing is written, and unless --refresh is given nobody is asked.
+    #[command(after_help = "\
+Examples:
+  natsync plan manifests/natgeo.yaml
+  natsync plan --exit-code --json natgeo.yaml")]
+    Plan(PlanArgs),
+    /// List the declared files
+    ///
+    /// Neither the network nor the destination is looked at.
+    #[command(after_help = "\
+Examples:
+  natsync list manifests/natgeo.yaml --format urls | head
+  natsync list natgeo.yaml --only tag:small --json")]
+    List(ListArgs),
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct GlobalArgs {
+    /// Print results as JSON, one object a line
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub json: bool,
+    /// Print errors alone
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
+    pub quiet: bool,
+    /// Print a line for each entry
+    #[arg(short, long, global = true, help_heading = OUTPUT)]
+    pub verbose: bool,
+    /// Use colour: auto, always or never [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true, help_heading = OUTPUT)]
+    pub color: When,
+    /// Show progress: auto, always or never [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true, help_heading = OUTPUT)]
+    pub progress: When,
+}
+
+impl GlobalArgs {
+    /// What they ask of the output.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        let format = if self.json { Format::Json } else { Format::Human };
+        Settings { format, verbosity, color: self.color, progress: self.progress }
+    }
+}
+
+/// Arguments of `apply`.
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// Which files.
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+    /// What to believe.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// How to transfer.
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+    /// Start nothing new once an entry has failed
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Wait while another run holds the destination
+    #[arg(long)]
+    pub wait: bool,
+    /// Stay off the network; what would need it fails
+    #[arg(long, help_heading = NETWORK)]
+    pub offline: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// Which files.
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+    /// What to believe.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// How to ask.
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+    /// Ask upstream what changed, without fetching it
+    #[arg(long, help_heading = NETWORK)]
+    pub refresh: bool,
+    /// Exit with 3 when there is something to fetch or replace
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Which files.
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+    /// How to print the entries [default: table]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = OUTPUT)]
+    pub format: Option<ListFormat>,
+}
+
+/// How `list` prints entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// Path, source and URL in columns
+    Table,
+    /// One URL a line, as declared
+    Urls,
+    /// One JSON object a line
+    Json,
+}
+
+/// What chooses manifests and their entries.
+#[derive(Args, Debug)]
+pub struct ManifestArgs {
+    /// Manifests to go through, one after the other [default: natsync.yaml]
+    #[arg(value_name = "MANIFEST")]
+    pub manifests: Vec<PathBuf>,
+    /// Keep the files in DIR instead of the manifest's `dest`
+    #[arg(long, value_name = "DIR", help_heading = SELECTION)]
+    pub dest: Option<PathBuf>,
+    /// Choose entries by path glob, source name or `tag:NAME`; repeatable
+    ///
+    /// In a glob `*` and `?` stay within a folder, and `**` goes through folders: `2024/**/*.csv`.
+    #[arg(long, value_name = "GLOB", help_heading = SELECTION)]
+    pub only: Vec<String>,
+    /// Set a variable, in the forms of the manifest: `--set n=1..3`; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, help_heading = SELECTION)]
+    pub set: Vec<(String, String)>,
+    /// Take DATE for `today` in the manifest, as in 2026-01-31
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = SELECTION)]
+    pub today: Option<Date>,
+}
+
+/// What to believe of the files on disk.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct TrustArgs {
+    /// Read every file instead of trusting size and times
+    #[arg(long)]
+    pub rehash: bool,
+    /// Fetch everything anew, whatever is on disk
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// How requests are made.
+#[derive(Args, Debug)]
+pub struct TransferArgs {
+    /// Make at most N transfers at a time
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = NETWORK)]
+    pub jobs: Option<u16>,
+    /// Ask for URLs that begin with the first prefix at the second; repeatable
+    ///
+    /// As with a company's proxy of an upstream. Paths and records keep the declared URL. Where
+    /// several fit, the longest wins. Also read from `NATSYNC_REWRITE`, separated by commas.
+    #[arg(long, value_name = "PREFIX=PREFIX", help_heading = NETWORK)]
+    pub rewrite: Vec<String>,
+    /// Receive at most RATE bytes a second in all: 500kB, 2MiB
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = NETWORK)]
+    pub limit_rate: Option<u64>,
+    /// Try a failed request N times more
+    #[arg(long, value_name = "N", help_heading = NETWORK)]
+    pub retries: Option<u32>,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE, as in n=1..3".to_owned()),
+    }
+}
+
+fn parse_date(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| "write a date as in 2026-01-31".to_owned())
+}
+
+/// Reads bytes a second: a number with a unit of the manifest's, or with one of curl's letters.
+fn parse_rate(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 12] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("k", 1 << 10),
+        ("K", 1 << 10),
+        ("M", 1 << 20),
+        ("G", 1 << 30),
+        ("B", 1),
+        ("", 1),
+    ];
+    let error = || "write a number of bytes a second, as in 500kB or 2MiB".to_owned();
+    let text = text.strip_suffix("/s").unwrap_or(text);
+    let (number, factor) = UNITS
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
+        .ok_or_else(error)?;
+    let number: u64 = number.trim_end().parse().map_err(|_| error())?;
+    match number.checked_mul(*factor) {
+        None | Some(0) => Err(error()),
+        Some(rate) => Ok(rate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        let before = Cli::try_parse_from(["natsync", "--json", "-v", "plan"]).unwrap();
+        let after = Cli::try_parse_from(["natsync", "plan", "--json", "-v"]).unwrap();
+        for cli in [before, after] {
+            assert_eq!(cli.global.settings().format, Format::Json);
+            assert_eq!(cli.global.settings().verbosity, Verbosity::Verbose);
+        }
+        assert!(Cli::try_parse_from(["natsync", "plan", "-q", "-v"]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_built_is_not_accepted() {
+        for flag in ["--prune", "--no-prune", "--max-delete=1", "--locked", "--plan=x"] {
+            assert!(Cli::try_parse_from(["natsync", "apply", flag]).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        let jobs = |number: &str| Cli::try_parse_from(["natsync", "apply", "-j", number]).is_ok();
+        assert!(jobs("1") && jobs("1024"));
+        assert!(!jobs("0") && !jobs("1025") && !jobs("many"));
+    }
+
+    #[test]
+    fn rates_have_units() {
+        assert_eq!(parse_rate("500"), Ok(500));
+        assert_eq!(parse_rate("500kB"), Ok(500_000));
+        assert_eq!(parse_rate("2MiB/s"), Ok(2 << 20));
+        assert_eq!(parse_rate("100K"), Ok(102_400));
+        for wrong in ["", "0", "kB", "1.5MB", "-1", "fast", "99999999999GB"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_setting_has_a_name() {
+        assert_eq!(parse_setting("n=1..3"), Ok(("n".into(), "1..3".into())));
+        assert_eq!(parse_setting("n=a=b"), Ok(("n".into(), "a=b".into())));
+        assert!(parse_setting("n").is_err());
+        assert!(parse_setting("=1").is_err());
+    }
+}

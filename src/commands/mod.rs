@@ -1,0 +1,156 @@
+//! The commands: each reads its arguments, calls the library and picks the exit status.
+
+mod apply;
+mod list;
+mod plan;
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::cli::{Command, ManifestArgs, TransferArgs};
+use crate::error::{ExitStatus, RunError};
+use crate::manifest::{LoadOptions, Manifest};
+use crate::report::{Console, print_error};
+use crate::rewrite::{Rewrite, Rewrites};
+use crate::select::Selection;
+use crate::stop::Stop;
+
+/// Carries out a command and tells its errors.
+pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
+    match command {
+        Command::Apply(args) => apply::run(args, console),
+        Command::Plan(args) => plan::run(args, console),
+        Command::List(args) => list::run(args, console),
+    }
+}
+
+/// A manifest with the entries that the command line chooses of it.
+struct Target {
+    manifest: Manifest,
+    selection: Selection,
+}
+
+const DEFAULT_MANIFEST: &str = "natsync.yaml";
+
+/// Reads all manifests, and tells of every one that is wrong. Nothing is touched before all of them
+/// are right.
+fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, ExitStatus> {
+    // One instant for all manifests of a run.
+    let today = args.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
+    let env = |name: &str| env::var(name).ok();
+    let options = LoadOptions { today, set: &args.set, env: &env, dest: args.dest.as_deref() };
+    let default = [PathBuf::from(DEFAULT_MANIFEST)];
+    let files = if args.manifests.is_empty() { &default[..] } else { &args.manifests };
+    let mut targets = Vec::new();
+    let mut status = ExitStatus::Ok;
+    for file in files {
+        let is_default = args.manifests.is_empty();
+        match load_one(file, is_default, args, &options) {
+            Ok(target) => targets.push(target),
+            Err(error) => {
+                print_error(console, &error);
+                status = worst(status, error.exit_status());
+            }
+        }
+    }
+    if status == ExitStatus::Ok { Ok(targets) } else { Err(status) }
+}
+
+fn load_one(
+    file: &Path,
+    is_default: bool,
+    args: &ManifestArgs,
+    options: &LoadOptions,
+) -> Result<Target, RunError> {
+    if is_default && !file.exists() {
+        return Err(RunError::Usage {
+            message: format!("there is no `{DEFAULT_MANIFEST}` here, and no manifest is named"),
+            hint: Some("write `natsync COMMAND MANIFEST`".to_owned()),
+        });
+    }
+    let manifest = Manifest::load(file, options)?;
+    let selection = Selection::new(&args.only, &manifest)?;
+    Ok(Target { manifest, selection })
+}
+
+/// Goes through the manifests one after the other. What goes wrong with one does not keep the next
+/// from its turn; a signal does.
+fn for_each(
+    targets: Vec<Target>,
+    stop: Option<&Stop>,
+    console: &Console,
+    mut run: impl FnMut(Target) -> Result<ExitStatus, RunError>,
+) -> ExitStatus {
+    let mut status = ExitStatus::Ok;
+    for target in targets {
+        let result = run(target);
+        let one = result.unwrap_or_else(|error| {
+            print_error(console, &error);
+            error.exit_status()
+        });
+        status = worst(status, one);
+        if let Some(signal) = stop.and_then(Stop::signal) {
+            return signal;
+        }
+    }
+    status
+}
+
+/// The status that tells more of two: that of a signal before all, and the milder ones last. Of two
+/// that end a run the first stays.
+fn worst(first: ExitStatus, second: ExitStatus) -> ExitStatus {
+    let weight = |status| match status {
+        ExitStatus::Ok => 0,
+        ExitStatus::Drift => 1,
+        ExitStatus::Failed => 2,
+        ExitStatus::Interrupted | ExitStatus::Terminated => 4,
+        _ => 3,
+    };
+    if weight(first) < weight(second) { second } else { first }
+}
+
+const REWRITE_VARIABLE: &str = "NATSYNC_REWRITE";
+
+/// The rewrites of the command line, then those of the environment.
+fn rewrites(args: &TransferArgs) -> Result<Rewrites, RunError> {
+    let variable = match env::var(REWRITE_VARIABLE) {
+        Ok(variable) => variable,
+        Err(env::VarError::NotPresent) => String::new(),
+        Err(env::VarError::NotUnicode(_)) => {
+            return Err(RunError::usage(format!("{REWRITE_VARIABLE} is no UTF-8 text")));
+        }
+    };
+    let given = args.rewrite.iter().map(|text| ("--rewrite", text.as_str()));
+    let inherited = variable
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| (REWRITE_VARIABLE, text));
+    let rules = given.chain(inherited).map(|(place, text)| {
+        // The text is not repeated: it may hold a password.
+        Rewrite::parse(text)
+            .map_err(|error| RunError::usage(format!("a rule of {place} is wrong: {error}")))
+    });
+    Ok(Rewrites::new(rules.collect::<Result<_, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_status_wins() {
+        use ExitStatus::{Busy, Drift, Failed, Interrupted, Ok, Storage, Usage};
+        let of =
+            |statuses: &[ExitStatus]| statuses.iter().fold(Ok, |one, &other| worst(one, other));
+        assert_eq!(of(&[]), Ok);
+        assert_eq!(of(&[Ok, Drift, Ok]), Drift);
+        assert_eq!(of(&[Failed, Drift]), Failed);
+        assert_eq!(of(&[Failed, Busy, Storage]), Busy);
+        assert_eq!(of(&[Usage, Failed]), Usage);
+        assert_eq!(of(&[Storage, Interrupted, Usage]), Interrupted);
+    }
+}

@@ -1,0 +1,159 @@
+//! Open folders below a destination, and a small cache of them.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Stat;
+
+/// How many folders stay open. Entries come in order, so a few are enough; each costs a descriptor.
+const OPEN_FOLDERS: usize = 24;
+
+/// A folder that somebody may still be using when the cache lets go of it.
+pub(super) type Shared = Arc<Folder>;
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Folder(OwnedFd);
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn directory() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+impl Folder {
+    /// Opens a directory that the user named; links in that name are the user's own.
+    pub(super) fn open_ambient(path: &Path) -> io::Result<Self> {
+        Ok(Self(rustix::fs::open(path, directory(), Mode::empty())?))
+    }
+
+    /// Opens a folder in this one, not through a symbolic link.
+    pub(super) fn open(&self, name: &OsStr) -> io::Result<Self> {
+        Ok(Self(rustix::fs::openat(self, name, directory() | OFlags::NOFOLLOW, Mode::empty())?))
+    }
+
+    /// Opens a folder in this one and makes it where it does not exist.
+    pub(super) fn make(&self, name: &str, mode: Mode) -> io::Result<Self> {
+        match self.open(OsStr::new(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match rustix::fs::mkdirat(self, name, mode) {
+            Ok(()) | Err(Errno::EXIST) => self.open(OsStr::new(name)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Opens a folder anywhere below this one. The kernel resolves the whole path where it can.
+    fn open_beneath(&self, path: &str) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::ResolveFlags;
+            let beneath =
+                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            match rustix::fs::openat2(self, path, directory(), Mode::empty(), beneath) {
+                Ok(opened) => return Ok(Self(opened)),
+                // An old kernel, a sandbox that forbids the call, or a race that it reports so.
+                Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        self.walk_beneath(path, Self::open_name)
+    }
+
+    fn open_name(&self, name: &str) -> io::Result<Self> {
+        self.open(OsStr::new(name))
+    }
+
+    fn make_name(&self, name: &str) -> io::Result<Self> {
+        self.make(name, Mode::from_raw_mode(0o777))
+    }
+
+    fn walk_beneath(
+        &self,
+        path: &str,
+        step: fn(&Self, &str) -> io::Result<Self>,
+    ) -> io::Result<Self> {
+        let mut names = path.split('/');
+        let mut folder = step(self, names.next().unwrap_or_default())?;
+        for name in names {
+            folder = step(&folder, name)?;
+        }
+        Ok(folder)
+    }
+
+    /// Looks at a name in this folder, not following a symbolic link.
+    pub(super) fn stat(&self, name: impl rustix::path::Arg) -> io::Result<Stat> {
+        Ok(Stat::from(rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
+    /// The names in this folder.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for item in rustix::fs::Dir::read_from(self)? {
+            let item = item?;
+            let name = item.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Removes a file.
+    pub(super) fn remove(&self, name: impl rustix::path::Arg) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(self, name, AtFlags::empty())?)
+    }
+
+    /// Writes out all that its file system holds back.
+    pub(super) fn sync_file_system(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        return Ok(rustix::fs::syncfs(self)?);
+        #[cfg(not(target_os = "linux"))]
+        {
+            rustix::fs::sync();
+            Ok(())
+        }
+    }
+}
+
+/// Folders opened lately, by path.
+#[derive(Debug, Default)]
+pub(super) struct Folders(HashMap<String, Shared>);
+
+impl Folders {
+    /// The folder at that path below `root`; the empty path is `root` itself.
+    pub(super) fn get(&mut self, root: &Folder, path: &str, create: bool) -> io::Result<Shared> {
+        if let Some(folder) = self.0.get(path) {
+            return Ok(Arc::clone(folder));
+        }
+        let opened = if path.is_empty() {
+            Folder(rustix::io::dup(root)?)
+        } else {
+            match root.open_beneath(path) {
+                Err(error) if create && error.kind() == io::ErrorKind::NotFound => {
+                    root.walk_beneath(path, Folder::make_name)?
+                }
+                opened => opened?,
+            }
+        };
+        if OPEN_FOLDERS <= self.0.len() {
+            self.0.clear();
+        }
+        let folder = Arc::new(opened);
+        self.0.insert(path.to_owned(), Arc::clone(&folder));
+        Ok(folder)
+    }
+}

@@ -1,0 +1,56 @@
+//! One run a destination at a time.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+use super::CONTROL;
+use crate::error::RunError;
+
+/// Holds a destination for one run, by a lock that the kernel lets go of with the process, however
+/// that ends. What the file says only serves the message that another run prints.
+#[derive(Debug)]
+pub(crate) struct RunGuard {
+    _file: File,
+}
+
+impl RunGuard {
+    /// Takes the destination.
+    ///
+    /// # Errors
+    /// [`RunError::Busy`] when another run holds it, [`RunError::Storage`] when the file cannot be made.
+    pub(crate) fn acquire(dest: &Path) -> Result<Self, RunError> {
+        let path = dest.join(CONTROL).join("run.lock");
+        let storage = |source| RunError::Storage { doing: "lock", path: path.clone(), source };
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+            options.custom_flags(flags.bits().cast_signed());
+        }
+        let mut file = options.open(&path).map_err(storage)?;
+        match file.try_lock() {
+            Ok(()) => {
+                // Failing to say who holds it costs the other run a detail of its message.
+                let _ = sign(&mut file);
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = (&mut file).take(200).read_to_string(&mut holder);
+                let holder = Some(holder.trim().to_owned()).filter(|text| !text.is_empty());
+                Err(RunError::Busy { dest: dest.to_owned(), holder })
+            }
+            Err(TryLockError::Error(source)) => Err(storage(source)),
+        }
+    }
+}
+
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    let now = jiff::Timestamp::now();
+    writeln!(file, "process {} since {now:.0}", std::process::id())
+}

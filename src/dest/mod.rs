@@ -1,0 +1,419 @@
+//! The only way below a destination.
+//!
+//! A [`Dest`] is an open directory that no name can leave: every folder is opened beneath it without
+//! following a symbolic link, and every file is named by one component relative to its folder.
+//! Bytes are staged in the control directory and reach a final name in one step, by
+//! [`Dest::publish`], which asks for a [`Verified`].
+
+mod folder;
+mod guard;
+mod stage;
+mod stat;
+mod walk;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+
+use crate::error::RunError;
+use crate::rel_path::RelPath;
+use folder::{Folder, Folders};
+pub(crate) use guard::RunGuard;
+pub(crate) use stage::{Staged, Verified};
+pub(crate) use stat::Stat;
+pub(crate) use walk::Sighting;
+
+/// The control directory: natsync's own files below a destination.
+pub(crate) const CONTROL: &str = ".natsync";
+const PARTIAL: &str = "partial";
+
+/// A destination directory, held open.
+#[derive(Debug)]
+pub(crate) struct Dest {
+    path: PathBuf,
+    root: Folder,
+    folders: Mutex<Folders>,
+    staging: Option<folder::Shared>,
+    run: u64,
+}
+
+/// Why a verified file could not be published.
+#[derive(Debug)]
+pub(crate) enum PublishError {
+    /// Something that natsync does not replace stands there.
+    Conflict(&'static str),
+    /// The disk failed.
+    Disk(io::Error),
+}
+
+impl From<io::Error> for PublishError {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+            Some(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                Self::Conflict("a folder of this path is a file or a symbolic link")
+            }
+            _ => Self::Disk(error),
+        }
+    }
+}
+
+impl Dest {
+    /// Opens a destination to look at it. `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When it is no directory or cannot be opened.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, RunError> {
+        match Folder::open_ambient(path) {
+            Ok(root) => Ok(Some(Self::new(path, root, None))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(storage("open the destination", path, source)),
+        }
+    }
+
+    /// Opens a destination to write to it, and makes it where it does not exist.
+    ///
+    /// # Errors
+    /// When it cannot be made, opened or written to.
+    pub(crate) fn create(path: &Path) -> Result<Self, RunError> {
+        std::fs::create_dir_all(path)
+            .map_err(|source| storage("make the destination", path, source))?;
+        let root = Folder::open_ambient(path)
+            .map_err(|source| storage("open the destination", path, source))?;
+        let control = path.join(CONTROL);
+        let staging = root
+            .make(CONTROL, Mode::RWXU)
+            .and_then(|control| control.make(PARTIAL, Mode::RWXU))
+            .map_err(|source| storage("write to", &control, source))?;
+        Ok(Self::new(path, root, Some(folder::Shared::new(staging))))
+    }
+
+    fn new(path: &Path, root: Folder, staging: Option<folder::Shared>) -> Self {
+        // Staging names must differ from those of any other run, also where locks do nothing.
+        let run =
+            std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        Self { path: path.to_owned(), root, folders: Mutex::default(), staging, run }
+    }
+
+    /// Where it is, as it was named.
+    #[must_use]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes what earlier runs left in the staging area. Only for the holder of the [`RunGuard`].
+    ///
+    /// # Errors
+    /// When the area cannot be read or a file in it cannot be removed.
+    pub(crate) fn clear_staging(&self) -> io::Result<()> {
+        let Some(staging) = &self.staging else {
+            return Ok(());
+        };
+        for name in staging.names()? {
+            staging.remove(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a private file for the bytes of one entry.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub(crate) fn stage(&self) -> io::Result<Staged> {
+        let staging = self.staging.as_ref().expect("a destination to write to has a staging area");
+        Staged::create(staging, self.run)
+    }
+
+    /// Puts a verified file at its final name. What was there is replaced only where `replace` says
+    /// so and it is a regular file; its permissions stay.
+    ///
+    /// # Errors
+    /// When something else stands there, or the disk fails. The final name is untouched then.
+    pub(crate) fn publish(
+        &self,
+        verified: &Verified,
+        path: &RelPath,
+        replace: bool,
+    ) -> Result<Stat, PublishError> {
+        let staging = self.staging.as_ref().expect("a destination to write to has a staging area");
+        let folder = self.folder(path.parent(), true)?;
+        let name = path.file_name();
+        if replace && prepare_replace(&folder, name, staging, verified)? {
+            rustix::fs::renameat(&**staging, verified.name(), &*folder, name)
+                .map_err(io::Error::from)?;
+        } else {
+            rename_new(staging, verified.name(), &folder, name)?;
+        }
+        verified.disarm();
+        Ok(folder.stat(name)?)
+    }
+
+    /// Makes everything written so far durable, with one call for the whole file system.
+    ///
+    /// # Errors
+    /// When the disk says that something could not be written.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.root.sync_file_system()
+    }
+
+    /// Opens a regular file to read it.
+    ///
+    /// # Errors
+    /// When it is not there, is no regular file, or cannot be read.
+    pub(crate) fn read(&self, path: &RelPath) -> io::Result<File> {
+        let folder = self.folder(path.parent(), false)?;
+        // Without O_NONBLOCK a pipe at that name would hang the run.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file =
+            File::from(rustix::fs::openat(&*folder, path.file_name(), flags, Mode::empty())?);
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            Err(io::Error::other("it is no regular file"))
+        }
+    }
+
+    /// Looks at what stands at a path, not following a symbolic link.
+    ///
+    /// # Errors
+    /// When nothing is there or it cannot be looked at.
+    pub(crate) fn stat(&self, path: &RelPath) -> io::Result<Stat> {
+        self.folder(path.parent(), false)?.stat(path.file_name())
+    }
+
+    /// Moves one of natsync's own files in the control directory out of the way.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub(crate) fn set_aside(&self, name: &str, aside: &str) -> io::Result<()> {
+        let control = self.root.open(OsStr::new(CONTROL))?;
+        Ok(rustix::fs::renameat(&control, name, &control, aside)?)
+    }
+
+    /// Looks at one of natsync's own files in the control directory.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be looked at.
+    pub(crate) fn control_stat(&self, name: &str) -> io::Result<Stat> {
+        self.root.open(OsStr::new(CONTROL))?.stat(name)
+    }
+
+    fn folder(&self, path: Option<&str>, create: bool) -> io::Result<folder::Shared> {
+        let mut folders = self.folders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        folders.get(&self.root, path.unwrap_or_default(), create)
+    }
+}
+
+/// Whether a regular file is there to be replaced; its permissions pass to the new file.
+fn prepare_replace(
+    folder: &Folder,
+    name: &str,
+    staging: &Folder,
+    verified: &Verified,
+) -> Result<bool, PublishError> {
+    let old = match folder.stat(name) {
+        Ok(old) => old,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    if !old.is_file() {
+        return Err(PublishError::Conflict(old.describe()));
+    }
+    if old.permissions() != verified.permissions() {
+        let mode = Mode::from_raw_mode(old.permissions());
+        rustix::fs::chmodat(staging, verified.name(), mode, AtFlags::empty())
+            .map_err(io::Error::from)?;
+    }
+    Ok(true)
+}
+
+/// Renames to a name that nothing holds yet, and fails where something does.
+fn rename_new(
+    staging: &Folder,
+    staged: &str,
+    folder: &Folder,
+    name: &str,
+) -> Result<(), PublishError> {
+    use rustix::io::Errno;
+    #[cfg(target_os = "linux")]
+    match rustix::fs::renameat_with(staging, staged, folder, name, RenameFlags::NOREPLACE) {
+        Ok(()) => return Ok(()),
+        Err(Errno::EXIST) => {
+            let there = folder.stat(name)?;
+            let what = if there.is_file() {
+                "a file appeared at this path during the run"
+            } else {
+                there.describe()
+            };
+            return Err(PublishError::Conflict(what));
+        }
+        // Some file systems do not know the flag.
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        Err(errno) => return Err(io::Error::from(errno).into()),
+    }
+    match folder.stat(name) {
+        Ok(there) => Err(PublishError::Conflict(there.describe())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(rustix::fs::renameat(staging, staged, folder, name).map_err(io::Error::from)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn storage(doing: &'static str, path: &Path, source: io::Error) -> RunError {
+    RunError::Storage { doing, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> (tempfile::TempDir, Dest) {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(&folder.path().join("out")).unwrap();
+        (folder, dest)
+    }
+
+    fn staged(dest: &Dest, bytes: &[u8]) -> Verified {
+        let mut staged = dest.stage().unwrap();
+        staged.write(bytes).unwrap();
+        staged.verify(bytes.len() as u64, Some(1_000_000_000)).unwrap()
+    }
+
+    fn path(text: &str) -> RelPath {
+        RelPath::parse(text).unwrap()
+    }
+
+    fn leftovers(dest: &Dest) -> usize {
+        std::fs::read_dir(dest.path().join(CONTROL).join(PARTIAL)).unwrap().count()
+    }
+
+    #[test]
+    fn a_verified_file_reaches_its_name_with_its_time() {
+        let (_folder, dest) = fresh();
+        let verified = staged(&dest, b"new");
+        let stat = dest.publish(&verified, &path("a/b/c.bin"), false).unwrap();
+        assert_eq!(std::fs::read(dest.path().join("a/b/c.bin")).unwrap(), b"new");
+        assert_eq!((stat.size, stat.modified), (3, 1_000_000_000 * 1_000_000_000));
+        assert!(verified.is_still(&stat));
+        assert_eq!(verified.digest(), crate::digest::Digest::of(b"new"));
+        assert_eq!(leftovers(&dest), 0);
+    }
+
+    #[test]
+    fn what_is_not_published_leaves_nothing() {
+        let (_folder, dest) = fresh();
+        drop(staged(&dest, b"gone"));
+        let mut unfinished = dest.stage().unwrap();
+        unfinished.write(b"half").unwrap();
+        assert_eq!(leftovers(&dest), 1);
+        drop(unfinished);
+        assert_eq!(leftovers(&dest), 0);
+    }
+
+    #[test]
+    fn a_length_that_differs_is_no_proof() {
+        let (_folder, dest) = fresh();
+        let mut staged = dest.stage().unwrap();
+        staged.write(b"four").unwrap();
+        assert!(staged.verify(5, None).is_err());
+        assert_eq!(leftovers(&dest), 0);
+    }
+
+    #[test]
+    fn only_regular_files_are_replaced_and_only_when_asked() {
+        let (folder, dest) = fresh();
+        let outside = folder.path().join("outside");
+        std::fs::write(&outside, "mine").unwrap();
+        let at = |name: &str| dest.path().join(name);
+        std::os::unix::fs::symlink(&outside, at("link")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        std::fs::write(at("file"), "old").unwrap();
+        for (name, replace) in
+            [("link", true), ("link", false), ("folder", true), ("folder", false), ("file", false)]
+        {
+            let refused = dest.publish(&staged(&dest, b"new"), &path(name), replace);
+            assert!(matches!(refused, Err(PublishError::Conflict(_))), "{name} {replace}");
+        }
+        assert_eq!(std::fs::read(at("file")).unwrap(), b"old");
+        dest.publish(&staged(&dest, b"new"), &path("file"), true).unwrap();
+        assert_eq!(std::fs::read(at("file")).unwrap(), b"new");
+        assert_eq!(std::fs::read(&outside).unwrap(), b"mine");
+        assert_eq!(leftovers(&dest), 0);
+    }
+
+    #[test]
+    fn no_folder_is_entered_through_a_link() {
+        let (folder, dest) = fresh();
+        let outside = folder.path().join("elsewhere");
+        std::fs::create_dir(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, dest.path().join("sub")).unwrap();
+        for name in ["sub/a", "sub/deeper/a"] {
+            let refused = dest.publish(&staged(&dest, b"new"), &path(name), false);
+            assert!(matches!(refused, Err(PublishError::Conflict(_))), "{name}: {refused:?}");
+        }
+        assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+        assert!(dest.stat(&path("sub/a")).is_err());
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_permissions_and_its_other_names() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, dest) = fresh();
+        let file = dest.path().join("tool");
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o750)).unwrap();
+        std::fs::hard_link(&file, folder.path().join("backup")).unwrap();
+        dest.publish(&staged(&dest, b"new"), &path("tool"), true).unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o750);
+        assert_eq!(std::fs::read(folder.path().join("backup")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_pipe_is_not_read() {
+        let (_folder, dest) = fresh();
+        let pipe = dest.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RWXU, 0)
+            .unwrap();
+        assert!(dest.read(&path("pipe")).is_err());
+    }
+
+    #[test]
+    fn a_second_run_is_told_who_holds_the_destination() {
+        let (_folder, dest) = fresh();
+        let guard = RunGuard::acquire(dest.path()).unwrap();
+        let Err(RunError::Busy { holder: Some(holder), .. }) = RunGuard::acquire(dest.path())
+        else {
+            panic!("two runs hold one destination")
+        };
+        assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
+        drop(guard);
+        RunGuard::acquire(dest.path()).unwrap();
+    }
+
+    #[test]
+    fn a_walk_sees_everything_but_natsyncs_own_files() {
+        let (_folder, dest) = fresh();
+        std::fs::create_dir_all(dest.path().join("a/b")).unwrap();
+        std::fs::write(dest.path().join("a/b/file"), "x").unwrap();
+        std::os::unix::fs::symlink("a", dest.path().join("link")).unwrap();
+        let seen = Mutex::new(Vec::new());
+        let note = |path: &str, sighting: Sighting| {
+            let kind = match sighting {
+                Sighting::File(_) => "file",
+                Sighting::Folder => "folder",
+                Sighting::Symlink => "link",
+                Sighting::Special => "special",
+                Sighting::Unreadable(_) => "unreadable",
+            };
+            seen.lock().unwrap().push(format!("{kind} {path}"));
+        };
+        dest.walk(2, note, || true);
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort();
+        assert_eq!(seen, ["file a/b/file", "folder a", "folder a/b", "link link"]);
+    }
+}

@@ -1,0 +1,88 @@
+//! What the system tells of a file without reading it.
+
+use rustix::fs::FileType;
+
+/// A file's kind, size and times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Last change of content, in nanoseconds since 1970.
+    pub(crate) modified: i64,
+    /// Last change of anything, in nanoseconds since 1970; it cannot be set back.
+    pub(crate) changed: i64,
+    /// The number that the file system knows it by.
+    pub(crate) inode: u64,
+    mode: u32,
+}
+
+impl Stat {
+    /// Whether it is a regular file.
+    #[must_use]
+    pub(crate) fn is_file(&self) -> bool {
+        self.kind() == FileType::RegularFile
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub(crate) fn is_dir(&self) -> bool {
+        self.kind() == FileType::Directory
+    }
+
+    /// Whether it is a symbolic link.
+    #[must_use]
+    pub(crate) fn is_symlink(&self) -> bool {
+        self.kind() == FileType::Symlink
+    }
+
+    /// What people read of it when it is in the way.
+    #[must_use]
+    pub(crate) fn describe(&self) -> &'static str {
+        match self.kind() {
+            FileType::RegularFile => "a file stands at this path",
+            FileType::Directory => "a directory stands at this path",
+            FileType::Symlink => "a symbolic link stands at this path",
+            _ => "something that is no regular file stands at this path",
+        }
+    }
+
+    /// One number for size, times and inode: when it differs, one of them does.
+    #[must_use]
+    pub(crate) fn stamp(&self) -> u64 {
+        [self.modified.cast_unsigned(), self.changed.cast_unsigned(), self.inode].into_iter().fold(
+            self.size,
+            |stamp, part| {
+                let mixed = (stamp ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                mixed ^ (mixed >> 29)
+            },
+        )
+    }
+
+    pub(super) fn permissions(&self) -> u32 {
+        self.mode & 0o777
+    }
+
+    fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.mode)
+    }
+}
+
+impl From<rustix::fs::Stat> for Stat {
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        reason = "the fields' types differ by system"
+    )]
+    fn from(stat: rustix::fs::Stat) -> Self {
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self {
+            size: stat.st_size as u64,
+            modified: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            inode: stat.st_ino as u64,
+            mode: stat.st_mode as u32,
+        }
+    }
+}

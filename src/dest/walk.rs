@@ -1,0 +1,163 @@
+//! One walk over a destination, on several threads.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{Dir, FileType};
+
+use super::folder::Folder;
+use super::{CONTROL, Dest, Stat};
+
+/// What a walk found at one path.
+#[derive(Debug)]
+pub(crate) enum Sighting {
+    /// A regular file.
+    File(Stat),
+    /// A folder, which the walk goes into.
+    Folder,
+    /// A symbolic link, which the walk does not follow.
+    Symlink,
+    /// A pipe, socket or device.
+    Special,
+    /// It could not be looked at, so nothing below it is known either.
+    Unreadable(io::Error),
+}
+
+impl Dest {
+    /// Walks over everything below the destination but natsync's own files, and hands each path with
+    /// what stands there to `visit`, from several threads and in no order. Names that are not UTF-8
+    /// are passed over: no entry can have one. `go_on` is asked now and then.
+    pub(crate) fn walk<V: Fn(&str, Sighting) + Sync>(
+        &self,
+        threads: usize,
+        visit: V,
+        go_on: impl Fn() -> bool + Sync,
+    ) {
+        let queue = Queue::default();
+        queue.push(String::new());
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                scope.spawn(|| {
+                    while let Some(path) = queue.pop() {
+                        if go_on() {
+                            self.visit_folder(&path, &queue, &visit);
+                        }
+                        queue.finish();
+                    }
+                });
+            }
+        });
+    }
+
+    fn visit_folder(&self, path: &str, queue: &Queue, visit: &impl Fn(&str, Sighting)) {
+        let listed = self.open_for_walk(path).and_then(|folder| {
+            let items = Dir::read_from(&folder)?;
+            Ok((folder, items))
+        });
+        let (folder, items) = match listed {
+            Ok(listed) => listed,
+            // It went away since it was seen, which is as if it had never been there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return visit(path, Sighting::Unreadable(error)),
+        };
+        let mut full = String::from(path);
+        if !path.is_empty() {
+            full.push('/');
+        }
+        let stem = full.len();
+        for item in items {
+            let item = match item {
+                Ok(item) => item,
+                Err(errno) => return visit(path, Sighting::Unreadable(errno.into())),
+            };
+            let Ok(name) = item.file_name().to_str() else {
+                continue;
+            };
+            if name == "." || name == ".." || (path.is_empty() && name == CONTROL) {
+                continue;
+            }
+            full.truncate(stem);
+            full.push_str(name);
+            let sighting = match item.file_type() {
+                FileType::Directory => Sighting::Folder,
+                FileType::Symlink => Sighting::Symlink,
+                FileType::RegularFile | FileType::Unknown => look(&folder, name),
+                _ => Sighting::Special,
+            };
+            match sighting {
+                Sighting::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Sighting::Folder => {
+                    visit(&full, Sighting::Folder);
+                    queue.push(full.clone());
+                }
+                other => visit(&full, other),
+            }
+        }
+    }
+
+    fn open_for_walk(&self, path: &str) -> io::Result<Folder> {
+        let mut folder = self.root.open(OsStr::new("."))?;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            folder = folder.open(OsStr::from_bytes(name.as_bytes()))?;
+        }
+        Ok(folder)
+    }
+}
+
+fn look(folder: &Folder, name: &str) -> Sighting {
+    match folder.stat(name) {
+        Ok(stat) if stat.is_file() => Sighting::File(stat),
+        Ok(stat) if stat.is_dir() => Sighting::Folder,
+        Ok(stat) if stat.is_symlink() => Sighting::Symlink,
+        Ok(_) => Sighting::Special,
+        Err(error) => Sighting::Unreadable(error),
+    }
+}
+
+/// Folders still to be visited. It is done when none waits and nobody is in one.
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    paths: Vec<String>,
+    visiting: usize,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, path: String) {
+        self.lock().paths.push(path);
+        self.changed.notify_one();
+    }
+
+    fn pop(&self) -> Option<String> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(path) = waiting.paths.pop() {
+                waiting.visiting += 1;
+                return Some(path);
+            }
+            if waiting.visiting == 0 {
+                return None;
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn finish(&self) {
+        let mut waiting = self.lock();
+        waiting.visiting -= 1;
+        if waiting.visiting == 0 && waiting.paths.is_empty() {
+            self.changed.notify_all();
+        }
+    }
+}

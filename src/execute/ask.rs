@@ -1,0 +1,207 @@
+//! Asking for one entry: the hops from its URL to an answer, each at its own origin's place.
+
+use std::time::Instant;
+
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+
+use super::Run;
+use super::dispatch::{Job, Slot};
+use crate::entry::Entry;
+use crate::error::Failure;
+use crate::fetch::{
+    Answer, Asked, Conditions, Exchange, Head, Hop, Method, RequestPlan, RetryAfter, Target,
+    Wanted, classify, exchange, is_transient, next_hop,
+};
+
+/// What came back, with the place and the connection that it came over.
+#[derive(Debug)]
+pub(super) struct Response<'r> {
+    pub(super) slot: Slot<'r>,
+    pub(super) verdict: Verdict,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Incoming,
+}
+
+/// An answer that is no failure.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The body is the file.
+    Whole { length: Option<u64> },
+    /// What is on disk is what upstream has.
+    NotModified,
+    /// Upstream has no such file.
+    Missing { status: u16 },
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// No connection could be made in an attempt that began then.
+    Unreachable { lane: usize, began: Instant, failure: Failure },
+    /// It failed. `again` says whether that may pass.
+    Failed { lane: usize, failure: Failure, again: bool, after: Option<RetryAfter> },
+}
+
+/// Asks, and follows redirects.
+pub(super) async fn ask<'r>(
+    run: &'r Run<'_>,
+    job: &mut Job,
+    entry: &Entry<'_>,
+    slot: Slot<'r>,
+    method: Method,
+    conditions: &Conditions,
+    size: Option<u64>,
+) -> Result<Response<'r>, Refusal> {
+    job.attempts += 1;
+    let source = entry.source();
+    let http = run.settings(job);
+    let home = job.target.origin.clone();
+    // Headers of the source are for its own origin: a mirror gets none.
+    let headers: &[_] = if job.place == 0 { &source.headers } else { &[] };
+    let user_agent = http.user_agent.as_deref().unwrap_or(crate::USER_AGENT);
+    let plan = RequestPlan { method, conditions, headers, home: &home, user_agent };
+    let asked = Asked {
+        conditional: !conditions.is_empty(),
+        head_only: method == Method::Head,
+        expect: &source.expect,
+        missing: &source.missing_when,
+        size,
+        now: run.work.now.as_second(),
+    };
+    let mut way = Hop::default();
+    let mut target = job.target.clone();
+    let mut slot = slot;
+    loop {
+        let lane = slot.lane;
+        let (response, returned) = hop(run, job, slot, &plan, &target, way.count()).await?;
+        slot = returned;
+        run.dispatch.reached(lane);
+        let (parts, body) = response.into_parts();
+        let framed = hyper::body::Body::size_hint(&body).exact().is_some()
+            || parts.headers.contains_key(hyper::header::TRANSFER_ENCODING);
+        let head = Head { status: parts.status, headers: &parts.headers, framed };
+        let redirected = 0 < way.count();
+        let failed = |failure: Failure, again, after| {
+            let failure = if redirected { via(failure, &target) } else { failure };
+            Refusal::Failed {
+                lane,
+                failure: failure.at_origin(&target.origin.to_string()),
+                again,
+                after,
+            }
+        };
+        let verdict = match classify(&asked, &head) {
+            Answer::Whole { length } => Verdict::Whole { length },
+            Answer::NotModified => Verdict::NotModified,
+            Answer::Missing { status } => Verdict::Missing { status },
+            Answer::Retry { failure, after } => {
+                finish_body(&mut slot, body).await;
+                return Err(failed(failure, true, after));
+            }
+            Answer::Fail(failure) => {
+                finish_body(&mut slot, body).await;
+                return Err(failed(failure, false, None));
+            }
+            Answer::Redirect { location } => {
+                finish_body(&mut slot, body).await;
+                let next = next_hop(&mut way, &target, &location, http.redirects)
+                    .map_err(|failure| failed(failure, false, None))?;
+                // A company's proxy of an upstream is asked also where the upstream itself leads.
+                let next = run.rewritten(next).map_err(|failure| failed(failure, false, None))?;
+                target = next;
+                run.dispatch.leave_early(slot);
+                slot = run.dispatch.arrive(&target.origin, job).await;
+                continue;
+            }
+        };
+        return Ok(Response { slot, verdict, headers: parts.headers, body });
+    }
+}
+
+/// One request at one origin, over an idle connection or a new one.
+async fn hop<'r>(
+    run: &'r Run<'_>,
+    job: &Job,
+    mut slot: Slot<'r>,
+    plan: &RequestPlan<'_>,
+    target: &Target,
+    hops: usize,
+) -> Result<(hyper::Response<Incoming>, Slot<'r>), Refusal> {
+    let lane = slot.lane;
+    let origin = target.origin.to_string();
+    loop {
+        let began = Instant::now();
+        let mut connection = match slot.connection.take() {
+            Some(mut connection) => {
+                if !connection.is_reusable().await {
+                    continue;
+                }
+                connection
+            }
+            None => {
+                let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
+                match run.dialer(job).dial(&target.origin, wanted).await {
+                    Ok(connection) => connection,
+                    Err(failure) => {
+                        return Err(Refusal::Unreachable { lane, began, failure });
+                    }
+                }
+            }
+        };
+        let proxy = connection.over_proxy.clone();
+        let request = plan.build(target, proxy.as_ref()).map_err(|failure| Refusal::Failed {
+            lane,
+            failure: failure.at_origin(&origin),
+            again: false,
+            after: None,
+        })?;
+        match exchange(&mut connection, request, run.settings(job).stall_timeout).await {
+            Exchange::Answered(response) => {
+                slot.connection = Some(connection);
+                return Ok((response, slot));
+            }
+            Exchange::Stale => {}
+            Exchange::Failed(failure) => {
+                let again = is_transient(failure.kind);
+                return Err(Refusal::Failed {
+                    lane,
+                    failure: failure.at_origin(&origin),
+                    again,
+                    after: None,
+                });
+            }
+        }
+    }
+}
+
+/// Reads what little follows a head that is no file, so that the connection serves again; a longer
+/// body is not worth that.
+pub(super) async fn finish_body(slot: &mut Slot<'_>, mut body: Incoming) {
+    const SMALL: u64 = 64 * 1024;
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+    let Some(mut connection) = slot.connection.take() else {
+        return;
+    };
+    let drained = tokio::time::timeout(PATIENCE, async {
+        let mut read = 0;
+        while let Some(frame) = connection.frame(&mut body).await {
+            let Ok(frame) = frame else { return false };
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if SMALL < read {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    drop(body);
+    if drained == Ok(true) && connection.is_reusable().await {
+        slot.connection = Some(connection);
+    }
+}
+
+fn via(failure: Failure, target: &Target) -> Failure {
+    let message = format!("{failure} (redirected to {})", target.origin);
+    Failure { message, ..failure }
+}

@@ -1,0 +1,549 @@
+//! Which job runs next, and where: the one owner of what a run knows of its origins.
+//!
+//! Workers ask for a job and give back their place in the same breath. There is no queue of its own
+//! for entries: they are made on demand, and only those wait here that an origin has no place for
+//! yet, up to a fixed number.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::lane::{Health, Lane, Readiness};
+use super::limit::Limit;
+use crate::entry::EntryIndex;
+use crate::error::{ErrorKind, Failure};
+use crate::fetch::{Connection, Origin, Target, pause};
+use crate::manifest::Http;
+use crate::stop::Stop;
+
+/// So many jobs are looked at beyond those that run, so that one origin's pause does not keep the
+/// others waiting.
+const LOOK_AHEAD: usize = 4096;
+
+/// One entry on its way.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// The entry.
+    pub(super) entry: EntryIndex,
+    /// Which of its names is asked for: 0 is `url`, then the alternates.
+    pub(super) name: usize,
+    /// Where it is asked for: 0 is the origin itself, then the mirrors.
+    pub(super) place: usize,
+    /// Attempts there.
+    pub(super) tries: u32,
+    /// Requests made for the entry in all.
+    pub(super) attempts: u32,
+    /// What is asked for.
+    pub(super) target: Target,
+    /// Why it failed at the origin itself, once it is asked for elsewhere.
+    pub(super) failure: Option<Failure>,
+}
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub(super) enum Task<'a> {
+    /// Ask for it.
+    Ask(Job, Slot<'a>),
+    /// Its origin cannot be reached.
+    Unreachable(Job, Failure),
+    /// Its URL cannot be used.
+    Unusable(EntryIndex, Failure),
+}
+
+/// A new job, or why there can be none.
+pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
+
+/// What an origin's lane is made with.
+pub(super) type Settings<'a> = Box<dyn Fn(&Job) -> &'a Http + Send + Sync + 'a>;
+
+/// The dispatcher of a run.
+pub(super) struct Dispatch<'a> {
+    inner: Mutex<Inner<'a>>,
+    idle_workers: Notify,
+    settings: Settings<'a>,
+    connections: usize,
+}
+
+struct Inner<'a> {
+    supply: Box<dyn Iterator<Item = Supplied> + Send + 'a>,
+    exhausted: bool,
+    lanes: Vec<Lane>,
+    by_origin: HashMap<Origin, usize>,
+    delayed: BinaryHeap<Reverse<Delayed>>,
+    /// Jobs in lanes and delayed ones.
+    waiting: usize,
+    /// Jobs in the hands of workers.
+    active: usize,
+    first_lane: usize,
+    numbers: u64,
+}
+
+struct Delayed {
+    due: Instant,
+    number: u64,
+    job: Job,
+}
+
+impl PartialEq for Delayed {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Delayed {}
+
+impl PartialOrd for Delayed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Delayed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due, self.number).cmp(&(other.due, other.number))
+    }
+}
+
+/// Whom a place is given back to.
+trait Places {
+    fn leave(&self, lane: usize, connection: Option<Connection>);
+}
+
+/// A place at an origin: given back when it is dropped.
+pub(super) struct Slot<'r> {
+    places: &'r dyn Places,
+    pub(super) lane: usize,
+    pub(super) connection: Option<Connection>,
+}
+
+impl std::fmt::Debug for Slot<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").field("lane", &self.lane).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.places.leave(self.lane, self.connection.take());
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never kept")]
+enum Next<'a> {
+    Task(Task<'a>),
+    Wait(Option<Instant>),
+    Done,
+}
+
+impl<'a> Dispatch<'a> {
+    pub(super) fn new(
+        supply: impl Iterator<Item = Supplied> + Send + 'a,
+        settings: Settings<'a>,
+        connections: usize,
+    ) -> Self {
+        let inner = Inner {
+            supply: Box::new(supply),
+            exhausted: false,
+            lanes: Vec::new(),
+            by_origin: HashMap::new(),
+            delayed: BinaryHeap::new(),
+            waiting: 0,
+            active: 0,
+            first_lane: 0,
+            numbers: 0,
+        };
+        Self { inner: Mutex::new(inner), idle_workers: Notify::new(), settings, connections }
+    }
+
+    /// The next task, or nothing when all is done or the end was asked for.
+    pub(super) async fn next(&self, stop: &Stop) -> Option<Task<'_>> {
+        loop {
+            let notified = self.idle_workers.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if stop.is_requested() {
+                return None;
+            }
+            let until = match self.try_next(Instant::now()) {
+                Next::Task(task) => {
+                    if self.has_more() {
+                        self.idle_workers.notify_one();
+                    }
+                    return Some(task);
+                }
+                Next::Done => {
+                    self.idle_workers.notify_waiters();
+                    return None;
+                }
+                Next::Wait(until) => until,
+            };
+            match until {
+                Some(until) => {
+                    tokio::select! {
+                        () = notified => {}
+                        () = tokio::time::sleep_until(until.into()) => {}
+                        () = stop.requested() => {}
+                    }
+                }
+                None => {
+                    tokio::select! {
+                        () = notified => {}
+                        () = stop.requested() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_next(&self, now: Instant) -> Next<'_> {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        while inner.delayed.peek().is_some_and(|Reverse(delayed)| delayed.due <= now) {
+            if let Some(Reverse(delayed)) = inner.delayed.pop() {
+                let lane = self.lane(inner, &delayed.job);
+                inner.lanes[lane].jobs.push_front(delayed.job);
+            }
+        }
+        let mut soonest = inner.delayed.peek().map(|Reverse(delayed)| delayed.due);
+        if let Some(task) = self.take_waiting(inner, now, &mut soonest) {
+            return Next::Task(task);
+        }
+        while !inner.exhausted && inner.waiting < LOOK_AHEAD {
+            let job = match inner.supply.next() {
+                None => {
+                    inner.exhausted = true;
+                    break;
+                }
+                Some(Err((entry, failure))) => {
+                    inner.active += 1;
+                    return Next::Task(Task::Unusable(entry, failure));
+                }
+                Some(Ok(job)) => job,
+            };
+            let lane = self.lane(inner, &job);
+            let there = &mut inner.lanes[lane];
+            if there.jobs.is_empty() && there.arriving == 0 {
+                if let Health::Down(failure) = &there.health {
+                    inner.active += 1;
+                    return Next::Task(Task::Unreachable(job, failure.clone()));
+                }
+                match there.readiness(now) {
+                    Readiness::Ready => {
+                        return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
+                    }
+                    Readiness::Later(until) => soonest = Some(earlier(soonest, until)),
+                    Readiness::Full => {}
+                }
+            }
+            inner.lanes[lane].jobs.push_back(job);
+            inner.waiting += 1;
+        }
+        if inner.exhausted && inner.waiting == 0 && inner.active == 0 {
+            return Next::Done;
+        }
+        Next::Wait(soonest)
+    }
+
+    /// A job that waits in a lane which has a place for it; the lanes take turns.
+    fn take_waiting(
+        &self,
+        inner: &mut Inner<'a>,
+        now: Instant,
+        soonest: &mut Option<Instant>,
+    ) -> Option<Task<'_>> {
+        if inner.waiting == inner.delayed.len() {
+            return None;
+        }
+        let count = inner.lanes.len();
+        for step in 0..count {
+            let index = (inner.first_lane + step) % count;
+            let lane = &mut inner.lanes[index];
+            if lane.jobs.is_empty() {
+                continue;
+            }
+            if let Health::Down(failure) = &lane.health {
+                let failure = failure.clone();
+                let job = lane.jobs.pop_front()?;
+                inner.waiting -= 1;
+                inner.active += 1;
+                return Some(Task::Unreachable(job, failure));
+            }
+            if 0 < lane.arriving {
+                continue;
+            }
+            match lane.readiness(now) {
+                Readiness::Ready => {
+                    let job = lane.jobs.pop_front()?;
+                    inner.waiting -= 1;
+                    inner.first_lane = index + 1;
+                    return Some(Task::Ask(job, self.enter(inner, index, now)));
+                }
+                Readiness::Later(until) => *soonest = Some(earlier(*soonest, until)),
+                Readiness::Full => {}
+            }
+        }
+        None
+    }
+
+    /// Whether a job waits for which there is a place.
+    fn has_more(&self) -> bool {
+        let inner = self.lock();
+        let now = Instant::now();
+        inner.waiting != inner.delayed.len()
+            && inner.lanes.iter().any(|lane| {
+                !lane.jobs.is_empty()
+                    && lane.arriving == 0
+                    && lane.readiness(now) == Readiness::Ready
+            })
+    }
+
+    fn enter(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
+        inner.active += 1;
+        Slot { places: self, lane, connection: self.take_place(inner, lane, now) }
+    }
+
+    fn take_place(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Option<Connection> {
+        let connection = inner.lanes[lane].enter(now);
+        if connection.is_none() {
+            // A new connection is about to be made: the whole run may have so many, and an origin so many.
+            let limit = inner.lanes[lane].limit.get();
+            while limit < inner.lanes[lane].connections() && inner.lanes[lane].idle.pop().is_some()
+            {
+            }
+            while self.connections < inner.lanes.iter().map(Lane::connections).sum() {
+                let oldest = inner
+                    .lanes
+                    .iter_mut()
+                    .filter(|lane| !lane.idle.is_empty())
+                    .min_by_key(|lane| lane.idle[0].1);
+                let Some(lane) = oldest else { break };
+                lane.idle.remove(0);
+            }
+        }
+        connection
+    }
+
+    /// Gives a place back in the middle of a job, so that another worker may take it.
+    pub(super) fn leave_early(&self, slot: Slot<'_>) {
+        drop(slot);
+        if self.has_more() {
+            self.idle_workers.notify_one();
+        }
+    }
+
+    /// Waits for a place at an origin that a redirect leads to. The caller holds no other place.
+    pub(super) async fn arrive(&self, origin: &Origin, job: &Job) -> Slot<'_> {
+        let (lane, arrivals) = {
+            let mut inner = self.lock();
+            let lane = self.lane_of(&mut inner, origin, job);
+            inner.lanes[lane].arriving += 1;
+            (lane, Arc::clone(&inner.lanes[lane].arrivals))
+        };
+        let arriving = Arriving { dispatch: self, lane };
+        loop {
+            let notified = arrivals.notified();
+            let until = {
+                let mut inner = self.lock();
+                let now = Instant::now();
+                match inner.lanes[lane].readiness(now) {
+                    Readiness::Ready => {
+                        let connection = self.take_place(&mut inner, lane, now);
+                        drop(inner);
+                        drop(arriving);
+                        return Slot { places: self, lane, connection };
+                    }
+                    Readiness::Later(until) => Some(until),
+                    Readiness::Full => None,
+                }
+            };
+            match until {
+                Some(until) => {
+                    tokio::select! {
+                        () = notified => {}
+                        () = tokio::time::sleep_until(until.into()) => {}
+                    }
+                }
+                None => notified.await,
+            }
+        }
+    }
+
+    /// A job came to its end.
+    pub(super) fn finish(&self) {
+        let mut inner = self.lock();
+        inner.active -= 1;
+        if inner.exhausted && inner.waiting == 0 && inner.active == 0 {
+            drop(inner);
+            self.idle_workers.notify_waiters();
+        }
+    }
+
+    /// A job is to be tried again, or elsewhere, after a pause.
+    pub(super) fn put_back(&self, job: Job, after: Duration) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.active -= 1;
+        inner.waiting += 1;
+        if after.is_zero() {
+            let lane = self.lane(inner, &job);
+            inner.lanes[lane].jobs.push_front(job);
+        } else {
+            inner.numbers += 1;
+            let delayed = Delayed { due: Instant::now() + after, number: inner.numbers, job };
+            inner.delayed.push(Reverse(delayed));
+        }
+        drop(guard);
+        self.idle_workers.notify_one();
+    }
+
+    /// An origin asked for a pause. Answers how long it lasts from now on.
+    pub(super) fn hold(&self, lane: usize, wait: Duration) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.lanes[lane].hold(now, wait);
+        inner.lanes[lane].limit.objected(now);
+    }
+
+    /// An origin objected to so many requests without asking for a pause.
+    pub(super) fn objected(&self, lane: usize) {
+        self.lock().lanes[lane].limit.objected(Instant::now());
+    }
+
+    /// An origin answered.
+    pub(super) fn reached(&self, lane: usize) {
+        let mut inner = self.lock();
+        if !matches!(inner.lanes[lane].health, Health::Up) {
+            inner.lanes[lane].health = Health::Up;
+            drop(inner);
+            self.idle_workers.notify_waiters();
+        }
+    }
+
+    /// A transfer of so many bytes succeeded.
+    pub(super) fn succeeded(&self, lane: usize, bytes: u64) {
+        let mut inner = self.lock();
+        let lane = &mut inner.lanes[lane];
+        // Only a full lane tells what another place would bring.
+        if lane.limit.get() <= lane.in_use && lane.limit.succeeded(bytes, Instant::now()) {
+            drop(inner);
+            self.idle_workers.notify_waiters();
+        }
+    }
+
+    /// No connection could be made, in an attempt that began then. Answers whether the origin has to
+    /// be given up; else it is tried again after a pause, by one job for all.
+    pub(super) fn unreachable(
+        &self,
+        lane: usize,
+        began: Instant,
+        failure: &Failure,
+        retries: u32,
+        chance: f64,
+    ) -> Reach {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let lane = &mut inner.lanes[lane];
+        let failures = match lane.health {
+            Health::Down(_) => return Reach::Down,
+            // Attempts that were under way together tell the same thing once.
+            Health::Doubtful { last, .. } if began < last => return Reach::Doubtful,
+            Health::Doubtful { failures, .. } => failures + 1,
+            Health::Up => 1,
+        };
+        if patience(failure.kind, retries) < failures {
+            lane.health = Health::Down(failure.clone());
+            lane.idle.clear();
+            drop(inner);
+            self.idle_workers.notify_waiters();
+            return Reach::WentDown;
+        }
+        lane.health = Health::Doubtful { failures, last: now };
+        lane.hold(now, pause(failures, chance));
+        Reach::Doubtful
+    }
+
+    /// The name of a lane's origin.
+    pub(super) fn origin(&self, lane: usize) -> String {
+        self.lock().lanes[lane].origin.to_string()
+    }
+
+    fn lane(&self, inner: &mut Inner<'a>, job: &Job) -> usize {
+        self.lane_of(inner, &job.target.origin, job)
+    }
+
+    fn lane_of(&self, inner: &mut Inner<'a>, origin: &Origin, job: &Job) -> usize {
+        let http = (self.settings)(job);
+        if let Some(&lane) = inner.by_origin.get(origin) {
+            return lane;
+        }
+        let limit = Limit::new(http.connections_per_host, self.connections);
+        let spacing = http.requests_per_second.map(|rate| Duration::from_secs_f64(1.0 / rate));
+        inner.lanes.push(Lane::new(origin.clone(), limit, spacing));
+        let lane = inner.lanes.len() - 1;
+        inner.by_origin.insert(origin.clone(), lane);
+        lane
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<'a>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places for Dispatch<'_> {
+    fn leave(&self, lane: usize, connection: Option<Connection>) {
+        let mut inner = self.lock();
+        let lane = &mut inner.lanes[lane];
+        lane.in_use -= 1;
+        if let Some(connection) = connection
+            && lane.connections() < lane.limit.get()
+        {
+            lane.idle.push((connection, Instant::now()));
+        }
+        // Who gives a place back asks for the next job at once, so nobody else need be woken for it.
+        if 0 < lane.arriving {
+            lane.arrivals.notify_one();
+        }
+    }
+}
+
+/// How an origin stands after a failed attempt to reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It is tried again.
+    Doubtful,
+    /// It was given up just now.
+    WentDown,
+    /// It had been given up already.
+    Down,
+}
+
+/// A redirected transfer that waits for its place.
+struct Arriving<'r, 'a> {
+    dispatch: &'r Dispatch<'a>,
+    lane: usize,
+}
+
+impl Drop for Arriving<'_, '_> {
+    fn drop(&mut self) {
+        let mut inner = self.dispatch.lock();
+        inner.lanes[self.lane].arriving -= 1;
+    }
+}
+
+/// How many further attempts an origin gets before it is given up. A name that does not exist is
+/// confirmed once; what takes a whole timeout each is not waited for again and again; a handshake
+/// that fails will fail the same way.
+fn patience(kind: ErrorKind, retries: u32) -> u32 {
+    match kind {
+        ErrorKind::Tls | ErrorKind::Redirect => 0,
+        ErrorKind::Dns | ErrorKind::Timeout => retries.min(1),
+        _ => retries,
+    }
+}
+
+fn earlier(soonest: Option<Instant>, other: Instant) -> Instant {
+    soonest.map_or(other, |soonest| soonest.min(other))
+}

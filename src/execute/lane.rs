@@ -1,0 +1,112 @@
+//! What is known of one origin in a run: its jobs, its connections, and whether it may be asked.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::dispatch::Job;
+use super::limit::Limit;
+use crate::error::Failure;
+use crate::fetch::{Connection, Origin};
+
+/// An idle connection is closed after this time: most servers close theirs a little later.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// One origin.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) origin: Origin,
+    pub(super) limit: Limit,
+    /// Jobs that wait for a place.
+    pub(super) jobs: VecDeque<Job>,
+    /// Transfers under way.
+    pub(super) in_use: usize,
+    /// Connections that wait for a request, the latest last.
+    pub(super) idle: Vec<(Connection, Instant)>,
+    /// Redirected transfers that wait for a place; they go first, since they began earlier.
+    pub(super) arrivals: Arc<Notify>,
+    pub(super) arriving: usize,
+    /// Nobody asks before this.
+    pub(super) held_until: Option<Instant>,
+    /// The time between two requests, where the manifest bounds their rate.
+    pub(super) spacing: Option<Duration>,
+    pub(super) next_request: Option<Instant>,
+    pub(super) health: Health,
+}
+
+/// Whether an origin can be reached.
+#[derive(Clone, Debug)]
+pub(super) enum Health {
+    /// As far as is known.
+    Up,
+    /// So many attempts in a row failed, the last one then. One at a time tries again.
+    Doubtful { failures: u32, last: Instant },
+    /// It cannot: its jobs fail at once.
+    Down(Failure),
+}
+
+impl Lane {
+    pub(super) fn new(origin: Origin, limit: Limit, spacing: Option<Duration>) -> Self {
+        Self {
+            origin,
+            limit,
+            jobs: VecDeque::new(),
+            in_use: 0,
+            idle: Vec::new(),
+            arrivals: Arc::default(),
+            arriving: 0,
+            held_until: None,
+            spacing,
+            next_request: None,
+            health: Health::Up,
+        }
+    }
+
+    /// Whether a transfer may begin, or else when to look again if only time is wanting.
+    pub(super) fn readiness(&self, now: Instant) -> Readiness {
+        let places =
+            if matches!(self.health, Health::Doubtful { .. }) { 1 } else { self.limit.get() };
+        if places <= self.in_use {
+            return Readiness::Full;
+        }
+        match self.held_until.into_iter().chain(self.next_request).max() {
+            Some(until) if now < until => Readiness::Later(until),
+            _ => Readiness::Ready,
+        }
+    }
+
+    /// Takes a place, with an idle connection if there is one.
+    pub(super) fn enter(&mut self, now: Instant) -> Option<Connection> {
+        self.in_use += 1;
+        if let Some(spacing) = self.spacing {
+            self.next_request = Some(self.next_request.unwrap_or(now).max(now) + spacing);
+        }
+        self.idle.retain(|(_, since)| now.duration_since(*since) < IDLE);
+        self.idle.pop().map(|(connection, _)| connection)
+    }
+
+    /// Nobody asks for so long.
+    pub(super) fn hold(&mut self, now: Instant, wait: Duration) {
+        // A wait beyond the clock's range is as long as the clock goes.
+        let until = now.checked_add(wait).unwrap_or(now + Duration::from_hours(24 * 365));
+        self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
+    }
+
+    /// Connections to this origin, used and idle.
+    pub(super) fn connections(&self) -> usize {
+        self.in_use + self.idle.len()
+    }
+}
+
+/// Whether a transfer may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Now.
+    Ready,
+    /// Not before then.
+    Later(Instant),
+    /// When another one ends.
+    Full,
+}

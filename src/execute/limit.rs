@@ -1,0 +1,169 @@
+//! How many transfers an origin gets at a time.
+
+use std::time::{Duration, Instant};
+
+use crate::manifest::PerHost;
+
+/// Where `auto` begins: the number of the script that natsync grew out of.
+const FIRST: usize = 10;
+/// Where `auto` ends.
+const MOST: usize = 64;
+/// A larger number must bring so much more to be kept.
+const GAIN: f64 = 1.15;
+/// After an objection, so long nothing is tried.
+const CALM: Duration = Duration::from_secs(5);
+/// A body counts as one more transfer for so many bytes, so that large files are measured too.
+const BYTES_A_UNIT: u64 = 256 * 1024;
+
+/// The number of transfers at a time for one origin. A fixed one stays; `auto` grows while that pays
+/// and shrinks when the origin objects.
+#[derive(Clone, Debug)]
+pub(super) struct Limit {
+    now: usize,
+    most: usize,
+    growth: Option<Growth>,
+}
+
+/// The measurement that decides on the next number.
+#[derive(Clone, Debug)]
+struct Growth {
+    since: Option<Instant>,
+    units: u64,
+    /// Units a second with the number before, and that number.
+    before: Option<(f64, usize)>,
+    calm_until: Option<Instant>,
+    settled: bool,
+}
+
+impl Limit {
+    /// As the manifest says, and never more than `most`.
+    pub(super) fn new(declared: PerHost, most: usize) -> Self {
+        match declared {
+            PerHost::Fixed(number) => {
+                Self { now: number.clamp(1, most), most: number.clamp(1, most), growth: None }
+            }
+            PerHost::Auto => {
+                let growth = Growth {
+                    since: None,
+                    units: 0,
+                    before: None,
+                    calm_until: None,
+                    settled: false,
+                };
+                Self { now: FIRST.min(most), most: MOST.min(most), growth: Some(growth) }
+            }
+        }
+    }
+
+    /// The number now.
+    pub(super) fn get(&self) -> usize {
+        self.now
+    }
+
+    /// A transfer of so many bytes succeeded while all places were taken. Answers whether there are
+    /// more places now.
+    pub(super) fn succeeded(&mut self, bytes: u64, now: Instant) -> bool {
+        let Some(growth) = &mut self.growth else {
+            return false;
+        };
+        if growth.settled || growth.calm_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let since = *growth.since.get_or_insert(now);
+        growth.units += 1 + bytes / BYTES_A_UNIT;
+        if growth.units < 2 * self.now as u64 + 1 {
+            return false;
+        }
+        let elapsed = now.duration_since(since).as_secs_f64().max(1e-6);
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
+        let rate = growth.units as f64 / elapsed;
+        growth.since = Some(now);
+        growth.units = 0;
+        if let Some((before, number)) = growth.before
+            && rate < before * GAIN
+        {
+            growth.settled = true;
+            self.now = number;
+            return false;
+        }
+        if self.now == self.most {
+            growth.settled = true;
+            return false;
+        }
+        growth.before = Some((rate, self.now));
+        self.now = (self.now * 2).min(self.most);
+        true
+    }
+
+    /// The origin objected (429, 503) or broke under the load.
+    pub(super) fn objected(&mut self, now: Instant) {
+        if let Some(growth) = &mut self.growth
+            && growth.calm_until.is_none_or(|until| until <= now)
+        {
+            self.now = (self.now / 2).max(1);
+            *growth = Growth {
+                since: None,
+                units: 0,
+                before: None,
+                calm_until: Some(now + CALM),
+                settled: false,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(limit: &mut Limit, now: &mut Instant, transfers: usize, each: Duration) {
+        for _ in 0..transfers {
+            *now += each;
+            limit.succeeded(0, *now);
+        }
+    }
+
+    #[test]
+    fn a_fixed_number_stays() {
+        let mut limit = Limit::new(PerHost::Fixed(3), 64);
+        let mut now = Instant::now();
+        feed(&mut limit, &mut now, 1000, Duration::from_millis(1));
+        limit.objected(now);
+        assert_eq!(limit.get(), 3);
+        assert_eq!(Limit::new(PerHost::Fixed(100), 8).get(), 8);
+    }
+
+    #[test]
+    fn it_grows_while_that_pays() {
+        let mut limit = Limit::new(PerHost::Auto, 64);
+        let mut now = Instant::now();
+        assert_eq!(limit.get(), 10);
+        // The time of each is halved with each doubling: as over a long line.
+        feed(&mut limit, &mut now, 25, Duration::from_millis(5));
+        assert_eq!(limit.get(), 20);
+        feed(&mut limit, &mut now, 41, Duration::from_micros(2500));
+        assert_eq!(limit.get(), 40);
+        feed(&mut limit, &mut now, 81, Duration::from_micros(1250));
+        assert_eq!(limit.get(), 64);
+    }
+
+    #[test]
+    fn it_goes_back_when_more_brings_nothing() {
+        let mut limit = Limit::new(PerHost::Auto, 64);
+        let mut now = Instant::now();
+        feed(&mut limit, &mut now, 200, Duration::from_millis(5));
+        assert_eq!(limit.get(), 10);
+    }
+
+    #[test]
+    fn it_halves_once_for_a_burst_of_objections() {
+        let mut limit = Limit::new(PerHost::Auto, 64);
+        let now = Instant::now();
+        for _ in 0..10 {
+            limit.objected(now);
+        }
+        assert_eq!(limit.get(), 5);
+        limit.objected(now + CALM);
+        assert_eq!(limit.get(), 2);
+    }
+}

@@ -1,0 +1,524 @@
+//! Carries out a plan: many transfers at a time, each to its outcome.
+//!
+//! The workers of a thread share one event loop and nothing else does: a small file is asked for,
+//! hashed and staged without being handed from thread to thread. Verified files go to one publisher.
+//! The calling thread hands events to the reporter. Nothing here prints.
+
+mod ask;
+mod dispatch;
+mod lane;
+mod ledger;
+mod limit;
+mod missing;
+mod probe;
+mod publish;
+mod transfer;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+
+use crate::dest::{Dest, Stat};
+use crate::digest::Digest;
+use crate::entry::{Entries, Entry, EntryIndex, Form};
+use crate::error::{ErrorKind, ExitStatus, Failure};
+use crate::event::{Event, Outcome, Reporter};
+use crate::fetch::{Backoff, Dialer, Names, Pace, RetryAfter, Target, Verdict as Judgement, judge};
+use crate::manifest::{Http, Manifest, OnMissing};
+use crate::plan::{Action, Decision, Plan, Reason, Step};
+use crate::rel_path::RelPath;
+use crate::rewrite::Rewrites;
+use crate::state::{Note, State, Validators};
+use crate::stop::Stop;
+use ask::Refusal;
+use dispatch::{Dispatch, Job, Reach, Supplied, Task};
+use ledger::{Ledger, TICK};
+use missing::{Missing, Ruling};
+pub(crate) use probe::Probed;
+use publish::Message;
+use transfer::Attempt;
+
+/// What a plan is carried out with.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) plan: &'a Plan,
+    /// Where files go. There may be none when probing.
+    pub(crate) dest: Option<&'a Dest>,
+    /// What is known of them. There may be none when probing.
+    pub(crate) state: Option<&'a State>,
+    pub(crate) rewrites: &'a Rewrites,
+    pub(crate) stop: &'a Stop,
+    pub(crate) now: Timestamp,
+    /// The transport settings of each source, with what the command line says.
+    pub(crate) settings: &'a [Http],
+    /// Transfers at a time, in all.
+    pub(crate) connections: usize,
+    /// Bytes a second in all.
+    pub(crate) rate_limit: Option<u64>,
+    /// Whether the first failure ends the run.
+    pub(crate) fail_fast: bool,
+    /// Whether to ask upstream for nothing but what is known of each file.
+    pub(crate) probing: bool,
+}
+
+/// A run under way.
+struct Run<'a> {
+    work: Work<'a>,
+    entries: Entries<'a>,
+    dispatch: Dispatch<'a>,
+    ledger: Ledger,
+    missing: Missing,
+    dialers: Vec<Dialer>,
+    pace: Option<Pace>,
+    source_paces: Vec<Option<Pace>>,
+    publisher: publish::Sender,
+    probes: Mutex<Vec<(EntryIndex, Probed)>>,
+    /// Set when the run ends early: the disk is full, or an entry failed and that is enough.
+    halted: Stop,
+    full: AtomicBool,
+    chance: AtomicU64,
+}
+
+/// Carries out a plan. `reporter` gets every event; each entry that is not merely kept gets its
+/// outcome. Answers what was learned of each entry, when probing.
+pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(EntryIndex, Probed)> {
+    let (publisher, messages) = publish::channel();
+    let run = Run::new(work, publisher);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(MOST_THREADS).min(work.connections).max(1);
+    let working = AtomicUsize::new(threads);
+    let publishing = AtomicUsize::new(1);
+    let caller = std::thread::current();
+    std::thread::scope(|scope| {
+        let (run, caller, working, publishing) = (&run, &caller, &working, &publishing);
+        for thread in 0..threads {
+            let workers =
+                work.connections / threads + usize::from(thread < work.connections % threads);
+            scope.spawn(move || {
+                let _leaving = Leaving(working, caller);
+                run.serve(workers);
+            });
+        }
+        scope.spawn(move || {
+            let _leaving = Leaving(publishing, caller);
+            if let (Some(dest), Some(state)) = (run.work.dest, run.work.state) {
+                publish::run(&messages, dest, state, &run.ledger, &run.full);
+            }
+        });
+        let mut settled = false;
+        loop {
+            let ended = publishing.load(Ordering::Acquire) == 0;
+            if ended {
+                run.skip_rest();
+            }
+            for event in run.ledger.take() {
+                reporter.event(&event);
+            }
+            reporter.tick();
+            if ended {
+                break;
+            }
+            if !settled && working.load(Ordering::Acquire) == 0 {
+                settled = true;
+                run.settle_missing_rest();
+                run.publish(Message::End);
+            }
+            std::thread::park_timeout(TICK);
+        }
+    });
+    run.probes.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Two cores saturate most lines; more threads than this only contend.
+const MOST_THREADS: usize = 8;
+
+/// A thread that ends, however it does, and wakes the one that waits for it.
+struct Leaving<'a>(&'a AtomicUsize, &'a std::thread::Thread);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.1.unpark();
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(work: &Work<'a>, publisher: publish::Sender) -> Self {
+        let work = *work;
+        let entries = work.manifest.entries();
+        let names = Arc::new(Names::default());
+        let supply = work
+            .plan
+            .steps()
+            .filter(
+                |(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()),
+            )
+            .filter_map({
+                let entries = work.manifest.entries();
+                move |(index, _)| entries.get(index).map(|entry| new_job(&entry, work.rewrites))
+            });
+        let settings = {
+            let entries = work.manifest.entries();
+            Box::new(move |job: &Job| &work.settings[entries.source_of(job.entry)])
+        };
+        let mut chosen = vec![0; work.manifest.sources().len()];
+        for (source, chosen) in chosen.iter_mut().enumerate() {
+            let range = entries.source_range(source);
+            let steps = work.plan.steps_from(EntryIndex(range.start));
+            *chosen = steps.take_while(|(index, _)| index.0 < range.end).count() as u64;
+        }
+        // A run's own limit stands for those of its sources where they say nothing else.
+        let general = work.manifest.http().rate_limit;
+        let source_paces = work
+            .settings
+            .iter()
+            .map(|http| http.rate_limit.filter(|_| http.rate_limit != general).map(Pace::new));
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+        Self {
+            work,
+            dispatch: Dispatch::new(supply, settings, work.connections),
+            ledger: Ledger::new(work.plan.bound()),
+            missing: Missing::new(work.manifest, &chosen),
+            dialers: work
+                .settings
+                .iter()
+                .map(|http| Dialer::new(http, Arc::clone(&names)))
+                .collect(),
+            pace: work.rate_limit.or(general).map(Pace::new),
+            source_paces: source_paces.collect(),
+            publisher,
+            probes: Mutex::default(),
+            halted: Stop::default(),
+            full: AtomicBool::new(false),
+            chance: AtomicU64::new(seed),
+            entries,
+        }
+    }
+
+    /// Runs so many workers on this thread until there is nothing left to do.
+    fn serve(&self, workers: usize) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let message = format!("a thread for transfers cannot start: {error}");
+                return self.ledger.tell(Event::Warning { message });
+            }
+        };
+        runtime.block_on(async {
+            let mut running: FuturesUnordered<_> = (0..workers).map(|_| self.worker()).collect();
+            while running.next().await.is_some() {}
+        });
+        // A name being resolved cannot be called off, and need not be waited for.
+        runtime.shutdown_background();
+    }
+
+    async fn worker(&self) {
+        loop {
+            let task = tokio::select! {
+                biased;
+                () = self.halted.requested() => return,
+                task = self.dispatch.next(self.work.stop) => task,
+            };
+            let Some(task) = task else { return };
+            match task {
+                Task::Unusable(entry, failure) => self.fail(entry, failure, 0),
+                Task::Unreachable(job, failure) => self.elsewhere(job, failure),
+                Task::Ask(mut job, slot) => {
+                    let attempt = async {
+                        if self.work.probing {
+                            probe::probe(self, &mut job, slot).await
+                        } else {
+                            transfer::attempt(self, &mut job, slot).await
+                        }
+                    };
+                    let attempt = tokio::select! {
+                        biased;
+                        () = self.work.stop.requested() => None,
+                        attempt = attempt => Some(attempt),
+                    };
+                    match attempt {
+                        Some(attempt) => self.settle(job, attempt),
+                        None => {
+                            let failure = Failure::new(ErrorKind::Interrupted, "interrupted");
+                            self.fail(job.entry, failure, job.attempts);
+                        }
+                    }
+                }
+            }
+            if self.full.load(Ordering::Acquire) {
+                self.halted.request(ExitStatus::Storage);
+            }
+        }
+    }
+
+    /// Draws the conclusion from an attempt.
+    fn settle(&self, job: Job, attempt: Attempt) {
+        match attempt {
+            Attempt::Settled => self.dispatch.finish(),
+            Attempt::Missing { status } => self.settle_missing(job, status),
+            Attempt::Refused(Refusal::Unreachable { lane, began, failure }) => {
+                let retries = self.settings(&job).retries;
+                match self.dispatch.unreachable(lane, began, &failure, retries, self.chance()) {
+                    Reach::Doubtful => {
+                        // The origin is tried again for all; a job's own attempts are not used up.
+                        self.dispatch.put_back(job, Duration::ZERO);
+                    }
+                    Reach::WentDown => {
+                        let origin = self.dispatch.origin(lane);
+                        self.ledger.tell(Event::OriginDown { origin, failure: failure.clone() });
+                        self.elsewhere(job, failure);
+                    }
+                    Reach::Down => self.elsewhere(job, failure),
+                }
+            }
+            Attempt::Refused(Refusal::Failed { lane, failure, again: true, after }) => {
+                self.settle_transient(job, lane, failure, after);
+            }
+            Attempt::Refused(Refusal::Failed { failure, .. }) => self.elsewhere(job, failure),
+        }
+    }
+
+    fn settle_transient(
+        &self,
+        mut job: Job,
+        lane: usize,
+        failure: Failure,
+        after: Option<RetryAfter>,
+    ) {
+        job.tries += 1;
+        if matches!(failure.status, Some(429 | 503)) {
+            self.dispatch.objected(lane);
+        }
+        let http = self.settings(&job);
+        let backoff = Backoff { retries: http.retries, max_retry_after: http.max_retry_after };
+        let told = failure.clone();
+        let wait = match judge(failure, after, job.tries, &backoff, self.chance()) {
+            Judgement::GiveUp(failure) => return self.elsewhere(job, failure),
+            Judgement::Again { after } => after,
+            Judgement::HoldOrigin { wait } => {
+                self.dispatch.hold(lane, wait);
+                let origin = self.dispatch.origin(lane);
+                self.ledger.tell(Event::OriginHeld { origin, wait });
+                Duration::ZERO
+            }
+        };
+        self.ledger.tell(Event::Retrying {
+            entry: job.entry,
+            attempts: job.attempts,
+            wait,
+            failure: told,
+        });
+        self.dispatch.put_back(job, wait);
+    }
+
+    /// An entry failed where it was asked for: its next mirror is asked, or it failed for good, for
+    /// the reason that its own origin gave.
+    fn elsewhere(&self, mut job: Job, failure: Failure) {
+        let failure = job.failure.take().unwrap_or(failure);
+        let local =
+            matches!(failure.kind, ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::PathConflict);
+        let next = self.entries.get(job.entry).filter(|_| !local).and_then(|entry| {
+            let place = job.place + 1;
+            let name = job.name;
+            (place < entry.places()).then(|| self.move_job(&mut job, &entry, name, place))
+        });
+        match next {
+            Some(Ok(())) => {
+                job.failure = Some(failure);
+                self.dispatch.put_back(job, Duration::ZERO);
+            }
+            Some(Err(_)) | None => self.fail(job.entry, failure, job.attempts),
+        }
+    }
+
+    fn settle_missing(&self, mut job: Job, status: u16) {
+        let Some(entry) = self.entries.get(job.entry) else {
+            return self.dispatch.finish();
+        };
+        if 0 < job.place {
+            // A mirror that lacks the file is no witness that there is none.
+            let failure = Failure::new(ErrorKind::HttpStatus, format!("a mirror answers {status}"))
+                .with_status(status);
+            return self.elsewhere(job, failure);
+        }
+        let name = job.name + 1;
+        if name < entry.names()
+            && let Ok(()) = self.move_job(&mut job, &entry, name, 0)
+        {
+            return self.dispatch.put_back(job, Duration::ZERO);
+        }
+        let source = entry.source();
+        let origin = job.target.origin.to_string();
+        if source.on_missing == OnMissing::Fail {
+            let what = if status == 404 || status == 410 {
+                format!("the server has no such file ({status})")
+            } else {
+                format!("the answer counts as missing ({status})")
+            };
+            let failure = Failure::new(ErrorKind::HttpStatus, what)
+                .with_status(status)
+                .with_hint("`on_missing: skip` allows files that do not exist")
+                .at_origin(&origin);
+            return self.fail(job.entry, failure, job.attempts);
+        }
+        match self.missing.add(entry.source_index(), job.entry, job.attempts) {
+            Ruling::Absent => self.absent(&entry, job.attempts),
+            Ruling::Held => {}
+            Ruling::TooMany(held, failure) => {
+                let failure = failure.with_status(status).at_origin(&origin);
+                for (index, attempts) in held {
+                    self.ledger.finish(index, Outcome::Failed(failure.clone()), attempts);
+                }
+                if self.work.fail_fast {
+                    self.halted.request(ExitStatus::Failed);
+                }
+            }
+        }
+        self.dispatch.finish();
+    }
+
+    fn absent(&self, entry: &Entry<'_>, attempts: u32) {
+        if self.work.probing {
+            let decision = Decision::new(Action::Absent, Reason::MissingUpstream);
+            return self.probed(entry.index(), Probed { decision, size: None });
+        }
+        let note = Note::Missing {
+            path: entry.path().as_str().to_owned(),
+            url: entry.url(Form::Shown),
+            since: Timestamp::now(),
+        };
+        self.publish(Message::Note(note, Some((entry.index(), Outcome::Absent, attempts))));
+    }
+
+    /// Gives a job in hand its last outcome.
+    fn fail(&self, entry: EntryIndex, failure: Failure, attempts: u32) {
+        if failure.kind == ErrorKind::NoSpace {
+            self.full.store(true, Ordering::Release);
+        }
+        if self.work.fail_fast {
+            self.halted.request(ExitStatus::Failed);
+        }
+        self.ledger.finish(entry, Outcome::Failed(failure), attempts);
+        self.dispatch.finish();
+    }
+
+    /// After the last worker: what was held back is absent after all.
+    fn settle_missing_rest(&self) {
+        for (index, attempts) in self.missing.settle() {
+            if let Some(entry) = self.entries.get(index) {
+                self.absent(&entry, attempts);
+            }
+        }
+    }
+
+    /// At the very end: what an early end left over was never tried.
+    fn skip_rest(&self) {
+        if self.work.probing || !(self.work.stop.is_requested() || self.halted.is_requested()) {
+            return;
+        }
+        for (index, step) in self.work.plan.steps() {
+            let wanted = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
+            if wanted && !self.ledger.is_finished(index) {
+                self.ledger.finish(index, Outcome::Skipped, 0);
+            }
+        }
+    }
+
+    fn move_job(
+        &self,
+        job: &mut Job,
+        entry: &Entry<'_>,
+        name: usize,
+        place: usize,
+    ) -> Result<(), Failure> {
+        job.target = target_of(entry, name, place, self.work.rewrites)?;
+        job.name = name;
+        job.place = place;
+        job.tries = 0;
+        Ok(())
+    }
+
+    fn entry(&self, index: EntryIndex) -> Entry<'a> {
+        self.work.manifest.entries().get(index).expect("the plan has only entries that exist")
+    }
+
+    fn settings(&self, job: &Job) -> &'a Http {
+        &self.work.settings[self.entries.source_of(job.entry)]
+    }
+
+    fn dialer(&self, job: &Job) -> &Dialer {
+        &self.dialers[self.entries.source_of(job.entry)]
+    }
+
+    fn paces(&self, source: usize) -> Vec<&Pace> {
+        self.pace.iter().chain(&self.source_paces[source]).collect()
+    }
+
+    /// What is on disk at a path, if that is a file.
+    fn local(&self, path: &RelPath) -> Option<Stat> {
+        self.work.dest?.stat(path).ok().filter(Stat::is_file)
+    }
+
+    /// What the state knows of a path.
+    fn validators(&self, path: &RelPath) -> Option<(Validators, Digest)> {
+        self.work.state?.validators(path.as_str())
+    }
+
+    fn dest(&self) -> &'a Dest {
+        self.work.dest.expect("only probing does without a destination")
+    }
+
+    fn publish(&self, message: Message) {
+        // The publisher ends only after the last message.
+        let _ = self.publisher.send(message);
+    }
+
+    fn probed(&self, entry: EntryIndex, probed: Probed) {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).push((entry, probed));
+    }
+
+    fn rewritten(&self, target: Target) -> Result<Target, Failure> {
+        match self.work.rewrites.apply(target.as_str()) {
+            std::borrow::Cow::Borrowed(_) => Ok(target),
+            std::borrow::Cow::Owned(url) => Target::parse(&url),
+        }
+    }
+
+    /// A number in 0..1, another one each time.
+    fn chance(&self) -> f64 {
+        // SplitMix64: one step of a counter, mixed.
+        let step = self.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mixed = (step ^ (step >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are all that a fraction has")]
+        let fraction = (mixed >> 11) as f64 / (1u64 << 53) as f64;
+        fraction
+    }
+}
+
+fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
+    let target = target_of(entry, 0, 0, rewrites).map_err(|failure| (entry.index(), failure))?;
+    Ok(Job {
+        entry: entry.index(),
+        name: 0,
+        place: 0,
+        tries: 0,
+        attempts: 0,
+        target,
+        failure: None,
+    })
+}
+
+fn target_of(
+    entry: &Entry<'_>,
+    name: usize,
+    place: usize,
+    rewrites: &Rewrites,
+) -> Result<Target, Failure> {
+    Target::parse(&rewrites.apply(&entry.candidate(name, place, Form::Sent)))
+}

@@ -1,0 +1,151 @@
+//! Putting verified files in place, in groups: synced, renamed, synced, then noted in the state.
+//!
+//! One thread does it for the whole run, so that one call makes many files durable and the state has
+//! one writer. While it works, the next group gathers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use jiff::Timestamp;
+
+use super::ledger::Ledger;
+use crate::dest::{Dest, PublishError, Verified};
+use crate::entry::EntryIndex;
+use crate::error::{ErrorKind, Failure};
+use crate::event::{Delivery, Event, Outcome};
+use crate::rel_path::RelPath;
+use crate::state::{FileRow, Note, State, Validators};
+
+/// The largest group. Verified files wait with their bytes on disk, not in memory.
+const GROUP: usize = 512;
+
+/// A verified file on its way to its place.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) entry: EntryIndex,
+    pub(super) path: RelPath,
+    pub(super) verified: Verified,
+    /// Whether a file is there that is to be replaced.
+    pub(super) replaces: bool,
+    pub(super) attempts: u32,
+    /// The declared URL, shown form.
+    pub(super) url: String,
+    pub(super) validators: Validators,
+}
+
+/// What is handed to the publisher.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Put this in place.
+    Publish(Box<Parcel>),
+    /// Note this about what is on disk already, and give the entry its outcome.
+    Note(Note, Option<(EntryIndex, Outcome, u32)>),
+    /// There is nothing more.
+    End,
+}
+
+/// The way to the publisher.
+pub(super) type Sender = SyncSender<Message>;
+
+/// A way to a publisher, which [`run`] serves.
+pub(super) fn channel() -> (Sender, Receiver<Message>) {
+    sync_channel(2 * GROUP)
+}
+
+/// Publishes until the end is told. `full` is set when the disk is full.
+pub(super) fn run(
+    messages: &Receiver<Message>,
+    dest: &Dest,
+    state: &State,
+    ledger: &Ledger,
+    full: &AtomicBool,
+) {
+    let mut noting = true;
+    let mut ended = false;
+    while !ended && let Ok(first) = messages.recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(message) = messages.try_recv()
+        {
+            group.push(message);
+        }
+        ended = group.iter().any(|message| matches!(message, Message::End));
+        let notes = publish_group(group, dest, ledger, full);
+        // The renames themselves must be on the disk before the state tells of them.
+        if noting && !notes.is_empty() && dest.sync().is_ok() && state.note(&notes).is_err() {
+            noting = false;
+            let message =
+                "the state cannot be written; the next run will ask about these files again"
+                    .to_owned();
+            ledger.tell(Event::Warning { message });
+        }
+    }
+}
+
+fn publish_group(
+    group: Vec<Message>,
+    dest: &Dest,
+    ledger: &Ledger,
+    full: &AtomicBool,
+) -> Vec<Note> {
+    let has_files = group.iter().any(|message| matches!(message, Message::Publish(_)));
+    // Data before names: after a power cut a name must not lead to bytes that never arrived.
+    let synced = if has_files { dest.sync() } else { Ok(()) };
+    let mut notes = Vec::with_capacity(group.len());
+    for message in group {
+        match (message, &synced) {
+            (Message::End, _) => {}
+            (Message::Note(note, finished), _) => {
+                notes.push(note);
+                if let Some((entry, outcome, attempts)) = finished {
+                    ledger.finish(entry, outcome, attempts);
+                }
+            }
+            (Message::Publish(parcel), Ok(())) => {
+                notes.extend(publish(*parcel, dest, ledger, full));
+            }
+            (Message::Publish(parcel), Err(error)) => {
+                fail(&parcel, Failure::disk("make the file durable", error), ledger, full);
+            }
+        }
+    }
+    notes
+}
+
+fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> Option<Note> {
+    let stat = match dest.publish(&parcel.verified, &parcel.path, parcel.replaces) {
+        Ok(stat) => stat,
+        Err(PublishError::Conflict(what)) => {
+            let failure = Failure::new(ErrorKind::PathConflict, what)
+                .with_hint("natsync replaces only regular files that it knows of; move it away");
+            fail(&parcel, failure, ledger, full);
+            return None;
+        }
+        Err(PublishError::Disk(error)) => {
+            fail(&parcel, Failure::disk("put the file in place", &error), ledger, full);
+            return None;
+        }
+    };
+    let Parcel { entry, path, verified, replaces, attempts, url, validators } = parcel;
+    let delivery = Delivery { bytes: verified.length(), sha256: verified.digest() };
+    let outcome = if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
+    ledger.finish(entry, outcome, attempts);
+    // Somebody was quicker than we are: what is there now is not what we wrote.
+    verified.is_still(&stat).then(|| {
+        Note::File(Box::new(FileRow {
+            path: path.as_str().to_owned(),
+            stat,
+            digest: verified.digest(),
+            url,
+            checked: Timestamp::now(),
+            validators,
+        }))
+    })
+}
+
+fn fail(parcel: &Parcel, failure: Failure, ledger: &Ledger, full: &AtomicBool) {
+    if failure.kind == ErrorKind::NoSpace {
+        full.store(true, Ordering::Release);
+    }
+    ledger.finish(parcel.entry, Outcome::Failed(failure), parcel.attempts);
+}

@@ -1,0 +1,32 @@
+//! HTTP, as far as natsync needs it: connections of our own, and pure decisions about what came back.
+//!
+//! The library underneath (hyper) frames messages and does nothing else: it follows no redirect,
+//! keeps no pool and repeats nothing, so what reaches an origin is decided here and in `execute`.
+
+mod body;
+mod classify;
+mod connect;
+mod connection;
+mod exchange;
+mod origin;
+mod pace;
+mod proxy;
+mod redirect;
+mod request;
+mod retry;
+mod sniff;
+mod tls;
+mod validators;
+
+pub(crate) use body::{BodyRules, Received, receive};
+pub(crate) use classify::{Answer, Asked, Head, classify};
+pub(crate) use connect::{Dialer, Names, Wanted};
+pub(crate) use connection::Connection;
+pub(crate) use exchange::{Exchange, exchange};
+pub(crate) use origin::{Origin, Target};
+pub(crate) use pace::Pace;
+pub(crate) use redirect::{Hop, next_hop};
+pub(crate) use request::{Conditions, Method, RequestPlan};
+pub(crate) use retry::{Backoff, RetryAfter, Verdict, is_transient, judge, pause};
+pub(crate) use sniff::is_html;
+pub(crate) use validators::{http_date, upstream_validators};

@@ -1,0 +1,166 @@
+//! Where a request goes: an origin (scheme, host, port) and what is asked of it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use crate::error::{ErrorKind, Failure};
+use crate::manifest::Secret;
+
+/// Scheme, host and port: what secrets are bound to, and what limits count by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    /// Whether TLS is spoken.
+    pub(crate) secure: bool,
+    /// In lower case; an IPv6 address stands in brackets.
+    pub(crate) host: String,
+    /// The port, also where it is the scheme's own.
+    pub(crate) port: u16,
+}
+
+/// A URL taken apart for a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Whom to ask.
+    pub(crate) origin: Origin,
+    /// Path and query.
+    pub(crate) resource: String,
+    /// User and password from the URL, for Basic authentication (RFC 7617).
+    pub(crate) user: Option<(String, Secret)>,
+    url: Url,
+}
+
+impl Origin {
+    /// `host` or `host:port` as the `Host` header has it (RFC 9110, section 7.2).
+    pub(crate) fn authority(&self) -> String {
+        let default = if self.secure { 443 } else { 80 };
+        if self.port == default {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// The host without the brackets of an IPv6 address.
+    pub(crate) fn bare_host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http{}://{}", if self.secure { "s" } else { "" }, self.authority())
+    }
+}
+
+impl Target {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    /// When it is none, or not of http or https, or has no host. The message does not quote it.
+    pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
+        let url = Url::parse(url).map_err(|error| {
+            Failure::new(ErrorKind::Protocol, format!("the URL cannot be used: {error}"))
+        })?;
+        Self::from_url(url)
+    }
+
+    /// Takes the URL apart that a reference leads to from this one (RFC 3986, section 5).
+    pub(crate) fn join(&self, reference: &str) -> Result<Self, Failure> {
+        let url = self.url.join(reference).map_err(|error| {
+            Failure::new(ErrorKind::Redirect, format!("the redirect's target is no URL: {error}"))
+        })?;
+        Self::from_url(url)
+    }
+
+    fn from_url(mut url: Url) -> Result<Self, Failure> {
+        let secure = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            other => {
+                let message = format!("`{other}:` is not supported, only http and https");
+                return Err(Failure::new(ErrorKind::Redirect, message));
+            }
+        };
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Err(Failure::new(ErrorKind::Protocol, "the URL names no host"));
+        };
+        let origin = Origin { secure, host: host.to_ascii_lowercase(), port };
+        let decode = |text: &str| {
+            percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+        };
+        let user = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            (decode(url.username()), Secret::new(url.password().map(decode).unwrap_or_default()))
+        });
+        let mut resource = url.path().to_owned();
+        if let Some(query) = url.query() {
+            resource.push('?');
+            resource.push_str(query);
+        }
+        // Relative redirects must not inherit them.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(Self { origin, resource, user, url })
+    }
+
+    /// The URL, without user and password.
+    pub(crate) fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Whether the host is an address by which clouds serve credentials to the machine itself.
+    pub(crate) fn is_link_local(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Ipv4(address)) => is_link_local(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => is_link_local(IpAddr::V6(address)),
+            _ => false,
+        }
+    }
+}
+
+/// Whether an address is link-local (RFC 3927, RFC 4291 section 2.5.6), also when it is mapped into
+/// IPv6; or the one that AWS serves metadata at over IPv6.
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
+    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address == METADATA,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let target = Target::parse("https://me:p%40ss@Example.ORG:8443/a%20b/c?d=e#f").unwrap();
+        assert_eq!(target.origin.to_string(), "https://example.org:8443");
+        assert_eq!(target.resource, "/a%20b/c?d=e");
+        let (user, password) = target.user.unwrap();
+        assert_eq!((user.as_str(), password.expose()), ("me", "p@ss"));
+        assert_eq!(Target::parse("http://[::1]/").unwrap().origin.bare_host(), "::1");
+        assert!(Target::parse("ftp://h/x").is_err());
+    }
+
+    #[test]
+    fn a_redirect_inherits_no_password() {
+        let target = Target::parse("http://me:secret@h/a/b").unwrap().join("../c").unwrap();
+        assert_eq!((target.resource.as_str(), target.user.is_none()), ("/c", true));
+    }
+
+    #[test]
+    fn link_local_addresses_are_known_in_every_form() {
+        for url in [
+            "http://169.254.169.254/",
+            "http://[fe80::1]/",
+            "http://[::ffff:169.254.0.1]/",
+            "http://0xa9fea9fe/",
+            "http://[fd00:ec2::254]/",
+        ] {
+            assert!(Target::parse(url).unwrap().is_link_local(), "{url}");
+        }
+        assert!(!Target::parse("http://127.0.0.1/").unwrap().is_link_local());
+    }
+}

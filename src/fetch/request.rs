@@ -1,0 +1,146 @@
+//! The request that is sent: built whole for each hop, from what belongs to that hop's origin.
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, USER_AGENT,
+};
+
+use super::connection::OverProxy;
+use super::origin::{Origin, Target};
+use crate::error::{ErrorKind, Failure};
+use crate::manifest::Secret;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// The file.
+    Get,
+    /// What is known of the file.
+    Head,
+}
+
+/// Asks for the file only if it is no longer this one (RFC 9110, section 13.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    /// `If-None-Match`.
+    pub(crate) etag: Option<String>,
+    /// `If-Modified-Since`.
+    pub(crate) last_modified: Option<String>,
+}
+
+impl Conditions {
+    /// Whether nothing is asked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
+}
+
+/// What every hop of a request shares.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestPlan<'a> {
+    /// GET or HEAD.
+    pub(crate) method: Method,
+    /// Conditions, for the first origin and what it redirects to.
+    pub(crate) conditions: &'a Conditions,
+    /// Header fields of the source.
+    pub(crate) headers: &'a [(String, Secret)],
+    /// The only origin that gets them: that of the declared URL.
+    pub(crate) home: &'a Origin,
+    /// `User-Agent`.
+    pub(crate) user_agent: &'a str,
+}
+
+impl RequestPlan<'_> {
+    /// The request for one hop. A proxy gets the whole URL (RFC 9112, section 3.2.2) and is
+    /// told who asks.
+    pub(crate) fn build(
+        &self,
+        target: &Target,
+        proxy: Option<&OverProxy>,
+    ) -> Result<Request<Empty<Bytes>>, Failure> {
+        let uri = if proxy.is_some() {
+            format!("{}{}", target.origin, target.resource)
+        } else {
+            target.resource.clone()
+        };
+        let method = match self.method {
+            Method::Get => hyper::Method::GET,
+            Method::Head => hyper::Method::HEAD,
+        };
+        let unusable = || Failure::new(ErrorKind::Protocol, "the URL cannot be put into a request");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Empty::new())
+            .map_err(|_| unusable())?;
+        let headers = request.headers_mut();
+        let text = |value: &str| HeaderValue::from_str(value).map_err(|_| unusable());
+        headers.insert(HOST, text(&target.origin.authority())?);
+        headers.insert(USER_AGENT, text(self.user_agent)?);
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        // Bytes are bytes: what is stored and hashed is what the server has.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(etag) = &self.conditions.etag {
+            headers.insert(IF_NONE_MATCH, text(etag)?);
+        }
+        if let Some(date) = &self.conditions.last_modified {
+            headers.insert(IF_MODIFIED_SINCE, text(date)?);
+        }
+        if let Some((user, password)) = &target.user {
+            headers.insert(AUTHORIZATION, basic(user, password.expose())?);
+        }
+        if target.origin == *self.home {
+            for (name, value) in self.headers {
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
+                let mut value = text(value.expose())?;
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+        if let Some(auth) = proxy.and_then(|proxy| proxy.auth.as_ref()) {
+            headers.insert(hyper::header::PROXY_AUTHORIZATION, auth.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Basic authentication (RFC 7617).
+fn basic(user: &str, password: &str) -> Result<HeaderValue, Failure> {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))
+        .map_err(|_| Failure::new(ErrorKind::Protocol, "the URL's user cannot be sent"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_source_stay_at_home() {
+        let headers = [("X-Token".to_owned(), Secret::new("s3cret".to_owned()))];
+        let home = Target::parse("http://home/a").unwrap();
+        let plan = RequestPlan {
+            method: Method::Get,
+            conditions: &Conditions::default(),
+            headers: &headers,
+            home: &home.origin,
+            user_agent: "natsync",
+        };
+        let sent = |url: &str| {
+            plan.build(&Target::parse(url).unwrap(), None)
+                .unwrap()
+                .headers()
+                .contains_key("x-token")
+        };
+        assert!(sent("http://home/b"));
+        for other in ["https://home/b", "http://home:81/b", "http://www.home/b"] {
+            assert!(!sent(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Every path looked at once, before anything is asked for: whether it is one, and whether it is the
+//! only one.
+
+use std::collections::HashSet;
+
+use super::problem::{Problem, Problems, Text};
+use super::templates::check_url;
+use super::types::{Locations, Manifest};
+use crate::entry::{Entries, Entry, Form};
+use crate::rel_path::{check, check_portable, fold, path_hash};
+
+/// So many problems of one kind are named.
+const NAMED: usize = 5;
+
+/// The hashes of all paths that a manifest declares, 16 bytes each.
+#[derive(Clone, Debug)]
+pub struct PathHashes(Vec<u128>);
+
+impl PathHashes {
+    /// Whether the path with that hash is declared.
+    #[must_use]
+    pub fn contains(&self, hash: u128) -> bool {
+        self.0.binary_search(&hash).is_ok()
+    }
+}
+
+/// What one pass over a range of entries finds.
+#[derive(Default)]
+struct Found {
+    /// The hash of each path.
+    exact: Vec<u128>,
+    /// The hash of each path's folded form, where that is another.
+    folded: Vec<u128>,
+    /// The hashes of the folders of all paths, folded as the paths are.
+    folders: HashSet<u128>,
+    problems: Vec<Problem>,
+}
+
+impl Manifest {
+    /// Renders every path once. It must be called before anything is done with entries.
+    ///
+    /// # Errors
+    /// When a path is none, is not portable where it must be, or belongs to two entries; when a file
+    /// would have to be a folder for another; when an entry's URL cannot be asked for.
+    pub fn check(&self) -> Result<PathHashes, Problems> {
+        let entries = self.entries();
+        let halves = split(entries.bound());
+        let own = self.own_files();
+        let found: Vec<Found> = std::thread::scope(|scope| {
+            let look = |range| {
+                let own = &own;
+                scope.spawn(move || self.look(&entries, range, own))
+            };
+            let threads: Vec<_> = halves.into_iter().map(look).collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
+        });
+        let mut all = Found::default();
+        for mut part in found {
+            if all.exact.is_empty() {
+                all.exact = part.exact;
+            } else {
+                all.exact.append(&mut part.exact);
+            }
+            all.folded.append(&mut part.folded);
+            all.folders.extend(part.folders);
+            all.problems.append(&mut part.problems);
+        }
+        all.problems.truncate(4 * NAMED);
+        all.exact.sort_unstable();
+        if all.problems.is_empty() {
+            self.twins(&entries, &mut all);
+        }
+        if all.problems.is_empty() {
+            Ok(PathHashes(all.exact))
+        } else {
+            Err(Problems::new(all.problems))
+        }
+    }
+
+    fn look(&self, entries: &Entries<'_>, range: std::ops::Range<u64>, own: &[String]) -> Found {
+        let mut found = Found {
+            exact: Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0)),
+            ..Found::default()
+        };
+        let mut path = String::new();
+        let mut parent = String::new();
+        for entry in entries.within(range) {
+            path.clear();
+            entry.write_path(&mut path);
+            if let Err(problem) = self.look_at(&entry, &path, own) {
+                if found.problems.len() < NAMED {
+                    found.problems.push(*problem);
+                }
+                continue;
+            }
+            found.exact.push(path_hash(&path));
+            let key = self.key(&path);
+            if let Some(key) = &key {
+                found.folded.push(path_hash(key));
+            }
+            // Neighbours mostly share their folder.
+            let path = key.as_deref().unwrap_or(&path);
+            if let Some((folder, _)) = path.rsplit_once('/')
+                && folder != parent
+            {
+                parent.clear();
+                parent.push_str(folder);
+                let mut rest = folder;
+                while found.folders.insert(path_hash(rest))
+                    && let Some((above, _)) = rest.rsplit_once('/')
+                {
+                    rest = above;
+                }
+            }
+        }
+        found
+    }
+
+    fn look_at(&self, entry: &Entry<'_>, path: &str, own: &[String]) -> Result<(), Box<Problem>> {
+        let refuse = |message: String, hint: &str| {
+            let text = self.text();
+            Err(Box::new(text.problem(place_of(entry), message).hint(hint)))
+        };
+        if let Err(error) = check(path) {
+            let url = entry.url(Form::Shown);
+            return match error {
+                crate::rel_path::RelPathError::Empty => refuse(
+                    format!("the path of {url} is empty"),
+                    "the URL ends without a file name: set `path`",
+                ),
+                _ => refuse(
+                    format!("the path `{path}` of {url} cannot be used: {error}"),
+                    "set `path` so that it is a plain path below `dest`",
+                ),
+            };
+        }
+        if self.portable
+            && let Err(error) = check_portable(path)
+        {
+            return refuse(
+                format!("the path `{path}` is not portable: {error}"),
+                "`portable: false` allows it",
+            );
+        }
+        if own.iter().any(|own| own == path) {
+            return refuse(
+                format!("the path `{path}` is the manifest's own, or its lock's"),
+                "set `path`, or another `dest`",
+            );
+        }
+        // A slash that was encoded in the URL would make a folder by itself.
+        if let Locations::Templates { url, .. } = &entry.source().locations
+            && url.literal_start().splitn(4, '/').count() == 4
+        {
+            return Ok(());
+        }
+        match check_url(&entry.url(Form::Sent)) {
+            Ok(()) => Ok(()),
+            Err(why) => refuse(
+                format!("{} is no URL that can be asked for: {why}", entry.url(Form::Shown)),
+                "it begins with `http://` or `https://` and a host",
+            ),
+        }
+    }
+
+    /// The form in which two paths are the same to some system, where it is not the path itself.
+    fn key(&self, path: &str) -> Option<String> {
+        if !self.portable || path.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+        {
+            return None;
+        }
+        Some(fold(path)).filter(|folded| folded != path)
+    }
+
+    fn twins(&self, entries: &Entries<'_>, found: &mut Found) {
+        let mut twins: Vec<u128> = same_neighbours(&found.exact).collect();
+        let mut all = std::mem::take(&mut found.folded);
+        if !all.is_empty() {
+            all.extend_from_slice(&found.exact);
+            all.sort_unstable();
+            twins.extend(same_neighbours(&all));
+        }
+        let files = if all.is_empty() { &found.exact } else { &all };
+        let within: Vec<u128> = found
+            .folders
+            .iter()
+            .copied()
+            .filter(|folder| files.binary_search(folder).is_ok())
+            .collect();
+        twins.sort_unstable();
+        twins.dedup();
+        for &twin in twins.iter().take(NAMED) {
+            found.problems.extend(self.explain_twins(entries, twin));
+        }
+        for &folder in within.iter().take(NAMED) {
+            found.problems.extend(self.explain_folder(entries, folder));
+        }
+    }
+
+    fn explain_twins(&self, entries: &Entries<'_>, hash: u128) -> Option<Problem> {
+        let mut pair = entries.iter().filter(|entry| {
+            let path = path_of(entry);
+            path_hash(&path) == hash || self.key(&path).is_some_and(|key| path_hash(&key) == hash)
+        });
+        let (first, second) = (pair.next()?, pair.next()?);
+        let (one, two) = (path_of(&first), path_of(&second));
+        let urls = format!("{} and {}", first.url(Form::Shown), second.url(Form::Shown));
+        let problem = if one == two {
+            let message = format!("two entries have the path `{one}`: {urls}");
+            self.text()
+                .problem(place_of(&second), message)
+                .hint("set `path` so that each has its own, for instance with all variables in it")
+        } else {
+            let message =
+                format!("`{one}` and `{two}` differ only by case or Unicode form: {urls}");
+            self.text()
+                .problem(place_of(&second), message)
+                .hint("some systems do not tell them apart; `portable: false` allows it")
+        };
+        Some(problem)
+    }
+
+    fn explain_folder(&self, entries: &Entries<'_>, hash: u128) -> Option<Problem> {
+        let keyed = |entry: &Entry<'_>| {
+            let path = path_of(entry);
+            self.key(&path).unwrap_or(path)
+        };
+        let file = entries.iter().find(|entry| path_hash(&keyed(entry)) == hash)?;
+        let below = format!("{}/", keyed(&file));
+        let inner = entries.iter().find(|entry| keyed(entry).starts_with(&below))?;
+        let message = format!(
+            "`{}` would be a file and a folder: {} and {}",
+            path_of(&file),
+            file.url(Form::Shown),
+            inner.url(Form::Shown)
+        );
+        Some(
+            self.text()
+                .problem(place_of(&inner), message)
+                .hint("set `path` so that no file's path goes on in another's"),
+        )
+    }
+
+    /// The manifest and its lock, as paths below the destination.
+    fn own_files(&self) -> Vec<String> {
+        let (Ok(dest), Ok(file)) = (self.dest.canonicalize(), self.file.canonicalize()) else {
+            return Vec::new();
+        };
+        let Ok(below) = file.strip_prefix(&dest) else {
+            return Vec::new();
+        };
+        let lock = below.with_extension("lock");
+        [below.to_string_lossy().into_owned(), lock.to_string_lossy().into_owned()].to_vec()
+    }
+
+    fn text(&self) -> Text<'_> {
+        Text { file: &self.file, source: &self.text }
+    }
+}
+
+fn place_of(entry: &Entry<'_>) -> super::problem::Span {
+    let own = entry.overriding().find(|other| other.path.is_some()).map(|other| other.at);
+    own.or_else(|| entry.file().map(|file| file.at)).unwrap_or(entry.source().path_at)
+}
+
+fn path_of(entry: &Entry<'_>) -> String {
+    let mut path = String::new();
+    entry.write_path(&mut path);
+    path
+}
+
+fn same_neighbours(sorted: &[u128]) -> impl Iterator<Item = u128> {
+    sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+/// A range in as many parts as there are cores; a small one is not worth it.
+fn split(bound: u64) -> Vec<std::ops::Range<u64>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let parts = if bound < 10_000 { 1 } else { cores.min(8) };
+    let size = bound.div_ceil(parts.max(1)).max(1);
+    (0..parts).map(|part| (part * size).min(bound)..((part + 1) * size).min(bound)).collect()
+}

@@ -1,0 +1,89 @@
+//! `${NAME}` in the few places where it means something.
+
+use super::node::Node;
+use super::problem::Span;
+use super::read::Reader;
+use super::types::Secret;
+use crate::template::{Piece, SyntaxError, parse};
+
+/// A text with its environment values, and as it may be shown.
+#[derive(Clone, Debug)]
+pub(super) struct Expanded {
+    pub(super) value: Secret,
+    pub(super) shown: String,
+}
+
+impl Reader<'_> {
+    /// The value of an environment variable, or a problem.
+    pub(super) fn environment(
+        &mut self,
+        node: &Node,
+        name: &str,
+        default: Option<&str>,
+        at: usize,
+        len: usize,
+    ) -> Option<String> {
+        let value = (self.options.env)(name).or_else(|| default.map(str::to_owned));
+        if value.is_none() {
+            let place = self.within(node, at, len);
+            self.problem(
+                place,
+                format!("the environment variable `{name}` is not set"),
+                Some(format!("set it, or write `${{{name}:-default}}`")),
+            );
+        }
+        value
+    }
+
+    /// A text in which only `${NAME}` means something.
+    pub(super) fn expand(&mut self, node: &Node, what: &str) -> Option<Expanded> {
+        let text = self.text(node, what)?.to_owned();
+        let mut expanded = Expanded { value: Secret::new(String::new()), shown: String::new() };
+        let mut value = String::new();
+        let mut rest = 0;
+        while let Some(start) = text[rest..].find("${").map(|start| rest + start) {
+            let end = text[start..].find('}').map_or(text.len(), |end| start + end + 1);
+            value.push_str(&text[rest..start]);
+            expanded.shown.push_str(&text[rest..start]);
+            match parse(&text[start..end], true).as_deref() {
+                Ok([Piece::Environment { name, default, .. }]) => {
+                    value.push_str(&self.environment(
+                        node,
+                        name,
+                        default.as_deref(),
+                        start,
+                        end - start,
+                    )?);
+                    expanded.shown.extend(["${", name, "}"]);
+                }
+                Ok(_) => {}
+                Err(SyntaxError { message, hint, .. }) => {
+                    let place = self.within(node, start, end - start);
+                    self.problem(place, message.clone(), hint.clone());
+                    return None;
+                }
+            }
+            rest = end;
+        }
+        value.push_str(&text[rest..]);
+        expanded.shown.push_str(&text[rest..]);
+        expanded.value = Secret::new(value);
+        Some(expanded)
+    }
+
+    /// The place of a part of a scalar, where the scalar stands in the manifest as it reads.
+    pub(super) fn within(&self, node: &Node, at: usize, len: usize) -> Span {
+        let Some(text) = node.text() else {
+            return node.at;
+        };
+        let written = &self.text.source[node.at.start..node.at.end];
+        let quote = usize::from(written.starts_with(['"', '\'']));
+        let start = node.at.start + quote + at;
+        if written.get(quote..).is_some_and(|rest| rest.starts_with(text))
+            && start + len <= self.text.source.len()
+        {
+            return self.text.clip(start, start + len.max(1));
+        }
+        node.at
+    }
+}

@@ -1,0 +1,66 @@
+//! Transport settings (`http`), for all sources and for one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::types::Secret;
+
+/// How transfers behave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections to one origin.
+    pub connections_per_host: PerHost,
+    /// Requests a second to one origin.
+    pub requests_per_second: Option<f64>,
+    /// Bytes a second.
+    pub rate_limit: Option<u64>,
+    /// Further attempts after a failed one.
+    pub retries: u32,
+    /// The longest pause that a server may ask for.
+    pub max_retry_after: Duration,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long no byte may come, the head of an answer included.
+    pub stall_timeout: Duration,
+    /// The slowest rate in bytes a second, averaged over a minute; 0 for any.
+    pub min_rate: u64,
+    /// How many redirects are followed.
+    pub redirects: u32,
+    /// `User-Agent`, instead of natsync's own.
+    pub user_agent: Option<String>,
+    /// The proxy to ask through.
+    pub proxy: Option<Secret>,
+    /// The certificates to trust, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Connections to one origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerHost {
+    /// From 10 upwards while that pays and the origin does not object.
+    Auto,
+    /// So many.
+    Fixed(usize),
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            connections_per_host: PerHost::Auto,
+            requests_per_second: None,
+            rate_limit: None,
+            retries: 4,
+            max_retry_after: Duration::from_mins(2),
+            connect_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            min_rate: 64,
+            redirects: 10,
+            user_agent: None,
+            proxy: None,
+            ca_file: None,
+        }
+    }
+}

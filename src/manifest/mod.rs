@@ -1,0 +1,29 @@
+//! The manifest: what a user declares, read, checked and believed.
+//!
+//! Text becomes a tree of nodes that know their place (`node`), the tree becomes a [`Manifest`]
+//! (`read`, `sources`, `settings`, `values`), and whatever is wrong on the way becomes a [`Problem`]
+//! with its place. A `Manifest` that exists is valid.
+
+mod collisions;
+mod environment;
+mod expect;
+mod fields;
+mod http;
+mod node;
+mod policies;
+mod problem;
+mod read;
+mod scalars;
+mod sources;
+mod templates;
+mod transport;
+mod types;
+mod values;
+
+pub use collisions::PathHashes;
+pub use expect::{Expect, Kind, MediaType, MissingWhen};
+pub use http::{Http, PerHost};
+pub use problem::{Problem, Problems};
+pub use read::LoadOptions;
+pub use types::{Check, Manifest, OnMissing, Orphans, Quota, Secret, Source};
+pub(crate) use types::{File, Locations, Override};

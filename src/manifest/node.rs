@@ -1,0 +1,246 @@
+//! YAML as a tree of nodes that know where they stand.
+//!
+//! A scalar is the text as it was written: `1.10` stays `1.10` and `no` stays `no`, since nothing here
+//! guesses at types. All use of the YAML library is in this file.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::{DuplicateKeyPolicy, Spanned};
+
+use super::problem::{Problem, Span, Text};
+
+/// A node and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: Span,
+    pub(super) kind: Kind,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Nothing was written.
+    Empty,
+    /// A scalar, as it was written.
+    Scalar(String),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, in order. Keys are scalars.
+    Mapping(Vec<(Key, Node)>),
+}
+
+/// A key and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) at: Span,
+    pub(super) name: String,
+}
+
+impl Node {
+    /// What it is, in words.
+    pub(super) fn describe(&self) -> &'static str {
+        match self.kind {
+            Kind::Empty => "nothing",
+            Kind::Scalar(_) => "a single value",
+            Kind::List(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+        }
+    }
+
+    /// Its text, if it is a scalar.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// When it is no YAML, is more than one document, repeats a key, or is made to explode.
+pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
+    let options = serde_yaml::options! {
+        budget: serde_yaml::budget! {
+            max_nodes: 5_000_000,
+            max_events: 20_000_000,
+            max_depth: 32,
+            max_total_scalar_bytes: 256 * 1024 * 1024,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        with_snippet: false,
+    };
+    let raw: Spanned<Raw> = match serde_yaml::from_str_with_options(text.source, options) {
+        Ok(raw) => raw,
+        Err(error) => return Err(vec![explain(text, &error)]),
+    };
+    let mut problems = Vec::new();
+    let node = resolve(text, raw, &mut problems);
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+/// A node as the library hands it over.
+enum Raw {
+    Empty,
+    /// A scalar that looks like a number or a boolean: its text stands in the source.
+    Plain,
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Mapping(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyNode)
+    }
+}
+
+struct AnyNode;
+
+impl<'de> Visitor<'de> for AnyNode {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Raw, E> {
+        Ok(Raw::Text(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Empty)
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Empty)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+        Raw::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut mapping = Vec::new();
+        while let Some(item) = items.next_entry()? {
+            mapping.push(item);
+        }
+        Ok(Raw::Mapping(mapping))
+    }
+}
+
+fn resolve(text: &Text<'_>, raw: Spanned<Raw>, problems: &mut Vec<Problem>) -> Node {
+    let at = span(text, raw.referenced);
+    let written = || {
+        let defined = span(text, raw.defined);
+        text.source[defined.start..defined.end].trim().to_owned()
+    };
+    let kind = match raw.value {
+        // `~` and `null` are texts where a text is meant; nothing at all is not.
+        Raw::Empty => {
+            Some(written()).filter(|text| !text.is_empty()).map_or(Kind::Empty, Kind::Scalar)
+        }
+        Raw::Plain => Kind::Scalar(written()),
+        Raw::Text(text) => Kind::Scalar(text),
+        Raw::List(items) => {
+            Kind::List(items.into_iter().map(|item| resolve(text, item, problems)).collect())
+        }
+        Raw::Mapping(items) => Kind::Mapping(resolve_mapping(text, items, problems)),
+    };
+    Node { at, kind }
+}
+
+fn resolve_mapping(
+    text: &Text<'_>,
+    items: Vec<(Spanned<Raw>, Spanned<Raw>)>,
+    problems: &mut Vec<Problem>,
+) -> Vec<(Key, Node)> {
+    let mut mapping: Vec<(Key, Node)> = Vec::with_capacity(items.len());
+    let mut seen = std::collections::HashMap::new();
+    for (key, value) in items {
+        let key = resolve(text, key, problems);
+        let value = resolve(text, value, problems);
+        let Kind::Scalar(name) = key.kind else {
+            problems.push(text.problem(key.at, "a key must be a single value"));
+            continue;
+        };
+        if let Some(first) = seen.insert(name.clone(), key.at) {
+            let line = text.line_of(first.start);
+            problems.push(
+                text.problem(key.at, format!("`{name}` is there twice"))
+                    .hint(format!("the first is on line {line}; remove one of them")),
+            );
+            continue;
+        }
+        mapping.push((Key { at: key.at, name }, value));
+    }
+    mapping
+}
+
+fn span(text: &Text<'_>, location: serde_yaml::Location) -> Span {
+    let length = text.source.len();
+    let span = location.span();
+    let to_offset = |bytes: Option<u64>| bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    match to_offset(span.byte_offset()) {
+        Some(start) if start <= length => {
+            let end = start.saturating_add(to_offset(span.byte_len()).unwrap_or(0)).min(length);
+            text.clip(start, end)
+        }
+        _ => {
+            let line = usize::try_from(location.line()).unwrap_or(1).max(1);
+            let column = usize::try_from(location.column()).unwrap_or(1).max(1);
+            text.at(line, column)
+        }
+    }
+}
+
+fn explain(text: &Text<'_>, error: &serde_yaml::Error) -> Problem {
+    let at = error.location().map_or(Span { start: 0, end: 0 }, |location| span(text, location));
+    // The library's words may go on with an excerpt of its own: the first line says what is wrong.
+    let words = error.without_snippet().to_string();
+    let words = words.lines().next().unwrap_or_default();
+    let message = match words.rfind(" at line ") {
+        Some(place) => &words[..place],
+        None => words,
+    };
+    let message = message.split(": line ").next().unwrap_or(message).trim_end_matches(['.', ':']);
+    text.problem(at, format!("this is not YAML that can be read: {message}"))
+}

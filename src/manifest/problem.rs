@@ -1,0 +1,245 @@
+//! What is wrong with a manifest: where, what, and how to mend it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// So many problems are shown; a manifest with more has one cause.
+const SHOWN: usize = 20;
+/// A longer line is cut: an excerpt is for people.
+const LINE: usize = 160;
+
+/// A range of bytes of the manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// One problem, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, as a fragment.
+    pub message: String,
+    /// The manifest.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// How to mend it.
+    pub hint: Option<String>,
+    /// The line itself, and the part of it that is meant, in bytes.
+    excerpt: Option<(String, usize, usize)>,
+}
+
+/// All problems of one manifest, in the order of their places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+/// A manifest's text, from which places are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) source: &'a str,
+}
+
+impl Text<'_> {
+    /// A problem at a place.
+    pub(crate) fn problem(&self, at: Span, message: impl Into<String>) -> Problem {
+        let start = at.start.min(self.source.len());
+        let before = &self.source[..start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = self.source[start..]
+            .find(['\n', '\r'])
+            .map_or(self.source.len(), |newline| start + newline);
+        let end = at.end.clamp(start, line_end.max(start));
+        Problem {
+            message: message.into(),
+            file: self.file.to_owned(),
+            line: self.line_of(start),
+            column: self.source[line_start..start].chars().count() + 1,
+            hint: None,
+            excerpt: excerpt(
+                &self.source[line_start..line_end],
+                start - line_start,
+                end - line_start,
+            ),
+        }
+    }
+
+    /// The line of a byte, from 1.
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
+        self.source[..offset.min(self.source.len())].matches('\n').count() + 1
+    }
+
+    /// The place of a line and column, both from 1.
+    pub(crate) fn at(&self, line: usize, column: usize) -> Span {
+        let start = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>();
+        let offset: usize = self.source[start..].chars().take(column - 1).map(char::len_utf8).sum();
+        self.clip(start + offset, start + offset)
+    }
+
+    /// A span whose ends are between characters.
+    pub(crate) fn clip(&self, start: usize, end: usize) -> Span {
+        let start = self.source.floor_char_boundary(start);
+        Span { start, end: self.source.ceil_char_boundary(end).max(start) }
+    }
+}
+
+/// The line as it can be printed, with the place in it.
+fn excerpt(line: &str, start: usize, end: usize) -> Option<(String, usize, usize)> {
+    let mut shown = String::new();
+    let (mut from, mut to) = (None, None);
+    // A long line is shown from shortly before the place.
+    let first = if line.len() <= LINE {
+        0
+    } else {
+        line.floor_char_boundary(start.saturating_sub(LINE / 2))
+    };
+    if 0 < first {
+        shown.push('…');
+    }
+    for (offset, character) in line[first..].char_indices() {
+        let offset = first + offset;
+        if offset == start {
+            from = Some(shown.len());
+        }
+        if offset == end {
+            to = Some(shown.len());
+        }
+        if LINE < shown.len() {
+            shown.push('…');
+            break;
+        }
+        match character {
+            '\t' => shown.push_str("    "),
+            character if character.is_control() => shown.extend(character.escape_default()),
+            character => shown.push(character),
+        }
+    }
+    let from = from.unwrap_or(shown.len());
+    let to = to.unwrap_or(shown.len()).max(from);
+    (!shown.trim().is_empty()).then_some((shown, from, to))
+}
+
+impl Problem {
+    /// The same with how to mend it.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A problem of the whole file.
+    pub(crate) fn of_file(file: &Path, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            hint: None,
+            excerpt: None,
+        }
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let file = escape(&self.file.display().to_string());
+        let message = escape(&self.message);
+        let title = Level::ERROR.primary_title(message.as_str());
+        let hint = self.hint.as_deref().map(escape);
+        let place = format!("{file}:{}:{}", self.line, self.column);
+        match &self.excerpt {
+            Some((line, start, end)) => {
+                // A place has to be at least a character wide to be marked.
+                let end = line[*start..]
+                    .chars()
+                    .next()
+                    .map_or(*end, |first| (*end).max(start + first.len_utf8()));
+                let snippet = Snippet::source(line.as_str())
+                    .path(file.as_str())
+                    .line_start(self.line)
+                    .annotation(AnnotationKind::Primary.span(*start..end));
+                let mut group = title.element(snippet);
+                if let Some(hint) = &hint {
+                    group = group.element(Level::HELP.message(hint.as_str()));
+                }
+                let rendered = renderer.render(&[group]);
+                self.with_own_column(rendered, &file)
+            }
+            None => {
+                let group = annotate_snippets::Group::with_title(title);
+                let mut rendered = format!("{}\n --> {place}", renderer.render(&[group]));
+                if let Some(hint) = hint {
+                    rendered.extend(["\n  = help: ", &hint]);
+                }
+                rendered
+            }
+        }
+    }
+
+    /// The excerpt may be cut and has tabs expanded: the place is that of the file.
+    fn with_own_column(&self, rendered: String, file: &str) -> String {
+        let own = format!("{file}:{}:", self.line);
+        let Some(start) = rendered.find(&own) else {
+            return rendered;
+        };
+        let digits = start + own.len();
+        let end = rendered[digits..]
+            .find(|character: char| !character.is_ascii_digit())
+            .map_or(rendered.len(), |end| digits + end);
+        format!("{}{}{}", &rendered[..digits], self.column, &rendered[end..])
+    }
+}
+
+/// Text from a file that nobody has checked: it must not steer a terminal.
+fn escape(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => shown.push(' '),
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.extend(character.escape_unicode());
+            }
+            character if character.is_control() => shown.extend(character.escape_default()),
+            character => shown.push(character),
+        }
+    }
+    shown
+}
+
+impl Problems {
+    /// All of them. There is at least one.
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        problems.dedup();
+        Self(problems)
+    }
+
+    /// Each problem, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+
+    /// As people read them: at most 20, each with its line and a mark under the place. `width` in columns.
+    #[must_use]
+    pub fn render(&self, color: bool, width: usize) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer.term_width(width.max(40));
+        let mut rendered: Vec<_> =
+            self.0.iter().take(SHOWN).map(|problem| problem.render(&renderer)).collect();
+        if SHOWN < self.0.len() {
+            rendered.push(format!("error: and {} more problems", self.0.len() - SHOWN));
+        }
+        rendered.join("\n\n")
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false, 100))
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,332 @@
+//! Reading a manifest: from the file to a [`Manifest`], or to everything that is wrong with it.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::fields::{Fields, LIMITS, MANIFEST};
+use super::http::Http;
+use super::node::{self, Kind, Node};
+use super::problem::{Problem, Problems, Span, Text};
+use super::types::{Manifest, Orphans, Source};
+use super::values::LIMIT_HINT;
+
+/// What a manifest is read with, beside its text.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// What `today` means, for the whole run.
+    pub today: jiff::civil::Date,
+    /// Values that stand instead of those of the manifest's variables.
+    pub set: &'a [(String, String)],
+    /// Looks up an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The destination, instead of the manifest's; relative to the current directory.
+    pub dest: Option<&'a Path>,
+}
+
+impl std::fmt::Debug for LoadOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadOptions")
+            .field("today", &self.today)
+            .field("set", &self.set)
+            .field("dest", &self.dest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A manifest is at most so long.
+const LARGEST: u64 = 64 * 1024 * 1024;
+/// How many entries a manifest may expand to, unless it says otherwise.
+const ENTRIES: u64 = 10_000_000;
+/// An expansion that takes more memory than a machine has is a slip, whatever `limits` says.
+const MOST_ENTRIES: u64 = 4_000_000_000;
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, where the problems do not depend on each other.
+    pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
+        let fail = |message: String, hint: Option<&str>| {
+            let problem = Problem::of_file(file, message);
+            Problems::new(vec![match hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }])
+        };
+        let metadata = std::fs::metadata(file).map_err(|error| {
+            let hint = (error.kind() == std::io::ErrorKind::NotFound)
+                .then_some("name a manifest, or make `natsync.yaml` here");
+            fail(format!("cannot read the manifest: {error}"), hint)
+        })?;
+        if !metadata.is_file() {
+            return Err(fail("the manifest is no regular file".to_owned(), None));
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::open(file)
+            .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
+            .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
+        if LARGEST < bytes.len() as u64 {
+            return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(file, &text, options),
+            Err(error) => {
+                let good = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
+                let text = Text { file, source: &text };
+                let problem = text.problem(
+                    Span { start: good, end: good },
+                    "the manifest is not UTF-8 from here on",
+                );
+                Err(Problems::new(vec![problem.hint("save it as UTF-8")]))
+            }
+        }
+    }
+
+    /// Reads a manifest's text. `file` is where it stands: paths in it are relative to that.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(file: &Path, text: &str, options: &LoadOptions<'_>) -> Result<Self, Problems> {
+        // A mark at the beginning is no part of the text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let place = Text { file, source: text };
+        let node = node::parse(&place).map_err(Problems::new)?;
+        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        let mut reader =
+            Reader { text: place, folder, options, problems: Vec::new(), limit: ENTRIES };
+        let manifest = reader.manifest(&node);
+        match manifest {
+            Some(manifest) if reader.problems.is_empty() => Ok(manifest),
+            _ => Err(Problems::new(reader.problems)),
+        }
+    }
+}
+
+/// What all parts of the reading share.
+pub(super) struct Reader<'a> {
+    pub(super) text: Text<'a>,
+    pub(super) folder: PathBuf,
+    pub(super) options: &'a LoadOptions<'a>,
+    pub(super) problems: Vec<Problem>,
+    /// How many entries there may be.
+    pub(super) limit: u64,
+}
+
+impl Reader<'_> {
+    /// Takes note of a problem.
+    pub(super) fn problem(&mut self, at: Span, message: impl Into<String>, hint: Option<String>) {
+        let problem = self.text.problem(at, message);
+        self.problems.push(match hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        });
+    }
+
+    fn manifest(&mut self, node: &Node) -> Option<Manifest> {
+        if matches!(node.kind, Kind::Empty) {
+            self.problem(
+                node.at,
+                "the manifest is empty",
+                Some("it needs `version: 1`, `dest` and `sources`".to_owned()),
+            );
+            return None;
+        }
+        let fields = Fields::open(self, node, MANIFEST, "the manifest")?;
+        self.version(&fields);
+        let name = self.manifest_name(&fields);
+        self.limits(&fields);
+        let dest = self.dest(&fields);
+        let http =
+            fields.get("http").map_or_else(Http::default, |node| self.http(node, &Http::default()));
+        let orphans = fields.get("prune").map_or(Some(Orphans::Keep), |node| self.orphans(node));
+        fields.get("max_delete").map(|node| self.quota(node, "max_delete"));
+        let portable =
+            fields.get("portable").map_or(Some(true), |node| self.flag(node, "portable"));
+        let sources = self.sources(&fields, name.as_deref().unwrap_or_default(), &http);
+        let starts = self.count(&fields, &sources);
+        let (dest, shown_dest) = dest?;
+        Some(Manifest {
+            name: name?,
+            file: self.text.file.to_owned(),
+            text: self.text.source.to_owned(),
+            dest,
+            shown_dest,
+            sources,
+            http,
+            orphans: orphans?,
+            portable: portable?,
+            today: self.options.today,
+            starts,
+        })
+    }
+
+    fn version(&mut self, fields: &Fields<'_>) {
+        match fields.get("version") {
+            None => self.problem(
+                Span { start: 0, end: 0 },
+                "`version` is missing",
+                Some("begin with `version: 1`".to_owned()),
+            ),
+            Some(node) => {
+                let text = self.text(node, "version").map(str::to_owned);
+                if let Some(text) = text
+                    && text != "1"
+                {
+                    self.problem(
+                        node.at,
+                        format!("`version: {text}` is not known"),
+                        Some("this natsync reads `version: 1`".to_owned()),
+                    );
+                }
+            }
+        }
+    }
+
+    fn manifest_name(&mut self, fields: &Fields<'_>) -> Option<String> {
+        let Some(node) = fields.get("name") else {
+            let stem = self.text.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            return Some(stem.unwrap_or_else(|| "natsync".to_owned()));
+        };
+        self.name(node, "name")
+    }
+
+    /// A name that people read and type.
+    pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = self.text(node, what)?.to_owned();
+        if text.trim().is_empty() || text.chars().any(char::is_control) {
+            self.problem(node.at, format!("`{what}` must be a word"), None);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn limits(&mut self, fields: &Fields<'_>) {
+        let Some(node) = fields.get("limits") else {
+            return;
+        };
+        let Some(fields) = Fields::open(self, node, LIMITS, "`limits`") else {
+            return;
+        };
+        if let Some(node) = fields.get("entries")
+            && let Some(limit) = self.number(node, "entries", 1, MOST_ENTRIES)
+        {
+            self.limit = limit;
+        }
+    }
+
+    fn dest(&mut self, fields: &Fields<'_>) -> Option<(PathBuf, String)> {
+        let declared = fields.get("dest").map(|node| (node, self.expand(node, "dest")));
+        if let Some(dest) = self.options.dest {
+            return Some((dest.to_owned(), dest.display().to_string()));
+        }
+        let Some((node, expanded)) = declared else {
+            self.problem(
+                Span { start: 0, end: 0 },
+                "`dest` is missing",
+                Some("add `dest: DIRECTORY`, relative to the manifest".to_owned()),
+            );
+            return None;
+        };
+        let expanded = expanded?;
+        if expanded.value.expose().is_empty() || expanded.value.expose().contains('\0') {
+            self.problem(
+                node.at,
+                "`dest` is no directory",
+                Some("`.` is the manifest's own folder".to_owned()),
+            );
+            return None;
+        }
+        let dest = self.folder.join(expanded.value.expose());
+        // What is shown is the way from the current directory, too, unless part of it is hidden.
+        let shown = if expanded.value.expose() == expanded.shown {
+            dest.display().to_string()
+        } else {
+            expanded.shown
+        };
+        Some((dest, shown))
+    }
+
+    fn orphans(&mut self, node: &Node) -> Option<Orphans> {
+        match self.text(node, "prune")? {
+            "off" => Some(Orphans::Keep),
+            "managed" => {
+                self.problem(
+                    node.at,
+                    "`prune: managed` is not supported by this version of natsync",
+                    Some(
+                        "remove it: files that are no longer declared stay, and are reported"
+                            .to_owned(),
+                    ),
+                );
+                None
+            }
+            other => {
+                let message = format!("`prune` cannot be `{other}`");
+                self.problem(node.at, message, Some("it is `off`".to_owned()));
+                None
+            }
+        }
+    }
+
+    fn sources(&mut self, fields: &Fields<'_>, manifest: &str, http: &Http) -> Vec<Source> {
+        let Some(node) = fields.get("sources") else {
+            self.problem(
+                Span { start: 0, end: 0 },
+                "`sources` is missing",
+                Some("it is a list of what the destination holds".to_owned()),
+            );
+            return Vec::new();
+        };
+        let Kind::List(items) = &node.kind else {
+            self.problem(
+                node.at,
+                format!("`sources` must be a list, this is {}", node.describe()),
+                Some("begin each source with `- `".to_owned()),
+            );
+            return Vec::new();
+        };
+        if items.is_empty() {
+            self.problem(
+                node.at,
+                "`sources` is empty",
+                Some("declare at least one source".to_owned()),
+            );
+        }
+        let mut sources: Vec<Source> = Vec::new();
+        for (number, item) in items.iter().enumerate() {
+            let default = if items.len() == 1 {
+                manifest.to_owned()
+            } else {
+                format!("source-{}", number + 1)
+            };
+            let Some(source) = self.source(item, &default, http) else {
+                continue;
+            };
+            if let Some(first) = sources.iter().find(|other| other.name == source.name) {
+                let message = format!("two sources are named `{}`", source.name);
+                let hint = format!("the first is on line {}", first.line);
+                self.problem(item.at, message, Some(hint));
+            }
+            sources.push(source);
+        }
+        sources
+    }
+
+    /// The index of each source's first entry, and the number of all.
+    fn count(&mut self, fields: &Fields<'_>, sources: &[Source]) -> Vec<u64> {
+        let mut starts = vec![0u64];
+        for source in sources {
+            let before = starts.last().copied().unwrap_or(0);
+            starts.push(before.saturating_add(source.space.count()));
+        }
+        let total = starts.last().copied().unwrap_or(0);
+        if self.limit < total {
+            let at = fields.item("sources").map_or(fields.node.at, |(key, _)| key.at);
+            let message =
+                format!("the manifest expands to {total} entries, more than {}", self.limit);
+            self.problem(at, message, Some(LIMIT_HINT.to_owned()));
+        }
+        starts
+    }
+}

@@ -1,0 +1,161 @@
+//! Templates of a manifest: parsed, and made for their source's variables.
+
+use super::fields::Fields;
+use super::node::{Kind, Node};
+use super::read::Reader;
+use super::sources::Uses;
+use crate::template::{
+    Builtin, Case, Format, FormatError, Insert, Piece, Template, Use, encode_literal, parse,
+};
+
+impl Reader<'_> {
+    pub(super) fn templates(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        place: Use,
+        uses: &mut Uses,
+    ) -> Option<Vec<Template>> {
+        let Some(node) = fields.get(key) else {
+            return Some(Vec::new());
+        };
+        match &node.kind {
+            Kind::List(items) => {
+                let templates: Vec<_> =
+                    items.iter().map(|item| self.template(item, key, place, uses)).collect();
+                templates.into_iter().collect()
+            }
+            _ => self.template(node, key, place, uses).map(|template| vec![template]),
+        }
+    }
+
+    /// A template made for the source's variables.
+    pub(super) fn template(
+        &mut self,
+        node: &Node,
+        what: &str,
+        place: Use,
+        uses: &mut Uses,
+    ) -> Option<Template> {
+        let text = self.text(node, what)?;
+        let pieces = match parse(text, place != Use::Path) {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                let at = self.within(node, error.at, error.len);
+                self.problem(at, error.message, error.hint);
+                return None;
+            }
+        };
+        let before = self.problems.len();
+        let mut template = Template::default();
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) if place == Use::Path => template.push_text(&text, None),
+                Piece::Text(text) => {
+                    let mut encoded = String::new();
+                    encode_literal(&text, &mut encoded);
+                    template.push_text(&encoded, None);
+                }
+                Piece::Environment { name, default, at, len } => {
+                    if let Some(value) = self.environment(node, &name, default.as_deref(), at, len)
+                    {
+                        let mut encoded = String::new();
+                        encode_literal(&value, &mut encoded);
+                        template.push_text(&encoded, Some(&format!("${{{name}}}")));
+                    }
+                }
+                Piece::Insert(insert) => self.insert(node, &insert, place, uses, &mut template),
+            }
+        }
+        (before == self.problems.len()).then_some(template)
+    }
+
+    fn insert(
+        &mut self,
+        node: &Node,
+        insert: &Insert,
+        place: Use,
+        uses: &mut Uses,
+        template: &mut Template,
+    ) {
+        let at = self.within(node, insert.at, insert.len);
+        let space = &uses.declared.space;
+        if let Some(variable) = space.find(&insert.name) {
+            uses.used[variable] = true;
+            if let Err(error) =
+                template.push_value(space, variable, insert, place, self.options.today)
+            {
+                let (message, hint) = explain_format(&insert.name, &error);
+                self.problem(at, message, Some(hint));
+            }
+            return;
+        }
+        match Builtin::named(&insert.name) {
+            None => self.undeclared(at, &insert.name, space),
+            Some(builtin) if place == Use::Url && builtin != Builtin::Index => {
+                let message =
+                    format!("`{{{}}}` comes from the URL, so it cannot be part of it", insert.name);
+                self.problem(
+                    at,
+                    message,
+                    Some("declare a variable of that name, or leave it out".to_owned()),
+                );
+            }
+            Some(_) if insert.format != Format::Plain => {
+                self.problem(at, format!("`{{{}}}` takes no format", insert.name), None);
+            }
+            Some(builtin) => template.push_builtin(builtin, insert, place),
+        }
+    }
+
+    pub(super) fn unused(&mut self, uses: &Uses) {
+        for (variable, used) in uses.used.iter().enumerate() {
+            let (at, needed) = uses.declared.places[variable];
+            if !used && needed {
+                let name = &uses.declared.space.variable(variable).name;
+                self.problem(
+                    at,
+                    format!("variable `{name}` is not used"),
+                    Some(format!("insert it with `{{{name}}}`, or remove it")),
+                );
+            }
+        }
+    }
+}
+
+/// `{filename}`.
+pub(super) fn default_path() -> Template {
+    let insert = Insert {
+        name: "filename".to_owned(),
+        reserved: false,
+        format: Format::Plain,
+        case: Case::Kept,
+        at: 0,
+        len: 0,
+    };
+    let mut template = Template::default();
+    template.push_builtin(Builtin::Filename, &insert, Use::Path);
+    template
+}
+
+/// Whether a URL can be asked for.
+pub(super) fn check_url(url: &str) -> Result<(), String> {
+    let parsed = url::Url::parse(url).map_err(|error| error.to_string())?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(format!("`{}:` is not supported", parsed.scheme()));
+    }
+    if parsed.host_str().is_none_or(str::is_empty) {
+        return Err("it names no host".to_owned());
+    }
+    Ok(())
+}
+
+fn explain_format(name: &str, error: &FormatError) -> (String, String) {
+    let hint = match error {
+        FormatError::NoNumber(_) => "`{n:03}` is for whole numbers".to_owned(),
+        FormatError::NoDate(_) => "a date is written 2009-08-17".to_owned(),
+        FormatError::BadFormat(_) => "it is a format of strftime, such as `%Y-%m-%d`".to_owned(),
+        FormatError::Slash(_) => format!("`{{+{name}}}` lets it make folders"),
+    };
+    (format!("`{name}` cannot be inserted: {error}"), hint)
+}

@@ -1,0 +1,139 @@
+//! Reading transport settings.
+
+use super::fields::{Fields, HTTP};
+use super::http::{Http, PerHost};
+use super::node::Node;
+use super::read::Reader;
+use super::types::Secret;
+
+impl Reader<'_> {
+    /// Transport settings: what is not said is as in `general`.
+    pub(super) fn http(&mut self, node: &Node, general: &Http) -> Http {
+        let mut http = general.clone();
+        let Some(fields) = Fields::open(self, node, HTTP, "`http`") else {
+            return http;
+        };
+        let number = |this: &mut Self, key: &str, least, most| {
+            fields.get(key).and_then(|node| this.number(node, key, least, most))
+        };
+        if let Some(connections) = number(self, "connections", 1, 1024) {
+            http.connections = usize::try_from(connections).unwrap_or(1);
+        }
+        if let Some(node) = fields.get("connections_per_host")
+            && let Some(per_host) = self.parsed(
+                node,
+                "connections_per_host",
+                "`auto`, or a whole number from 1 to 1024",
+                |text| match text {
+                    "auto" => Some(PerHost::Auto),
+                    _ => text
+                        .parse()
+                        .ok()
+                        .filter(|number| (1..=1024).contains(number))
+                        .map(PerHost::Fixed),
+                },
+            )
+        {
+            http.connections_per_host = per_host;
+        }
+        if let Some(node) = fields.get("requests_per_second") {
+            http.requests_per_second =
+                self.parsed(node, "requests_per_second", "a number above 0", |text| {
+                    text.parse().ok().filter(|rate: &f64| rate.is_finite() && 0.001 <= *rate)
+                });
+        }
+        if let Some(node) = fields.get("rate_limit") {
+            http.rate_limit = self.size(node, "rate_limit").filter(|&rate| 0 < rate);
+            if http.rate_limit.is_none() && self.problems.is_empty() {
+                self.problem(
+                    node.at,
+                    "`rate_limit` cannot be 0",
+                    Some("leave it out for no limit".to_owned()),
+                );
+            }
+        }
+        if let Some(retries) = number(self, "retries", 0, 100) {
+            http.retries = u32::try_from(retries).unwrap_or(0);
+        }
+        if let Some(redirects) = number(self, "redirects", 0, 50) {
+            http.redirects = u32::try_from(redirects).unwrap_or(0);
+        }
+        for (key, setting) in [
+            ("max_retry_after", &mut http.max_retry_after),
+            ("connect_timeout", &mut http.connect_timeout),
+            ("stall_timeout", &mut http.stall_timeout),
+        ] {
+            if let Some(node) = fields.get(key)
+                && let Some(duration) = self.duration(node, key)
+            {
+                if duration.is_zero() && key != "max_retry_after" {
+                    self.problem(node.at, format!("`{key}` cannot be 0"), None);
+                }
+                *setting = duration;
+            }
+        }
+        if let Some(min_rate) = fields.get("min_rate").and_then(|node| self.size(node, "min_rate"))
+        {
+            http.min_rate = min_rate;
+        }
+        if let Some(node) = fields.get("user_agent") {
+            http.user_agent =
+                self.parsed(node, "user_agent", "a text that can stand in a header", |text| {
+                    hyper::header::HeaderValue::from_str(text).is_ok().then(|| text.to_owned())
+                });
+        }
+        if let Some(node) = fields.get("proxy") {
+            http.proxy = self.proxy(node);
+        }
+        if let Some(node) = fields.get("ca_file") {
+            http.ca_file =
+                self.text(node, "ca_file").map(str::to_owned).map(|text| self.folder.join(&text));
+        }
+        self.later_settings(&fields);
+        http
+    }
+
+    fn proxy(&mut self, node: &Node) -> Option<Secret> {
+        let expanded = self.expand(node, "proxy")?;
+        let url = url::Url::parse(expanded.value.expose())
+            .ok()
+            .filter(|url| url.scheme() == "http" && url.has_host());
+        if url.is_none() {
+            self.problem(
+                node.at,
+                "`proxy` is no URL of an http proxy",
+                Some("such as `http://proxy.example.org:3128`".to_owned()),
+            );
+            return None;
+        }
+        Some(expanded.value)
+    }
+
+    /// Settings of which only the default is carried out so far.
+    fn later_settings(&mut self, fields: &Fields<'_>) {
+        if let Some(node) = fields.get("segments")
+            && self.number(node, "segments", 1, 64).is_some_and(|segments| 1 < segments)
+        {
+            self.problem(
+                node.at,
+                "`segments` above 1 is not supported by this version of natsync",
+                None,
+            );
+        }
+        fields.get("segment_min_size").map(|node| self.size(node, "segment_min_size"));
+        if let Some(node) = fields.get("http2") {
+            match self.text(node, "http2") {
+                Some("auto" | "never") | None => {}
+                Some("always") => self.problem(
+                    node.at,
+                    "`http2: always` is not supported by this version of natsync",
+                    None,
+                ),
+                Some(other) => {
+                    let message = format!("`http2` cannot be `{other}`");
+                    self.problem(node.at, message, Some("it is `auto` or `never`".to_owned()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The validated manifest.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::expect::{Expect, MissingWhen};
+use super::http::Http;
+use super::problem::Span;
+use crate::entry::Entries;
+use crate::template::{Matcher, Space, Template};
+
+/// A manifest that was read and found valid: one destination, one or more sources.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    pub(super) name: String,
+    pub(super) file: PathBuf,
+    pub(super) text: String,
+    pub(super) dest: PathBuf,
+    pub(super) shown_dest: String,
+    pub(super) sources: Vec<Source>,
+    pub(super) http: Http,
+    pub(super) orphans: Orphans,
+    pub(super) portable: bool,
+    pub(crate) today: jiff::civil::Date,
+    /// The index of each source's first entry, and at the end the number of all.
+    pub(super) starts: Vec<u64>,
+}
+
+/// What is declared together: one URL template with its variables and policies, or a list of files.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name, by which `--only` chooses it.
+    pub name: String,
+    /// The line of the manifest that it begins on, from 1.
+    pub line: usize,
+    /// What a missing file means.
+    pub on_missing: OnMissing,
+    /// More missing entries than this, and the source failed.
+    pub max_missing: Option<Quota>,
+    /// What counts as missing.
+    pub missing_when: MissingWhen,
+    /// How long a missing file is not asked for again.
+    pub missing_ttl: Duration,
+    /// How long a file on disk counts as fresh.
+    pub check: Check,
+    /// What the content must be like.
+    pub expect: Expect,
+    /// Words that `--only tag:NAME` chooses by.
+    pub tags: Vec<String>,
+    /// Header fields for the source's own origin alone.
+    pub headers: Vec<(String, Secret)>,
+    /// Transport settings.
+    pub http: Http,
+    pub(crate) space: Space,
+    pub(crate) locations: Locations,
+    pub(crate) path: Template,
+    pub(crate) path_at: Span,
+    pub(crate) mirrors: Vec<Template>,
+    pub(crate) excludes: Vec<Matcher>,
+    pub(crate) overrides: Vec<Override>,
+}
+
+/// Where a source's entries are.
+#[derive(Clone, Debug)]
+pub(crate) enum Locations {
+    /// One template for all, and other names of the same.
+    Templates { url: Template, url_at: Span, alternates: Vec<Template> },
+    /// One by one.
+    Files(Vec<File>),
+}
+
+/// One file of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) url: Template,
+    pub(crate) path: Option<Template>,
+    pub(crate) size: Option<u64>,
+    pub(crate) at: Span,
+}
+
+/// Single entries that differ.
+#[derive(Clone, Debug)]
+pub(crate) struct Override {
+    pub(crate) when: Matcher,
+    pub(crate) url: Option<Template>,
+    pub(crate) path: Option<Template>,
+    pub(crate) skip: bool,
+    pub(crate) at: Span,
+}
+
+/// What a missing file means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMissing {
+    /// The entry failed.
+    #[default]
+    Fail,
+    /// The entry is absent, and the run succeeds.
+    Skip,
+}
+
+/// How many missing entries are allowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Quota {
+    /// So many.
+    Count(u64),
+    /// So many in a hundred of the source's entries.
+    Percent(f64),
+}
+
+/// How long a file without a pin counts as fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Not at all: each run asks.
+    #[default]
+    Always,
+    /// For ever.
+    Never,
+    /// So long after it was last confirmed.
+    Age(Duration),
+}
+
+/// What becomes of files that the manifest no longer declares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orphans {
+    /// They stay, and are reported.
+    #[default]
+    Keep,
+}
+
+/// A text that is printed nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being printed.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for whom it is meant.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Manifest {
+    /// Its name; the state knows its files by it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file it was read from.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The destination directory.
+    #[must_use]
+    pub fn dest(&self) -> &Path {
+        &self.dest
+    }
+
+    /// The destination as it may be printed: what came from the environment stands as `${NAME}`.
+    #[must_use]
+    pub fn shown_dest(&self) -> &str {
+        &self.shown_dest
+    }
+
+    /// Its sources, in order.
+    #[must_use]
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Its entries, made on demand.
+    #[must_use]
+    pub fn entries(&self) -> Entries<'_> {
+        Entries::new(self, &self.starts)
+    }
+
+    /// Transport settings for all sources.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// What becomes of files that it no longer declares.
+    #[must_use]
+    pub fn orphans(&self) -> Orphans {
+        self.orphans
+    }
+
+    /// Whether names that not every system tells apart are errors.
+    #[must_use]
+    pub fn portable(&self) -> bool {
+        self.portable
+    }
+}
+
+impl Source {
+    /// Whether the manifest knows the size of some of its files.
+    #[must_use]
+    pub fn has_sizes(&self) -> bool {
+        match &self.locations {
+            Locations::Templates { .. } => false,
+            Locations::Files(files) => files.iter().any(|file| file.size.is_some()),
+        }
+    }
+
+    /// Whether anything is excluded or skipped.
+    pub(crate) fn has_gaps(&self) -> bool {
+        !self.excludes.is_empty() || self.overrides.iter().any(|other| other.skip)
+    }
+}

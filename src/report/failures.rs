@@ -1,0 +1,305 @@
+//! Failures in groups: a hundred thousand equal ones are a few lines and little memory.
+
+use std::fmt::Write as _;
+
+use super::escape::Untrusted;
+use super::names::Names;
+use super::text::{Paint, fit, width_of};
+use super::units::Count;
+use crate::entry::EntryIndex;
+use crate::error::Failure;
+
+/// The failures of a run, by kind, origin and status.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    groups: Vec<Group>,
+    ungrouped: u64,
+    sources: Vec<(usize, Failure)>,
+}
+
+#[derive(Debug)]
+struct Group {
+    /// The first failure stands for all of them.
+    failure: Failure,
+    first: Vec<(EntryIndex, String)>,
+    count: u64,
+    same_message: bool,
+    source: usize,
+    more_sources: bool,
+}
+
+/// So many entries of a group are named.
+const NAMED: usize = 3;
+/// So many groups are kept; what would make another is only counted.
+const MOST_GROUPS: usize = 16;
+
+impl Failures {
+    /// Notes that an entry failed.
+    pub(super) fn add(&mut self, entry: EntryIndex, source: usize, failure: &Failure) {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.takes(failure)) {
+            group.add(entry, source, failure);
+        } else if self.groups.len() < MOST_GROUPS {
+            self.groups.push(Group {
+                failure: failure.clone(),
+                first: vec![(entry, failure.message.clone())],
+                count: 1,
+                same_message: true,
+                source,
+                more_sources: false,
+            });
+        } else {
+            self.ungrouped += 1;
+        }
+    }
+
+    /// Notes that a source failed as a whole.
+    pub(super) fn add_source(&mut self, source: usize, failure: &Failure) {
+        self.sources.push((source, failure.clone()));
+    }
+
+    /// All that failed, as lines; of a terminal's width where there is one.
+    pub(super) fn render(&self, names: &Names<'_>, paint: Paint, width: Option<usize>) -> String {
+        let mut lines = String::new();
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        for group in groups {
+            group.write(&mut lines, names, paint, width);
+        }
+        if 0 < self.ungrouped {
+            let error = paint.error();
+            let _ = writeln!(
+                lines,
+                "{error}failed:{error:#} {} more, in other ways",
+                Count::entries(self.ungrouped)
+            );
+        }
+        for (source, failure) in &self.sources {
+            let error = paint.error();
+            let message = Untrusted(&failure.message);
+            let name = &names.manifest().sources()[*source].name;
+            let _ = writeln!(
+                lines,
+                "{error}failed:{error:#} source {}, {message} ({})",
+                Untrusted(name),
+                failure.kind
+            );
+            write_place(&mut lines, names, *source, false);
+            write_hint(&mut lines, failure, paint);
+        }
+        lines
+    }
+}
+
+impl Group {
+    fn takes(&self, failure: &Failure) -> bool {
+        self.failure.kind == failure.kind
+            && self.failure.status == failure.status
+            && self.failure.origin == failure.origin
+    }
+
+    fn add(&mut self, entry: EntryIndex, source: usize, failure: &Failure) {
+        self.count += 1;
+        self.more_sources |= source != self.source;
+        self.same_message &= failure.message == self.failure.message;
+        if self.first.len() < NAMED {
+            self.first.push((entry, failure.message.clone()));
+        }
+    }
+
+    fn write(&self, lines: &mut String, names: &Names<'_>, paint: Paint, width: Option<usize>) {
+        let error = paint.error();
+        let entries = Count::entries(self.count);
+        let kind = self.failure.kind;
+        if self.same_message {
+            let message = Untrusted(&self.failure.message);
+            let _ = writeln!(lines, "{error}failed:{error:#} {entries}, {message} ({kind})");
+            self.write_names(lines, names, width);
+        } else {
+            let at = self
+                .failure
+                .origin
+                .as_deref()
+                .map(|origin| format!(" at {}", Untrusted(origin)))
+                .unwrap_or_default();
+            let _ = writeln!(lines, "{error}failed:{error:#} {entries}{at} ({kind})");
+            for (entry, message) in &self.first {
+                let _ = writeln!(
+                    lines,
+                    "    {}: {}",
+                    Untrusted(&names.path(*entry)),
+                    Untrusted(message)
+                );
+            }
+            if 0 < self.unnamed() {
+                let _ = writeln!(lines, "    and {} more", self.unnamed());
+            }
+        }
+        write_place(lines, names, self.source, self.more_sources);
+        write_hint(lines, &self.failure, paint);
+    }
+
+    fn unnamed(&self) -> u64 {
+        self.count - self.first.len() as u64
+    }
+
+    /// The names on one line where they fit there, else one below the other.
+    fn write_names(&self, lines: &mut String, names: &Names<'_>, width: Option<usize>) {
+        let paths: Vec<_> = self
+            .first
+            .iter()
+            .map(|(entry, _)| Untrusted(&names.path(*entry)).to_string())
+            .collect();
+        let more = if 0 < self.unnamed() {
+            format!(" and {} more", self.unnamed())
+        } else {
+            String::new()
+        };
+        let line = format!("    {}{more}", paths.join(", "));
+        let Some(width) = width.filter(|&width| width < width_of(&line)) else {
+            let _ = writeln!(lines, "{line}");
+            return;
+        };
+        for path in &paths {
+            let _ = writeln!(lines, "    {}", fit(path, width - 4));
+        }
+        if !more.is_empty() {
+            let _ = writeln!(lines, "   {more}");
+        }
+    }
+}
+
+fn write_place(lines: &mut String, names: &Names<'_>, source: usize, more: bool) {
+    let manifest = names.manifest();
+    let source = &manifest.sources()[source];
+    let others = if more { " and others" } else { "" };
+    let file = Untrusted::path(manifest.file());
+    let _ = writeln!(
+        lines,
+        "    declared at {file}:{} (source {}{others})",
+        source.line,
+        Untrusted(&source.name)
+    );
+}
+
+fn write_hint(lines: &mut String, failure: &Failure, paint: Paint) {
+    if let Some(hint) = &failure.hint {
+        let note = paint.note();
+        let _ = writeln!(lines, "    {note}hint:{note:#} {}", Untrusted(hint));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::report::testing::{WALLPAPERS, manifest};
+
+    fn connect() -> Failure {
+        Failure::new(ErrorKind::Connect, "cannot connect to http://ngm.example: connection refused")
+            .at_origin("http://ngm.example")
+            .with_hint("is the host up? a proxy is set by `http: {proxy: ..}`")
+    }
+
+    fn render(failures: &Failures, width: Option<usize>) -> String {
+        let manifest = manifest(WALLPAPERS);
+        failures.render(&Names::new(&manifest), Paint::new(false), width)
+    }
+
+    #[test]
+    fn a_dead_host_is_a_few_lines() {
+        let mut failures = Failures::default();
+        for index in 0..26 {
+            failures.add(EntryIndex(index), 0, &connect());
+        }
+        let status = Failure::new(
+            ErrorKind::HttpStatus,
+            "http://posters.example answered 503 Service Unavailable",
+        );
+        failures.add(
+            EntryIndex(340),
+            1,
+            &status.with_status(503).at_origin("http://posters.example"),
+        );
+        assert_snapshot!(render(&failures, Some(80)), @r"
+        failed: 26 entries, cannot connect to http://ngm.example: connection refused (connect)
+            0817-1.jpg, 0817-2.jpg, 0817-3.jpg and 23 more
+            declared at natgeo.yaml:5 (source wallpapers)
+            hint: is the host up? a proxy is set by `http: {proxy: ..}`
+        failed: 1 entry, http://posters.example answered 503 Service Unavailable (http_status)
+            poster-3.png
+            declared at natgeo.yaml:8 (source posters)
+        ");
+        assert_snapshot!(render(&failures, Some(40)), @r"
+        failed: 26 entries, cannot connect to http://ngm.example: connection refused (connect)
+            0817-1.jpg
+            0817-2.jpg
+            0817-3.jpg
+            and 23 more
+            declared at natgeo.yaml:5 (source wallpapers)
+            hint: is the host up? a proxy is set by `http: {proxy: ..}`
+        failed: 1 entry, http://posters.example answered 503 Service Unavailable (http_status)
+            poster-3.png
+            declared at natgeo.yaml:8 (source posters)
+        ");
+    }
+
+    #[test]
+    fn different_messages_are_told_apart() {
+        let mut failures = Failures::default();
+        for (index, source) in [(0, 0), (1, 0), (338, 1), (339, 1)] {
+            let message = format!("the body ended after {index} of 200 bytes");
+            let failure =
+                Failure::new(ErrorKind::Truncated, message).at_origin("http://ngm.example");
+            failures.add(EntryIndex(index), source, &failure);
+        }
+        assert_snapshot!(render(&failures, Some(80)), @r"
+        failed: 4 entries at http://ngm.example (truncated)
+            0817-1.jpg: the body ended after 0 of 200 bytes
+            0817-2.jpg: the body ended after 1 of 200 bytes
+            poster-1.png: the body ended after 338 of 200 bytes
+            and 1 more
+            declared at natgeo.yaml:5 (source wallpapers and others)
+        ");
+    }
+
+    #[test]
+    fn a_failed_source_is_named() {
+        let mut failures = Failures::default();
+        let failure = Failure::new(
+            ErrorKind::HttpStatus,
+            "9 of 9 entries are missing, and `max_missing` allows 2",
+        );
+        failures.add_source(1, &failure);
+        assert_snapshot!(render(&failures, None), @r"
+        failed: source posters, 9 of 9 entries are missing, and `max_missing` allows 2 (http_status)
+            declared at natgeo.yaml:8 (source posters)
+        ");
+    }
+
+    #[test]
+    fn a_flood_of_failures_stays_small() {
+        let mut failures = Failures::default();
+        for index in 0..100_000 {
+            let failure = Failure::new(ErrorKind::Connect, format!("cannot connect, try {index}"));
+            failures.add(
+                EntryIndex(index % 338),
+                0,
+                &failure.at_origin(&format!("http://host-{}.example", index % 40)),
+            );
+        }
+        let lines = render(&failures, None);
+        assert!(lines.lines().count() <= 100);
+        assert!(lines.ends_with("failed: 60000 entries more, in other ways\n"), "{lines}");
+    }
+
+    #[test]
+    fn nothing_raw_comes_from_outside() {
+        let mut failures = Failures::default();
+        let failure = Failure::new(ErrorKind::Redirect, "redirect to \u{1b}]0;x\u{7}")
+            .at_origin("http://\u{202e}");
+        failures.add(EntryIndex(0), 0, &failure.with_hint("\u{9b}31m"));
+        assert!(!render(&failures, None).contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']));
+    }
+}

@@ -1,0 +1,132 @@
+//! The JSON objects, whose fields and order are a promise, and how they are written.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+use crate::report::console::Console;
+use crate::report::escape::is_hostile;
+
+/// An action of `plan`.
+#[derive(Serialize)]
+pub(super) struct ActionLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) action: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) source: &'a str,
+    pub(super) path: &'a str,
+    pub(super) url: &'a str,
+    pub(super) size: Option<u64>,
+}
+
+/// The end of `plan`.
+#[derive(Serialize)]
+pub(super) struct PlanSummaryLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) command: &'static str,
+    pub(super) manifest: &'a str,
+    pub(super) entries: u64,
+    pub(super) fetch: u64,
+    pub(super) replace: u64,
+    pub(super) revalidate: u64,
+    pub(super) keep: u64,
+    pub(super) absent: u64,
+    pub(super) prune: u64,
+}
+
+/// The outcome of an entry.
+#[derive(Serialize)]
+pub(super) struct ResultLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) outcome: &'static str,
+    pub(super) source: &'a str,
+    pub(super) path: &'a str,
+    pub(super) url: &'a str,
+    pub(super) bytes: u64,
+    pub(super) sha256: Option<String>,
+    pub(super) attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<FailureObject<'a>>,
+}
+
+/// Why it failed.
+#[derive(Serialize)]
+pub(super) struct FailureObject<'a> {
+    pub(super) kind: &'static str,
+    pub(super) status: Option<u16>,
+    pub(super) message: &'a str,
+}
+
+/// The end of `apply`.
+#[derive(Serialize)]
+pub(super) struct SummaryLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) command: &'static str,
+    pub(super) manifest: &'a str,
+    pub(super) entries: u64,
+    pub(super) downloaded: u64,
+    pub(super) updated: u64,
+    pub(super) unchanged: u64,
+    pub(super) kept: u64,
+    pub(super) absent: u64,
+    pub(super) pruned: u64,
+    pub(super) failed: u64,
+    pub(super) skipped: u64,
+    pub(super) bytes: u64,
+    pub(super) elapsed_ms: u64,
+}
+
+/// An entry of `list`.
+#[derive(Serialize)]
+pub(super) struct EntryLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) source: &'a str,
+    pub(super) path: &'a str,
+    pub(super) url: &'a str,
+    pub(super) mirrors: &'a [String],
+    pub(super) sha256: Option<&'a str>,
+}
+
+/// An error, with its place in a manifest where it has one.
+#[derive(Serialize)]
+pub(super) struct ErrorLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) kind: &'a str,
+    pub(super) message: &'a str,
+    pub(super) file: Option<&'a str>,
+    pub(super) line: Option<usize>,
+    pub(super) column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<&'a str>,
+}
+
+/// Writes an object as a line of results.
+pub(super) fn write_line(console: &Console, line: &impl Serialize) {
+    console.results(|writer| {
+        line.serialize(&mut Serializer::with_formatter(&mut *writer, Harmless))?;
+        writer.write_all(b"\n")
+    });
+}
+
+/// Compact JSON in whose strings no character steers a terminal.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_hostile) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            let mut chars = rest[at..].chars();
+            // All of them lie in the basic plane, so that four digits are enough.
+            let code = chars.next().map_or(0, u32::from);
+            write!(writer, "\\u{code:04x}")?;
+            rest = chars.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}

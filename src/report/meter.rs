@@ -1,0 +1,304 @@
+//! How far a run is: what every kind of progress display shows.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::entry::EntryIndex;
+use crate::event::{Event, Outcome, Phase};
+
+/// Counts along with the events of one run. Pure: the caller says what time it is, as the time since
+/// the run began.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    stage: Option<Stage>,
+    total: u64,
+    done: u64,
+    bytes: u64,
+    known_bytes: u64,
+    unknown_sizes: u64,
+    active: HashMap<EntryIndex, Transfer>,
+    samples: VecDeque<Sample>,
+}
+
+/// A stage before the transfers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stage {
+    pub(super) phase: Phase,
+    pub(super) total: Option<u64>,
+    pub(super) done: u64,
+}
+
+/// One file on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer {
+    pub(super) since: Duration,
+    pub(super) received: u64,
+    pub(super) size: Option<u64>,
+}
+
+impl Transfer {
+    /// How much of it is there, in percent.
+    pub(super) fn percent(&self) -> Option<u64> {
+        let size = self.size.filter(|&size| 0 < size)?;
+        Some(
+            u64::try_from(u128::from(self.received.min(size)) * 100 / u128::from(size))
+                .unwrap_or(100),
+        )
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Duration,
+    done: u64,
+    bytes: u64,
+}
+
+/// Rates are means over this long: short enough to follow, long enough to be readable.
+const WINDOW: Duration = Duration::from_secs(8);
+/// Samples lie at least this far apart, which bounds their number.
+const BETWEEN_SAMPLES: Duration = Duration::from_millis(250);
+/// Before this much of the window has passed, nobody can tell when it will be done.
+const LEAST_FOR_ETA: Duration = Duration::from_secs(2);
+
+impl Meter {
+    /// Takes a fact into account.
+    pub(super) fn event(&mut self, event: &Event, now: Duration) {
+        match event {
+            Event::Phase { phase: Phase::Transferring, .. } => {
+                self.stage = None;
+                self.samples.clear();
+                self.sample(now);
+            }
+            Event::Phase { phase, total } => {
+                self.stage = Some(Stage { phase: *phase, total: *total, done: 0 });
+            }
+            Event::Advanced { done } => {
+                if let Some(stage) = &mut self.stage {
+                    stage.done = *done;
+                }
+            }
+            Event::Planned { counts, known_bytes, unknown_sizes } => {
+                self.total = counts.fetch + counts.replace + counts.revalidate;
+                self.known_bytes = *known_bytes;
+                // A question may turn into a transfer of any size.
+                self.unknown_sizes = *unknown_sizes + counts.revalidate;
+            }
+            Event::Started { entry } => {
+                self.active.entry(*entry).or_insert(Transfer {
+                    since: now,
+                    received: 0,
+                    size: None,
+                });
+            }
+            Event::Sized { entry, size } => {
+                if let Some(transfer) = self.active.get_mut(entry) {
+                    transfer.size = Some(*size);
+                }
+            }
+            Event::Received { entry, bytes } => {
+                self.bytes += bytes;
+                if let Some(transfer) = self.active.get_mut(entry) {
+                    transfer.received += bytes;
+                }
+            }
+            Event::Retrying { entry, .. } => {
+                if let Some(transfer) = self.active.get_mut(entry) {
+                    *transfer = Transfer { received: 0, size: None, ..*transfer };
+                }
+            }
+            Event::Finished { entry, outcome, attempts } => {
+                self.active.remove(entry);
+                // What was settled by the plan alone is no part of the total.
+                let planned_away =
+                    *attempts == 0 && matches!(outcome, Outcome::Kept | Outcome::Absent);
+                if !planned_away {
+                    self.done += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes how far things are now. To be called several times a second.
+    pub(super) fn sample(&mut self, now: Duration) {
+        if self.samples.back().is_some_and(|last| now.saturating_sub(last.at) < BETWEEN_SAMPLES) {
+            return;
+        }
+        while 1 < self.samples.len()
+            && self.samples.get(1).is_some_and(|next| WINDOW < now.saturating_sub(next.at))
+        {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample { at: now, done: self.done, bytes: self.bytes });
+    }
+
+    /// The stage that is under way, unless that is the transfers.
+    pub(super) fn stage(&self) -> Option<Stage> {
+        self.stage
+    }
+
+    /// Files that have their outcome.
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Files in all for which somebody is asked.
+    pub(super) fn total(&self) -> u64 {
+        self.total.max(self.done)
+    }
+
+    /// Bytes that arrived.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes a second, of late.
+    #[expect(clippy::cast_precision_loss, reason = "a rate is shown with one decimal")]
+    pub(super) fn rate(&self, now: Duration) -> Option<f64> {
+        let (since, elapsed) = self.window(now)?;
+        Some((self.bytes - since.bytes) as f64 / elapsed.as_secs_f64())
+    }
+
+    /// How long it will still take if it goes on like this: by bytes where all sizes are known,
+    /// else by files.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(super) fn eta(&self, now: Duration) -> Option<Duration> {
+        let (since, elapsed) = self.window(now)?;
+        if elapsed < LEAST_FOR_ETA {
+            return None;
+        }
+        let by_bytes = self.unknown_sizes == 0 && self.bytes < self.known_bytes;
+        let (left, lately) = if by_bytes {
+            (self.known_bytes - self.bytes, self.bytes - since.bytes)
+        } else {
+            (self.total() - self.done, self.done - since.done)
+        };
+        if lately == 0 {
+            return None;
+        }
+        // Longer than a century is not worth a figure.
+        let seconds = elapsed.as_secs_f64() * left as f64 / lately as f64;
+        (seconds < 3e9).then(|| Duration::from_secs_f64(seconds))
+    }
+
+    /// The files on their way, in no order.
+    pub(super) fn active(&self) -> impl Iterator<Item = (EntryIndex, Transfer)> {
+        self.active.iter().map(|(&entry, &transfer)| (entry, transfer))
+    }
+
+    /// The file on its way with that index.
+    pub(super) fn transfer(&self, entry: EntryIndex) -> Option<Transfer> {
+        self.active.get(&entry).copied()
+    }
+
+    fn window(&self, now: Duration) -> Option<(Sample, Duration)> {
+        let since = *self.samples.front()?;
+        let elapsed = now.saturating_sub(since.at);
+        (BETWEEN_SAMPLES <= elapsed).then_some((since, elapsed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Counts;
+
+    fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    fn planned(fetch: u64, known_bytes: u64, unknown_sizes: u64) -> Event {
+        Event::Planned {
+            counts: Counts { fetch, keep: 7, ..Counts::default() },
+            known_bytes,
+            unknown_sizes,
+        }
+    }
+
+    /// A thousand bytes and one file a second, sampled each second.
+    fn run(planned: &Event, until: u64) -> Meter {
+        let mut meter = Meter::default();
+        meter.event(planned, seconds(0));
+        meter.event(&Event::Phase { phase: Phase::Transferring, total: None }, seconds(0));
+        for second in 1..=until {
+            let (entry, now) = (EntryIndex(second), seconds(second));
+            meter.event(&Event::Started { entry }, now);
+            meter.event(&Event::Received { entry, bytes: 1000 }, now);
+            meter.event(
+                &Event::Finished {
+                    entry,
+                    outcome: Outcome::Unchanged { bytes: 1000 },
+                    attempts: 1,
+                },
+                now,
+            );
+            meter.sample(now);
+        }
+        meter
+    }
+
+    #[test]
+    fn rate_and_eta_follow_the_last_seconds() {
+        let meter = run(&planned(100, 0, 100), 40);
+        assert_eq!((meter.done(), meter.total(), meter.bytes()), (40, 100, 40_000));
+        assert!((meter.rate(seconds(40)).unwrap() - 1000.0).abs() < 1.0);
+        assert_eq!(meter.eta(seconds(40)), Some(seconds(60)));
+        assert!(meter.samples.len() < 12);
+    }
+
+    #[test]
+    fn known_sizes_make_the_better_estimate() {
+        let meter = run(&planned(100, 50_000, 0), 40);
+        assert_eq!(meter.eta(seconds(40)), Some(seconds(10)));
+    }
+
+    #[test]
+    fn nothing_is_foretold_too_early_or_of_a_standstill() {
+        let meter = run(&planned(100, 0, 100), 1);
+        assert_eq!(meter.eta(seconds(1)), None);
+        let mut still = Meter::default();
+        still.event(&planned(5, 0, 5), seconds(0));
+        still.event(&Event::Phase { phase: Phase::Transferring, total: None }, seconds(0));
+        assert_eq!(still.eta(seconds(9)), None);
+        assert_eq!(still.rate(seconds(9)), Some(0.0));
+    }
+
+    #[test]
+    fn what_the_plan_settled_is_not_counted() {
+        let mut meter = Meter::default();
+        meter.event(&planned(1, 0, 1), seconds(0));
+        meter.event(
+            &Event::Finished { entry: EntryIndex(0), outcome: Outcome::Kept, attempts: 0 },
+            seconds(0),
+        );
+        meter.event(
+            &Event::Finished { entry: EntryIndex(1), outcome: Outcome::Absent, attempts: 0 },
+            seconds(0),
+        );
+        assert_eq!((meter.done(), meter.total()), (0, 1));
+        meter.event(
+            &Event::Finished { entry: EntryIndex(2), outcome: Outcome::Absent, attempts: 1 },
+            seconds(0),
+        );
+        assert_eq!((meter.done(), meter.total()), (1, 1));
+    }
+
+    #[test]
+    fn a_new_attempt_starts_its_percentage_again() {
+        let entry = EntryIndex(0);
+        let mut meter = Meter::default();
+        for event in [
+            Event::Started { entry },
+            Event::Sized { entry, size: 200 },
+            Event::Received { entry, bytes: 90 },
+        ] {
+            meter.event(&event, seconds(0));
+        }
+        assert_eq!(meter.transfer(entry).unwrap().percent(), Some(45));
+        let failure = crate::error::Failure::new(crate::error::ErrorKind::Truncated, "short");
+        meter.event(&Event::Retrying { entry, attempts: 1, wait: seconds(1), failure }, seconds(1));
+        assert_eq!(meter.transfer(entry).unwrap().percent(), None);
+        assert_eq!(Transfer { since: seconds(0), received: 1, size: Some(0) }.percent(), None);
+    }
+}

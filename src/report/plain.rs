@@ -1,0 +1,86 @@
+//! Progress where there is no terminal: a line now and then, so that a log shows that it goes on.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::meter::Meter;
+use super::progress::describe_stage;
+use super::units::{Bytes, Left, Rate};
+
+/// Says when the next line is due.
+#[derive(Debug, Default)]
+pub(super) struct Plain {
+    last: Duration,
+}
+
+/// A run of an hour leaves a few hundred lines in its log.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+impl Plain {
+    /// The line that is due now, if one is.
+    pub(super) fn poll(&mut self, label: &str, meter: &Meter, now: Duration) -> Option<String> {
+        if now.saturating_sub(self.last) < BETWEEN_LINES {
+            return None;
+        }
+        self.last = now;
+        Some(format!("{label}: {}\n", describe(meter, now)))
+    }
+}
+
+fn describe(meter: &Meter, now: Duration) -> String {
+    if let Some(stage) = meter.stage() {
+        return describe_stage(stage);
+    }
+    let mut text = format!("{}/{} files, {}", meter.done(), meter.total(), Bytes(meter.bytes()));
+    if let Some(rate) = meter.rate(now) {
+        let _ = write!(text, ", {}", Rate(rate));
+    }
+    if let Some(eta) = meter.eta(now) {
+        let _ = write!(text, ", {}", Left(eta));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::entry::EntryIndex;
+    use crate::event::{Event, Outcome, Phase};
+    use crate::plan::Counts;
+
+    #[test]
+    fn a_line_every_ten_seconds_at_most() {
+        let mut meter = Meter::default();
+        let mut plain = Plain::default();
+        let mut lines = String::new();
+        let millis = Duration::from_millis;
+        meter.event(&Event::Phase { phase: Phase::Scanning, total: None }, millis(0));
+        let mut tick = |meter: &mut Meter, now| {
+            meter.sample(now);
+            lines.extend(plain.poll("natgeo", meter, now));
+        };
+        for turn in 0..120 {
+            meter.event(&Event::Advanced { done: turn * 100 }, millis(turn * 100));
+            tick(&mut meter, millis(turn * 100));
+        }
+        let counts = Counts { fetch: 338, ..Counts::default() };
+        meter.event(&Event::Planned { counts, known_bytes: 0, unknown_sizes: 338 }, millis(12_000));
+        meter.event(&Event::Phase { phase: Phase::Transferring, total: None }, millis(12_000));
+        for turn in 1..=250 {
+            let (entry, now) = (EntryIndex(turn), millis(12_000 + turn * 100));
+            meter.event(&Event::Received { entry, bytes: 376_000 }, now);
+            meter.event(
+                &Event::Finished { entry, outcome: Outcome::Unchanged { bytes: 0 }, attempts: 1 },
+                now,
+            );
+            tick(&mut meter, now);
+        }
+        assert_snapshot!(lines, @r"
+        natgeo: scanning, 10000 files
+        natgeo: 80/338 files, 30.1 MB, 3.8 MB/s, 26 s left
+        natgeo: 180/338 files, 67.7 MB, 3.8 MB/s, 16 s left
+        ");
+    }
+}

@@ -1,0 +1,358 @@
+//! The progress display of a terminal: a line for the whole, and a few for current files.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::escape::Untrusted;
+use super::meter::{Meter, Stage, Transfer};
+use super::names::Names;
+use super::text::{Paint, fit, width_of};
+use super::units::{Bytes, Count, Left, Rate};
+use crate::entry::EntryIndex;
+use crate::event::Phase;
+
+/// Decides when to draw and what. It stays calm: a hundred transfers show as four, and a hundred
+/// thousand tiny files as the line for the whole alone.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    drawn: Option<Duration>,
+    frames: usize,
+    slots: [Option<EntryIndex>; SLOTS],
+    /// Columns of the longest path shown so far, so that figures stay where they are.
+    column: usize,
+}
+
+/// How many current files are shown.
+const SLOTS: usize = 4;
+/// What is over sooner than this shows no display at all.
+const BEFORE_FIRST: Duration = Duration::from_millis(250);
+/// Ten times a second at most.
+const BETWEEN_FRAMES: Duration = Duration::from_millis(100);
+/// A file that is done sooner than this is not worth a line: it could not be read anyway.
+const BEFORE_LINE: Duration = Duration::from_millis(500);
+/// A narrower bar tells nothing and is left out; a wider one tells no more.
+const LEAST_BAR: usize = 10;
+const MOST_BAR: usize = 30;
+/// The label keeps so much of itself.
+const LEAST_LABEL: usize = 8;
+
+impl Progress {
+    /// The lines to show now, if it is time to draw.
+    pub(super) fn poll(&mut self, view: &View<'_>) -> Option<String> {
+        let due = self.drawn.map_or(BEFORE_FIRST, |drawn| drawn + BETWEEN_FRAMES);
+        if view.now < due {
+            return None;
+        }
+        self.drawn = Some(view.now);
+        self.frames += 1;
+        Some(self.draw(view))
+    }
+
+    fn draw(&mut self, view: &View<'_>) -> String {
+        if let Some(stage) = view.meter.stage() {
+            let wheel = ['-', '\\', '|', '/'][self.frames % 4];
+            let line = format!("{}  {wheel} {}", view.label, describe_stage(stage));
+            return fit(&line, view.room()).into_owned();
+        }
+        self.refill(view);
+        let mut display = view.whole();
+        let shown: Vec<_> = self
+            .slots
+            .iter()
+            .flatten()
+            .filter_map(|&entry| Some((view.path(entry), view.meter.transfer(entry)?)))
+            .collect();
+        for (path, _) in &shown {
+            self.column = self.column.max(width_of(path));
+        }
+        for (path, transfer) in &shown {
+            display.push('\n');
+            display.push_str(&view.file(path, self.column, transfer));
+        }
+        display
+    }
+
+    /// A file keeps its line until it is done; then the one that is on its way for longest follows.
+    fn refill(&mut self, view: &View<'_>) {
+        for slot in &mut self.slots {
+            *slot = slot.filter(|&entry| view.meter.transfer(entry).is_some());
+        }
+        if self.slots.iter().all(Option::is_some) {
+            return;
+        }
+        let shown = self.slots;
+        let mut waiting: Vec<_> = view
+            .meter
+            .active()
+            .filter(|(entry, transfer)| {
+                BEFORE_LINE <= view.now.saturating_sub(transfer.since)
+                    && !shown.contains(&Some(*entry))
+            })
+            .map(|(entry, transfer)| (transfer.since, entry))
+            .collect();
+        waiting.sort_unstable();
+        let mut next = waiting.into_iter();
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_none()) {
+            *slot = next.next().map(|(_, entry)| entry);
+        }
+    }
+}
+
+/// What a frame is drawn from.
+pub(super) struct View<'a> {
+    pub(super) label: &'a str,
+    pub(super) meter: &'a Meter,
+    pub(super) names: &'a Names<'a>,
+    pub(super) now: Duration,
+    pub(super) width: usize,
+    pub(super) paint: Paint,
+}
+
+impl View<'_> {
+    /// A line that fills the last column makes some terminals wrap.
+    fn room(&self) -> usize {
+        self.width.saturating_sub(1)
+    }
+
+    /// `natgeo  [=======>      ]  120/338 files   45.1 MB   12.3 MB/s  12 s left`
+    fn whole(&self) -> String {
+        let meter = self.meter;
+        let (done, total) = (meter.done(), meter.total());
+        let digits = total.to_string().len();
+        let files = format!("  {done:>digits$}/{total} files");
+        let bytes = format!("  {:>8}", Bytes(meter.bytes()));
+        let rate =
+            meter.rate(self.now).map_or_else(String::new, |rate| format!("  {:>10}", Rate(rate)));
+        let left = meter.eta(self.now).map_or_else(String::new, |eta| format!("  {}", Left(eta)));
+        // Where room is scarce the label gives way first, then the bar, then the figures from the
+        // end, except that how long it will take is told before how fast it goes.
+        let fixed = width_of(&files) + BYTES_WIDTH + RATE_WIDTH + LEFT_WIDTH;
+        let mut line =
+            fit(self.label, self.room().saturating_sub(fixed).max(LEAST_LABEL)).into_owned();
+        let bar = self.room().saturating_sub(fixed + width_of(&line) + 4).min(MOST_BAR);
+        if LEAST_BAR <= bar {
+            let _ = write!(line, "  [{}]", bar_of(done, total, bar));
+        }
+        let fits = |parts: &[&str]| {
+            width_of(&line) + parts.iter().map(|part| width_of(part)).sum::<usize>() <= self.room()
+        };
+        let choices: [&[&str]; 4] = [
+            &[&files, &bytes, &rate, &left],
+            &[&files, &bytes, &left],
+            &[&files, &left],
+            &[&files],
+        ];
+        let chosen = choices.into_iter().find(|parts| fits(parts)).unwrap_or_default();
+        line.push_str(&chosen.concat());
+        line
+    }
+
+    fn path(&self, entry: EntryIndex) -> String {
+        Untrusted(&self.names.path(entry)).to_string()
+    }
+
+    /// `  0817wallpaper-1_1600.jpg     45 %   1.2 MB of 2.6 MB`
+    fn file(&self, path: &str, column: usize, transfer: &Transfer) -> String {
+        let received = Bytes(transfer.received);
+        let (percent, bytes) = match (transfer.percent(), transfer.size) {
+            (Some(percent), Some(size)) => {
+                (format!("{percent:>3} %"), format!("{received:>8} of {}", Bytes(size)))
+            }
+            _ => (String::new(), format!("{received:>8}")),
+        };
+        let room = column.min(self.room().saturating_sub(FILE_FIGURES_WIDTH).max(8));
+        let path = fit(path, room);
+        let padding = " ".repeat(room - width_of(&path));
+        let dim = self.paint.dim();
+        format!("{dim}  {path}{padding}  {percent:>5}  {bytes}{dim:#}")
+    }
+}
+
+/// Columns of `  59 min 59 s left`. They are kept free where nothing is foretold, so that the bar
+/// keeps its width.
+const LEFT_WIDTH: usize = 18;
+/// Columns of `  999.9 MB` and `  999.9 MB/s`.
+const BYTES_WIDTH: usize = 10;
+const RATE_WIDTH: usize = 12;
+/// Columns of the indent, `100 %` and `999.9 MB of 999.9 MB`, with the blanks.
+const FILE_FIGURES_WIDTH: usize = 31;
+
+fn bar_of(done: u64, total: u64, width: usize) -> String {
+    let filled = if total == 0 { 0 } else { u128::from(done) * width as u128 / u128::from(total) };
+    let filled = usize::try_from(filled).unwrap_or(width).min(width);
+    let head = if filled < width { ">" } else { "" };
+    format!("{:<width$}", format!("{}{head}", "=".repeat(filled)))
+}
+
+/// What goes on before the transfers, with its count.
+pub(super) fn describe_stage(stage: Stage) -> String {
+    let (doing, entries) = match stage.phase {
+        Phase::Expanding => ("expanding", true),
+        Phase::Scanning => ("scanning", false),
+        Phase::Hashing => ("hashing", false),
+        Phase::Refreshing => ("asking upstream", true),
+        Phase::Transferring => ("transferring", false),
+    };
+    let count = if entries { Count::entries } else { Count::files };
+    match stage.total {
+        Some(total) => format!("{doing}, {}/{}", stage.done, count(total)),
+        None if stage.done == 0 => doing.to_owned(),
+        None => format!("{doing}, {}", count(stage.done)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::event::{Event, Outcome};
+    use crate::plan::Counts;
+    use crate::report::testing::{WALLPAPERS, manifest};
+
+    fn millis(number: u64) -> Duration {
+        Duration::from_millis(number)
+    }
+
+    struct Run {
+        meter: Meter,
+        progress: Progress,
+        manifest: crate::manifest::Manifest,
+    }
+
+    impl Run {
+        fn new() -> Self {
+            let mut meter = Meter::default();
+            let counts = Counts { fetch: 338, ..Counts::default() };
+            meter.event(&Event::Planned { counts, known_bytes: 0, unknown_sizes: 338 }, millis(0));
+            meter.event(&Event::Phase { phase: Phase::Transferring, total: None }, millis(0));
+            Self { meter, progress: Progress::default(), manifest: manifest(WALLPAPERS) }
+        }
+
+        fn poll(&mut self, now: u64, width: usize) -> Option<String> {
+            self.meter.sample(millis(now));
+            let names = Names::new(&self.manifest);
+            let paint = Paint::new(false);
+            let view = View {
+                label: "natgeo",
+                meter: &self.meter,
+                names: &names,
+                now: millis(now),
+                width,
+                paint,
+            };
+            self.progress.poll(&view)
+        }
+
+        fn start(&mut self, entry: u64, now: u64, size: Option<u64>) {
+            let entry = EntryIndex(entry);
+            self.meter.event(&Event::Started { entry }, millis(now));
+            if let Some(size) = size {
+                self.meter.event(&Event::Sized { entry, size }, millis(now));
+            }
+            self.meter.event(&Event::Received { entry, bytes: 1_200_000 }, millis(now));
+        }
+
+        fn finish(&mut self, entry: u64, now: u64) {
+            let (entry, outcome) = (EntryIndex(entry), Outcome::Unchanged { bytes: 0 });
+            self.meter.event(&Event::Finished { entry, outcome, attempts: 1 }, millis(now));
+        }
+    }
+
+    #[test]
+    fn it_waits_and_then_keeps_its_pace() {
+        let mut run = Run::new();
+        assert_eq!(run.poll(249, 80), None);
+        assert!(run.poll(250, 80).is_some());
+        assert_eq!(run.poll(349, 80), None);
+        assert!(run.poll(350, 80).is_some());
+    }
+
+    #[test]
+    fn a_whole_frame() {
+        let mut run = Run::new();
+        for entry in 0..12 {
+            run.start(entry, 100 * entry, (entry % 3 != 0).then_some(2_600_000));
+        }
+        for entry in 0..6 {
+            run.finish(entry, 3000 + entry);
+        }
+        let frame = run.poll(4000, 80).unwrap();
+        assert!(frame.lines().all(|line| width_of(line) < 80));
+        assert_snapshot!(frame, @r"
+        natgeo  [>             ]    6/338 files   14.4 MB    3.6 MB/s  3 min 42 s left
+          0817-7.jpg            1.2 MB
+          0817-8.jpg    46 %    1.2 MB of 2.6 MB
+          0817-9.jpg    46 %    1.2 MB of 2.6 MB
+          0817-10.jpg           1.2 MB
+        ");
+        assert_snapshot!(run.poll(5000, 120).unwrap(), @r"
+        natgeo  [>                             ]    6/338 files   14.4 MB    2.9 MB/s  4 min 37 s left
+          0817-7.jpg            1.2 MB
+          0817-8.jpg    46 %    1.2 MB of 2.6 MB
+          0817-9.jpg    46 %    1.2 MB of 2.6 MB
+          0817-10.jpg           1.2 MB
+        ");
+        assert_snapshot!(run.poll(6000, 44).unwrap(), @r"
+        natgeo    6/338 files  5 min 32 s left
+          0817-7.jpg            1.2 MB
+          0817-8.jpg    46 %    1.2 MB of 2.6 MB
+          0817-9.jpg    46 %    1.2 MB of 2.6 MB
+          0817-10.jpg           1.2 MB
+        ");
+    }
+
+    #[test]
+    fn a_file_keeps_its_line() {
+        let mut run = Run::new();
+        for entry in 1..=9 {
+            run.start(entry, entry, None);
+        }
+        let shown = |frame: Option<String>| -> Vec<String> {
+            frame
+                .unwrap()
+                .lines()
+                .skip(1)
+                .map(|line| line.split_whitespace().next().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(
+            shown(run.poll(600, 80)),
+            ["0817-2.jpg", "0817-3.jpg", "0817-4.jpg", "0817-5.jpg"]
+        );
+        run.finish(2, 700);
+        assert_eq!(
+            shown(run.poll(800, 80)),
+            ["0817-2.jpg", "0817-6.jpg", "0817-4.jpg", "0817-5.jpg"]
+        );
+    }
+
+    #[test]
+    fn tiny_files_have_no_lines() {
+        let mut run = Run::new();
+        for entry in 0..300 {
+            run.start(entry, 10 * entry, Some(100));
+            run.finish(entry, 10 * entry + 5);
+        }
+        run.start(300, 2990, None);
+        assert_eq!(run.poll(3000, 80).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn stages_are_named_with_their_count() {
+        let mut run = Run::new();
+        run.meter.event(&Event::Phase { phase: Phase::Scanning, total: None }, millis(0));
+        run.meter.event(&Event::Advanced { done: 1 }, millis(0));
+        assert_eq!(run.poll(300, 80).unwrap(), r"natgeo  \ scanning, 1 file");
+        run.meter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(338) }, millis(0));
+        run.meter.event(&Event::Advanced { done: 120 }, millis(0));
+        assert_eq!(run.poll(400, 80).unwrap(), "natgeo  | asking upstream, 120/338 entries");
+    }
+
+    #[test]
+    fn bars_end_full() {
+        assert_eq!(bar_of(0, 0, 10), ">         ");
+        assert_eq!(bar_of(5, 10, 10), "=====>    ");
+        assert_eq!(bar_of(10, 10, 10), "==========");
+    }
+}

@@ -1,0 +1,109 @@
+//! Several listeners to one run, and the account that decides its exit status.
+
+use crate::error::{ErrorKind, ExitStatus};
+use crate::event::{Event, Outcome, Reporter, Summary};
+
+/// Hands each event to several reporters, in order.
+pub struct Tee<'a, 'r>(pub &'a mut [&'r mut dyn Reporter]);
+
+impl Reporter for Tee<'_, '_> {
+    fn event(&mut self, event: &Event) {
+        for reporter in &mut *self.0 {
+            reporter.event(event);
+        }
+    }
+
+    fn tick(&mut self) {
+        for reporter in &mut *self.0 {
+            reporter.tick();
+        }
+    }
+}
+
+/// A reporter of results that has a last word when the run has returned its value.
+pub trait Closing<T>: Reporter {
+    /// Says it.
+    fn close(&mut self, value: &T);
+}
+
+/// What of a run bears on the exit status and is in no summary.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    failed: bool,
+    source_failed: bool,
+    disk_full: bool,
+}
+
+impl Tally {
+    /// How a run that applied a manifest ends, a signal apart.
+    #[must_use]
+    pub fn applied(&self, summary: &Summary) -> ExitStatus {
+        if self.disk_full {
+            ExitStatus::Storage
+        } else if self.source_failed || !summary.is_success() {
+            ExitStatus::Failed
+        } else {
+            ExitStatus::Ok
+        }
+    }
+
+    /// Whether something failed that a plan must find out, as it does with `--refresh`. A conflict
+    /// is what a plan finds, not a failure to make one.
+    #[must_use]
+    pub fn plan_failed(&self) -> bool {
+        self.failed || self.source_failed
+    }
+}
+
+impl Reporter for Tally {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Finished { outcome: Outcome::Failed(failure), .. } => {
+                self.disk_full |= failure.kind == ErrorKind::NoSpace;
+                self.failed |= failure.kind != ErrorKind::PathConflict;
+            }
+            Event::SourceFailed { .. } => self.source_failed = true,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::EntryIndex;
+    use crate::error::Failure;
+
+    fn tally(kinds: &[ErrorKind]) -> Tally {
+        let mut tally = Tally::default();
+        for &kind in kinds {
+            let outcome = Outcome::Failed(Failure::new(kind, "no"));
+            tally.event(&Event::Finished { entry: EntryIndex(0), outcome, attempts: 1 });
+        }
+        tally
+    }
+
+    #[test]
+    fn the_exit_status_follows_what_happened() {
+        let whole = Summary { entries: 2, kept: 2, ..Summary::default() };
+        let failed = Summary { entries: 2, kept: 1, failed: 1, ..Summary::default() };
+        let lost = Summary { entries: 2, kept: 1, ..Summary::default() };
+        assert_eq!(Tally::default().applied(&whole), ExitStatus::Ok);
+        assert_eq!(Tally::default().applied(&lost), ExitStatus::Failed);
+        assert_eq!(tally(&[ErrorKind::Connect]).applied(&failed), ExitStatus::Failed);
+        assert_eq!(
+            tally(&[ErrorKind::NoSpace, ErrorKind::Io]).applied(&failed),
+            ExitStatus::Storage
+        );
+        let mut dead_source = Tally::default();
+        let failure = Failure::new(ErrorKind::HttpStatus, "too many");
+        dead_source.event(&Event::SourceFailed { source: 0, failure });
+        assert_eq!(dead_source.applied(&whole), ExitStatus::Failed);
+    }
+
+    #[test]
+    fn a_conflict_does_not_fail_a_plan() {
+        assert!(!tally(&[ErrorKind::PathConflict]).plan_failed());
+        assert!(tally(&[ErrorKind::PathConflict, ErrorKind::Connect]).plan_failed());
+    }
+}

@@ -1,0 +1,239 @@
+//! Which entries a run is about (`--only`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::error::RunError;
+use crate::manifest::{Manifest, Source};
+
+/// The chosen entries of one manifest: all, or those that at least one pattern chooses.
+///
+/// It notes which patterns chose something, so that one with a slip in it does not pass in silence.
+#[derive(Debug, Default)]
+pub struct Selection {
+    patterns: Vec<Pattern>,
+}
+
+impl Selection {
+    /// Every entry.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The entries that the patterns choose; all of them when there is no pattern.
+    ///
+    /// A pattern is `tag:NAME`, else the name of a source of that manifest, else a glob over the
+    /// path below the destination, in which `*` and `?` do not match a slash and `**` does.
+    ///
+    /// # Errors
+    /// When a pattern is no valid glob.
+    pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, RunError> {
+        let patterns =
+            patterns.iter().map(|text| Pattern::parse(text, manifest)).collect::<Result<_, _>>()?;
+        Ok(Self { patterns })
+    }
+
+    /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are chosen, where
+    /// that can be told without their paths.
+    #[must_use]
+    pub fn sees_source(&self, source: &Source) -> Option<bool> {
+        // With a glob each path must be looked at even in a source that is chosen whole, to know
+        // whether the glob chooses anything.
+        let needs_paths = self.patterns.iter().any(|pattern| matches!(pattern.kind, Kind::Glob(_)));
+        if needs_paths {
+            return None;
+        }
+        Some(self.matches(source, ""))
+    }
+
+    /// Whether the entry of that source with that path is chosen.
+    #[must_use]
+    pub fn matches(&self, source: &Source, path: &str) -> bool {
+        let mut chosen = self.patterns.is_empty();
+        for pattern in &self.patterns {
+            if pattern.matches(source, path) {
+                pattern.note();
+                chosen = true;
+            }
+        }
+        chosen
+    }
+
+    /// The error for the first pattern that chose nothing, once every source was shown to
+    /// [`Self::sees_source`] or every entry to [`Self::matches`].
+    #[must_use]
+    pub fn unmatched(&self, manifest: &Manifest) -> Option<RunError> {
+        let pattern = self.patterns.iter().find(|pattern| !pattern.used.load(Ordering::Relaxed))?;
+        Some(RunError::Usage {
+            message: format!("--only `{}` matches no entry of `{}`", pattern.text, manifest.name()),
+            hint: Some(hint(manifest)),
+        })
+    }
+}
+
+impl Clone for Selection {
+    fn clone(&self) -> Self {
+        Self { patterns: self.patterns.iter().map(Pattern::unused).collect() }
+    }
+}
+
+#[derive(Debug)]
+struct Pattern {
+    text: String,
+    kind: Kind,
+    used: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Tag(String),
+    Source(String),
+    Glob(GlobMatcher),
+}
+
+impl Pattern {
+    fn parse(text: &str, manifest: &Manifest) -> Result<Self, RunError> {
+        let kind = if let Some(tag) = text.strip_prefix("tag:") {
+            Kind::Tag(tag.to_owned())
+        } else if manifest.sources().iter().any(|source| source.name == text) {
+            Kind::Source(text.to_owned())
+        } else {
+            Kind::Glob(glob(text)?)
+        };
+        Ok(Self { text: text.to_owned(), kind, used: AtomicBool::new(false) })
+    }
+
+    fn unused(&self) -> Self {
+        Self { text: self.text.clone(), kind: self.kind.clone(), used: AtomicBool::new(false) }
+    }
+
+    fn matches(&self, source: &Source, path: &str) -> bool {
+        match &self.kind {
+            Kind::Tag(tag) => source.tags.contains(tag),
+            Kind::Source(name) => source.name == *name,
+            Kind::Glob(glob) => glob.is_match(path),
+        }
+    }
+
+    fn note(&self) {
+        // Mostly a read: a million stores to one cache line would slow several threads down.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn glob(text: &str) -> Result<GlobMatcher, RunError> {
+    let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| RunError::Usage {
+        message: format!("--only `{text}` is no valid glob: {}", error.kind()),
+        hint: Some("put a backslash before a character that is meant as it stands".to_owned()),
+    })
+}
+
+/// Names what there is to choose from, as far as it fits a line or two.
+fn hint(manifest: &Manifest) -> String {
+    const SHOWN: usize = 8;
+    let sources = manifest.sources();
+    let names: Vec<_> =
+        sources.iter().take(SHOWN).map(|source| format!("`{}`", source.name)).collect();
+    let more = match sources.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (noun, verb) = if sources.len() == 1 { ("source", "is") } else { ("sources", "are") };
+    format!(
+        "the {noun} {verb} {}{more}; in a glob over paths, `*` does not match a slash and `**` does",
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::manifest;
+
+    const YAML: &str = "version: 1
+dest: out
+name: many
+sources:
+  - name: small
+    url: http://a.example/s/small-{n}.csv
+    vars: {n: 1..2}
+    tags: [quick, daily]
+  - name: large
+    url: http://a.example/l/large-{n}.csv
+    vars: {n: 1..2}
+";
+
+    fn chosen(patterns: &[&str]) -> (Vec<String>, Option<String>) {
+        let manifest = manifest(YAML);
+        let patterns: Vec<_> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        let selection = Selection::new(&patterns, &manifest).unwrap();
+        let mut paths = Vec::new();
+        for entry in manifest.entries().iter() {
+            let mut path = String::new();
+            entry.write_path(&mut path);
+            let whole = selection.sees_source(entry.source());
+            let one = selection.matches(entry.source(), &path);
+            assert!(whole.is_none_or(|whole| whole == one));
+            if one {
+                paths.push(path);
+            }
+        }
+        (paths, selection.unmatched(&manifest).map(|error| error.to_string()))
+    }
+
+    #[test]
+    fn without_patterns_everything_is_chosen() {
+        assert_eq!(chosen(&[]).0.len(), 4);
+    }
+
+    #[test]
+    fn a_pattern_is_a_tag_a_source_or_a_glob() {
+        let small = ["small-1.csv", "small-2.csv"];
+        assert_eq!(chosen(&["tag:daily"]).0, small);
+        assert_eq!(chosen(&["small"]).0, small);
+        assert_eq!(chosen(&["small-*"]).0, small);
+        assert_eq!(chosen(&["*-[2].csv"]).0, ["small-2.csv", "large-2.csv"]);
+        assert_eq!(
+            chosen(&["small", "large-1.csv"]),
+            (vec![small[0].into(), small[1].into(), "large-1.csv".into()], None)
+        );
+        assert_eq!(chosen(&["small", "small-1*"]), (vec![small[0].into(), small[1].into()], None));
+    }
+
+    #[test]
+    fn a_pattern_that_chooses_nothing_is_named() {
+        let (paths, error) = chosen(&["small", "smal"]);
+        assert_eq!(paths.len(), 2);
+        assert_eq!(error.unwrap(), "--only `smal` matches no entry of `many`");
+        assert!(chosen(&["tag:weekly"]).1.is_some());
+        assert!(chosen(&["**/*.zip"]).1.is_some());
+    }
+
+    #[test]
+    fn a_star_stays_within_its_folder() {
+        let manifest = manifest(YAML);
+        let source = &manifest.sources()[0];
+        let matches = |pattern: &str, path| {
+            Selection::new(&[pattern.to_owned()], &manifest).unwrap().matches(source, path)
+        };
+        assert!(!matches("*.csv", "2024/a.csv"));
+        assert!(matches("**/*.csv", "2024/a.csv"));
+        assert!(matches("**/*.csv", "a.csv"));
+        assert!(matches(r"a\[1\].csv", "a[1].csv"));
+    }
+
+    #[test]
+    fn a_broken_glob_is_a_usage_error() {
+        let error = Selection::new(&["[a".to_owned()], &manifest(YAML)).unwrap_err();
+        assert_eq!(error.exit_status() as u8, 2);
+        assert_eq!(
+            error.to_string(),
+            "--only `[a` is no valid glob: unclosed character class; missing ']'"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Percent-encoding (RFC 3986, section 2; RFC 6570, section 3.2).
+
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Encoding;
+
+/// All but unreserved characters.
+const SIMPLE: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SLASHES: AsciiSet = SIMPLE.remove(b'/');
+/// What stands in no URL as itself.
+const LITERAL: AsciiSet = CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Appends a value.
+pub(super) fn encode(text: &str, encoding: Encoding, into: &mut String) {
+    match encoding {
+        Encoding::None => into.push_str(text),
+        Encoding::Simple => into.extend(utf8_percent_encode(text, &SIMPLE)),
+        Encoding::Slashes => into.extend(utf8_percent_encode(text, &SLASHES)),
+        Encoding::Reserved => encode_literal(text, into),
+    }
+}
+
+/// Appends a text that is part of a URL already: reserved characters and `%41` stay, and only what
+/// can stand in no URL is encoded.
+pub(crate) fn encode_literal(text: &str, into: &mut String) {
+    let mut rest = text;
+    // A percent sign stays only where it encodes something.
+    while let Some(place) = rest.find('%') {
+        into.extend(utf8_percent_encode(&rest[..place], &LITERAL));
+        let after = rest.as_bytes().get(place + 1..place + 3);
+        let encodes = after.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        into.push_str(if encodes { "%" } else { "%25" });
+        rest = &rest[place + 1..];
+    }
+    into.extend(utf8_percent_encode(rest, &LITERAL));
+}
+
+/// Puts `***` in the place of a password in the URL that begins at `start`.
+pub(super) fn mask_password(url: &mut String, start: usize) {
+    let Some(scheme) = url[start..].find("://") else {
+        return;
+    };
+    let authority = start + scheme + 3;
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |end| authority + end);
+    let Some(at) = url[authority..end].rfind('@') else {
+        return;
+    };
+    if let Some(colon) = url[authority..authority + at].find(':') {
+        url.replace_range(authority + colon + 1..authority + at, "***");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encoded(text: &str, encoding: Encoding) -> String {
+        let mut into = String::new();
+        encode(text, encoding, &mut into);
+        into
+    }
+
+    #[test]
+    fn as_in_the_rfc() {
+        assert_eq!(encoded("a b/c?ü~", Encoding::Simple), "a%20b%2Fc%3F%C3%BC~");
+        assert_eq!(encoded("a b/c?ü", Encoding::Reserved), "a%20b/c?%C3%BC");
+        assert_eq!(encoded("50%25 %zz", Encoding::Reserved), "50%25%20%25zz");
+        assert_eq!(encoded("2024/05 10:00", Encoding::Slashes), "2024/05%2010%3A00");
+        assert_eq!(encoded("a/b", Encoding::None), "a/b");
+    }
+
+    #[test]
+    fn passwords_are_masked() {
+        for (url, shown) in [
+            ("http://me:secret@h/a@b:c", "http://me:***@h/a@b:c"),
+            ("http://me@h/", "http://me@h/"),
+            ("http://h/x@y:z", "http://h/x@y:z"),
+            ("http://me:p@ss@h", "http://me:***@h"),
+        ] {
+            let mut text = url.to_owned();
+            mask_password(&mut text, 0);
+            assert_eq!(text, shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_again(text in "\\PC{0,30}") {
+            let decoded = percent_encoding::percent_decode_str(&encoded(&text, Encoding::Simple)).decode_utf8().unwrap().into_owned();
+            prop_assert_eq!(decoded, text.clone());
+            prop_assert!(encoded(&text, Encoding::Simple).bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)));
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The syntax of templates.
+
+use super::{Case, Format};
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Text as it stands.
+    Text(String),
+    /// `${NAME}` or `${NAME:-default}`.
+    Environment { name: String, default: Option<String>, at: usize, len: usize },
+    /// `{name}` in any of its forms.
+    Insert(Insert),
+}
+
+/// An insertion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Insert {
+    /// What is inserted.
+    pub(crate) name: String,
+    /// Whether reserved characters stay (`{+name}`).
+    pub(crate) reserved: bool,
+    /// How the value is formatted.
+    pub(crate) format: Format,
+    /// Upper or lower case.
+    pub(crate) case: Case,
+    /// Where it stands in the template, in bytes, braces included.
+    pub(crate) at: usize,
+    /// How long it is.
+    pub(crate) len: usize,
+}
+
+/// What is wrong, and where in the template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    pub(crate) at: usize,
+    pub(crate) len: usize,
+}
+
+/// The widest number that padding makes.
+const WIDEST: usize = 64;
+
+/// Parses a template. `environment` says whether `${NAME}` means something here.
+pub(crate) fn parse(text: &str, environment: bool) -> Result<Vec<Piece>, SyntaxError> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut rest = 0;
+    let fail = |at: usize, len: usize, message: &str, hint: &str| {
+        Err(SyntaxError { message: message.to_owned(), hint: Some(hint.to_owned()), at, len })
+    };
+    while let Some(character) = text[rest..].chars().next() {
+        let after = &text[rest..];
+        if environment && after.starts_with("${") {
+            let Some(end) = after.find('}') else {
+                return fail(rest, 2, "`${` is never closed", "write `${NAME}`");
+            };
+            let inner = &after[2..end];
+            let (name, default) = match inner.split_once(":-") {
+                Some((name, default)) => (name, Some(default.to_owned())),
+                None => (inner, None),
+            };
+            if !is_name(name) {
+                return fail(
+                    rest,
+                    end + 1,
+                    "this is no name of an environment variable",
+                    "write `${NAME}` or `${NAME:-default}`",
+                );
+            }
+            flush(&mut pieces, &mut plain);
+            pieces.push(Piece::Environment {
+                name: name.to_owned(),
+                default,
+                at: rest,
+                len: end + 1,
+            });
+            rest += end + 1;
+        } else if after.starts_with("{{") || after.starts_with("}}") {
+            plain.push(character);
+            rest += 2;
+        } else if character == '}' {
+            return fail(rest, 1, "`}` closes nothing", "a brace itself is written twice: `}}`");
+        } else if character == '{' {
+            let end = match after[1..].find(['{', '}']).map(|end| end + 1) {
+                Some(end) if after.as_bytes()[end] == b'}' => end,
+                Some(end) => {
+                    return fail(
+                        rest,
+                        end,
+                        "`{` within `{`",
+                        "a brace itself is written twice: `{{`",
+                    );
+                }
+                None => {
+                    return fail(
+                        rest,
+                        1,
+                        "`{` is never closed",
+                        "a brace itself is written twice: `{{`",
+                    );
+                }
+            };
+            flush(&mut pieces, &mut plain);
+            pieces.push(Piece::Insert(insert(&after[1..end], rest, end + 1)?));
+            rest += end + 1;
+        } else {
+            plain.push(character);
+            rest += character.len_utf8();
+        }
+    }
+    flush(&mut pieces, &mut plain);
+    Ok(pieces)
+}
+
+fn flush(pieces: &mut Vec<Piece>, plain: &mut String) {
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(std::mem::take(plain)));
+    }
+}
+
+fn insert(inner: &str, at: usize, len: usize) -> Result<Insert, SyntaxError> {
+    let error =
+        |message: String, hint: &str| SyntaxError { message, hint: Some(hint.to_owned()), at, len };
+    let (reserved, inner) = match inner.strip_prefix('+') {
+        Some(rest) => (true, rest),
+        None => (false, inner),
+    };
+    let (inner, case) = match inner.rsplit_once('|') {
+        None => (inner, Case::Kept),
+        Some((inner, "lower")) => (inner, Case::Lower),
+        Some((inner, "upper")) => (inner, Case::Upper),
+        Some((_, other)) => {
+            return Err(error(
+                format!("unknown filter `{other}`"),
+                "there are `|lower` and `|upper`",
+            ));
+        }
+    };
+    let (name, format) = match inner.split_once(':') {
+        None => (inner, Format::Plain),
+        Some((name, format)) if format.contains('%') => (name, Format::Date(format.to_owned())),
+        Some((name, format)) => {
+            let width = format.strip_prefix('0').filter(|digits| {
+                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            match width.and_then(|digits| digits.parse().ok()) {
+                Some(width) if width <= WIDEST => (name, Format::Pad(width)),
+                _ => {
+                    return Err(error(
+                        format!("unknown format `{format}`"),
+                        "`{name:03}` pads a number, `{name:%Y-%m}` formats a date",
+                    ));
+                }
+            }
+        }
+    };
+    if name.is_empty() {
+        return Err(error(
+            "there is no name between the braces".to_owned(),
+            "a brace itself is written twice: `{{`",
+        ));
+    }
+    if !is_name(name) {
+        return Err(error(
+            format!("`{name}` is no name of a variable"),
+            "names have letters, digits, `_` and `-`, and begin with a letter or `_`",
+        ));
+    }
+    Ok(Insert { name: name.to_owned(), reserved, format, case, at, len })
+}
+
+/// Whether a text can be a variable's name.
+pub(crate) fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|character| {
+            character.is_ascii_alphanumeric() || character == '_' || character == '-'
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn insert_of(text: &str) -> Insert {
+        match parse(text, true).unwrap().into_iter().next() {
+            Some(Piece::Insert(insert)) => insert,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_form() {
+        let insert = insert_of("{week:%m%d|upper}");
+        assert_eq!(
+            (insert.name.as_str(), insert.format, insert.case),
+            ("week", Format::Date("%m%d".to_owned()), Case::Upper)
+        );
+        assert_eq!(insert_of("{n:03}").format, Format::Pad(3));
+        assert!(insert_of("{+url}").reserved);
+        assert_eq!(parse("a{{b}}c", true).unwrap(), [Piece::Text("a{b}c".to_owned())]);
+        assert!(
+            matches!(&parse("${A:-b/c}", true).unwrap()[..], [Piece::Environment { name, default: Some(default), .. }] if name == "A" && default == "b/c")
+        );
+        assert!(matches!(&parse("$${A}", false).unwrap()[..], [Piece::Text(_), Piece::Insert(_)]));
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_place() {
+        for (text, at) in [
+            ("a{", 1),
+            ("a}", 1),
+            ("a{b{c}}", 1),
+            ("x{}", 1),
+            ("{n:3}", 0),
+            ("{n|trim}", 0),
+            ("{1n}", 0),
+            ("ab${", 2),
+            ("${1}", 0),
+            ("{a b}", 0),
+        ] {
+            assert_eq!(parse(text, true).unwrap_err().at, at, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in "[{}$+:%|0-9a-z/\u{e4}-]{0,24}") {
+            let _ = parse(&text, true);
+            let _ = parse(&text, false);
+        }
+
+        #[test]
+        fn text_with_doubled_braces_is_itself(text in "[{}$a-z/]{0,24}") {
+            let doubled = text.replace('{', "{{").replace('}', "}}");
+            let pieces = parse(&doubled, false).unwrap();
+            let joined: String = pieces.iter().map(|piece| match piece { Piece::Text(text) => text.as_str(), _ => "?" }).collect();
+            prop_assert_eq!(joined, text);
+        }
+    }
+}

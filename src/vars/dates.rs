@@ -1,0 +1,292 @@
+//! Ranges of dates and moments, on the civil calendar.
+
+use std::fmt;
+
+use jiff::Span;
+use jiff::civil::{Date, DateTime};
+
+use super::RangeError;
+
+/// A date, or a date with a time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    at: DateTime,
+    timed: bool,
+}
+
+impl Moment {
+    /// As the calendar has it.
+    pub(crate) fn datetime(self) -> DateTime {
+        self.at
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at;
+        if self.timed && at.second() != 0 {
+            return write!(
+                f,
+                "{}T{:02}:{:02}:{:02}",
+                at.date(),
+                at.hour(),
+                at.minute(),
+                at.second()
+            );
+        }
+        if self.timed {
+            return write!(f, "{}T{:02}:{:02}", at.date(), at.hour(), at.minute());
+        }
+        write!(f, "{}", at.date())
+    }
+}
+
+/// Dates at equal distances: each is the first plus so many steps, so months from the 31st end on the
+/// last day of shorter ones and come back to the 31st.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dates {
+    start: Moment,
+    unit: Unit,
+    step: i64,
+    count: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Months,
+    Days,
+    Minutes,
+}
+
+impl Dates {
+    /// From one to the other. A time of day in either makes it a range of moments.
+    pub(super) fn new(start: Moment, end: Moment, step: Option<&str>) -> Result<Self, RangeError> {
+        let timed = start.timed || end.timed;
+        let (mut step, unit) = parse_step(step.unwrap_or("1d"))?;
+        if unit == Unit::Minutes && !timed {
+            return Err(RangeError::TimeStep);
+        }
+        if step == 0 {
+            return Err(RangeError::ZeroStep);
+        }
+        let down = end.at < start.at;
+        if step < 0 && !down {
+            return Err(RangeError::WrongWay);
+        }
+        if down {
+            step = -step.abs();
+        }
+        let mut range = Self { start: Moment { at: start.at, timed }, unit, step, count: 0 };
+        range.count = range.steps_to(end.at).ok_or(RangeError::TooLong)? + 1;
+        Ok(range)
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn get(&self, index: u64) -> Moment {
+        // Within the ends, which are on the calendar.
+        let at = self.at(index).unwrap_or(self.start.at);
+        Moment { at, timed: self.start.timed }
+    }
+
+    pub(super) fn contains(&self, moment: Moment) -> bool {
+        let near = self.steps_to(moment.at);
+        near.is_some_and(|steps| steps < self.count && self.at(steps) == Some(moment.at))
+    }
+
+    fn at(&self, steps: u64) -> Option<DateTime> {
+        let amount = i64::try_from(steps).ok()?.checked_mul(self.step)?;
+        let span = match self.unit {
+            Unit::Months => Span::new().try_months(amount),
+            Unit::Days => Span::new().try_days(amount),
+            Unit::Minutes => Span::new().try_minutes(amount),
+        };
+        self.start.at.checked_add(span.ok()?).ok()
+    }
+
+    /// How many whole steps lead towards a moment without passing it.
+    fn steps_to(&self, end: DateTime) -> Option<u64> {
+        let up = 0 < self.step;
+        let passed = |at: DateTime| if up { end < at } else { at < end };
+        if passed(self.start.at) {
+            return None;
+        }
+        let apart = match self.unit {
+            Unit::Months => months(end) - months(self.start.at),
+            Unit::Days => days(end) - days(self.start.at),
+            Unit::Minutes => minutes(end) - minutes(self.start.at),
+        };
+        let mut steps = apart.unsigned_abs() / self.step.unsigned_abs();
+        // The estimate looks at whole units alone: a day or a minute of the last may be wanting.
+        while 0 < steps && self.at(steps).is_none_or(passed) {
+            steps -= 1;
+        }
+        Some(steps)
+    }
+}
+
+fn months(at: DateTime) -> i64 {
+    i64::from(at.year()) * 12 + i64::from(at.month())
+}
+
+fn days(at: DateTime) -> i64 {
+    i64::from(jiff::civil::date(1970, 1, 1).until(at.date()).map_or(0, |span| span.get_days()))
+}
+
+fn minutes(at: DateTime) -> i64 {
+    days(at) * 1440 + i64::from(at.hour()) * 60 + i64::from(at.minute())
+}
+
+fn parse_step(text: &str) -> Result<(i64, Unit), RangeError> {
+    let split =
+        text.find(|character: char| character.is_ascii_alphabetic()).ok_or(RangeError::DateStep)?;
+    let (number, unit) = text.split_at(split);
+    let number: i64 = number.parse().map_err(|_| RangeError::DateStep)?;
+    let (factor, unit) = match unit {
+        "d" => (1, Unit::Days),
+        "w" => (7, Unit::Days),
+        "mo" => (1, Unit::Months),
+        "y" => (12, Unit::Months),
+        "h" => (60, Unit::Minutes),
+        "min" => (1, Unit::Minutes),
+        _ => return Err(RangeError::DateStep),
+    };
+    Ok((number.checked_mul(factor).ok_or(RangeError::TooLong)?, unit))
+}
+
+/// Reads `2009-08-17`, `2024-02-28T22:00`, `today` or `today-30d`.
+pub(crate) fn parse_moment(text: &str, today: Date) -> Option<Moment> {
+    if let Some(rest) = text.strip_prefix("today") {
+        let start = Moment { at: today.to_datetime(jiff::civil::Time::midnight()), timed: false };
+        if rest.is_empty() {
+            return Some(start);
+        }
+        if !rest.starts_with(['-', '+']) {
+            return None;
+        }
+        let (step, unit) = parse_step(rest).ok()?;
+        let timed = unit == Unit::Minutes;
+        let range = Dates { start, unit, step, count: 2 };
+        return range.at(1).map(|at| Moment { at, timed });
+    }
+    let shape: String = text
+        .chars()
+        .map(|character| if character.is_ascii_digit() { '0' } else { character })
+        .collect();
+    match shape.as_str() {
+        "0000-00-00" => {
+            let date: Date = text.parse().ok()?;
+            Some(Moment { at: date.to_datetime(jiff::civil::Time::midnight()), timed: false })
+        }
+        "0000-00-00T00:00" => {
+            format!("{text}:00").parse().ok().map(|at| Moment { at, timed: true })
+        }
+        "0000-00-00T00:00:00" => text.parse().ok().map(|at| Moment { at, timed: true }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: Date = jiff::civil::date(2026, 1, 31);
+
+    fn range(start: &str, end: &str, step: Option<&str>) -> Vec<String> {
+        let moment = |text| parse_moment(text, TODAY).unwrap();
+        let dates = Dates::new(moment(start), moment(end), step).unwrap();
+        (0..dates.len()).map(|index| dates.get(index).to_string()).collect()
+    }
+
+    #[test]
+    fn weeks() {
+        let weeks = range("2009-08-17", "2009-11-09", Some("7d"));
+        assert_eq!(
+            (weeks.len(), weeks[0].as_str(), weeks[12].as_str()),
+            (13, "2009-08-17", "2009-11-09")
+        );
+        assert_eq!(
+            range("2009-08-17", "2009-09-01", Some("1w")),
+            ["2009-08-17", "2009-08-24", "2009-08-31"]
+        );
+    }
+
+    #[test]
+    fn months_from_the_last_day() {
+        assert_eq!(
+            range("2024-01-31", "2024-05-31", Some("1mo")),
+            ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30", "2024-05-31"]
+        );
+        assert_eq!(
+            range("2024-01-31", "2024-04-29", Some("1mo")),
+            ["2024-01-31", "2024-02-29", "2024-03-31"]
+        );
+        assert_eq!(range("2020-02-29", "2024-03-01", Some("1y")).last().unwrap(), "2024-02-29");
+    }
+
+    #[test]
+    fn backwards_and_today() {
+        assert_eq!(
+            range("2024-03-03", "2024-03-01", None),
+            ["2024-03-03", "2024-03-02", "2024-03-01"]
+        );
+        assert_eq!(range("today-2d", "today", None), ["2026-01-29", "2026-01-30", "2026-01-31"]);
+        assert_eq!(range("2026-01-30", "today+1mo", Some("29d")), ["2026-01-30", "2026-02-28"]);
+        assert_eq!(
+            range("2024-05-31", "2024-01-31", Some("2mo")),
+            ["2024-05-31", "2024-03-31", "2024-01-31"]
+        );
+    }
+
+    #[test]
+    fn moments() {
+        assert_eq!(
+            range("2024-02-28T22:00", "2024-02-29T01:00", Some("1h")),
+            ["2024-02-28T22:00", "2024-02-28T23:00", "2024-02-29T00:00", "2024-02-29T01:00"]
+        );
+        assert_eq!(
+            range("2024-01-01T00:00", "2024-01-03", None),
+            ["2024-01-01T00:00", "2024-01-02T00:00", "2024-01-03T00:00"]
+        );
+        assert_eq!(
+            range("2024-01-01T00:00:30", "2024-01-01T00:30", Some("15min")),
+            ["2024-01-01T00:00:30", "2024-01-01T00:15:30"]
+        );
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let moment = |text| parse_moment(text, TODAY).unwrap();
+        let (a, b) = (moment("2024-01-01"), moment("2024-02-01"));
+        assert_eq!(Dates::new(a, b, Some("0d")).unwrap_err(), RangeError::ZeroStep);
+        assert_eq!(Dates::new(a, b, Some("1h")).unwrap_err(), RangeError::TimeStep);
+        assert_eq!(Dates::new(a, b, Some("-1d")).unwrap_err(), RangeError::WrongWay);
+        for step in ["7", "d", "1.5d", "1x", ""] {
+            assert_eq!(Dates::new(a, b, Some(step)).unwrap_err(), RangeError::DateStep, "{step}");
+        }
+        for text in [
+            "2024-13-01",
+            "2024-02-30",
+            "2024-1-1",
+            "tomorrow",
+            "today-",
+            "today-x",
+            "2024-01-01T25:00",
+            "2024-01-01 10:00",
+        ] {
+            assert_eq!(parse_moment(text, TODAY), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn membership() {
+        let moment = |text| parse_moment(text, TODAY).unwrap();
+        let dates = Dates::new(moment("2024-01-31"), moment("2024-12-31"), Some("1mo")).unwrap();
+        assert!(dates.contains(moment("2024-02-29")));
+        assert!(!dates.contains(moment("2024-02-28")));
+        assert!(!dates.contains(moment("2025-01-31")));
+        assert!(!dates.contains(moment("2023-12-31")));
+    }
+}

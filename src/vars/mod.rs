@@ -1,0 +1,239 @@
+//! Variables and the values they take: bounded, and computed from an index, so that a range of ten
+//! million costs as much memory as one of two.
+
+mod dates;
+mod letters;
+mod numbers;
+mod range;
+mod texts;
+
+pub(crate) use dates::{Moment, parse_moment};
+pub(crate) use range::{RangeError, parse_range, range_of};
+pub(crate) use texts::Texts;
+
+use std::fmt::Write as _;
+
+/// The values of one variable, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Values {
+    segments: Vec<Segment>,
+    /// How many values come before the end of each segment.
+    ends: Vec<u64>,
+}
+
+/// A run of values of one kind.
+#[derive(Clone, Debug)]
+pub(crate) enum Segment {
+    /// Texts as they were written.
+    Texts(Texts),
+    /// Whole numbers.
+    Numbers(numbers::Numbers),
+    /// Letters, as columns of a table are named.
+    Letters(letters::Letters),
+    /// Dates, or moments.
+    Dates(dates::Dates),
+}
+
+/// One value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    /// A text as it was written.
+    Text(&'a str),
+    /// A number with at least so many digits.
+    Number { value: i64, width: usize },
+    /// Letters.
+    Letters { number: u64, upper: bool },
+    /// A date, or a moment.
+    Date(Moment),
+}
+
+impl Values {
+    /// Adds values at the end.
+    pub(crate) fn push(&mut self, segment: Segment) {
+        match (&mut self.segments[..], segment) {
+            // Scalars of a list come one by one and are kept together.
+            ([.., Segment::Texts(texts)], Segment::Texts(more)) => {
+                texts.append(&more);
+                self.ends.pop();
+            }
+            (_, segment) => self.segments.push(segment),
+        }
+        let before = self.ends.last().copied().unwrap_or(0);
+        let added = self.segments.last().map_or(0, Segment::len);
+        self.ends.push(before.saturating_add(added));
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The value at a position below [`Self::len`].
+    pub(crate) fn get(&self, index: u64) -> Value<'_> {
+        let segment = match &self.ends[..] {
+            [_] => 0,
+            ends => ends.partition_point(|&end| end <= index).min(self.segments.len() - 1),
+        };
+        let before = if segment == 0 { 0 } else { self.ends[segment - 1] };
+        self.segments[segment].get(index - before)
+    }
+
+    /// Whether some of them are texts, each of which may be anything.
+    pub(crate) fn has_texts(&self) -> bool {
+        self.segments.iter().any(|segment| matches!(segment, Segment::Texts(_)))
+    }
+
+    /// All values, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Value<'_>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Whether one of them is equal to a value: as a number where both are numbers, as a date where
+    /// both are dates, else as a text.
+    pub(crate) fn contains(&self, value: Value<'_>, today: jiff::civil::Date) -> bool {
+        self.segments.iter().any(|segment| segment.contains(value, today))
+    }
+}
+
+impl Segment {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Texts(texts) => texts.len() as u64,
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Letters(letters) => letters.len(),
+            Self::Dates(dates) => dates.len(),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "texts are in memory")]
+    fn get(&self, index: u64) -> Value<'_> {
+        match self {
+            Self::Texts(texts) => Value::Text(texts.get(index as usize)),
+            Self::Numbers(numbers) => {
+                Value::Number { value: numbers.get(index), width: numbers.width() }
+            }
+            Self::Letters(letters) => {
+                Value::Letters { number: letters.get(index), upper: letters.is_upper() }
+            }
+            Self::Dates(dates) => Value::Date(dates.get(index)),
+        }
+    }
+
+    fn contains(&self, value: Value<'_>, today: jiff::civil::Date) -> bool {
+        match self {
+            Self::Texts(texts) => texts.iter().any(|text| value.equals(Value::Text(text), today)),
+            Self::Numbers(numbers) => {
+                value.as_number().is_some_and(|number| numbers.contains(number))
+            }
+            Self::Letters(letters) => {
+                let mut text = String::new();
+                value.write(&mut text);
+                letters.contains(&text)
+            }
+            Self::Dates(dates) => {
+                value.as_moment(today).is_some_and(|moment| dates.contains(moment))
+            }
+        }
+    }
+}
+
+impl Value<'_> {
+    /// Writes it in its own form.
+    pub(crate) fn write(&self, into: &mut String) {
+        match *self {
+            Self::Text(text) => into.push_str(text),
+            Self::Number { value, width } => numbers::write(value, width, into),
+            Self::Letters { number, upper } => letters::write(number, upper, into),
+            Self::Date(moment) => {
+                let _ = write!(into, "{moment}");
+            }
+        }
+    }
+
+    /// The number that it is, or that its text is.
+    pub(crate) fn as_number(&self) -> Option<i64> {
+        match *self {
+            Self::Number { value, .. } => Some(value),
+            Self::Text(text) => numbers::parse(text),
+            _ => None,
+        }
+    }
+
+    /// The date that it is, or that its text is.
+    pub(crate) fn as_moment(&self, today: jiff::civil::Date) -> Option<Moment> {
+        match *self {
+            Self::Date(moment) => Some(moment),
+            Self::Text(text) => parse_moment(text, today),
+            _ => None,
+        }
+    }
+
+    fn equals(&self, other: Value<'_>, today: jiff::civil::Date) -> bool {
+        if let (Some(a), Some(b)) = (self.as_number(), other.as_number()) {
+            return a == b;
+        }
+        if let (Some(a), Some(b)) = (self.as_moment(today), other.as_moment(today)) {
+            return a == b;
+        }
+        let (mut a, mut b) = (String::new(), String::new());
+        self.write(&mut a);
+        other.write(&mut b);
+        a == b
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: jiff::civil::Date = jiff::civil::date(2026, 1, 31);
+
+    fn values(texts: &[&str]) -> Values {
+        let mut values = Values::default();
+        for text in texts {
+            values.push(
+                parse_range(text, TODAY)
+                    .unwrap()
+                    .unwrap_or_else(|| Segment::Texts(Texts::from([*text]))),
+            );
+        }
+        values
+    }
+
+    fn all(values: &Values) -> Vec<String> {
+        let written = values.iter().map(|value| {
+            let mut text = String::new();
+            value.write(&mut text);
+            text
+        });
+        written.collect()
+    }
+
+    #[test]
+    fn a_list_of_ranges_is_one_after_the_other() {
+        let values = values(&["1..3", "7", "x", "9..12"]);
+        assert_eq!(all(&values), ["1", "2", "3", "7", "x", "9", "10", "11", "12"]);
+        assert_eq!(values.len(), 9);
+    }
+
+    #[test]
+    fn scalars_stay_as_they_were_written() {
+        assert_eq!(
+            all(&values(&["1.10", "0810", "no", "~", "0x10"])),
+            ["1.10", "0810", "no", "~", "0x10"]
+        );
+    }
+
+    #[test]
+    fn values_are_compared_by_what_they_are() {
+        let contains = |texts: &[&str], text| values(texts).contains(Value::Text(text), TODAY);
+        assert!(contains(&["1..5"], "003"));
+        assert!(contains(&["001..010..3"], "7"));
+        assert!(!contains(&["001..010..3"], "8"));
+        assert!(contains(&["2009-08-17..2009-08-31..7d"], "2009-08-24"));
+        assert!(!contains(&["2009-08-17..2009-08-31..7d"], "2009-08-25"));
+        assert!(contains(&["a..e"], "c"));
+        assert!(contains(&["0810"], "810"));
+        assert!(!contains(&["b"], "B"));
+    }
+}

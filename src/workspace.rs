@@ -1,0 +1,583 @@
+//! A manifest with its destination: looked at, planned, and brought in line.
+//!
+//! This is where the stages meet, and the only place that knows all of them. Each hands the next a
+//! plain value.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::dest::{Dest, RunGuard, Stat};
+use crate::digest::Digest;
+use crate::entry::{Entry, EntryIndex, Form};
+use crate::error::{ErrorKind, Failure, RunError};
+use crate::event::{Event, Outcome, Phase, Reporter, Summary};
+use crate::execute::{Work, execute};
+use crate::inventory::{Inventory, Scan};
+use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
+use crate::plan::{
+    Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
+};
+use crate::rel_path::path_hash;
+use crate::rewrite::Rewrites;
+use crate::select::Selection;
+use crate::state::{Note, State};
+use crate::stop::Stop;
+
+/// What a caller asks of a run, beyond what the manifest says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which entries; all by default.
+    pub selection: Selection,
+    /// Where to ask instead of where the manifest says.
+    pub rewrites: Rewrites,
+    /// Transfers at a time.
+    pub jobs: Option<usize>,
+    /// Bytes a second in all.
+    pub limit_rate: Option<u64>,
+    /// Further attempts after a failed one.
+    pub retries: Option<u32>,
+    /// Do without the network.
+    pub offline: bool,
+    /// Get everything anew.
+    pub force: bool,
+    /// Believe no size and time of a local file.
+    pub rehash: bool,
+    /// End with the first failure.
+    pub fail_fast: bool,
+    /// Wait for another run on the same destination instead of giving up.
+    pub wait: bool,
+    /// Ask upstream what it has, without getting it. For [`plan`] alone.
+    pub refresh: bool,
+    /// Tell of entries that are merely kept, too.
+    pub report_kept: bool,
+    /// Tell the action of each entry.
+    pub report_actions: bool,
+}
+
+/// How often another run's end is looked for.
+const WAIT_STEP: Duration = Duration::from_millis(100);
+/// How often a stage without transfers tells how far it is.
+const PROGRESS_STEP: Duration = Duration::from_millis(100);
+
+/// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
+///
+/// # Errors
+/// When the manifest's entries collide, the options choose nothing, or the destination cannot be read.
+pub fn plan(
+    manifest: &Manifest,
+    options: &Options,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Plan, RunError> {
+    let hashes = expand(manifest, options, reporter)?;
+    let dest = Dest::open(manifest.dest())?;
+    let state = dest.as_ref().and_then(|dest| {
+        let opened = State::look(dest, manifest.name());
+        warn(reporter, opened.warning);
+        opened.value
+    });
+    let mut survey =
+        Survey::make(manifest, options, dest.as_ref(), state.as_ref(), &hashes, stop, reporter);
+    let mut sizes = Vec::new();
+    if options.refresh && !options.offline && !stop.is_requested() {
+        sizes = refresh(
+            manifest,
+            options,
+            dest.as_ref(),
+            state.as_ref(),
+            &mut survey.plan,
+            stop,
+            reporter,
+        );
+    }
+    tell_plan(manifest, options, &survey.plan, &sizes, reporter);
+    Ok(survey.plan)
+}
+
+/// Makes the destination hold what the manifest declares.
+///
+/// Failed entries are outcomes: look at [`Summary::is_success`].
+///
+/// # Errors
+/// When the manifest's entries collide, the options choose nothing, another run holds the
+/// destination, or it cannot be written to.
+pub fn apply(
+    manifest: &Manifest,
+    options: &Options,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Summary, RunError> {
+    let began = Instant::now();
+    let mut reporter = Counting { reporter, summary: Summary::default() };
+    let hashes = expand(manifest, options, &mut reporter)?;
+    let dest = Dest::create(manifest.dest())?;
+    let _guard = acquire(&dest, options.wait, stop)?;
+    let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
+    dest.clear_staging().map_err(|source| storage("clear the staging area of", source))?;
+    let opened = State::open(&dest, manifest.name()).map_err(|error| RunError::Storage {
+        doing: "write the state",
+        path: crate::state::file_of(dest.path()),
+        source: std::io::Error::other(error),
+    })?;
+    warn(&mut reporter, opened.warning);
+    let state = opened.value;
+    let survey =
+        Survey::make(manifest, options, Some(&dest), Some(&state), &hashes, stop, &mut reporter);
+    drop(hashes);
+    tell_plan(manifest, options, &survey.plan, &[], &mut reporter);
+    // A file that was read again and found unchanged is not read the next time.
+    if !survey.touched.is_empty() {
+        let _ = state.note(&survey.touched);
+    }
+    let plan = &survey.plan;
+    reporter.summary.entries = plan.counts().entries();
+    settle_without_network(options, plan, &mut reporter);
+    if !options.offline && needs_network(plan) {
+        let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
+        reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
+        let settings = settings(manifest, options);
+        let work = work(manifest, options, plan, stop, &settings);
+        execute(&Work { dest: Some(&dest), state: Some(&state), ..work }, &mut reporter);
+    }
+    state.close();
+    let mut summary = reporter.summary;
+    summary.elapsed = began.elapsed();
+    Ok(summary)
+}
+
+/// Looks at every path once, and makes sure that the options choose something.
+fn expand(
+    manifest: &Manifest,
+    options: &Options,
+    reporter: &mut dyn Reporter,
+) -> Result<PathHashes, RunError> {
+    reporter.event(&Event::Phase { phase: Phase::Expanding, total: None });
+    let hashes = in_background(reporter, |_| manifest.check())?;
+    // Before anything is touched: a slip in a pattern must not look like a run with nothing to do.
+    if let Some(error) = options.selection.unmatched(manifest) {
+        return Err(error);
+    }
+    Ok(hashes)
+}
+
+fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
+    loop {
+        match RunGuard::acquire(dest.path()) {
+            Err(RunError::Busy { .. }) if wait && !stop.is_requested() => {
+                std::thread::sleep(WAIT_STEP);
+            }
+            acquired => return acquired,
+        }
+    }
+}
+
+/// What is to be done, and what was learned on the way.
+struct Survey {
+    plan: Plan,
+    touched: Vec<Note>,
+}
+
+impl Survey {
+    fn make(
+        manifest: &Manifest,
+        options: &Options,
+        dest: Option<&Dest>,
+        state: Option<&State>,
+        hashes: &PathHashes,
+        stop: &Stop,
+        reporter: &mut dyn Reporter,
+    ) -> Self {
+        let scan = match dest {
+            Some(dest) => {
+                reporter.event(&Event::Phase { phase: Phase::Scanning, total: None });
+                in_background(reporter, |seen| {
+                    let advanced = |files| seen.store(files, Ordering::Relaxed);
+                    Inventory::scan(dest, state, manifest.name(), advanced, || !stop.is_requested())
+                })
+            }
+            None => Scan::default(),
+        };
+        if scan.damaged {
+            warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
+        }
+        let now = Timestamp::now();
+        let (mut plan, unread) = decide_all(manifest, options, &scan.inventory, now);
+        let mut touched = Vec::new();
+        if let Some(dest) = dest.filter(|_| !unread.is_empty()) {
+            reporter
+                .event(&Event::Phase { phase: Phase::Hashing, total: Some(unread.len() as u64) });
+            let read =
+                in_background(reporter, |done| read_all(manifest, dest, &unread, done, stop));
+            for (index, content) in read {
+                settle_read(
+                    manifest,
+                    options,
+                    &scan.inventory,
+                    now,
+                    index,
+                    content,
+                    &mut plan,
+                    &mut touched,
+                );
+            }
+        }
+        let mut orphans: Vec<String> = scan
+            .owned
+            .into_iter()
+            .filter(|path| {
+                let hash = path_hash(path);
+                !hashes.contains(hash) && scan.inventory.has_file(hash)
+            })
+            .collect();
+        orphans.sort_unstable();
+        plan.set_orphans(orphans);
+        Self { plan, touched }
+    }
+}
+
+/// Decides on each chosen entry. Answers also which files must be read first.
+fn decide_all(
+    manifest: &Manifest,
+    options: &Options,
+    inventory: &Inventory,
+    now: Timestamp,
+) -> (Plan, Vec<EntryIndex>) {
+    let entries = manifest.entries();
+    let mut plan = Plan::with_bound(entries.bound());
+    let mut unread = Vec::new();
+    let mut path = String::new();
+    for entry in entries.iter() {
+        let sees = options.selection.sees_source(entry.source());
+        if sees == Some(false) {
+            continue;
+        }
+        path.clear();
+        entry.write_path(&mut path);
+        if sees.is_none() && !options.selection.matches(entry.source(), &path) {
+            continue;
+        }
+        let disk = inventory.look(&path, path_hash(&path), || entry.url(Form::Shown));
+        match decide(&disk, &policy(entry.source(), options, now)) {
+            Verdict::Decided(decision) => {
+                plan.set(entry.index(), Step::Do(offline(options, decision)));
+            }
+            Verdict::Obstructed(obstacle) => plan.set(entry.index(), Step::Obstructed(obstacle)),
+            Verdict::NeedsDigest => {
+                // Counted as something until it is read.
+                plan.set(entry.index(), Step::Obstructed(Obstacle::Unreadable));
+                unread.push(entry.index());
+            }
+        }
+    }
+    (plan, unread)
+}
+
+fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
+    Policy {
+        check: source.check,
+        missing_ttl: source.missing_ttl,
+        force: options.force && !options.offline,
+        rehash: options.rehash,
+        now,
+    }
+}
+
+/// Without the network nobody can be asked: what is there stays.
+fn offline(options: &Options, decision: Decision) -> Decision {
+    match decision.action {
+        Action::Revalidate if options.offline => Decision::new(Action::Keep, decision.reason),
+        _ => decision,
+    }
+}
+
+type Content = Option<(Digest, Stat)>;
+
+/// Reads files whose digest decides, on all cores. What cannot be read has no content.
+fn read_all(
+    manifest: &Manifest,
+    dest: &Dest,
+    unread: &[EntryIndex],
+    done: &AtomicU64,
+    stop: &Stop,
+) -> Vec<(EntryIndex, Content)> {
+    let next = AtomicUsize::new(0);
+    let read = Mutex::new(Vec::with_capacity(unread.len()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(unread.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let entries = manifest.entries();
+                while let Some(&index) = unread.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let content = entries.get(index).and_then(|entry| read_one(dest, &entry, stop));
+                    read.lock().unwrap_or_else(PoisonError::into_inner).push((index, content));
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    read.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read_one(dest: &Dest, entry: &Entry<'_>, stop: &Stop) -> Content {
+    let path = entry.path();
+    let before = dest.stat(&path).ok()?;
+    let (digest, _) = Digest::of_reader(dest.read(&path).ok()?, || !stop.is_requested()).ok()?;
+    // A file that changes while it is read has no digest.
+    (dest.stat(&path).ok()? == before).then_some((digest, before))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the second half of a loop, with what the first half had at hand"
+)]
+fn settle_read(
+    manifest: &Manifest,
+    options: &Options,
+    inventory: &Inventory,
+    now: Timestamp,
+    index: EntryIndex,
+    content: Content,
+    plan: &mut Plan,
+    touched: &mut Vec<Note>,
+) {
+    let (Some(entry), Some((digest, stat))) = (manifest.entries().get(index), content) else {
+        return;
+    };
+    let path = entry.path();
+    let seen = inventory.look(path.as_str(), path_hash(path.as_str()), || entry.url(Form::Shown));
+    if seen.record.as_ref().is_some_and(|record| record.digest == digest) {
+        touched.push(Note::Touched { path: path.as_str().to_owned(), stat });
+    }
+    let disk = OnDisk { found: Found::File, digest: Some(digest), ..seen };
+    if let Verdict::Decided(decision) = decide(&disk, &policy(entry.source(), options, now)) {
+        plan.set(index, Step::Do(offline(options, decision)));
+    }
+}
+
+/// Asks upstream about each entry that needs it, and puts what it says into the plan. Answers the
+/// sizes that were told.
+fn refresh(
+    manifest: &Manifest,
+    options: &Options,
+    dest: Option<&Dest>,
+    state: Option<&State>,
+    plan: &mut Plan,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Vec<(EntryIndex, u64)> {
+    if !needs_network(plan) {
+        return Vec::new();
+    }
+    let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
+    reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
+    let settings = settings(manifest, options);
+    let work = work(manifest, options, plan, stop, &settings);
+    let probes = execute(&Work { dest, state, probing: true, ..work }, reporter);
+    let mut sizes = Vec::new();
+    for (entry, probed) in probes {
+        plan.set(entry, Step::Do(probed.decision));
+        sizes.extend(probed.size.map(|size| (entry, size)));
+    }
+    sizes.sort_unstable();
+    sizes
+}
+
+fn work<'a>(
+    manifest: &'a Manifest,
+    options: &'a Options,
+    plan: &'a Plan,
+    stop: &'a Stop,
+    settings: &'a [Http],
+) -> Work<'a> {
+    Work {
+        manifest,
+        plan,
+        dest: None,
+        state: None,
+        rewrites: &options.rewrites,
+        stop,
+        now: Timestamp::now(),
+        settings,
+        connections: options.jobs.unwrap_or(manifest.http().connections),
+        rate_limit: options.limit_rate,
+        fail_fast: options.fail_fast,
+        probing: false,
+    }
+}
+
+/// Each source's transport settings, with what the command line says.
+fn settings(manifest: &Manifest, options: &Options) -> Vec<Http> {
+    let with_options = |source: &Source| {
+        let mut http = source.http.clone();
+        if let Some(retries) = options.retries {
+            http.retries = retries;
+        }
+        if let Some(jobs) = options.jobs {
+            // Who names a number means it also for a single host, unless the manifest bounds that.
+            http.connections_per_host = match http.connections_per_host {
+                PerHost::Auto => PerHost::Fixed(jobs),
+                PerHost::Fixed(bound) => PerHost::Fixed(bound.min(jobs)),
+            };
+        }
+        http
+    };
+    manifest.sources().iter().map(with_options).collect()
+}
+
+fn needs_network(plan: &Plan) -> bool {
+    plan.steps()
+        .any(|(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()))
+}
+
+/// Tells the plan: each action where that is asked for, then the counts.
+fn tell_plan(
+    manifest: &Manifest,
+    options: &Options,
+    plan: &Plan,
+    sizes: &[(EntryIndex, u64)],
+    reporter: &mut dyn Reporter,
+) {
+    let entries = manifest.entries();
+    let size_of = |index: EntryIndex| match sizes.binary_search_by_key(&index, |&(entry, _)| entry)
+    {
+        Ok(place) => Some(sizes[place].1),
+        Err(_) => entries.get(index).and_then(|entry| entry.size()),
+    };
+    let mut known_bytes = 0u64;
+    let mut unknown_sizes = 0;
+    let sizes_matter = !sizes.is_empty() || manifest.sources().iter().any(Source::has_sizes);
+    if options.report_actions || sizes_matter {
+        for (index, step) in plan.steps() {
+            let decision = match step {
+                Step::None => continue,
+                Step::Do(decision) => decision,
+                Step::Obstructed(_) => Decision::new(Action::Fetch, Reason::NotOnDisk),
+            };
+            let transfers = matches!(decision.action, Action::Fetch | Action::Replace);
+            let size = if transfers { size_of(index) } else { None };
+            if transfers {
+                match size {
+                    Some(size) => known_bytes = known_bytes.saturating_add(size),
+                    None => unknown_sizes += 1,
+                }
+            }
+            if options.report_actions && (decision.action != Action::Keep || options.report_kept) {
+                reporter.event(&Event::Action { entry: index, decision, size });
+                if let Step::Obstructed(obstacle) = step {
+                    reporter.event(&Event::Finished {
+                        entry: index,
+                        outcome: Outcome::Failed(obstructed(obstacle)),
+                        attempts: 0,
+                    });
+                }
+            }
+        }
+    } else {
+        unknown_sizes = plan.counts().fetch + plan.counts().replace;
+    }
+    for path in plan.orphans() {
+        reporter.event(&Event::Orphan { path: path.clone() });
+    }
+    reporter.event(&Event::Planned { counts: plan.counts(), known_bytes, unknown_sizes });
+}
+
+/// Gives their outcome to all entries that nobody need be asked about.
+fn settle_without_network(options: &Options, plan: &Plan, reporter: &mut Counting<'_>) {
+    reporter.summary.kept = plan.counts().keep;
+    for (entry, step) in plan.steps() {
+        let outcome = match step {
+            Step::Obstructed(obstacle) => Outcome::Failed(obstructed(obstacle)),
+            Step::Do(Decision { action: Action::Absent, .. }) => Outcome::Absent,
+            Step::Do(Decision { action: Action::Keep, .. }) if options.report_kept => Outcome::Kept,
+            Step::Do(Decision { action: Action::Fetch | Action::Replace, .. })
+                if options.offline =>
+            {
+                Outcome::Failed(Failure::new(
+                    ErrorKind::Offline,
+                    "it must be fetched, and `--offline` forbids that",
+                ))
+            }
+            _ => continue,
+        };
+        reporter.event(&Event::Finished { entry, outcome, attempts: 0 });
+    }
+}
+
+fn obstructed(obstacle: Obstacle) -> Failure {
+    let kind =
+        if obstacle == Obstacle::Unreadable { ErrorKind::Io } else { ErrorKind::PathConflict };
+    Failure::new(kind, obstacle.describe())
+        .with_hint("natsync replaces only regular files; move it away")
+}
+
+fn warn(reporter: &mut dyn Reporter, message: Option<String>) {
+    if let Some(message) = message {
+        reporter.event(&Event::Warning { message });
+    }
+}
+
+/// Does a stage's work on another thread, while this one tells how far it is. A stage that is over
+/// at once costs nothing to watch.
+fn in_background<T: Send>(
+    reporter: &mut dyn Reporter,
+    work: impl FnOnce(&AtomicU64) -> T + Send,
+) -> T {
+    let done = AtomicU64::new(0);
+    let ended = AtomicBool::new(false);
+    let caller = std::thread::current();
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let _ending = Ending { ended: &ended, caller };
+            work(&done)
+        });
+        let mut told = 0;
+        while !ended.load(Ordering::Acquire) {
+            std::thread::park_timeout(PROGRESS_STEP);
+            let now = done.load(Ordering::Relaxed);
+            if now != told {
+                told = now;
+                reporter.event(&Event::Advanced { done: now });
+            }
+            reporter.tick();
+        }
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Wakes the thread that watches, also when the work panics.
+struct Ending<'a> {
+    ended: &'a AtomicBool,
+    caller: std::thread::Thread,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        self.caller.unpark();
+    }
+}
+
+/// Counts outcomes on their way to the reporter. What is kept is counted from the plan.
+struct Counting<'a> {
+    reporter: &'a mut dyn Reporter,
+    summary: Summary,
+}
+
+impl Reporter for Counting<'_> {
+    fn event(&mut self, event: &Event) {
+        if let Event::Finished { outcome, .. } = event
+            && *outcome != Outcome::Kept
+        {
+            self.summary.count(outcome);
+        }
+        self.reporter.event(event);
+    }
+
+    fn tick(&mut self) {
+        self.reporter.tick();
+    }
+}

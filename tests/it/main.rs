@@ -1,0 +1,10 @@
+//! The whole program against real sockets and real files: one binary, a file for each feature.
+//!
+//! `origin` is a server whose every answer a test can script and whose log says what was asked of
+//! it; `world` is a directory with a manifest in which the program runs. Nothing here uses the
+//! network outside of loopback.
+
+#![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
+
+mod origin;
+mod world;

@@ -1,0 +1,395 @@
+//! A scriptable HTTP/1.1 server on loopback that remembers what it was asked.
+//!
+//! It works on raw sockets, since frameworks mend the very faults that tests want to see. Each
+//! connection has its thread; all end when the `Origin` is dropped.
+
+mod answer;
+mod connection;
+mod file;
+mod gate;
+mod log;
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use answer::Answer;
+pub(crate) use file::{File, first_modified};
+pub(crate) use gate::Gate;
+pub(crate) use log::Request;
+
+/// How long a test waits for something to happen before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on a port of its own.
+pub(crate) struct Origin {
+    shared: Arc<Shared>,
+    port: u16,
+    acceptor: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    stopping: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<String, File>,
+    versions: HashMap<String, u32>,
+    /// By path, or by method and path (`HEAD /a`), which comes first.
+    scripts: HashMap<String, Script>,
+    fallback: Option<Answer>,
+    requests: Vec<Request>,
+    /// How many requests were forgotten, so that positions stay valid.
+    forgotten: usize,
+    streams: HashMap<usize, TcpStream>,
+    connections: Gauge,
+    in_flight: Gauge,
+}
+
+#[derive(Default)]
+struct Script {
+    attempts: VecDeque<Answer>,
+    then: Option<Answer>,
+}
+
+/// A number with the highest value that it had.
+#[derive(Clone, Copy, Default)]
+struct Gauge {
+    now: usize,
+    most: usize,
+}
+
+impl Gauge {
+    fn up(&mut self) {
+        self.now += 1;
+        self.most = self.most.max(self.now);
+    }
+
+    fn down(&mut self) {
+        self.now -= 1;
+    }
+}
+
+impl Origin {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
+        let port = listener.local_addr().expect("the address of a listener").port();
+        let shared = Arc::<Shared>::default();
+        let acceptor = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || accept(&shared, &listener)
+        });
+        Self { shared, port, acceptor: Some(acceptor) }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    pub(crate) fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.base() + path
+    }
+
+    // What it serves.
+
+    /// Puts content at a path. Done again, it is a change upstream, with new validators.
+    pub(crate) fn serve(&self, path: &str, file: impl Into<File>) {
+        let mut state = self.shared.state();
+        let version = state.versions.entry(path.to_owned()).or_insert(0);
+        *version += 1;
+        let file = file.into().published(*version);
+        state.files.insert(path.to_owned(), file);
+    }
+
+    /// Makes a path missing.
+    pub(crate) fn remove(&self, path: &str) {
+        self.shared.state().files.remove(path);
+    }
+
+    /// Answers the next requests for a path in these ways, then as usual. A path may be given as
+    /// `HEAD /a` to script that method alone.
+    pub(crate) fn attempts(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
+        self.shared.state().scripts.entry(path.to_owned()).or_default().attempts.extend(answers);
+    }
+
+    /// Answers every request for a path in this way, once its scripted attempts are used up.
+    pub(crate) fn always(&self, path: &str, answer: Answer) {
+        self.shared.state().scripts.entry(path.to_owned()).or_default().then = Some(answer);
+    }
+
+    /// Answers whatever has no script of its own in this way.
+    pub(crate) fn everywhere(&self, answer: Answer) {
+        self.shared.state().fallback = Some(answer);
+    }
+
+    /// Takes all scripts back.
+    pub(crate) fn behave(&self) {
+        let mut state = self.shared.state();
+        state.scripts.clear();
+        state.fallback = None;
+    }
+
+    // What it saw.
+
+    /// The requests since the beginning, or since [`Origin::forget`].
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
+    }
+
+    /// The requests for a path, by any method.
+    pub(crate) fn requests_for(&self, path: &str) -> Vec<Request> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.path() == path);
+        requests
+    }
+
+    /// How many requests there were for a path, by any method.
+    pub(crate) fn count(&self, path: &str) -> usize {
+        self.requests_for(path).len()
+    }
+
+    /// Bytes after the heads of all answers.
+    pub(crate) fn bytes_sent(&self) -> usize {
+        self.requests().iter().map(|request| request.sent).sum()
+    }
+
+    /// How many connections brought these requests.
+    pub(crate) fn connections_used(&self) -> usize {
+        self.requests().iter().map(|request| request.connection).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The most connections that were open at a time.
+    pub(crate) fn most_connections(&self) -> usize {
+        self.shared.state().connections.most
+    }
+
+    /// The most requests that waited for the end of their answer at a time.
+    pub(crate) fn most_in_flight(&self) -> usize {
+        self.shared.state().in_flight.most
+    }
+
+    /// Begins the log and the maxima anew.
+    pub(crate) fn forget(&self) {
+        let mut state = self.shared.state();
+        state.forgotten += state.requests.len();
+        state.requests.clear();
+        state.connections.most = state.connections.now;
+        state.in_flight.most = state.in_flight.now;
+    }
+
+    /// Fails unless exactly these requests came, in whatever order: `["GET /a", "HEAD /b"]`.
+    #[track_caller]
+    pub(crate) fn assert_requests(&self, expected: &[&str]) {
+        let mut seen: Vec<_> = self.requests().iter().map(ToString::to_string).collect();
+        seen.sort();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(seen, expected, "requests that the origin saw");
+    }
+
+    /// Waits until so many requests came.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, requests: usize) {
+        self.wait(&format!("{requests} requests"), |state| requests <= state.requests.len());
+    }
+
+    /// Waits until so many requests are in flight at a time.
+    #[track_caller]
+    pub(crate) fn wait_in_flight(&self, requests: usize) {
+        self.wait(&format!("{requests} requests in flight"), |state| {
+            requests <= state.in_flight.now
+        });
+    }
+
+    /// Waits until no connection is open.
+    #[track_caller]
+    pub(crate) fn wait_until_alone(&self) {
+        self.wait("the end of all connections", |state| state.connections.now == 0);
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, reached: impl Fn(&State) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        let mut state = self.shared.state();
+        while !reached(&state) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let seen: Vec<_> = state.requests.iter().map(ToString::to_string).collect();
+                let in_flight = state.in_flight.now;
+                drop(state);
+                panic!("waited in vain for {what}; {in_flight} are in flight, seen were {seen:#?}");
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.changed.notify_all();
+        for stream in self.shared.state().streams.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Wakes the acceptor, which then sees that it is to stop.
+        let woken = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
+        if let (true, Some(acceptor)) = (woken, self.acceptor.take()) {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    for (number, stream) in listener.incoming().enumerate() {
+        if shared.is_stopping() {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        if shared.opened(number, &stream) {
+            let shared = Arc::clone(shared);
+            thread::spawn(move || connection::serve(&shared, stream, number));
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits that long, or until the origin is dropped.
+    fn pause(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        let mut state = self.state();
+        while !self.is_stopping() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn opened(&self, number: usize, stream: &TcpStream) -> bool {
+        // A client that closes one connection and then opens another keeps its bound, but the end
+        // of the first may be seen after the beginning of the second. So a new maximum is believed
+        // only when it lasts.
+        let crowded = {
+            let state = self.state();
+            state.connections.most <= state.connections.now
+        };
+        if crowded {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let Ok(clone) = stream.try_clone() else {
+            return false;
+        };
+        let mut state = self.state();
+        state.streams.insert(number, clone);
+        state.connections.up();
+        self.changed.notify_all();
+        true
+    }
+
+    /// The connection ended, or is about to end by our own will.
+    fn closed(&self, number: usize) {
+        let mut state = self.state();
+        if state.streams.remove(&number).is_some() {
+            state.connections.down();
+        }
+        self.changed.notify_all();
+    }
+
+    /// Notes a request and says how to answer it.
+    fn arrived(&self, request: &Request) -> (usize, Answer, Option<File>) {
+        let mut state = self.state();
+        let position = state.forgotten + state.requests.len();
+        state.requests.push(request.clone());
+        state.in_flight.up();
+        let answer = state.next_answer(request);
+        let file =
+            state.files.get(&request.target).or_else(|| state.files.get(request.path())).cloned();
+        self.changed.notify_all();
+        (position, answer, file)
+    }
+
+    fn answered(&self, position: usize, status: u16, sent: usize) {
+        let mut state = self.state();
+        let position = position.checked_sub(state.forgotten);
+        if let Some(request) = position.and_then(|position| state.requests.get_mut(position)) {
+            request.status = status;
+            request.sent = sent;
+        }
+    }
+
+    fn departed(&self) {
+        self.state().in_flight.down();
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn next_answer(&mut self, request: &Request) -> Answer {
+        for key in [
+            &request.to_string(),
+            &format!("{} {}", request.method, request.path()),
+            &request.target,
+            request.path(),
+        ] {
+            if let Some(script) = self.scripts.get_mut(key) {
+                if let Some(answer) = script.attempts.pop_front() {
+                    return answer;
+                }
+                if let Some(answer) = &script.then {
+                    return answer.clone();
+                }
+            }
+        }
+        self.fallback.clone().unwrap_or_else(Answer::file)
+    }
+}
+
+/// A port on loopback that refuses connections for as long as this value lives.
+pub(crate) struct DeadPort {
+    port: u16,
+    /// The two ends of a connection whose listener is gone: they keep the port from being given to
+    /// somebody else.
+    _ends: [TcpStream; 2],
+}
+
+impl DeadPort {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
+        let address = listener.local_addr().expect("the address of a listener");
+        let near = TcpStream::connect(address).expect("a connection to our own listener");
+        let (far, _) = listener.accept().expect("that connection's other end");
+        Self { port: address.port(), _ends: [near, far] }
+    }
+
+    pub(crate) fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}

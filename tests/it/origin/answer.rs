@@ -1,0 +1,350 @@
+//! One scripted answer: what to say, how to frame it, and where to misbehave.
+
+use std::time::Duration;
+
+use super::file::File;
+use super::gate::Gate;
+use super::log::Request;
+
+/// How to answer a request. Begins as a correct answer; each further word bends it.
+///
+/// Offsets count the bytes after the head as they stand on the wire, chunk marks included.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    base: Base,
+    headers: Vec<(String, String)>,
+    without: Vec<String>,
+    lengths: Option<Vec<String>>,
+    framing: Framing,
+    surplus: Vec<u8>,
+    pub(super) delay: Duration,
+    pub(super) gate: Option<Gate>,
+    break_at: Option<(usize, Break)>,
+    drip: Option<(usize, Duration)>,
+    close_after: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Base {
+    File,
+    Status(u16, Vec<u8>),
+    Raw(Vec<u8>),
+    Close,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Framing {
+    Length,
+    Chunked { finished: bool },
+    UntilClose,
+}
+
+#[derive(Clone, Debug)]
+enum Break {
+    Fin,
+    Reset,
+    Stall,
+    Gate(Gate),
+}
+
+/// What the connection does, one thing after the other.
+#[derive(Debug)]
+pub(super) enum Step {
+    Write(Vec<u8>),
+    Pause(Duration),
+    Wait(Gate),
+    /// Stays silent until the other side goes away.
+    Stall,
+    /// An orderly end of the connection.
+    Close,
+    /// A TCP reset.
+    Reset,
+}
+
+/// An answer made for a request.
+pub(super) struct Wire {
+    pub(super) status: u16,
+    /// Bytes after the head.
+    pub(super) sent: usize,
+    pub(super) steps: Vec<Step>,
+}
+
+impl Answer {
+    fn new(base: Base) -> Self {
+        Self {
+            base,
+            headers: Vec::new(),
+            without: Vec::new(),
+            lengths: None,
+            framing: Framing::Length,
+            surplus: Vec::new(),
+            delay: Duration::ZERO,
+            gate: None,
+            break_at: None,
+            drip: None,
+            close_after: false,
+        }
+    }
+
+    /// The file at the path as a correct server gives it (404 where there is none).
+    pub(crate) fn file() -> Self {
+        Self::new(Base::File)
+    }
+
+    pub(crate) fn status(status: u16) -> Self {
+        Self::new(Base::Status(status, format!("status {status}\n").into_bytes()))
+    }
+
+    pub(crate) fn redirect(status: u16, location: &str) -> Self {
+        Self::status(status).header("Location", location)
+    }
+
+    /// These bytes as they are, then the end of the connection.
+    pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::new(Base::Raw(bytes.into()))
+    }
+
+    /// The end of the connection without a word.
+    pub(crate) fn close() -> Self {
+        Self::new(Base::Close)
+    }
+
+    /// Replaces the body of a status.
+    pub(crate) fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        if let Base::Status(_, body) = &mut self.base {
+            *body = bytes.into();
+        }
+        self
+    }
+
+    /// Sets a header in place of the one that there would be.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn without_header(mut self, name: &str) -> Self {
+        self.without.push(name.to_owned());
+        self
+    }
+
+    pub(crate) fn retry_after(self, value: &str) -> Self {
+        self.header("Retry-After", value)
+    }
+
+    /// Labels the body as compressed, which nobody asked for.
+    pub(crate) fn gzip_label(self) -> Self {
+        self.header("Content-Encoding", "gzip")
+    }
+
+    /// Says these lengths, one `Content-Length` header each, whatever the body has.
+    pub(crate) fn content_lengths(mut self, lengths: &[&str]) -> Self {
+        self.lengths = Some(lengths.iter().map(|&length| length.to_owned()).collect());
+        self
+    }
+
+    /// More bytes after the end of the body.
+    pub(crate) fn surplus(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.surplus = bytes.into();
+        self
+    }
+
+    pub(crate) fn chunked(mut self) -> Self {
+        self.framing = Framing::Chunked { finished: true };
+        self
+    }
+
+    /// Chunked, and after the last byte the connection ends where the final chunk was due.
+    pub(crate) fn no_final_chunk(mut self) -> Self {
+        self.framing = Framing::Chunked { finished: false };
+        self
+    }
+
+    /// An HTTP/1.0 answer without a length: the end of the connection ends the body.
+    pub(crate) fn until_close(mut self) -> Self {
+        self.framing = Framing::UntilClose;
+        self
+    }
+
+    /// Waits that long before the head.
+    pub(crate) fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Waits before the head until the gate is open.
+    pub(crate) fn gate(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
+    /// Waits after that many bytes until the gate is open.
+    pub(crate) fn gate_at(mut self, offset: usize, gate: &Gate) -> Self {
+        self.break_at = Some((offset, Break::Gate(gate.clone())));
+        self
+    }
+
+    /// Ends the connection in an orderly way after that many bytes.
+    pub(crate) fn cut_at(mut self, offset: usize) -> Self {
+        self.break_at = Some((offset, Break::Fin));
+        self
+    }
+
+    /// Resets the connection after that many bytes.
+    pub(crate) fn rst_at(mut self, offset: usize) -> Self {
+        self.break_at = Some((offset, Break::Reset));
+        self
+    }
+
+    /// Says nothing more after that many bytes, with the connection open.
+    pub(crate) fn stall_at(mut self, offset: usize) -> Self {
+        self.break_at = Some((offset, Break::Stall));
+        self
+    }
+
+    /// Sends that many bytes at a time, with a pause after each piece.
+    pub(crate) fn drip(mut self, bytes: usize, pause: Duration) -> Self {
+        self.drip = Some((bytes, pause));
+        self
+    }
+
+    /// Ends the connection after the answer without having said so.
+    pub(crate) fn close_after(mut self) -> Self {
+        self.close_after = true;
+        self
+    }
+
+    /// Whether the connection must be able to end with a reset.
+    pub(super) fn resets(&self) -> bool {
+        matches!(self.break_at, Some((_, Break::Reset)))
+    }
+
+    pub(super) fn wire(&self, request: &Request, file: Option<&File>) -> Wire {
+        let (status, mut headers, body) = match (&self.base, file) {
+            (Base::Raw(bytes), _) => {
+                let steps = vec![Step::Write(bytes.clone()), Step::Close];
+                return Wire { status: 0, sent: bytes.len(), steps };
+            }
+            (Base::Close, _) => {
+                return Wire { status: 0, sent: 0, steps: vec![Step::Close] };
+            }
+            (Base::File, Some(file)) => file.answer(request),
+            (Base::File, None) => (404, vec![html()], b"<html>not found</html>".to_vec()),
+            (Base::Status(status, body), _) => (*status, Vec::new(), body.clone()),
+        };
+        let bodiless = status == 304 || status == 204 || status < 200;
+        headers.push(("Date".to_owned(), httpdate::fmt_http_date(std::time::SystemTime::now())));
+        let mut close = self.close_after;
+        match (&self.lengths, self.framing) {
+            (Some(lengths), _) => {
+                headers.extend(
+                    lengths.iter().map(|length| ("Content-Length".to_owned(), length.clone())),
+                );
+            }
+            (None, Framing::Length) if !bodiless => {
+                headers.push(("Content-Length".to_owned(), body.len().to_string()));
+            }
+            (None, Framing::Chunked { .. }) => {
+                headers.push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
+            }
+            _ => {}
+        }
+        for (name, value) in &self.headers {
+            headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+            headers.push((name.clone(), value.clone()));
+            close |= name.eq_ignore_ascii_case("connection") && value == "close";
+        }
+        headers
+            .retain(|(name, _)| !self.without.iter().any(|gone| gone.eq_ignore_ascii_case(name)));
+
+        let version = if self.framing == Framing::UntilClose { "1.0" } else { "1.1" };
+        let mut head = format!("HTTP/{version} {status} {}\r\n", reason(status)).into_bytes();
+        for (name, value) in &headers {
+            head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+
+        let mut wire_body = Vec::new();
+        if request.method != "HEAD" && !bodiless {
+            wire_body = self.framed(body);
+            close |=
+                matches!(self.framing, Framing::UntilClose | Framing::Chunked { finished: false });
+            close |= self.lengths.is_some();
+        }
+        self.steps(status, head, wire_body, close)
+    }
+
+    fn framed(&self, body: Vec<u8>) -> Vec<u8> {
+        let mut wire = match self.framing {
+            Framing::Length | Framing::UntilClose => body,
+            Framing::Chunked { finished } => {
+                let mut wire = Vec::with_capacity(body.len() + 64);
+                for chunk in body.chunks(1000) {
+                    wire.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                    wire.extend_from_slice(chunk);
+                    wire.extend_from_slice(b"\r\n");
+                }
+                if finished {
+                    wire.extend_from_slice(b"0\r\n\r\n");
+                }
+                wire
+            }
+        };
+        wire.extend_from_slice(&self.surplus);
+        wire
+    }
+
+    fn steps(&self, status: u16, head: Vec<u8>, mut body: Vec<u8>, close: bool) -> Wire {
+        let mut steps = Vec::new();
+        let mut end = None;
+        let mut rest = Vec::new();
+        if let Some((offset, kind)) = &self.break_at
+            && *offset <= body.len()
+            && !body.is_empty()
+        {
+            rest = body.split_off(*offset);
+            end = Some(kind.clone());
+        }
+        let held = matches!(end, Some(Break::Gate(_)));
+        let sent = body.len() + if held { rest.len() } else { 0 };
+        match self.drip {
+            None => {
+                let mut first = head;
+                first.extend_from_slice(&body);
+                steps.push(Step::Write(first));
+            }
+            Some((size, pause)) => {
+                steps.push(Step::Write(head));
+                for piece in body.chunks(size.max(1)) {
+                    steps.extend([Step::Pause(pause), Step::Write(piece.to_vec())]);
+                }
+            }
+        }
+        match end {
+            Some(Break::Gate(gate)) => steps.extend([Step::Wait(gate), Step::Write(rest)]),
+            Some(Break::Fin) => steps.push(Step::Close),
+            Some(Break::Reset) => steps.push(Step::Reset),
+            Some(Break::Stall) => steps.push(Step::Stall),
+            None => {}
+        }
+        if close && !matches!(steps.last(), Some(Step::Stall | Step::Reset | Step::Close)) {
+            steps.push(Step::Close);
+        }
+        Wire { status, sent, steps }
+    }
+}
+
+fn html() -> (String, String) {
+    ("Content-Type".to_owned(), "text/html".to_owned())
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        206 => "Partial Content",
+        304 => "Not Modified",
+        404 => "Not Found",
+        503 => "Service Unavailable",
+        _ => "Whatever",
+    }
+}

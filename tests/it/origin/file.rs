@@ -1,0 +1,193 @@
+//! What an origin has at a path, and how a well-behaved server answers for it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::log::Request;
+
+/// The content at a path. Unless told otherwise it has a strong `ETag` and a `Last-Modified` of
+/// August 2009, and both move on each time that the path is served anew.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    bytes: Arc<Vec<u8>>,
+    etag: Tag,
+    modified: Modified,
+    content_type: String,
+}
+
+#[derive(Clone, Debug)]
+enum Tag {
+    Automatic,
+    Weak,
+    Fixed(String),
+    None,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Modified {
+    Automatic,
+    At(SystemTime),
+    None,
+}
+
+impl File {
+    pub(crate) fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            bytes: Arc::new(bytes.into()),
+            etag: Tag::Automatic,
+            modified: Modified::Automatic,
+            content_type: "application/octet-stream".to_owned(),
+        }
+    }
+
+    /// The whole field, quotes included.
+    pub(crate) fn etag(mut self, etag: &str) -> Self {
+        self.etag = Tag::Fixed(etag.to_owned());
+        self
+    }
+
+    pub(crate) fn weak_etag(mut self) -> Self {
+        self.etag = Tag::Weak;
+        self
+    }
+
+    pub(crate) fn no_etag(mut self) -> Self {
+        self.etag = Tag::None;
+        self
+    }
+
+    pub(crate) fn modified(mut self, at: SystemTime) -> Self {
+        self.modified = Modified::At(at);
+        self
+    }
+
+    pub(crate) fn no_last_modified(mut self) -> Self {
+        self.modified = Modified::None;
+        self
+    }
+
+    pub(crate) fn content_type(mut self, content_type: &str) -> Self {
+        content_type.clone_into(&mut self.content_type);
+        self
+    }
+
+    /// Settles the validators of what is served at its path for the `version`th time.
+    pub(super) fn published(mut self, version: u32) -> Self {
+        self.etag = match self.etag {
+            Tag::Automatic => Tag::Fixed(format!("\"v{version}-{}\"", self.bytes.len())),
+            Tag::Weak => Tag::Fixed(format!("W/\"v{version}-{}\"", self.bytes.len())),
+            settled => settled,
+        };
+        if let Modified::Automatic = self.modified {
+            self.modified =
+                Modified::At(first_modified() + Duration::from_hours(24) * (version - 1));
+        }
+        self
+    }
+
+    fn etag_field(&self) -> Option<&str> {
+        match &self.etag {
+            Tag::Fixed(etag) => Some(etag),
+            _ => None,
+        }
+    }
+
+    fn last_modified(&self) -> Option<String> {
+        match self.modified {
+            Modified::At(at) => Some(httpdate::fmt_http_date(at)),
+            _ => None,
+        }
+    }
+
+    /// The status, headers and body that RFC 9110 asks for.
+    pub(super) fn answer(&self, request: &Request) -> (u16, Vec<(String, String)>, Vec<u8>) {
+        let mut headers = vec![("Content-Type".to_owned(), self.content_type.clone())];
+        headers.push(("Accept-Ranges".to_owned(), "bytes".to_owned()));
+        if let Some(etag) = self.etag_field() {
+            headers.push(("ETag".to_owned(), etag.to_owned()));
+        }
+        if let Some(modified) = self.last_modified() {
+            headers.push(("Last-Modified".to_owned(), modified));
+        }
+        if self.is_what_they_have(request) {
+            return (304, headers, Vec::new());
+        }
+        let total = self.bytes.len();
+        match self.range_for(request) {
+            None => (200, headers, self.bytes.to_vec()),
+            Some(None) => {
+                headers.push(("Content-Range".to_owned(), format!("bytes */{total}")));
+                (416, headers, Vec::new())
+            }
+            Some(Some((first, last))) => {
+                let range = format!("bytes {first}-{last}/{total}");
+                headers.push(("Content-Range".to_owned(), range));
+                (206, headers, self.bytes[first..=last].to_vec())
+            }
+        }
+    }
+
+    /// `If-None-Match` decides alone where it is sent; dates are compared only without it.
+    fn is_what_they_have(&self, request: &Request) -> bool {
+        if let Some(wanted) = request.header("if-none-match") {
+            let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+            return self.etag_field().is_some_and(|etag| {
+                wanted.trim() == "*" || wanted.split(',').any(|tag| opaque(tag) == opaque(etag))
+            });
+        }
+        let since = request
+            .header("if-modified-since")
+            .and_then(|date| httpdate::parse_http_date(date).ok());
+        let modified = self.last_modified().and_then(|date| httpdate::parse_http_date(&date).ok());
+        matches!((modified, since), (Some(modified), Some(since)) if modified <= since)
+    }
+
+    /// `None`: the whole. `Some(None)`: a range outside of the content.
+    fn range_for(&self, request: &Request) -> Option<Option<(usize, usize)>> {
+        if let Some(condition) = request.header("if-range") {
+            let same_tag =
+                self.etag_field().is_some_and(|etag| etag == condition && !etag.starts_with("W/"));
+            if !same_tag && self.last_modified().as_deref() != Some(condition) {
+                return None;
+            }
+        }
+        let (first, last) = request.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        let total = self.bytes.len();
+        let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
+            (Ok(first), Ok(last)) => (first, last.min(total.wrapping_sub(1))),
+            (Ok(first), Err(_)) => (first, total.wrapping_sub(1)),
+            (Err(_), Ok(suffix)) => (total.saturating_sub(suffix), total.wrapping_sub(1)),
+            (Err(_), Err(_)) => return None,
+        };
+        Some((first < total && first <= last).then_some((first, last)))
+    }
+}
+
+/// Monday, 17 August 2009, noon: when the first of the wallpapers was published.
+pub(crate) fn first_modified() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_hours(347364)
+}
+
+impl From<&str> for File {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for File {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&[u8]> for File {
+    fn from(bytes: &[u8]) -> Self {
+        Self::new(bytes)
+    }
+}
+
+impl From<Vec<u8>> for File {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::new(bytes)
+    }
+}

@@ -1,0 +1,63 @@
+//! What an origin saw.
+
+use std::fmt;
+use std::time::Instant;
+
+/// One request as it arrived, and what became of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
+    /// In the order in which they came.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Which connection brought it; they are numbered from 0.
+    pub(crate) connection: usize,
+    pub(crate) at: Instant,
+    /// The status of the answer; 0 while there is none, and for answers that are no HTTP.
+    pub(crate) status: u16,
+    /// How many bytes after the head the answer has.
+    pub(crate) sent: usize,
+}
+
+impl Request {
+    /// Reads a request's head; `None` for what is no HTTP.
+    pub(super) fn parse(head: &[u8], connection: usize) -> Option<Self> {
+        let text = String::from_utf8_lossy(head);
+        let mut lines = text.split("\r\n");
+        let mut words = lines.next()?.split(' ');
+        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .collect();
+        Some(Self { method, target, headers, connection, at: Instant::now(), status: 0, sent: 0 })
+    }
+
+    /// The value of a header, by its name in any case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// Everything that was sent, for a search through it.
+    pub(crate) fn text(&self) -> String {
+        let mut text = self.to_string();
+        for (name, value) in &self.headers {
+            text.push_str(&format!("\n{name}: {value}"));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.method, self.target)
+    }
+}

@@ -1,0 +1,274 @@
+//! A directory with a manifest and an origin, in which the program runs.
+
+mod run;
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+pub(crate) use run::{Run, Running};
+
+use crate::origin::{File, Origin};
+
+/// What a run left behind.
+pub(crate) struct Output {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program in a directory that is no world.
+pub(crate) fn natsync(args: &[&str], dir: &Path) -> Output {
+    let Run { status, stdout, stderr, .. } = Running::start(run::command(dir), args).wait();
+    Output { status, stdout, stderr }
+}
+
+/// A directory, an origin, and the environment for runs.
+///
+/// In manifests `$BASE` stands for the origin's URL and `$PORT` for its port. The manifest is
+/// `natsync.yaml`, where the program looks by itself; the destination is `out`, unless a manifest
+/// says otherwise.
+pub(crate) struct World {
+    pub(crate) origin: Origin,
+    dir: TempDir,
+    env: Vec<(String, String)>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::with_prefix("natsync-test-").expect("a temporary directory");
+        Self { origin: Origin::new(), dir, env: Vec::new() }
+    }
+
+    /// Puts content at a path of the origin.
+    pub(crate) fn serve(self, path: &str, file: impl Into<File>) -> Self {
+        self.origin.serve(path, file);
+        self
+    }
+
+    /// Serves `/1.txt` to `/count.txt`, each with `file N` in it.
+    pub(crate) fn serve_numbered(self, count: usize) -> Self {
+        for n in 1..=count {
+            self.origin.serve(&format!("/{n}.txt"), numbered(n));
+        }
+        self
+    }
+
+    /// Writes `natsync.yaml`; `version: 1` and `dest: out` are added where they are not there.
+    pub(crate) fn manifest(self, text: &str) -> Self {
+        self.set_manifest("natsync.yaml", text);
+        self
+    }
+
+    /// The manifest with one source and that URL, plus lines that belong to the source.
+    pub(crate) fn source(self, url: &str, settings: &[&str]) -> Self {
+        let mut text = format!("sources:\n  - url: {url}\n");
+        for setting in settings {
+            text.push_str("    ");
+            text.push_str(setting);
+            text.push('\n');
+        }
+        self.manifest(&text)
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Writes a manifest of that name, also over the one that is there.
+    pub(crate) fn set_manifest(&self, name: &str, text: &str) {
+        let mut whole = String::new();
+        for (key, line) in [("version:", "version: 1\n"), ("dest:", "dest: out\n")] {
+            if !text.lines().any(|line| line.starts_with(key)) {
+                whole.push_str(line);
+            }
+        }
+        whole.push_str(text);
+        let whole = whole
+            .replace("$BASE", &self.origin.base())
+            .replace("$PORT", &self.origin.port().to_string());
+        self.write(name, whole);
+    }
+
+    // Runs.
+
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Run {
+        self.spawn(args).wait()
+    }
+
+    pub(crate) fn apply(&self) -> Run {
+        self.run(["apply", "--json"])
+    }
+
+    pub(crate) fn plan(&self) -> Run {
+        self.run(["plan", "--json"])
+    }
+
+    pub(crate) fn spawn<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Running {
+        Running::start(self.command(), args)
+    }
+
+    /// The program, ready to get arguments and streams that `spawn` does not give.
+    pub(crate) fn command(&self) -> std::process::Command {
+        let mut command = run::command(self.dir.path());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Filters for snapshots of output: the port, the directory, times, rates.
+    pub(crate) fn filters(&self) -> insta::Settings {
+        let mut settings = insta::Settings::clone_current();
+        settings.add_filter(&format!(":{}\\b", self.origin.port()), ":PORT");
+        settings.add_filter(&regex_of(self.dir.path()), "DIR");
+        settings.add_filter(r"\b[0-9.]+ [kMG]?B/s", "RATE");
+        settings.add_filter(r"\b[0-9]+ min [0-9]+ s\b|\b[0-9.]+ m?s\b", "TIME");
+        settings.add_filter(r#""elapsed_ms":[0-9]+"#, r#""elapsed_ms":0"#);
+        settings
+    }
+
+    // Files, by paths below the world's directory.
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    pub(crate) fn exists(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    #[track_caller]
+    pub(crate) fn read(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path(path)).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
+    }
+
+    /// Writes a file, and the folders above it.
+    #[track_caller]
+    pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folders above a file");
+        fs::write(path, bytes).expect("a file in the world");
+    }
+
+    #[track_caller]
+    pub(crate) fn delete(&self, path: &str) {
+        fs::remove_file(self.path(path)).expect("a file to delete");
+    }
+
+    #[track_caller]
+    pub(crate) fn mtime(&self, path: &str) -> SystemTime {
+        let metadata =
+            self.path(path).metadata().unwrap_or_else(|error| panic!("no stat of {path}: {error}"));
+        metadata.modified().expect("a system with mtimes")
+    }
+
+    #[track_caller]
+    pub(crate) fn set_mtime(&self, path: &str, at: SystemTime) {
+        let file = fs::File::options().write(true).open(self.path(path)).expect("a file to touch");
+        file.set_modified(at).expect("a time that the file system can hold");
+    }
+
+    /// Sets the file's time to now and leaves its content.
+    #[track_caller]
+    pub(crate) fn touch(&self, path: &str) {
+        self.set_mtime(path, SystemTime::now());
+    }
+
+    /// Every file below a directory, without natsync's own folder.
+    #[track_caller]
+    pub(crate) fn files(&self, dest: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let root = self.path(dest);
+        if root.exists() {
+            collect(&root, &root, &mut files);
+        }
+        files.retain(|path, _| path != ".natsync" && !path.starts_with(".natsync/"));
+        files
+    }
+
+    /// The names of the files below `out`.
+    #[track_caller]
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.files("out").into_keys().collect()
+    }
+
+    /// Fails unless `out` holds exactly these files.
+    #[track_caller]
+    pub(crate) fn assert_files(&self, expected: &[(&str, &str)]) {
+        let files = self.files("out");
+        let seen: Vec<_> = files
+            .iter()
+            .map(|(path, bytes)| (path.clone(), String::from_utf8_lossy(bytes).into_owned()))
+            .collect();
+        let mut expected: Vec<_> =
+            expected.iter().map(|&(path, text)| (path.to_owned(), text.to_owned())).collect();
+        expected.sort();
+        assert_eq!(seen, expected, "files in the destination");
+    }
+
+    /// What is left of transfers in natsync's own folder.
+    #[track_caller]
+    pub(crate) fn partial_files(&self) -> Vec<String> {
+        self.files("out/.natsync/partial").into_keys().collect()
+    }
+
+    /// The state's database.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("out/.natsync/state.db")
+    }
+
+    /// Every byte of natsync's own folder.
+    #[track_caller]
+    pub(crate) fn state_bytes(&self) -> Vec<u8> {
+        let mut files = BTreeMap::new();
+        let root = self.path("out/.natsync");
+        collect(&root, &root, &mut files);
+        files.into_values().flatten().collect()
+    }
+
+    /// Sets the state's version, as a program of another version would.
+    #[track_caller]
+    pub(crate) fn set_state_version(&self, version: i32) {
+        let state = Connection::open(self.state()).expect("the state opens");
+        state.pragma_update(None, "user_version", version).expect("the state takes a version");
+    }
+}
+
+/// What `serve_numbered` serves at `/N.txt`.
+pub(crate) fn numbered(n: usize) -> String {
+    format!("file {n}\n")
+}
+
+/// A path as a regular expression that matches it alone.
+fn regex_of(path: &Path) -> String {
+    path.to_string_lossy()
+        .chars()
+        .map(|c| if c.is_alphanumeric() || c == '/' { c.to_string() } else { format!("\\{c}") })
+        .collect()
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(folder).expect("a folder to list") {
+        let path = entry.expect("an entry of a folder").path();
+        let kind = path.symlink_metadata().expect("its stat").file_type();
+        let name =
+            path.strip_prefix(root).expect("a path below the root").to_string_lossy().into_owned();
+        if kind.is_dir() {
+            collect(root, &path, files);
+        } else if kind.is_file() {
+            files.insert(name, fs::read(&path).expect("its content"));
+        } else {
+            files.insert(name, Vec::new());
+        }
+    }
+}
