@@ -61,6 +61,22 @@ impl Selection {
         chosen
     }
 
+    /// Shows it every entry of a manifest, until each pattern has chosen something.
+    pub fn look_at(&self, manifest: &Manifest) {
+        for source in manifest.sources() {
+            self.sees_source(source);
+        }
+        let mut path = String::new();
+        for entry in manifest.entries().iter() {
+            if self.patterns.iter().all(|pattern| pattern.used.load(Ordering::Relaxed)) {
+                return;
+            }
+            path.clear();
+            entry.write_path(&mut path);
+            self.matches(entry.source(), &path);
+        }
+    }
+
     /// The error for the first pattern that chose nothing, once every source was shown to
     /// [`Self::sees_source`] or every entry to [`Self::matches`].
     #[must_use]

@@ -158,6 +158,7 @@ fn expand(
     reporter.event(&Event::Phase { phase: Phase::Expanding, total: None });
     let hashes = in_background(reporter, |_| manifest.check())?;
     // Before anything is touched: a slip in a pattern must not look like a run with nothing to do.
+    options.selection.look_at(manifest);
     if let Some(error) = options.selection.unmatched(manifest) {
         return Err(error);
     }

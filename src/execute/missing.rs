@@ -17,6 +17,7 @@ struct Tally {
     limit: Option<u64>,
     held: Vec<(EntryIndex, u32)>,
     count: u64,
+    told: bool,
 }
 
 /// What to do with a missing entry.
@@ -38,7 +39,7 @@ impl Missing {
                 Quota::Count(count) => count,
                 Quota::Percent(share) => share_of(entries, share),
             });
-            Mutex::new(Tally { entries, limit, held: Vec::new(), count: 0 })
+            Mutex::new(Tally { entries, limit, held: Vec::new(), count: 0, told: false })
         });
         Self(tallies.collect())
     }
@@ -62,6 +63,12 @@ impl Missing {
             std::mem::take(&mut tally.held),
             Failure::new(ErrorKind::HttpStatus, message),
         )
+    }
+
+    /// Whether nobody was told yet that a source failed.
+    pub(super) fn is_first_failure(&self, source: usize) -> bool {
+        let mut tally = self.0[source].lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut tally.told, true)
     }
 
     /// At the end of the run: the entries that are absent after all.

@@ -371,6 +371,10 @@ impl<'a> Run<'a> {
             Ruling::Held => {}
             Ruling::TooMany(held, failure) => {
                 let failure = failure.with_status(status).at_origin(&origin);
+                if self.missing.is_first_failure(entry.source_index()) {
+                    let source = entry.source_index();
+                    self.ledger.tell(Event::SourceFailed { source, failure: failure.clone() });
+                }
                 for (index, attempts) in held {
                     self.ledger.finish(index, Outcome::Failed(failure.clone()), attempts);
                 }

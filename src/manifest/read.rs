@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::fields::{Fields, LIMITS, MANIFEST};
+use super::fields::{Fields, LIMITS, MANIFEST, nearest};
 use super::http::Http;
 use super::node::{self, Kind, Node};
 use super::problem::{Problem, Problems, Span, Text};
@@ -145,6 +145,7 @@ impl Reader<'_> {
             fields.get("portable").map_or(Some(true), |node| self.flag(node, "portable"));
         let sources = self.sources(&fields, name.as_deref().unwrap_or_default(), &http);
         let starts = self.count(&fields, &sources);
+        self.set_variables(&fields, &sources);
         let (dest, shown_dest) = dest?;
         Some(Manifest {
             name: name?,
@@ -311,6 +312,28 @@ impl Reader<'_> {
             sources.push(source);
         }
         sources
+    }
+
+    /// What is set from outside must be a variable of some source.
+    fn set_variables(&mut self, fields: &Fields<'_>, sources: &[Source]) {
+        let names = || {
+            sources
+                .iter()
+                .flat_map(|source| source.space.variables())
+                .map(|declared| declared.name.as_str())
+        };
+        for (name, _) in self.options.set {
+            // A source that could not be read may declare it.
+            if self.problems.is_empty() && !names().any(|declared| declared == name) {
+                let hint = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
+                let at = fields.item("sources").map_or(fields.node.at, |(key, _)| key.at);
+                self.problem(
+                    at,
+                    format!("`--set {name}=..`: no source declares a variable `{name}`"),
+                    hint,
+                );
+            }
+        }
     }
 
     /// The index of each source's first entry, and the number of all.

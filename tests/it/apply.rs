@@ -34,7 +34,8 @@ fn a_second_apply_transfers_nothing() {
 
 #[test]
 fn a_file_with_an_etag_is_asked_for_by_it() {
-    let world = World::new().serve("/a.csv", File::new("1,2").etag("\"x-1\"")).source("$BASE/a.csv", &[]);
+    let world =
+        World::new().serve("/a.csv", File::new("1,2").etag("\"x-1\"")).source("$BASE/a.csv", &[]);
     world.apply().success();
     world.apply().success();
     let requests = world.origin.requests();
@@ -56,7 +57,9 @@ fn a_file_without_an_etag_is_asked_for_by_its_date() {
 
 #[test]
 fn a_weak_etag_is_good_enough_to_ask_by() {
-    let world = World::new().serve("/a.csv", File::new("1,2").weak_etag().no_last_modified()).source("$BASE/a.csv", &[]);
+    let world = World::new()
+        .serve("/a.csv", File::new("1,2").weak_etag().no_last_modified())
+        .source("$BASE/a.csv", &[]);
     world.apply().success();
     assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
     let second = &world.origin.requests()[1];
@@ -66,8 +69,9 @@ fn a_weak_etag_is_good_enough_to_ask_by() {
 
 #[test]
 fn a_file_without_validators_is_fetched_and_compared() {
-    let world =
-        World::new().serve("/a.csv", File::new("1,2").no_etag().no_last_modified()).source("$BASE/a.csv", &[]);
+    let world = World::new()
+        .serve("/a.csv", File::new("1,2").no_etag().no_last_modified())
+        .source("$BASE/a.csv", &[]);
     world.apply().success();
     assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
     world.origin.serve("/a.csv", File::new("3,4").no_etag().no_last_modified());
@@ -130,16 +134,24 @@ fn requests_ask_for_the_bytes_as_they_are() {
     let request = &world.origin.requests()[0];
     assert_eq!(request.header("accept-encoding"), Some("identity"));
     assert_eq!(request.header("range"), None);
-    assert_eq!(request.header("host").map(str::to_owned), Some(format!("127.0.0.1:{}", world.origin.port())));
-    assert!(request.header("user-agent").is_some_and(|agent| agent.contains("natsync")), "{}", request.text());
+    assert_eq!(
+        request.header("host").map(str::to_owned),
+        Some(format!("127.0.0.1:{}", world.origin.port()))
+    );
+    assert!(
+        request.header("user-agent").is_some_and(|agent| agent.contains("natsync")),
+        "{}",
+        request.text()
+    );
     assert!(request.header("referer").is_none() && request.header("cookie").is_none());
 }
 
 #[test]
 fn headers_and_user_agent_of_the_manifest_are_sent() {
-    let world = World::new()
-        .serve("/a.csv", "1,2")
-        .source("$BASE/a.csv", &["headers: {X-Kind: table, Accept: text/csv}", "http: {user_agent: fetcher/2}"]);
+    let world = World::new().serve("/a.csv", "1,2").source(
+        "$BASE/a.csv",
+        &["headers: {X-Kind: table, Accept: text/csv}", "http: {user_agent: fetcher/2}"],
+    );
     world.apply().success();
     let request = &world.origin.requests()[0];
     assert_eq!(request.header("x-kind"), Some("table"));
@@ -149,15 +161,18 @@ fn headers_and_user_agent_of_the_manifest_are_sent() {
 
 #[test]
 fn folders_of_a_path_are_made() {
-    let world =
-        World::new().serve_numbered(2).source("$BASE/{n}.txt", &["vars: {n: 1..2}", "path: \"{n}/deep/er/{filename}\""]);
+    let world = World::new()
+        .serve_numbered(2)
+        .source("$BASE/{n}.txt", &["vars: {n: 1..2}", "path: \"{n}/deep/er/{filename}\""]);
     world.apply().success();
     world.assert_files(&[("1/deep/er/1.txt", "file 1\n"), ("2/deep/er/2.txt", "file 2\n")]);
 }
 
 #[test]
 fn checking_never_asks_nobody() {
-    let world = World::new().serve_numbered(3).source("$BASE/{n}.txt", &["vars: {n: 1..3}", "check: never"]);
+    let world = World::new()
+        .serve_numbered(3)
+        .source("$BASE/{n}.txt", &["vars: {n: 1..3}", "check: never"]);
     world.apply().success();
     world.origin.forget();
     let run = world.apply().success();
@@ -246,8 +261,9 @@ fn entries_can_be_chosen_by_source_and_by_tag() {
 
 #[test]
 fn a_star_stays_in_its_folder() {
-    let world =
-        World::new().serve_numbered(2).source("$BASE/{n}.txt", &["vars: {n: 1..2}", "path: \"d{n}/{filename}\""]);
+    let world = World::new()
+        .serve_numbered(2)
+        .source("$BASE/{n}.txt", &["vars: {n: 1..2}", "path: \"d{n}/{filename}\""]);
     assert_eq!(world.run(["plan", "--only", "*.txt"]).status, 2);
     let actions = world.run(["plan", "--json", "--only", "d*/*.txt"]).success().actions();
     assert_eq!(actions.len(), 2);

@@ -30,14 +30,17 @@ fn json_has_all_of_an_entry() {
     let run = world().run(["list", "--format", "json"]).success();
     let entries = run.json();
     assert_eq!(entries.len(), 5);
-    assert_eq!(entries[0], json!({
-        "type": "entry",
-        "source": "tables",
-        "path": "a/2024.csv",
-        "url": "http://data.example/2024/a.csv",
-        "mirrors": ["http://mirror.example/http://data.example/2024/a.csv"],
-        "sha256": null,
-    }));
+    assert_eq!(
+        entries[0],
+        json!({
+            "type": "entry",
+            "source": "tables",
+            "path": "a/2024.csv",
+            "url": "http://data.example/2024/a.csv",
+            "mirrors": ["http://mirror.example/http://data.example/2024/a.csv"],
+            "sha256": null,
+        })
+    );
     assert_eq!(entries[4]["path"], "read me.txt");
     assert_eq!(entries[4]["mirrors"], json!([]));
     assert_eq!(world().run(["list", "--json"]).success().stdout, run.stdout);
@@ -46,21 +49,25 @@ fn json_has_all_of_an_entry() {
 #[test]
 fn a_table_has_path_and_url_of_each_entry() {
     let run = world().run(["list"]).success();
-    let line = run.stdout.lines().find(|line| line.contains("b/2025.csv")).expect("a line for the entry");
+    let line =
+        run.stdout.lines().find(|line| line.contains("b/2025.csv")).expect("a line for the entry");
     assert!(line.contains("http://data.example/2025/b.csv"), "{line}");
     assert_eq!(run.stdout, world().run(["list", "--format", "table"]).success().stdout);
 }
 
 #[test]
 fn a_list_can_be_cut_down() {
-    let run = world().run(["list", "--format", "urls", "--only", "a/*", "--set", "year=2025"]).success();
+    let run =
+        world().run(["list", "--format", "urls", "--only", "a/*", "--set", "year=2025"]).success();
     assert_eq!(run.stdout, "http://data.example/2025/a.csv\n");
 }
 
 #[test]
 fn excluded_combinations_are_not_listed() {
-    let world = World::new()
-        .source("http://x.example/{a}{n}", &["vars: {a: [x, y], n: 1..3}", "exclude: [{a: y, n: 2..3}]"]);
+    let world = World::new().source(
+        "http://x.example/{a}{n}",
+        &["vars: {a: [x, y], n: 1..3}", "exclude: [{a: y, n: 2..3}]"],
+    );
     let run = world.run(["list", "--format", "urls"]).success();
     assert_eq!(run.stdout.replace("http://x.example/", ""), "x1\nx2\nx3\ny1\n");
 }

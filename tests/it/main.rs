@@ -6,5 +6,12 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
+mod apply;
+mod list;
+mod manifests;
+mod mirrors;
+mod missing;
 mod origin;
+mod plan;
+mod redirects;
 mod world;

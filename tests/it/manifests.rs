@@ -144,8 +144,7 @@ fn check_digest(name: &str, count: usize, first: &str, last: &str, sha256: &str)
     assert_eq!(urls.first(), Some(&first));
     assert_eq!(urls.last(), Some(&last));
     assert_eq!(urls.len(), count);
-    let digest: String =
-        Sha256::digest(&output).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = Sha256::digest(&output).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, sha256, "the lines between differ from the expected ones");
 }
 

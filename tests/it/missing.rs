@@ -60,7 +60,8 @@ fn other_refusals_are_not_missing() {
 
 #[test]
 fn what_counts_as_missing_can_be_told_by_status() {
-    let world = some_of_four(&["on_missing: skip", "missing_when: {status: [403]}", "http: {retries: 0}"]);
+    let world =
+        some_of_four(&["on_missing: skip", "missing_when: {status: [403]}", "http: {retries: 0}"]);
     world.origin.always("/2.txt", Answer::status(403));
     let run = world.apply().code(1);
     assert_eq!(run.result("2.txt")["outcome"], "absent");
@@ -72,7 +73,10 @@ fn an_error_page_with_status_200_can_count_as_missing() {
     let world = World::new()
         .serve("/1.bin", "data")
         .serve("/2.bin", File::new("<html>sorry</html>").content_type("text/html; charset=utf-8"))
-        .source("$BASE/{n}.bin", &["vars: {n: 1..2}", "on_missing: skip", "missing_when: {content_type: text/html}"]);
+        .source(
+            "$BASE/{n}.bin",
+            &["vars: {n: 1..2}", "on_missing: skip", "missing_when: {content_type: text/html}"],
+        );
     let run = world.apply().success();
     assert_eq!(run.counts(), "entries 2, downloaded 1, absent 1");
     world.assert_files(&[("1.bin", "data")]);
@@ -89,7 +93,10 @@ fn a_missing_file_is_left_in_peace_for_a_while() {
     let plan = world.plan().success();
     assert_eq!(plan.decision("2.txt"), ("absent".to_owned(), "missing_upstream".to_owned()));
 
-    let world = world.source("$BASE/{n}.txt", &["vars: {n: 1..4}", "on_missing: skip", "missing_ttl: 1ms", "check: never"]);
+    let world = world.source(
+        "$BASE/{n}.txt",
+        &["vars: {n: 1..4}", "on_missing: skip", "missing_ttl: 1ms", "check: never"],
+    );
     world.apply().success();
     world.origin.assert_requests(&["GET /2.txt", "GET /3.txt", "GET /4.txt"]);
 }
@@ -107,10 +114,10 @@ fn more_missing_files_than_allowed_fail_the_source() {
 
 #[test]
 fn an_alternate_is_asked_for_when_the_name_before_is_missing() {
-    let world = World::new()
-        .serve("/2.csv.zip", "zipped")
-        .serve("/1.zip", "first")
-        .source("$BASE/{n}.zip", &["vars: {n: 1..3}", "alternates: [\"$BASE/{n}.csv.zip\"]", "on_missing: skip"]);
+    let world = World::new().serve("/2.csv.zip", "zipped").serve("/1.zip", "first").source(
+        "$BASE/{n}.zip",
+        &["vars: {n: 1..3}", "alternates: [\"$BASE/{n}.csv.zip\"]", "on_missing: skip"],
+    );
     let run = world.apply().success();
     assert_eq!(run.counts(), "entries 3, downloaded 2, absent 1");
     world.assert_files(&[("1.zip", "first"), ("2.zip", "zipped")]);

@@ -36,9 +36,19 @@ fn a_plan_writes_nothing_and_asks_nobody() {
     world.write("out/2.txt", "edited");
     world.origin.forget();
     let before = everything(&world);
-    for args in [&["plan"][..], &["plan", "--json"], &["plan", "--exit-code"], &["plan", "--rehash"], &["plan", "-v"]] {
+    for args in [
+        &["plan"][..],
+        &["plan", "--json"],
+        &["plan", "--exit-code"],
+        &["plan", "--rehash"],
+        &["plan", "-v"],
+    ] {
         world.run(args);
-        assert_eq!(everything(&world).keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{args:?}");
+        assert_eq!(
+            everything(&world).keys().collect::<Vec<_>>(),
+            before.keys().collect::<Vec<_>>(),
+            "{args:?}"
+        );
         assert!(everything(&world) == before, "{args:?} changed a file");
     }
     world.origin.assert_requests(&[]);
@@ -47,7 +57,12 @@ fn a_plan_writes_nothing_and_asks_nobody() {
 /// Every file in the world, natsync's own included.
 fn everything(world: &World) -> BTreeMap<String, Vec<u8>> {
     let mut all = world.files(".");
-    all.extend(world.files("out/.natsync").into_iter().map(|(path, bytes)| (format!("state: {path}"), bytes)));
+    all.extend(
+        world
+            .files("out/.natsync")
+            .into_iter()
+            .map(|(path, bytes)| (format!("state: {path}"), bytes)),
+    );
     all
 }
 
@@ -57,7 +72,10 @@ fn the_exit_code_tells_of_drift_where_asked() {
     world.run(["plan", "--exit-code"]).code(3);
     world.run(["plan"]).success();
     world.apply().success();
-    assert_eq!(world.run(["plan", "--exit-code", "--json"]).success().counts(), "entries 3, revalidate 3");
+    assert_eq!(
+        world.run(["plan", "--exit-code", "--json"]).success().counts(),
+        "entries 3, revalidate 3"
+    );
     world.write("out/2.txt", "edited");
     world.run(["plan", "--exit-code"]).code(3);
     world.delete("out/2.txt");

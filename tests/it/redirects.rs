@@ -7,7 +7,8 @@ use crate::world::{Run, World};
 
 /// One entry whose URL answers with a redirect to that place.
 fn redirected(status: u16, location: &str) -> World {
-    let world = World::new().serve("/target.txt", "here").source("$BASE/a.txt", &["http: {retries: 0}"]);
+    let world =
+        World::new().serve("/target.txt", "here").source("$BASE/a.txt", &["http: {retries: 0}"]);
     world.origin.always("/a.txt", Answer::redirect(status, location));
     world
 }
@@ -36,8 +37,12 @@ fn locations_are_resolved_against_the_url() {
     let world = World::new().serve("/deep/target.txt", "here");
     let port = world.origin.port();
     let world = world.source("$BASE/deep/er/a.txt", &[]);
-    for location in ["../target.txt", "//127.0.0.1:PORT/deep/target.txt", "/deep/./target.txt#part"] {
-        world.origin.always("/deep/er/a.txt", Answer::redirect(302, &location.replace("PORT", &port.to_string())));
+    for location in ["../target.txt", "//127.0.0.1:PORT/deep/target.txt", "/deep/./target.txt#part"]
+    {
+        world.origin.always(
+            "/deep/er/a.txt",
+            Answer::redirect(302, &location.replace("PORT", &port.to_string())),
+        );
         world.run(["apply", "--force"]).success();
         world.assert_files(&[("a.txt", "here")]);
     }
@@ -47,7 +52,10 @@ fn locations_are_resolved_against_the_url() {
 fn the_name_comes_from_the_manifest_alone() {
     let world = redirected(302, "/evil.sh");
     world.origin.serve("/evil.sh", "here");
-    world.origin.always("/evil.sh", Answer::file().header("Content-Disposition", "attachment; filename=\"evil.sh\""));
+    world.origin.always(
+        "/evil.sh",
+        Answer::file().header("Content-Disposition", "attachment; filename=\"evil.sh\""),
+    );
     world.apply().success();
     world.assert_files(&[("a.txt", "here")]);
 }
@@ -64,8 +72,10 @@ fn a_redirected_file_is_revalidated() {
 fn headers_of_the_source_are_dropped_at_another_origin() {
     let other = Origin::new();
     other.serve("/target.txt", "here");
-    let world = World::new()
-        .source("$BASE/a.txt", &["headers: {Authorization: Bearer s3cret, Cookie: c00kie, X-Key: k3y}"]);
+    let world = World::new().source(
+        "$BASE/a.txt",
+        &["headers: {Authorization: Bearer s3cret, Cookie: c00kie, X-Key: k3y}"],
+    );
     world.origin.always("/a.txt", Answer::redirect(302, "/b.txt"));
     world.origin.always("/b.txt", Answer::redirect(307, &other.url("/target.txt")));
     world.apply().success();
@@ -87,7 +97,11 @@ fn a_password_in_a_url_stays_with_its_origin() {
     let world = world.source(&url, &[]);
     world.origin.always("/a.txt", Answer::redirect(302, &other.url("/target.txt")));
     world.apply().success();
-    assert!(world.origin.requests()[0].header("authorization").is_some_and(|value| value.starts_with("Basic ")));
+    assert!(
+        world.origin.requests()[0]
+            .header("authorization")
+            .is_some_and(|value| value.starts_with("Basic "))
+    );
     assert_eq!(other.requests()[0].header("authorization"), None);
 }
 
@@ -102,7 +116,8 @@ fn loops_end() {
 
 #[test]
 fn there_are_at_most_so_many_redirects() {
-    let world = World::new().source("$BASE/0", &["path: a.txt", "http: {retries: 0, redirects: 3}"]);
+    let world =
+        World::new().source("$BASE/0", &["path: a.txt", "http: {retries: 0, redirects: 3}"]);
     for hop in 0..4 {
         world.origin.always(&format!("/{hop}"), Answer::redirect(302, &format!("/{}", hop + 1)));
     }
@@ -118,14 +133,27 @@ fn there_are_at_most_so_many_redirects() {
 
 #[test]
 fn no_other_scheme_is_followed() {
-    for location in ["ftp://127.0.0.1/a.txt", "file:///etc/passwd", "data:text/plain,hello", "javascript:0", "unix:/run/x"] {
+    for location in [
+        "ftp://127.0.0.1/a.txt",
+        "file:///etc/passwd",
+        "data:text/plain,hello",
+        "javascript:0",
+        "unix:/run/x",
+    ] {
         refused(&redirected(302, location));
     }
 }
 
 #[test]
 fn link_local_addresses_are_not_asked() {
-    for host in ["169.254.169.254", "[fe80::1]", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "[::ffff:169.254.169.254]"] {
+    for host in [
+        "169.254.169.254",
+        "[fe80::1]",
+        "2852039166",
+        "0xa9fea9fe",
+        "0251.0376.0251.0376",
+        "[::ffff:169.254.169.254]",
+    ] {
         let run = refused(&redirected(302, &format!("http://{host}/latest/meta-data/")));
         assert!(run.elapsed < Duration::from_secs(8), "{host}: nobody was connected to");
     }
@@ -150,13 +178,22 @@ fn a_redirect_may_say_missing() {
 #[test]
 fn control_characters_of_a_server_never_reach_the_terminal() {
     let escape = "\u{1b}[31mred\u{1b}]0;title\u{7}";
-    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..3}", "expect: {content_type: text/plain}", "http: {retries: 0}"]);
+    let world = World::new().source(
+        "$BASE/{n}.txt",
+        &["vars: {n: 1..3}", "expect: {content_type: text/plain}", "http: {retries: 0}"],
+    );
     world.origin.always("/1.txt", Answer::redirect(302, &format!("ftp://x/{escape}")));
     world.origin.always("/2.txt", Answer::redirect(302, &format!("http://169.254.1.1/{escape}")));
-    world.origin.always("/3.txt", Answer::status(200).header("Content-Type", &format!("image/{escape}")));
+    world
+        .origin
+        .always("/3.txt", Answer::status(200).header("Content-Type", &format!("image/{escape}")));
     for args in [&["apply"][..], &["apply", "-v"], &["apply", "--json"]] {
         let run = world.run(args).code(1);
         let control = |c: char| c.is_control() && c != '\n';
-        assert!(!run.stdout.contains(control) && !run.stderr.contains(control), "{args:?}: {:?}", run.output());
+        assert!(
+            !run.stdout.contains(control) && !run.stderr.contains(control),
+            "{args:?}: {:?}",
+            run.output()
+        );
     }
 }

@@ -165,7 +165,7 @@ impl File {
 
 /// Monday, 17 August 2009, noon: when the first of the wallpapers was published.
 pub(crate) fn first_modified() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_hours(347364)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_250_510_400)
 }
 
 impl From<&str> for File {
