@@ -64,7 +64,7 @@ impl Selection {
     /// Shows it every entry of a manifest, until each pattern has chosen something.
     pub fn look_at(&self, manifest: &Manifest) {
         for source in manifest.sources() {
-            self.sees_source(source);
+            let _ = self.sees_source(source);
         }
         let mut path = String::new();
         for entry in manifest.entries().iter() {
@@ -73,7 +73,7 @@ impl Selection {
             }
             path.clear();
             entry.write_path(&mut path);
-            self.matches(entry.source(), &path);
+            let _ = self.matches(entry.source(), &path);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -18,6 +19,14 @@ use crate::state::{FileRow, Note, State, Validators};
 
 /// The largest group. Verified files wait with their bytes on disk, not in memory.
 const GROUP: usize = 512;
+/// From so many on, a group is a sign that many more are coming.
+const BUSY: usize = 8;
+/// So long a group may gather then.
+const GATHERING: Duration = Duration::from_millis(10);
+/// So many notes go into one transaction at most.
+const NOTES: usize = 8192;
+/// A note waits at most so long for others.
+const NOTED: Duration = Duration::from_secs(1);
 
 /// A verified file on its way to its place.
 #[derive(Debug)]
@@ -60,24 +69,74 @@ pub(super) fn run(
     ledger: &Ledger,
     full: &AtomicBool,
 ) {
-    let mut noting = true;
+    let mut notes = Notes::new(dest, state, ledger);
+    let mut busy = false;
     let mut ended = false;
     while !ended && let Ok(first) = messages.recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP
-            && let Ok(message) = messages.try_recv()
-        {
-            group.push(message);
-        }
+        let group = gather(first, messages, busy);
+        busy = BUSY <= group.len();
         ended = group.iter().any(|message| matches!(message, Message::End));
-        let notes = publish_group(group, dest, ledger, full);
+        notes.add(publish_group(group, dest, ledger, full));
+    }
+    notes.write();
+}
+
+/// The first message and those that wait behind it. Where much is going on, more are waited for: a
+/// group costs about the same whatever its size.
+fn gather(first: Message, messages: &Receiver<Message>, busy: bool) -> Vec<Message> {
+    let mut group = vec![first];
+    let until = Instant::now() + GATHERING;
+    while group.len() < GROUP && !matches!(group.last(), Some(Message::End)) {
+        let next = match messages.try_recv() {
+            Ok(message) => message,
+            Err(_) if !busy => break,
+            Err(_) => {
+                match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(message) => message,
+                    Err(_) => break,
+                }
+            }
+        };
+        group.push(next);
+    }
+    group
+}
+
+/// Notes on their way to the state, in few large transactions. Those that are lost with the process
+/// cost the next run a question for each of their files.
+struct Notes<'a> {
+    dest: &'a Dest,
+    state: &'a State,
+    ledger: &'a Ledger,
+    waiting: Vec<Note>,
+    written: Instant,
+    failed: bool,
+}
+
+impl<'a> Notes<'a> {
+    fn new(dest: &'a Dest, state: &'a State, ledger: &'a Ledger) -> Self {
+        Self { dest, state, ledger, waiting: Vec::new(), written: Instant::now(), failed: false }
+    }
+
+    fn add(&mut self, notes: Vec<Note>) {
+        self.waiting.extend(notes);
+        if NOTES <= self.waiting.len() || NOTED <= self.written.elapsed() {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        let notes = std::mem::take(&mut self.waiting);
+        self.written = Instant::now();
+        if notes.is_empty() || self.failed {
+            return;
+        }
         // The renames themselves must be on the disk before the state tells of them.
-        if noting && !notes.is_empty() && dest.sync().is_ok() && state.note(&notes).is_err() {
-            noting = false;
+        if self.dest.sync().is_ok() && self.state.note(&notes).is_err() {
+            self.failed = true;
             let message =
-                "the state cannot be written; the next run will ask about these files again"
-                    .to_owned();
-            ledger.tell(Event::Warning { message });
+                "the state cannot be written; the next run will ask about these files again";
+            self.ledger.tell(Event::Warning { message: message.to_owned() });
         }
     }
 }

@@ -7,11 +7,20 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod apply;
+mod json;
+mod limits;
 mod list;
+mod local_changes;
 mod manifests;
 mod mirrors;
 mod missing;
+mod nginx;
 mod origin;
 mod plan;
 mod redirects;
+mod rewrite;
+mod secrets;
+mod signals;
+mod state;
+mod transfer;
 mod world;

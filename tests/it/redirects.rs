@@ -177,16 +177,24 @@ fn a_redirect_may_say_missing() {
 
 #[test]
 fn control_characters_of_a_server_never_reach_the_terminal() {
-    let escape = "\u{1b}[31mred\u{1b}]0;title\u{7}";
     let world = World::new().source(
         "$BASE/{n}.txt",
-        &["vars: {n: 1..3}", "expect: {content_type: text/plain}", "http: {retries: 0}"],
+        &["vars: {n: 0..5}", "expect: {content_type: text/plain}", "http: {retries: 0}"],
     );
-    world.origin.always("/1.txt", Answer::redirect(302, &format!("ftp://x/{escape}")));
-    world.origin.always("/2.txt", Answer::redirect(302, &format!("http://169.254.1.1/{escape}")));
-    world
-        .origin
-        .always("/3.txt", Answer::status(200).header("Content-Type", &format!("image/{escape}")));
+    for (half, escape) in
+        ["\u{1b}[31mred\u{1b}]0;title\u{7}", "\u{9b}31mred\u{9d}0;title\u{9c}\u{85}"]
+            .iter()
+            .enumerate()
+    {
+        let answers = [
+            Answer::redirect(302, &format!("ftp://x/{escape}")),
+            Answer::redirect(302, &format!("http://169.254.1.1/{escape}")),
+            Answer::status(200).header("Content-Type", &format!("image/{escape}")),
+        ];
+        for (n, answer) in answers.into_iter().enumerate() {
+            world.origin.always(&format!("/{}.txt", 3 * half + n), answer);
+        }
+    }
     for args in [&["apply"][..], &["apply", "-v"], &["apply", "--json"]] {
         let run = world.run(args).code(1);
         let control = |c: char| c.is_control() && c != '\n';

@@ -297,16 +297,16 @@ impl Answer {
     fn steps(&self, status: u16, head: Vec<u8>, mut body: Vec<u8>, close: bool) -> Wire {
         let mut steps = Vec::new();
         let mut end = None;
-        let mut rest = Vec::new();
+        let mut held_back = Vec::new();
         if let Some((offset, kind)) = &self.break_at
             && *offset <= body.len()
             && !body.is_empty()
         {
-            rest = body.split_off(*offset);
+            held_back = body.split_off(*offset);
             end = Some(kind.clone());
         }
-        let held = matches!(end, Some(Break::Gate(_)));
-        let sent = body.len() + if held { rest.len() } else { 0 };
+        let goes_on = matches!(end, Some(Break::Gate(_)));
+        let sent = body.len() + if goes_on { held_back.len() } else { 0 };
         match self.drip {
             None => {
                 let mut first = head;
@@ -321,7 +321,7 @@ impl Answer {
             }
         }
         match end {
-            Some(Break::Gate(gate)) => steps.extend([Step::Wait(gate), Step::Write(rest)]),
+            Some(Break::Gate(gate)) => steps.extend([Step::Wait(gate), Step::Write(held_back)]),
             Some(Break::Fin) => steps.push(Step::Close),
             Some(Break::Reset) => steps.push(Step::Reset),
             Some(Break::Stall) => steps.push(Step::Stall),

@@ -30,6 +30,13 @@ enum Modified {
     None,
 }
 
+/// What of the content was asked for.
+enum Range {
+    Whole,
+    Part(std::ops::Range<usize>),
+    Outside,
+}
+
 impl File {
     pub(crate) fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -114,15 +121,15 @@ impl File {
         }
         let total = self.bytes.len();
         match self.range_for(request) {
-            None => (200, headers, self.bytes.to_vec()),
-            Some(None) => {
+            Range::Whole => (200, headers, self.bytes.to_vec()),
+            Range::Outside => {
                 headers.push(("Content-Range".to_owned(), format!("bytes */{total}")));
                 (416, headers, Vec::new())
             }
-            Some(Some((first, last))) => {
-                let range = format!("bytes {first}-{last}/{total}");
-                headers.push(("Content-Range".to_owned(), range));
-                (206, headers, self.bytes[first..=last].to_vec())
+            Range::Part(part) => {
+                let field = format!("bytes {}-{}/{total}", part.start, part.end - 1);
+                headers.push(("Content-Range".to_owned(), field));
+                (206, headers, self.bytes[part].to_vec())
             }
         }
     }
@@ -142,30 +149,32 @@ impl File {
         matches!((modified, since), (Some(modified), Some(since)) if modified <= since)
     }
 
-    /// `None`: the whole. `Some(None)`: a range outside of the content.
-    fn range_for(&self, request: &Request) -> Option<Option<(usize, usize)>> {
+    fn range_for(&self, request: &Request) -> Range {
         if let Some(condition) = request.header("if-range") {
-            let same_tag =
-                self.etag_field().is_some_and(|etag| etag == condition && !etag.starts_with("W/"));
+            let strong = |etag: &&str| !etag.starts_with("W/");
+            let same_tag = self.etag_field().filter(strong) == Some(condition);
             if !same_tag && self.last_modified().as_deref() != Some(condition) {
-                return None;
+                return Range::Whole;
             }
         }
-        let (first, last) = request.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
-        let total = self.bytes.len();
-        let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
-            (Ok(first), Ok(last)) => (first, last.min(total.wrapping_sub(1))),
-            (Ok(first), Err(_)) => (first, total.wrapping_sub(1)),
-            (Err(_), Ok(suffix)) => (total.saturating_sub(suffix), total.wrapping_sub(1)),
-            (Err(_), Err(_)) => return None,
+        let range = request.header("range").and_then(|range| range.strip_prefix("bytes="));
+        let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
+            return Range::Whole;
         };
-        Some((first < total && first <= last).then_some((first, last)))
+        let total = self.bytes.len();
+        let (first, end) = match (first.parse::<usize>(), last.parse::<usize>()) {
+            (Ok(first), Ok(last)) => (first, total.min(last.saturating_add(1))),
+            (Ok(first), Err(_)) => (first, total),
+            (Err(_), Ok(suffix)) => (total.saturating_sub(suffix), total),
+            (Err(_), Err(_)) => return Range::Whole,
+        };
+        if first < end { Range::Part(first..end) } else { Range::Outside }
     }
 }
 
 /// Monday, 17 August 2009, noon: when the first of the wallpapers was published.
 pub(crate) fn first_modified() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_250_510_400)
+    httpdate::parse_http_date("Mon, 17 Aug 2009 12:00:00 GMT").expect("a date")
 }
 
 impl From<&str> for File {

@@ -48,11 +48,9 @@ impl Request {
 
     /// Everything that was sent, for a search through it.
     pub(crate) fn text(&self) -> String {
-        let mut text = self.to_string();
-        for (name, value) in &self.headers {
-            text.push_str(&format!("\n{name}: {value}"));
-        }
-        text
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+        let lines: Vec<_> = [self.to_string()].into_iter().chain(headers).collect();
+        lines.join("\n")
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::origin::PATIENCE;
 
 /// After so long a run is taken to hang.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The counts that make up `entries`.
 const PLAN_PARTS: &[&str] = &["fetch", "replace", "revalidate", "keep", "absent"];
@@ -199,9 +199,9 @@ impl Running {
     /// Waits until stderr has this text.
     #[track_caller]
     pub(crate) fn wait_stderr_contains(&self, text: &str) {
-        if !self.stderr.wait(|seen, _| seen.contains(text)) {
-            panic!("waited in vain for `{text}` on stderr\n{}", self.stderr.text());
-        }
+        let came = self.stderr.wait(|seen, _| seen.contains(text));
+        let seen = self.stderr.text();
+        assert!(came, "waited in vain for `{text}` on stderr\n{seen}");
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -255,31 +255,43 @@ fn number(status: ExitStatus) -> i32 {
 }
 
 /// A stream that a thread reads as it comes.
-struct Captured(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+struct Captured(Arc<Stream>);
+
+#[derive(Default)]
+struct Stream {
+    seen: Mutex<Seen>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Seen {
+    bytes: Vec<u8>,
+    ended: bool,
+}
 
 impl Captured {
     fn of(mut pipe: impl Read + Send + 'static) -> Self {
-        let shared = Arc::new((Mutex::new((Vec::new(), false)), Condvar::new()));
-        let writer = Arc::clone(&shared);
+        let stream = Arc::<Stream>::default();
+        let captured = Self(Arc::clone(&stream));
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {
                 let read = pipe.read(&mut buffer).unwrap_or(0);
-                let mut seen = writer.0.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.0.extend_from_slice(&buffer[..read]);
-                seen.1 = read == 0;
-                writer.1.notify_all();
-                if read == 0 {
+                let mut seen = stream.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.bytes.extend_from_slice(&buffer[..read]);
+                seen.ended = read == 0;
+                stream.more.notify_all();
+                if seen.ended {
                     return;
                 }
             }
         });
-        Self(shared)
+        captured
     }
 
     fn text(&self) -> String {
-        let seen = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&seen.0).into_owned()
+        let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&seen.bytes).into_owned()
     }
 
     /// The text once the stream has ended.
@@ -290,16 +302,16 @@ impl Captured {
 
     fn wait(&self, reached: impl Fn(&str, bool) -> bool) -> bool {
         let end = Instant::now() + PATIENCE;
-        let mut seen = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if reached(&String::from_utf8_lossy(&seen.0), seen.1) {
+            if reached(&String::from_utf8_lossy(&seen.bytes), seen.ended) {
                 return true;
             }
             let left = end.saturating_duration_since(Instant::now());
-            if seen.1 || left.is_zero() {
+            if seen.ended || left.is_zero() {
                 return false;
             }
-            seen = self.0.1.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
+            seen = self.0.more.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

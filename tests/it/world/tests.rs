@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Running, World};
+use super::{Running, World, natsync};
 use crate::origin::first_modified;
 
 fn shell(script: &str) -> Running {
@@ -43,11 +43,12 @@ fn files_are_listed_without_the_control_folder() {
 
 #[test]
 fn a_run_tells_its_status_and_its_output() {
-    let run =
-        shell("echo '{\"type\":\"summary\",\"entries\":2,\"failed\":1}'; echo oh >&2; exit 7")
-            .wait()
-            .code(7);
-    assert_eq!((run.counts().as_str(), run.stderr.as_str()), ("entries 2, failed 1", "oh\n"));
+    let summary = r#"{"type":"summary","command":"plan","entries":2,"fetch":1,"replace":0,"revalidate":0,"keep":1,"absent":0}"#;
+    let run = shell(&format!("echo '{summary}'; echo oh >&2; exit 7")).wait().code(7);
+    assert_eq!(
+        (run.counts().as_str(), run.stderr.as_str()),
+        ("entries 2, fetch 1, keep 1", "oh\n")
+    );
     let running = shell("echo ready >&2; exec sleep 60");
     running.wait_stderr_contains("ready");
     running.signal(Signal::TERM);
@@ -64,4 +65,25 @@ fn a_run_that_hangs_fails_its_test() {
 fn the_program_runs_in_the_world() {
     let run = World::new().run(["--version"]);
     assert_eq!(run.status, 0, "{}", run.output());
+}
+
+#[test]
+fn the_program_runs_anywhere() {
+    let world = World::new();
+    let output = natsync(&["--version"], world.dir());
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert!(!output.stdout.contains("error"));
+}
+
+#[test]
+fn snapshots_do_not_see_what_differs_between_runs() {
+    let world = World::new();
+    let text = format!(
+        "{}: 3 files of {} in 1.2 s (3 kB at 12.5 kB/s), {{\"elapsed_ms\":95}}",
+        world.dir().display(),
+        world.origin.base()
+    );
+    world.filters().bind(|| {
+        insta::assert_snapshot!(text, @r#"DIR: 3 files of http://127.0.0.1:PORT in TIME (3 kB at RATE), {"elapsed_ms":0}"#);
+    });
 }

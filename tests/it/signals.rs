@@ -1,0 +1,207 @@
+//! Runs that are ended from outside, runs side by side, and readers that go away.
+
+use std::io::Read;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::origin::{Answer, Gate};
+use crate::world::{World, numbered};
+
+/// Ten files; the first three are served, the others wait in the middle of their bodies.
+fn held(gate: &Gate) -> World {
+    let world = World::new().serve_numbered(10).manifest(
+        "http: {connections: 4}\nsources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..10}}]\n",
+    );
+    for n in 4..=10 {
+        world.origin.always(&format!("/{n}.txt"), Answer::file().gate_at(3, gate));
+    }
+    world
+}
+
+#[track_caller]
+fn all_ten(world: &World) {
+    let files = world.files("out");
+    assert_eq!(files.len(), 10);
+    for n in 1..=10 {
+        assert_eq!(files[&format!("{n}.txt")], numbered(n).into_bytes());
+    }
+    assert_eq!(world.partial_files(), [""; 0]);
+}
+
+#[test]
+fn a_signal_ends_a_run_in_good_order() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let gate = Gate::new();
+        let world = held(&gate);
+        let running = world.spawn(["apply", "--json"]);
+        world.origin.wait_in_flight(4);
+        let asked = Instant::now();
+        running.signal(signal);
+        let run = running.wait().code(status);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        let summary = run.summary();
+        assert_eq!((&summary["entries"], &summary["downloaded"]), (&10.into(), &3.into()));
+        assert_eq!(world.names(), ["1.txt", "2.txt", "3.txt"]);
+        assert_eq!(world.origin.requests().len(), 7, "nothing new was started");
+
+        gate.open();
+        world.origin.forget();
+        assert_eq!(world.apply().success().counts(), "entries 10, downloaded 7, unchanged 3");
+        all_ten(&world);
+    }
+}
+
+#[test]
+fn a_person_sees_the_summary_of_an_interrupted_run() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let running = world.spawn(["apply"]);
+    world.origin.wait_in_flight(4);
+    running.signal(Signal::INT);
+    let run = running.wait().code(130);
+    assert!(run.stdout.contains("natsync") && run.stdout.contains('3'), "{}", run.output());
+}
+
+#[test]
+fn a_signal_interrupts_a_pause() {
+    let world = World::new().source("$BASE/a.txt", &[]);
+    world.origin.always("/a.txt", Answer::status(503).retry_after("60"));
+    let running = world.spawn(["apply"]);
+    world.origin.wait_for(1);
+    let asked = Instant::now();
+    running.signal(Signal::INT);
+    running.wait().code(130);
+    assert!(asked.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_killed_run_leaves_no_half_file_and_is_made_good() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let running = world.spawn(["apply"]);
+    world.origin.wait_in_flight(4);
+    running.signal(Signal::KILL);
+    assert_eq!(running.wait().status, -9);
+    for (name, bytes) in world.files("out") {
+        let n: usize = name.trim_end_matches(".txt").parse().unwrap();
+        assert_eq!(bytes, numbered(n).into_bytes(), "{name}");
+    }
+    gate.open();
+    assert_eq!(world.apply().success().summary()["failed"], 0);
+    all_ten(&world);
+}
+
+#[test]
+fn a_second_run_of_a_destination_is_turned_away() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let first = world.spawn(["apply"]);
+    world.origin.wait_in_flight(4);
+    world.origin.forget();
+    let second = world.run(["apply"]).code(4);
+    assert!(second.elapsed < Duration::from_secs(5), "{:?}", second.elapsed);
+    assert!(second.stderr.contains("--wait"), "the way out is told\n{}", second.stderr);
+    world.origin.assert_requests(&[]);
+    gate.open();
+    first.wait().success();
+    all_ten(&world);
+    world.run(["apply"]).success();
+}
+
+#[test]
+fn a_second_run_can_wait_for_the_first() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let first = world.spawn(["apply", "--json"]);
+    world.origin.wait_in_flight(4);
+    let mut second = world.spawn(["apply", "--json", "--wait"]);
+    // There is no event for "it goes on waiting"; a run that would not wait is over by then.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(second.is_running());
+    gate.open();
+    assert_eq!(first.wait().success().counts(), "entries 10, downloaded 10");
+    assert_eq!(second.wait().success().counts(), "entries 10, unchanged 10");
+}
+
+#[test]
+fn a_waiting_run_can_be_interrupted() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let first = world.spawn(["apply"]);
+    world.origin.wait_in_flight(4);
+    let mut second = world.spawn(["apply", "--wait"]);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(second.is_running());
+    second.signal(Signal::TERM);
+    second.wait_at_most(Duration::from_secs(3)).code(143);
+    gate.open();
+    first.wait().success();
+}
+
+#[test]
+fn a_run_that_was_killed_holds_nothing() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let first = world.spawn(["apply"]);
+    world.origin.wait_in_flight(4);
+    first.signal(Signal::KILL);
+    first.wait();
+    gate.open();
+    world.run(["apply"]).success();
+}
+
+#[test]
+fn two_destinations_are_run_side_by_side() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let first = world.spawn(["apply"]);
+    world.origin.wait_in_flight(4);
+    world.run(["apply", "--dest", "other", "--only", "[123].txt"]).success();
+    gate.open();
+    first.wait().success();
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_the_work() {
+    for args in [&["apply", "--json"][..], &["apply", "-v"]] {
+        let world =
+            World::new().serve_numbered(200).source("$BASE/{n}.txt", &["vars: {n: 1..200}"]);
+        let mut child = world
+            .command()
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert!(
+            !stderr.contains("panic") && !stderr.to_lowercase().contains("broken pipe"),
+            "{stderr}"
+        );
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}: {stderr}");
+        assert_eq!(world.names().len(), 200);
+    }
+}
+
+#[test]
+fn a_plan_whose_reader_goes_away_ends_quietly() {
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..100000}"]);
+    let mut child = world
+        .command()
+        .args(["plan", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut begin = [0; 10];
+    child.stdout.take().unwrap().read_exact(&mut begin).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()),
+        ("", Some(0))
+    );
+}
