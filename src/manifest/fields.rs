@@ -172,6 +172,15 @@ pub(super) fn nearest<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let known: Vec<_> = known.into_iter().collect();
+    // A word that was cut short is nearer than one with other letters.
+    let stem = wrong.to_lowercase();
+    let stem = stem.strip_suffix('y').unwrap_or(&stem);
+    if 3 <= stem.len()
+        && let Some(word) = known.iter().find(|word| word.starts_with(stem))
+    {
+        return Some(word);
+    }
     let near =
         known.into_iter().map(|word| (distance(&wrong.to_lowercase(), &word.to_lowercase()), word));
     let (distance, word) = near.min_by_key(|(distance, _)| *distance)?;

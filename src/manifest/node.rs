@@ -10,6 +10,9 @@ use serde_yaml::{DuplicateKeyPolicy, Spanned};
 
 use super::problem::{Problem, Span, Text};
 
+/// A longer value is no URL, path or word that anything could be done with.
+const LONGEST_SCALAR: usize = 64 * 1024;
+
 /// A node and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -68,6 +71,9 @@ pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
             max_events: 20_000_000,
             max_depth: 32,
             max_total_scalar_bytes: 256 * 1024 * 1024,
+            max_recorded_anchor_events: 100_000,
+            max_recorded_anchor_bytes: 4 * 1024 * 1024,
+            max_aliases: 10_000,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
@@ -173,6 +179,13 @@ fn resolve(text: &Text<'_>, raw: Spanned<Raw>, problems: &mut Vec<Problem>) -> N
         let defined = span(text, raw.defined);
         text.source[defined.start..defined.end].trim().to_owned()
     };
+    if let Raw::Text(value) = &raw.value
+        && LONGEST_SCALAR < value.len()
+    {
+        let message = format!("this value has {} bytes, more than {LONGEST_SCALAR}", value.len());
+        problems.push(text.problem(Span { start: at.start, end: at.start }, message));
+        return Node { at, kind: Kind::Empty };
+    }
     let kind = match raw.value {
         // `~` and `null` are texts where a text is meant; nothing at all is not.
         Raw::Empty => {
@@ -234,8 +247,16 @@ fn span(text: &Text<'_>, location: serde_yaml::Location) -> Span {
 
 fn explain(text: &Text<'_>, error: &serde_yaml::Error) -> Problem {
     let at = error.location().map_or(Span { start: 0, end: 0 }, |location| span(text, location));
-    // The library's words may go on with an excerpt of its own: the first line says what is wrong.
     let words = error.without_snippet().to_string();
+    if words.contains("multiple YAML documents") {
+        let hint = "keep one, and remove the line `---`";
+        return text.problem(at, "the manifest has more than one document").hint(hint);
+    }
+    if words.contains("budget") {
+        let hint = "write out what its aliases stand for, or split the manifest";
+        return text.problem(at, "the manifest expands beyond all bounds from here on").hint(hint);
+    }
+    // The library's words may go on with an excerpt of its own: the first line says what is wrong.
     let words = words.lines().next().unwrap_or_default();
     let message = match words.rfind(" at line ") {
         Some(place) => &words[..place],

@@ -56,7 +56,7 @@ impl Text<'_> {
             .map_or(self.source.len(), |newline| start + newline);
         let end = at.end.clamp(start, line_end.max(start));
         Problem {
-            message: message.into(),
+            message: shortened(message.into()),
             file: self.file.to_owned(),
             line: self.line_of(start),
             column: self.source[line_start..start].chars().count() + 1,
@@ -86,6 +86,17 @@ impl Text<'_> {
         let start = self.source.floor_char_boundary(start);
         Span { start, end: self.source.ceil_char_boundary(end).max(start) }
     }
+}
+
+/// A message quotes what it is about; what is quoted may be long.
+fn shortened(message: String) -> String {
+    const LONGEST: usize = 600;
+    if message.len() <= LONGEST {
+        return message;
+    }
+    let start = message.floor_char_boundary(LONGEST / 2);
+    let end = message.ceil_char_boundary(message.len() - LONGEST / 2);
+    format!("{}…{}", &message[..start], &message[end..])
 }
 
 /// The line as it can be printed, with the place in it.

@@ -11,6 +11,7 @@ mod json;
 mod limits;
 mod list;
 mod local_changes;
+mod malformed;
 mod manifests;
 mod mirrors;
 mod missing;

@@ -1,0 +1,505 @@
+//! Manifests that are wrong: each is refused with exit 2, before anything is touched, at the place of
+//! the fault and with the word for it.
+
+use crate::world::natsync;
+
+/// Name, manifest, LINE:COLUMN, and a part of the message. `SRC` stands for the usual beginning.
+const TABLE: &[(&str, &str, &str, &str)] = &[
+    ("empty file", "", "1:1", "the manifest is empty"),
+    ("only a comment", "# nothing\n", "2:1", "the manifest is empty"),
+    ("a list", "- a\n", "1:1", "the manifest must be a mapping"),
+    ("a word", "hello\n", "1:1", "the manifest must be a mapping"),
+    ("unclosed bracket", "version: 1\nsources: [\n", "2:10", "not YAML"),
+    ("unclosed quote", "version: 1\nname: \"a\n", "2:7", "not YAML"),
+    ("a tab for indentation", "version: 1\nhttp:\n\tretries: 1\n", "3:2", "not YAML"),
+    ("two documents", "version: 1\n---\nversion: 1\n", "3:1", "more than one document"),
+    ("unknown anchor", "version: 1\nname: *a\n", "2:7", "not YAML"),
+    ("key twice", "SRC    url: http://h/b\n", "6:5", "`url` is there twice"),
+    (
+        "top-level key twice",
+        "version: 1\ndest: a\ndest: b\nsources: []\n",
+        "3:1",
+        "`dest` is there twice",
+    ),
+    ("a key that is a list", "version: 1\n[a]: b\n", "2:1", "a key must be a single value"),
+    ("no version", "dest: out\nsources: [{url: http://h/a}]\n", "1:1", "`version` is missing"),
+    (
+        "another version",
+        "version: 2\ndest: out\nsources: [{url: http://h/a}]\n",
+        "1:10",
+        "`version: 2` is not known",
+    ),
+    ("no dest", "version: 1\nsources: [{url: http://h/a}]\n", "1:1", "`dest` is missing"),
+    (
+        "empty dest",
+        "version: 1\ndest: \"\"\nsources: [{url: http://h/a}]\n",
+        "2:7",
+        "`dest` is no directory",
+    ),
+    (
+        "dest is a list",
+        "version: 1\ndest: [a]\nsources: [{url: http://h/a}]\n",
+        "2:7",
+        "`dest` must be a single value",
+    ),
+    ("no sources", "version: 1\ndest: out\n", "1:1", "`sources` is missing"),
+    ("empty sources", "version: 1\ndest: out\nsources: []\n", "3:10", "`sources` is empty"),
+    (
+        "sources is a mapping",
+        "version: 1\ndest: out\nsources: {url: http://h/a}\n",
+        "3:10",
+        "`sources` must be a list",
+    ),
+    (
+        "source is a word",
+        "version: 1\ndest: out\nsources: [http://h/a]\n",
+        "3:11",
+        "must be a mapping",
+    ),
+    (
+        "two sources of a name",
+        "version: 1\ndest: out\nsources:\n  - {name: a, url: http://h/a}\n  - {name: a, url: http://h/b}\n",
+        "5:5",
+        "two sources are named `a`",
+    ),
+    ("unknown top-level field", "SRCdestination: x\n", "6:1", "unknown field `destination`"),
+    ("unknown field", "SRC    on_mising: skip\n", "6:5", "did you mean `on_missing`"),
+    ("unknown field in http", "SRC    http: {retry: 1}\n", "6:12", "did you mean `retries`"),
+    ("unknown field in expect", "SRC    expect: {minsize: 1}\n", "6:14", "did you mean `min_size`"),
+    ("unknown field in limits", "SRClimits: {entry: 1}\n", "6:10", "did you mean `entries`"),
+    ("no url", "version: 1\ndest: out\nsources:\n  - name: a\n", "4:5", "source `a` has no `url`"),
+    (
+        "url of another scheme",
+        "version: 1\ndest: out\nsources:\n  - url: ftp://h/a\n",
+        "4:10",
+        "`ftp:` is not supported",
+    ),
+    (
+        "url without scheme",
+        "version: 1\ndest: out\nsources:\n  - url: example.org/a\n",
+        "4:10",
+        "no URL",
+    ),
+    ("url without host", "version: 1\ndest: out\nsources:\n  - url: http:///\n", "4:10", "no URL"),
+    (
+        "url without file name",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/a/\n",
+        "4:10",
+        "set `path`",
+    ),
+    (
+        "url with an encoded slash at its end",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/a%2Fb%2F..\n",
+        "4:10",
+        "`..`",
+    ),
+    ("bad mirror", "SRC    mirrors: [\"ftp://m/{filename}\"]\n", "5:10", "a mirror is no URL"),
+    (
+        "undeclared variable",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/{weak}\n    vars: {week: 1..2}\n",
+        "4:19",
+        "did you mean `week`",
+    ),
+    ("undeclared in path", "SRC    path: \"{x}\"\n", "6:12", "variable `x` is not declared"),
+    ("unused variable", "SRC    vars: {n: 1..2}\n", "6:12", "variable `n` is not used"),
+    (
+        "unclosed brace",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/{n\n",
+        "4:19",
+        "`{` is never closed",
+    ),
+    (
+        "stray brace",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/n}\n",
+        "4:20",
+        "`}` closes nothing",
+    ),
+    (
+        "brace in brace",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/{a{b}}\n",
+        "4:19",
+        "`{` within `{`",
+    ),
+    (
+        "empty braces",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/{}\n",
+        "4:19",
+        "no name between the braces",
+    ),
+    ("unknown format", "URLN{n:3}\n    vars: {n: 1..2}\n", "4:19", "unknown format `3`"),
+    ("unknown filter", "URLN{n|trim}\n    vars: {n: 1..2}\n", "4:19", "unknown filter `trim`"),
+    ("padding of a word", "URLN{n:03}\n    vars: {n: [1, x]}\n", "4:19", "`x` is no whole number"),
+    ("date format of a word", "URLN{n:%Y}\n    vars: {n: [x]}\n", "4:19", "`x` is no date"),
+    (
+        "date format that is none",
+        "URLN{n:%Y%!}\n    vars: {n: 2024-01-01}\n",
+        "4:19",
+        "no date format",
+    ),
+    ("built-in in the url", "URLN{filename}\n", "4:19", "comes from the URL"),
+    (
+        "slash in a path",
+        "URLN{n}\n    vars: {n: [a/b]}\n    path: \"{n}\"\n",
+        "6:12",
+        "has a slash",
+    ),
+    ("range without end", "URLN{n}\n    vars: {n: 1..}\n", "5:15", "an end is wanting"),
+    ("range of two kinds", "URLN{n}\n    vars: {n: a..9}\n", "5:15", "it is no range"),
+    ("range with step 0", "URLN{n}\n    vars: {n: 1..9..0}\n", "5:15", "the step is 0"),
+    ("range with a step the wrong way", "URLN{n}\n    vars: {n: 1..9..-1}\n", "5:15", "leads away"),
+    (
+        "range padded twice",
+        "URLN{n}\n    vars: {n: 01..0100}\n",
+        "5:15",
+        "padded to different widths",
+    ),
+    ("range of four parts", "URLN{n}\n    vars: {n: 1..9..1..1}\n", "5:15", "more than a start"),
+    (
+        "range too long",
+        "URLN{n}\n    vars: {n: 0..1000000000000000000}\n",
+        "3:1",
+        "1000000000000000001 entries",
+    ),
+    (
+        "range beyond numbers",
+        "URLN{n}\n    vars: {n: 0..99999999999999999999}\n",
+        "5:15",
+        "too many values",
+    ),
+    (
+        "product too large",
+        "URLN{a}{b}{c}{d}\n    vars: {a: 1..10000, b: 1..10000, c: 1..10000, d: 1..10000}\n",
+        "3:1",
+        "10000000000000000 entries",
+    ),
+    (
+        "product that overflows",
+        "URLN{a}{b}\n    vars: {a: 1..9000000000000000000, b: 1..9000000000000000000}\n",
+        "4:5",
+        "more entries than can be counted",
+    ),
+    (
+        "date step without unit",
+        "URLN{n}\n    vars: {n: 2024-01-01..2024-02-01..7}\n",
+        "5:15",
+        "the step of dates",
+    ),
+    (
+        "hours between dates",
+        "URLN{n}\n    vars: {n: 2024-01-01..2024-02-01..1h}\n",
+        "5:15",
+        "needs a time",
+    ),
+    (
+        "date that is none",
+        "URLN{n}\n    vars: {n: 2024-02-30..2024-03-01}\n",
+        "5:15",
+        "it is no range",
+    ),
+    ("mapping without end", "URLN{n}\n    vars: {n: {from: 1}}\n", "5:15", "needs `from` and `to`"),
+    (
+        "mapping with a slip",
+        "URLN{n}\n    vars: {n: {form: 1, to: 3}}\n",
+        "5:16",
+        "did you mean `from`",
+    ),
+    ("empty list of values", "URLN{n}\n    vars: {n: []}\n", "5:15", "variable `n` has no value"),
+    ("empty value", "URLN{n}\n    vars:\n      n:\n", "6:8", "has an empty value"),
+    ("list in a list", "URLN{n}\n    vars: {n: [[1]]}\n", "5:16", "a list within a list"),
+    ("variable with a bad name", "SRC    vars: {1n: 2}\n", "6:12", "no name of a variable"),
+    (
+        "file that is not there",
+        "URLN{n}\n    vars: {n: {file: gone.txt}}\n",
+        "5:22",
+        "cannot read `gone.txt`",
+    ),
+    (
+        "csv that is not there",
+        "URLN{n}\n    rows: {csv: gone.csv}\n",
+        "5:17",
+        "cannot read `gone.csv`",
+    ),
+    (
+        "rows with a wanting cell",
+        "URLN{a}{b}\n    rows: [{a: 1, b: 2}, {a: 3}]\n",
+        "5:26",
+        "this row has no `b`",
+    ),
+    (
+        "zip of unequal lengths",
+        "URLN{a}{b}\n    vars: {a: 1..3, b: 1..2}\n    combine: zip\n",
+        "5:21",
+        "`b` has 2 values and `a` has 3",
+    ),
+    (
+        "unknown combine",
+        "URLN{a}\n    vars: {a: 1..3}\n    combine: pairs\n",
+        "6:14",
+        "`combine` cannot be `pairs`",
+    ),
+    (
+        "exclude of an unknown variable",
+        "URLN{n}\n    vars: {n: 1..3}\n    exclude: [{m: 1}]\n",
+        "6:16",
+        "variable `m` is not declared",
+    ),
+    (
+        "exclude that matches nothing",
+        "URLN{n}\n    vars: {n: 1..3}\n    exclude: [{n: 7}]\n",
+        "6:19",
+        "matches nothing",
+    ),
+    (
+        "override without when",
+        "URLN{n}\n    vars: {n: 1..3}\n    overrides: [{skip: true, reason: x}]\n",
+        "6:17",
+        "needs `when`",
+    ),
+    (
+        "override that skips without a reason",
+        "URLN{n}\n    vars: {n: 1..3}\n    overrides: [{when: {n: 1}, skip: true}]\n",
+        "6:17",
+        "needs a `reason`",
+    ),
+    (
+        "override that changes nothing",
+        "URLN{n}\n    vars: {n: 1..3}\n    overrides: [{when: {n: 1}}]\n",
+        "6:17",
+        "changes nothing",
+    ),
+    (
+        "one path for two entries",
+        "URLN{n}/a\n    vars: {n: 1..2}\n",
+        "4:10",
+        "two entries have the path `a`",
+    ),
+    (
+        "a file that is a folder",
+        "version: 1\ndest: out\nsources:\n  - files:\n    - {url: http://h/1, path: a}\n    - {url: http://h/2, path: a/b}\n",
+        "6:7",
+        "a file and a folder",
+    ),
+    (
+        "twins by case",
+        "version: 1\ndest: out\nsources:\n  - files:\n    - {url: http://h/Logo.png}\n    - {url: http://h/logo.png}\n",
+        "6:7",
+        "differ only by case",
+    ),
+    ("path that climbs", "SRC    path: ../a\n", "6:11", "could leave the destination"),
+    ("absolute path", "SRC    path: /etc/passwd\n", "6:11", "it is absolute"),
+    ("path with NUL", "SRC    path: \"a\\0b\"\n", "6:11", "control character"),
+    (
+        "path in natsync's folder",
+        "SRC    path: .NATSYNC/state.db\n",
+        "6:11",
+        "natsync's own folder",
+    ),
+    ("path that Windows reserves", "SRC    path: con.txt\n", "6:11", "Windows reserves"),
+    ("path that is too long", "SRC    path: \"LONG\"\n", "6:11", "255 bytes"),
+    (
+        "size that is none",
+        "version: 1\ndest: out\nsources:\n  - files: [{url: http://h/a, size: big}]\n",
+        "4:37",
+        "`size` cannot be `big`",
+    ),
+    (
+        "files with variables",
+        "version: 1\ndest: out\nsources:\n  - files: [{url: http://h/a}]\n    vars: {n: 1}\n",
+        "5:5",
+        "does not go with `files`",
+    ),
+    ("check that is none", "SRC    check: sometimes\n", "6:12", "`check` cannot be `sometimes`"),
+    ("duration without unit", "SRC    missing_ttl: 5\n", "6:18", "`missing_ttl` cannot be `5`"),
+    (
+        "on_missing that is none",
+        "SRC    on_missing: ignore\n",
+        "6:17",
+        "`on_missing` cannot be `ignore`",
+    ),
+    (
+        "max_missing above all",
+        "SRC    on_missing: skip\n    max_missing: 120%\n",
+        "7:18",
+        "`max_missing` cannot be `120%`",
+    ),
+    ("max_missing without skip", "SRC    max_missing: 3\n", "6:5", "has no meaning"),
+    (
+        "status that is none",
+        "SRC    missing_when: {status: 200}\n",
+        "6:28",
+        "`status` cannot be `200`",
+    ),
+    (
+        "media type that is none",
+        "SRC    expect: {content_type: jpeg}\n",
+        "6:28",
+        "`content_type` cannot be `jpeg`",
+    ),
+    ("kind that is none", "SRC    expect: {kind: picture}\n", "6:20", "`kind` cannot be `picture`"),
+    (
+        "sizes that exclude each other",
+        "SRC    expect: {min_size: 2kB, max_size: 1kB}\n",
+        "6:29",
+        "is less than `min_size`",
+    ),
+    ("connections 0", "SRC    http: {connections: 0}\n", "6:25", "`connections` cannot be `0`"),
+    ("negative retries", "SRC    http: {retries: -1}\n", "6:21", "`retries` cannot be `-1`"),
+    ("timeout 0", "SRC    http: {connect_timeout: 0s}\n", "6:29", "cannot be 0"),
+    (
+        "proxy of another kind",
+        "SRC    http: {proxy: \"socks5://h:1\"}\n",
+        "6:19",
+        "no URL of an http proxy",
+    ),
+    (
+        "header with a line break",
+        "SRC    headers: {X-A: \"a\\r\\nB: c\"}\n",
+        "6:20",
+        "characters that no header has",
+    ),
+    ("header that is natsync's", "SRC    headers: {Range: bytes=0-1}\n", "6:15", "natsync's own"),
+    ("header with a bad name", "SRC    headers: {\"a b\": c}\n", "6:15", "no name of a header"),
+    (
+        "missing environment variable",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/a?k=${NATSYNC_NOT_SET}\n",
+        "4:23",
+        "`NATSYNC_NOT_SET` is not set",
+    ),
+    (
+        "environment variable without an end",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/${A\n",
+        "4:19",
+        "`${` is never closed",
+    ),
+    ("prune, which comes later", "SRCprune: managed\n", "6:8", "`prune: managed` is not supported"),
+    (
+        "pruning what is missing, which comes later",
+        "SRC    on_missing: prune\n",
+        "6:17",
+        "`on_missing: prune` is not supported",
+    ),
+    ("digest, which comes later", "SRC    sha256: abc\n", "6:5", "`sha256` is not supported"),
+    (
+        "segments, which come later",
+        "SRC    http: {segments: 4}\n",
+        "6:22",
+        "`segments` above 1 is not supported",
+    ),
+    ("alias bomb", "BOMB", "", "expands beyond all bounds"),
+    ("deep nesting", "DEEP", "", "not YAML"),
+];
+
+fn text_of(row: &str) -> String {
+    let source = "version: 1\ndest: out\nsources:\n  - name: s\n    url: http://h/a\n";
+    match row {
+        "BOMB" => {
+            let mut text = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+            for (before, name) in ('a'..='l').zip('b'..='m') {
+                let aliases = vec![format!("*{before}"); 9].join(",");
+                text.extend([format!("{name}: &{name} [{aliases}]\n")]);
+            }
+            text
+        }
+        "DEEP" => format!("a: {}{}\n", "[".repeat(10_000), "]".repeat(10_000)),
+        row => row
+            .replace("SRC", source)
+            .replace("URLN", "version: 1\ndest: out\nsources:\n  - url: http://h/")
+            .replace("LONG", &"x".repeat(256)),
+    }
+}
+
+#[test]
+fn every_fault_is_refused_at_its_place_with_its_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    for (name, row, place, word) in TABLE {
+        std::fs::write(folder.path().join("m.yaml"), text_of(row)).unwrap();
+        let output = natsync(&["plan", "m.yaml"], folder.path());
+        let at = format!("m.yaml:{place}");
+        let placed = output
+            .stderr
+            .lines()
+            .any(|line| line.trim_start().trim_start_matches("--> ").trim_end() == at)
+            || (place.is_empty() && output.stderr.contains(&at));
+        if output.status != 2
+            || !placed
+            || !output.stderr.contains(word)
+            || output.stderr.contains("panicked")
+        {
+            wrong.push(format!(
+                "## {name}: exit {}, wanted {at} and {word:?}\n{}",
+                output.status, output.stderr
+            ));
+        }
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|item| item.unwrap().file_name()).collect();
+    assert_eq!(left, ["m.yaml"], "nothing is touched");
+    assert!(60 <= TABLE.len());
+    assert!(wrong.is_empty(), "{} of {}:\n\n{}", wrong.len(), TABLE.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_hostile_manifest_is_refused_in_bounded_time() {
+    let folder = tempfile::tempdir().unwrap();
+    for row in ["BOMB", "DEEP"] {
+        std::fs::write(folder.path().join("m.yaml"), text_of(row)).unwrap();
+        let began = std::time::Instant::now();
+        assert_eq!(natsync(&["plan", "m.yaml"], folder.path()).status, 2);
+        // Far more than it takes, and far less than an explosion would.
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{row}");
+    }
+}
+
+/// What people see of some of them, whole: `snapshots/it__malformed__messages.snap`.
+#[test]
+fn the_messages() {
+    let shown = [
+        "two documents",
+        "key twice",
+        "another version",
+        "unknown field",
+        "url of another scheme",
+        "url without file name",
+        "undeclared variable",
+        "unused variable",
+        "date format of a word",
+        "range of two kinds",
+        "range too long",
+        "zip of unequal lengths",
+        "one path for two entries",
+        "twins by case",
+        "path that climbs",
+        "missing environment variable",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut messages = String::new();
+    for wanted in shown {
+        let (_, row, ..) = TABLE.iter().find(|(name, ..)| *name == wanted).unwrap();
+        std::fs::write(folder.path().join("m.yaml"), text_of(row)).unwrap();
+        let output = natsync(&["plan", "m.yaml"], folder.path());
+        messages.extend(["# ", wanted, "\n", &output.stderr, "\n"]);
+    }
+    insta::assert_snapshot!(messages);
+}
+
+#[test]
+fn several_problems_are_told_in_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "version: 1
+dest: out
+sources:
+  - name: a
+    url: http://h/{week:%m%d}-{m}.jpg
+    vars:
+      week: 2009-08-17..2009-11-09..7
+      n: 1..
+    on_mising: skip
+    check: daily
+  - name: a
+    url: http://h/b
+    http: {conections: 3}
+";
+    std::fs::write(folder.path().join("m.yaml"), text).unwrap();
+    insta::assert_snapshot!(natsync(&["plan", "m.yaml"], folder.path()).stderr);
+}
