@@ -8,6 +8,7 @@ use super::templates::check_url;
 use super::types::{Locations, Manifest};
 use crate::entry::{Entries, Entry, Form};
 use crate::rel_path::{check, check_portable, fold, path_hash};
+use crate::template::UrlParts;
 
 /// So many problems of one kind are named.
 const NAMED: usize = 5;
@@ -154,8 +155,18 @@ impl Manifest {
             );
         }
         // A slash that was encoded in the URL would make a folder by itself.
+        if entry.path_template().uses_filename() {
+            let url = entry.url(Form::Sent);
+            if url.contains('%') && UrlParts::new(&url).filename().contains('/') {
+                return refuse(
+                    format!("the file name of {} has a slash", entry.url(Form::Shown)),
+                    "set `path` without `{filename}`",
+                );
+            }
+        }
         if let Locations::Templates { url, .. } = &entry.source().locations
             && url.literal_start().splitn(4, '/').count() == 4
+            && entry.overriding().all(|other| other.url.is_none())
         {
             return Ok(());
         }

@@ -90,7 +90,7 @@ const fn kind(name: &'static str, marks: &'static [(usize, &'static [u8])]) -> K
 }
 
 /// Every kind that a manifest can name.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 25] = [
     kind("jpeg", &[(0, b"\xff\xd8\xff")]),
     kind("png", &[(0, b"\x89PNG\r\n\x1a\n")]),
     kind("gif", &[(0, b"GIF87a"), (0, b"GIF89a")]),
@@ -107,11 +107,14 @@ const KINDS: [Kind; 22] = [
     Kind { name: "parquet", marks: &[(0, b"PAR1")], end: Some(b"PAR1") },
     kind("hdf5", &[(0, b"\x89HDF\r\n\x1a\n")]),
     kind("netcdf", &[(0, b"CDF\x01"), (0, b"CDF\x02"), (0, b"CDF\x05"), (0, b"\x89HDF\r\n\x1a\n")]),
+    kind("grib", &[(0, b"GRIB")]),
     kind("sqlite", &[(0, b"SQLite format 3\0")]),
     kind("elf", &[(0, b"\x7fELF")]),
     kind("mp3", &[(0, b"ID3"), (0, b"\xff\xfb"), (0, b"\xff\xf3"), (0, b"\xff\xf2")]),
     kind("mp4", &[(4, b"ftyp")]),
     kind("ogg", &[(0, b"OggS")]),
+    kind("flac", &[(0, b"fLaC")]),
+    kind("wav", &[(8, b"WAVE")]),
     kind("wasm", &[(0, b"\0asm")]),
 ];
 

@@ -194,6 +194,14 @@ impl Template {
             .any(|part| matches!(part, Part::Builtin { builtin, .. } if *builtin != Builtin::Index))
     }
 
+    /// Whether a part of it is the file name in the URL.
+    pub(crate) fn uses_filename(&self) -> bool {
+        let names = [Builtin::Filename, Builtin::Stem, Builtin::Ext];
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Builtin { builtin, .. } if names.contains(builtin)))
+    }
+
     /// The text that it begins with, whatever the entry.
     pub(crate) fn literal_start(&self) -> &str {
         match self.parts.first() {

@@ -67,6 +67,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("unknown field in http", "SRC    http: {retry: 1}\n", "6:12", "did you mean `retries`"),
     ("unknown field in expect", "SRC    expect: {minsize: 1}\n", "6:14", "did you mean `min_size`"),
     ("unknown field in limits", "SRClimits: {entry: 1}\n", "6:10", "did you mean `entries`"),
+    (
+        "override with another scheme",
+        "URLN{n}\n    vars: {n: 1..3}\n    overrides: [{when: {n: 1}, url: \"ftp://h/{n}\"}]\n",
+        "4:10",
+        "`ftp:` is not supported",
+    ),
     ("no url", "version: 1\ndest: out\nsources:\n  - name: a\n", "4:5", "source `a` has no `url`"),
     (
         "url of another scheme",
@@ -89,9 +95,9 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "url with an encoded slash at its end",
-        "version: 1\ndest: out\nsources:\n  - url: http://h/a%2Fb%2F..\n",
+        "version: 1\ndest: out\nsources:\n  - url: http://h/a%2Fb\n",
         "4:10",
-        "`..`",
+        "has a slash",
     ),
     ("bad mirror", "SRC    mirrors: [\"ftp://m/{filename}\"]\n", "5:10", "a mirror is no URL"),
     (

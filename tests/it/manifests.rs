@@ -1,4 +1,4 @@
-//! The example manifests expand to exactly the files they are meant for.
+//! The example manifests expand to exactly the files they are meant for, and those in the documents are valid.
 //!
 //! Nothing is fetched. The expected lists were made by other means than this program; `today` is
 //! set, because several ranges end relative to it. Where a list is long, its length, its ends and
@@ -132,6 +132,29 @@ fn blue_marble_is_six_levels_of_tiles() {
     assert_eq!(tile["path"], "1/0/1.jpeg");
 }
 
+#[test]
+fn the_manifests_in_the_documents_are_valid() {
+    for document in ["README.md", "docs/manifest.md"] {
+        let text = fs::read_to_string(root().join(document)).expect("the document");
+        let manifests: Vec<&str> = text
+            .split("```yaml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .filter(|block| block.starts_with("version: 1\n"))
+            .collect();
+        assert!(!manifests.is_empty(), "{document} shows a manifest");
+        for manifest in manifests {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            fs::write(dir.path().join("natsync.yaml"), manifest).expect("the manifest");
+            let stations = "id,region,name\n18700,east,Blindern\n50540,west,Florida\n";
+            fs::write(dir.path().join("stations.csv"), stations).expect("its table");
+            let output = natsync(&["list", "--format", "urls", "--today", TODAY], dir.path());
+            assert_eq!(output.status, 0, "{document}:\n{manifest}\n{}", output.stderr);
+            assert!(output.stdout.starts_with("http"), "{document}:\n{manifest}");
+        }
+    }
+}
+
 #[track_caller]
 fn check_whole(name: &str, golden: &str) {
     assert_eq!(list(name, "urls"), golden);
@@ -144,7 +167,9 @@ fn check_digest(name: &str, count: usize, first: &str, last: &str, sha256: &str)
     assert_eq!(urls.first(), Some(&first));
     assert_eq!(urls.last(), Some(&last));
     assert_eq!(urls.len(), count);
-    let digest: String = Sha256::digest(&output).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(&output)
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     assert_eq!(digest, sha256, "the lines between differ from the expected ones");
 }
 
