@@ -348,7 +348,8 @@ mod tests {
 
     #[test]
     fn a_state_that_cannot_be_used_is_begun_anew_and_kept_aside() {
-        let damages: [(&str, fn(&Path)); 6] = [
+        type Damage = fn(&Path);
+        let damages: [(&str, Damage); 6] = [
             ("empty", |file| std::fs::write(file, "").unwrap()),
             ("garbage", |file| {
                 std::fs::write(file, "not a database, but long enough to look at").unwrap();
