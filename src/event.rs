@@ -263,6 +263,13 @@ pub trait Reporter {
     fn tick(&mut self) {}
 }
 
+/// Tells of something that fails nothing, if there is something.
+pub(crate) fn warn(reporter: &mut dyn Reporter, message: Option<String>) {
+    if let Some(message) = message {
+        reporter.event(&Event::Warning { message });
+    }
+}
+
 impl Reporter for Vec<Event> {
     fn event(&mut self, event: &Event) {
         self.push(event.clone());

@@ -24,6 +24,7 @@
 //! - `dest`: the only way below a destination: stage, publish, walk, the run guard
 //! - `state`, `inventory`: what this machine wrote; one walk joined with that
 //! - `fetch`: HTTP connections, and pure decisions about answers, redirects and retries
+//! - `survey`: finds out what is to be done
 //! - `execute`: carries out a plan
 //! - [`workspace`]: where the stages meet: [`workspace::plan`] and [`workspace::apply`]
 //! - [`stop`]: ending a run early
@@ -35,6 +36,7 @@
 //! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
 //! and control characters from outside are never printed. `docs/architecture.md` has the reasons.
 
+mod background;
 pub mod cli;
 mod commands;
 mod dest;
@@ -54,6 +56,7 @@ mod run;
 pub mod select;
 mod state;
 pub mod stop;
+mod survey;
 mod template;
 mod vars;
 pub mod workspace;

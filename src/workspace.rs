@@ -3,29 +3,23 @@
 //! This is where the stages meet, and the only place that knows all of them. Each hands the next a
 //! plain value.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::dest::{Dest, RunGuard, Stat};
-use crate::digest::Digest;
-use crate::entry::{Entry, EntryIndex, Form};
+use crate::background::in_background;
+use crate::dest::{Dest, RunGuard};
+use crate::entry::EntryIndex;
 use crate::error::{ErrorKind, Failure, RunError};
-use crate::event::{Event, Outcome, Phase, Reporter, Summary};
+use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::execute::{Work, execute};
-use crate::inventory::{Inventory, Scan};
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
-use crate::plan::{
-    Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
-};
-use crate::rel_path::path_hash;
+use crate::plan::{Action, Decision, Obstacle, Plan, Reason, Step};
 use crate::rewrite::Rewrites;
 use crate::select::Selection;
-use crate::state::{Note, State};
+use crate::state::State;
 use crate::stop::Stop;
+use crate::survey::Survey;
 
 /// What a caller asks of a run, beyond what the manifest says.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +54,6 @@ pub struct Options {
 
 /// How often another run's end is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(100);
-/// How often a stage without transfers tells how far it is.
-const PROGRESS_STEP: Duration = Duration::from_millis(100);
 
 /// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
 ///
@@ -173,189 +165,6 @@ fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
             }
             acquired => return acquired,
         }
-    }
-}
-
-/// What is to be done, and what was learned on the way.
-struct Survey {
-    plan: Plan,
-    touched: Vec<Note>,
-}
-
-impl Survey {
-    fn make(
-        manifest: &Manifest,
-        options: &Options,
-        dest: Option<&Dest>,
-        state: Option<&State>,
-        hashes: &PathHashes,
-        stop: &Stop,
-        reporter: &mut dyn Reporter,
-    ) -> Self {
-        let scan = match dest {
-            Some(dest) => {
-                reporter.event(&Event::Phase { phase: Phase::Scanning, total: None });
-                in_background(reporter, |seen| {
-                    let advanced = |files| seen.store(files, Ordering::Relaxed);
-                    Inventory::scan(dest, state, manifest.name(), advanced, || !stop.is_requested())
-                })
-            }
-            None => Scan::default(),
-        };
-        if scan.damaged {
-            warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
-        }
-        let now = Timestamp::now();
-        let (mut plan, unread) = decide_all(manifest, options, &scan.inventory, now);
-        let mut touched = Vec::new();
-        if let Some(dest) = dest.filter(|_| !unread.is_empty()) {
-            reporter
-                .event(&Event::Phase { phase: Phase::Hashing, total: Some(unread.len() as u64) });
-            let read =
-                in_background(reporter, |done| read_all(manifest, dest, &unread, done, stop));
-            for (index, content) in read {
-                settle_read(
-                    manifest,
-                    options,
-                    &scan.inventory,
-                    now,
-                    index,
-                    content,
-                    &mut plan,
-                    &mut touched,
-                );
-            }
-        }
-        let mut orphans: Vec<String> = scan
-            .owned
-            .into_iter()
-            .filter(|path| {
-                let hash = path_hash(path);
-                !hashes.contains(hash) && scan.inventory.has_file(hash)
-            })
-            .collect();
-        orphans.sort_unstable();
-        plan.set_orphans(orphans);
-        Self { plan, touched }
-    }
-}
-
-/// Decides on each chosen entry. Answers also which files must be read first.
-fn decide_all(
-    manifest: &Manifest,
-    options: &Options,
-    inventory: &Inventory,
-    now: Timestamp,
-) -> (Plan, Vec<EntryIndex>) {
-    let entries = manifest.entries();
-    let mut plan = Plan::with_bound(entries.bound());
-    let mut unread = Vec::new();
-    let mut path = String::new();
-    for entry in entries.iter() {
-        let sees = options.selection.sees_source(entry.source());
-        if sees == Some(false) {
-            continue;
-        }
-        path.clear();
-        entry.write_path(&mut path);
-        if sees.is_none() && !options.selection.matches(entry.source(), &path) {
-            continue;
-        }
-        let disk = inventory.look(&path, path_hash(&path), || entry.url(Form::Shown));
-        match decide(&disk, &policy(entry.source(), options, now)) {
-            Verdict::Decided(decision) => {
-                plan.set(entry.index(), Step::Do(offline(options, decision)));
-            }
-            Verdict::Obstructed(obstacle) => plan.set(entry.index(), Step::Obstructed(obstacle)),
-            Verdict::NeedsDigest => {
-                // Counted as something until it is read.
-                plan.set(entry.index(), Step::Obstructed(Obstacle::Unreadable));
-                unread.push(entry.index());
-            }
-        }
-    }
-    (plan, unread)
-}
-
-fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
-    Policy {
-        check: source.check,
-        missing_ttl: source.missing_ttl,
-        force: options.force && !options.offline,
-        rehash: options.rehash,
-        now,
-    }
-}
-
-/// Without the network nobody can be asked: what is there stays.
-fn offline(options: &Options, decision: Decision) -> Decision {
-    match decision.action {
-        Action::Revalidate if options.offline => Decision::new(Action::Keep, decision.reason),
-        _ => decision,
-    }
-}
-
-type Content = Option<(Digest, Stat)>;
-
-/// Reads files whose digest decides, on all cores. What cannot be read has no content.
-fn read_all(
-    manifest: &Manifest,
-    dest: &Dest,
-    unread: &[EntryIndex],
-    done: &AtomicU64,
-    stop: &Stop,
-) -> Vec<(EntryIndex, Content)> {
-    let next = AtomicUsize::new(0);
-    let read = Mutex::new(Vec::with_capacity(unread.len()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(unread.len());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let entries = manifest.entries();
-                while let Some(&index) = unread.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let content = entries.get(index).and_then(|entry| read_one(dest, &entry, stop));
-                    read.lock().unwrap_or_else(PoisonError::into_inner).push((index, content));
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    read.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read_one(dest: &Dest, entry: &Entry<'_>, stop: &Stop) -> Content {
-    let path = entry.path();
-    let before = dest.stat(&path).ok()?;
-    let (digest, _) = Digest::of_reader(dest.read(&path).ok()?, || !stop.is_requested()).ok()?;
-    // A file that changes while it is read has no digest.
-    (dest.stat(&path).ok()? == before).then_some((digest, before))
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the second half of a loop, with what the first half had at hand"
-)]
-fn settle_read(
-    manifest: &Manifest,
-    options: &Options,
-    inventory: &Inventory,
-    now: Timestamp,
-    index: EntryIndex,
-    content: Content,
-    plan: &mut Plan,
-    touched: &mut Vec<Note>,
-) {
-    let (Some(entry), Some((digest, stat))) = (manifest.entries().get(index), content) else {
-        return;
-    };
-    let path = entry.path();
-    let seen = inventory.look(path.as_str(), path_hash(path.as_str()), || entry.url(Form::Shown));
-    if seen.record.as_ref().is_some_and(|record| record.digest == digest) {
-        touched.push(Note::Touched { path: path.as_str().to_owned(), stat });
-    }
-    let disk = OnDisk { found: Found::File, digest: Some(digest), ..seen };
-    if let Verdict::Decided(decision) = decide(&disk, &policy(entry.source(), options, now)) {
-        plan.set(index, Step::Do(offline(options, decision)));
     }
 }
 
@@ -513,53 +322,6 @@ fn obstructed(obstacle: Obstacle) -> Failure {
         if obstacle == Obstacle::Unreadable { ErrorKind::Io } else { ErrorKind::PathConflict };
     Failure::new(kind, obstacle.describe())
         .with_hint("natsync replaces only regular files; move it away")
-}
-
-fn warn(reporter: &mut dyn Reporter, message: Option<String>) {
-    if let Some(message) = message {
-        reporter.event(&Event::Warning { message });
-    }
-}
-
-/// Does a stage's work on another thread, while this one tells how far it is. A stage that is over
-/// at once costs nothing to watch.
-fn in_background<T: Send>(
-    reporter: &mut dyn Reporter,
-    work: impl FnOnce(&AtomicU64) -> T + Send,
-) -> T {
-    let done = AtomicU64::new(0);
-    let ended = AtomicBool::new(false);
-    let caller = std::thread::current();
-    std::thread::scope(|scope| {
-        let worker = scope.spawn(|| {
-            let _ending = Ending { ended: &ended, caller };
-            work(&done)
-        });
-        let mut told = 0;
-        while !ended.load(Ordering::Acquire) {
-            std::thread::park_timeout(PROGRESS_STEP);
-            let now = done.load(Ordering::Relaxed);
-            if now != told {
-                told = now;
-                reporter.event(&Event::Advanced { done: now });
-            }
-            reporter.tick();
-        }
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// Wakes the thread that watches, also when the work panics.
-struct Ending<'a> {
-    ended: &'a AtomicBool,
-    caller: std::thread::Thread,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        self.caller.unpark();
-    }
 }
 
 /// Counts outcomes on their way to the reporter. What is kept is counted from the plan.

@@ -74,7 +74,11 @@ pub(crate) fn classify(asked: &Asked, head: &Head) -> Answer {
                 .with_status(304),
         ),
         301 | 302 | 303 | 307 | 308 => {
-            match head.headers.get(LOCATION).map(|location| location.to_str()) {
+            match head
+                .headers
+                .get(LOCATION)
+                .map(|location| std::str::from_utf8(location.as_bytes()))
+            {
                 Some(Ok(location)) => Answer::Redirect { location: location.to_owned() },
                 Some(Err(_)) => Answer::Fail(redirect(
                     "the redirect's target has characters that no URL has",

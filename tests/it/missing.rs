@@ -1,5 +1,7 @@
 //! Files that upstream does not have.
 
+use std::time::Duration;
+
 use crate::origin::{Answer, File};
 use crate::world::World;
 
@@ -93,12 +95,12 @@ fn a_missing_file_is_left_in_peace_for_a_while() {
     let plan = world.plan().success();
     assert_eq!(plan.decision("2.txt"), ("absent".to_owned(), "missing_upstream".to_owned()));
 
-    let world = world.source(
-        "$BASE/{n}.txt",
-        &["vars: {n: 1..4}", "on_missing: skip", "missing_ttl: 1ms", "check: never"],
-    );
-    world.apply().success();
+    world.age_state(Duration::from_hours(25));
+    assert_eq!(world.apply().success().counts(), "entries 4, kept 1, absent 3");
     world.origin.assert_requests(&["GET /2.txt", "GET /3.txt", "GET /4.txt"]);
+    world.origin.forget();
+    world.apply().success();
+    world.origin.assert_requests(&[]);
 }
 
 #[test]

@@ -20,6 +20,14 @@ fn held(gate: &Gate) -> World {
     world
 }
 
+/// Waits until the first three files have gone through and all four places are held. Four requests
+/// in flight alone could still be some of the three.
+#[track_caller]
+fn wait_until_held(world: &World) {
+    world.origin.wait_for(7);
+    world.origin.wait_in_flight(4);
+}
+
 #[track_caller]
 fn all_ten(world: &World) {
     let files = world.files("out");
@@ -36,7 +44,7 @@ fn a_signal_ends_a_run_in_good_order() {
         let gate = Gate::new();
         let world = held(&gate);
         let running = world.spawn(["apply", "--json"]);
-        world.origin.wait_in_flight(4);
+        wait_until_held(&world);
         let asked = Instant::now();
         running.signal(signal);
         let run = running.wait().code(status);
@@ -58,7 +66,7 @@ fn a_person_sees_the_summary_of_an_interrupted_run() {
     let gate = Gate::new();
     let world = held(&gate);
     let running = world.spawn(["apply"]);
-    world.origin.wait_in_flight(4);
+    wait_until_held(&world);
     running.signal(Signal::INT);
     let run = running.wait().code(130);
     assert!(run.stdout.contains("natsync") && run.stdout.contains('3'), "{}", run.output());
@@ -81,7 +89,7 @@ fn a_killed_run_leaves_no_half_file_and_is_made_good() {
     let gate = Gate::new();
     let world = held(&gate);
     let running = world.spawn(["apply"]);
-    world.origin.wait_in_flight(4);
+    wait_until_held(&world);
     running.signal(Signal::KILL);
     assert_eq!(running.wait().status, -9);
     for (name, bytes) in world.files("out") {
@@ -98,7 +106,7 @@ fn a_second_run_of_a_destination_is_turned_away() {
     let gate = Gate::new();
     let world = held(&gate);
     let first = world.spawn(["apply"]);
-    world.origin.wait_in_flight(4);
+    wait_until_held(&world);
     world.origin.forget();
     let second = world.run(["apply"]).code(4);
     assert!(second.elapsed < Duration::from_secs(5), "{:?}", second.elapsed);
@@ -115,7 +123,7 @@ fn a_second_run_can_wait_for_the_first() {
     let gate = Gate::new();
     let world = held(&gate);
     let first = world.spawn(["apply", "--json"]);
-    world.origin.wait_in_flight(4);
+    wait_until_held(&world);
     let mut second = world.spawn(["apply", "--json", "--wait"]);
     // There is no event for "it goes on waiting"; a run that would not wait is over by then.
     std::thread::sleep(Duration::from_millis(300));
@@ -130,7 +138,7 @@ fn a_waiting_run_can_be_interrupted() {
     let gate = Gate::new();
     let world = held(&gate);
     let first = world.spawn(["apply"]);
-    world.origin.wait_in_flight(4);
+    wait_until_held(&world);
     let mut second = world.spawn(["apply", "--wait"]);
     std::thread::sleep(Duration::from_millis(300));
     assert!(second.is_running());
@@ -145,7 +153,7 @@ fn a_run_that_was_killed_holds_nothing() {
     let gate = Gate::new();
     let world = held(&gate);
     let first = world.spawn(["apply"]);
-    world.origin.wait_in_flight(4);
+    wait_until_held(&world);
     first.signal(Signal::KILL);
     first.wait();
     gate.open();
@@ -157,7 +165,7 @@ fn two_destinations_are_run_side_by_side() {
     let gate = Gate::new();
     let world = held(&gate);
     let first = world.spawn(["apply"]);
-    world.origin.wait_in_flight(4);
+    wait_until_held(&world);
     world.run(["apply", "--dest", "other", "--only", "[123].txt"]).success();
     gate.open();
     first.wait().success();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -234,6 +234,17 @@ impl World {
         let root = self.path("out/.natsync");
         collect(&root, &root, &mut files);
         files.into_values().flatten().collect()
+    }
+
+    /// Makes all that the state remembers older, as if the last run had been so long ago.
+    #[track_caller]
+    pub(crate) fn age_state(&self, age: Duration) {
+        let state = Connection::open(self.state()).expect("the state opens");
+        for times in
+            ["UPDATE files SET checked = checked - ?", "UPDATE missing SET since = since - ?"]
+        {
+            state.execute(times, [age.as_secs()]).expect("the state keeps these times");
+        }
     }
 
     /// Sets the state's version, as a program of another version would.
