@@ -8,21 +8,12 @@ use std::ops::Range;
 
 use crate::manifest::{File, Locations, Manifest, Override, Source};
 use crate::rel_path::RelPath;
+pub use crate::template::Form;
 use crate::template::{Template, UrlParts};
 
 /// The number of an entry in its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryIndex(pub u64);
-
-/// The form of a URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// As it may be printed and stored: a value from the environment stands as `${NAME}`, a password
-    /// as `***`.
-    Shown,
-    /// As it is asked for.
-    Sent,
-}
 
 /// All entries of a manifest.
 #[derive(Clone, Copy, Debug)]

@@ -48,6 +48,7 @@ mod execute;
 mod fetch;
 mod inventory;
 pub mod manifest;
+mod options;
 pub mod plan;
 pub mod rel_path;
 pub mod report;

@@ -13,11 +13,11 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::event::{Event, Phase, Reporter, warn};
 use crate::inventory::{Inventory, Scan};
 use crate::manifest::{Manifest, PathHashes, Source};
+use crate::options::Options;
 use crate::plan::{Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Step, Verdict, decide};
 use crate::rel_path::path_hash;
 use crate::state::{Note, State};
 use crate::stop::Stop;
-use crate::workspace::Options;
 
 /// What is to be done, and what was learned on the way.
 pub(crate) struct Survey {

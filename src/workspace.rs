@@ -14,43 +14,11 @@ use crate::error::{ErrorKind, Failure, RunError};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::execute::{Work, execute};
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
+pub use crate::options::Options;
 use crate::plan::{Action, Decision, Obstacle, Plan, Reason, Step};
-use crate::rewrite::Rewrites;
-use crate::select::Selection;
 use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::Survey;
-
-/// What a caller asks of a run, beyond what the manifest says.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Which entries; all by default.
-    pub selection: Selection,
-    /// Where to ask instead of where the manifest says.
-    pub rewrites: Rewrites,
-    /// Transfers at a time.
-    pub jobs: Option<usize>,
-    /// Bytes a second in all.
-    pub limit_rate: Option<u64>,
-    /// Further attempts after a failed one.
-    pub retries: Option<u32>,
-    /// Do without the network.
-    pub offline: bool,
-    /// Get everything anew.
-    pub force: bool,
-    /// Believe no size and time of a local file.
-    pub rehash: bool,
-    /// End with the first failure.
-    pub fail_fast: bool,
-    /// Wait for another run on the same destination instead of giving up.
-    pub wait: bool,
-    /// Ask upstream what it has, without getting it. For [`plan`] alone.
-    pub refresh: bool,
-    /// Tell of entries that are merely kept, too.
-    pub report_kept: bool,
-    /// Tell the action of each entry.
-    pub report_actions: bool,
-}
 
 /// How often another run's end is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(100);

@@ -6,7 +6,8 @@ use hyper::HeaderMap;
 use hyper::body::Incoming;
 
 use super::Run;
-use super::dispatch::{Job, Slot};
+use super::dispatch::Slot;
+use super::job::Job;
 use crate::entry::Entry;
 use crate::error::Failure;
 use crate::fetch::{

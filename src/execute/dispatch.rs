@@ -11,36 +11,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::job::Job;
 use super::lane::{Health, Lane, Readiness};
 use super::limit::Limit;
 use crate::entry::EntryIndex;
 use crate::error::{ErrorKind, Failure};
-use crate::fetch::{Connection, Origin, Target, pause};
+use crate::fetch::{Connection, Origin, pause};
 use crate::manifest::Http;
 use crate::stop::Stop;
 
 /// So many jobs are looked at beyond those that run, so that one origin's pause does not keep the
 /// others waiting.
 const LOOK_AHEAD: usize = 4096;
-
-/// One entry on its way.
-#[derive(Debug)]
-pub(super) struct Job {
-    /// The entry.
-    pub(super) entry: EntryIndex,
-    /// Which of its names is asked for: 0 is `url`, then the alternates.
-    pub(super) name: usize,
-    /// Where it is asked for: 0 is the origin itself, then the mirrors.
-    pub(super) place: usize,
-    /// Attempts there.
-    pub(super) tries: u32,
-    /// Requests made for the entry in all.
-    pub(super) attempts: u32,
-    /// What is asked for.
-    pub(super) target: Target,
-    /// Why it failed at the origin itself, once it is asked for elsewhere.
-    pub(super) failure: Option<Failure>,
-}
 
 /// What a worker is to do.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::dispatch::Job;
+use super::job::Job;
 use super::limit::Limit;
 use crate::error::Failure;
 use crate::fetch::{Connection, Origin};

@@ -6,6 +6,7 @@
 
 mod ask;
 mod dispatch;
+mod job;
 mod lane;
 mod ledger;
 mod limit;
@@ -35,7 +36,8 @@ use crate::rewrite::Rewrites;
 use crate::state::{Note, State, Validators};
 use crate::stop::Stop;
 use ask::Refusal;
-use dispatch::{Dispatch, Job, Reach, Supplied, Task};
+use dispatch::{Dispatch, Reach, Supplied, Task};
+use job::Job;
 use ledger::{Ledger, TICK};
 use missing::{Missing, Ruling};
 pub(crate) use probe::Probed;

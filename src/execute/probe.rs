@@ -2,7 +2,8 @@
 
 use super::Run;
 use super::ask::{Refusal, Response, Verdict, ask, finish_body};
-use super::dispatch::{Job, Slot};
+use super::dispatch::Slot;
+use super::job::Job;
 use super::transfer::{Attempt, conditions, could_be, served};
 use crate::entry::Entry;
 use crate::fetch::{Conditions, Method};

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::Run;
 use super::ask::{Refusal, Response, Verdict, ask, finish_body};
-use super::dispatch::{Job, Slot};
+use super::dispatch::Slot;
+use super::job::Job;
 use super::publish::{Message, Parcel};
 use crate::dest::Stat;
 use crate::digest::Digest;

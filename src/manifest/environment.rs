@@ -3,7 +3,7 @@
 use super::node::Node;
 use super::problem::Span;
 use super::read::Reader;
-use super::types::Secret;
+use super::secret::Secret;
 use crate::template::{Piece, SyntaxError, parse};
 
 /// A text with its environment values, and as it may be shown.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::types::Secret;
+use super::secret::Secret;
 
 /// How transfers behave.
 #[derive(Clone, Debug, PartialEq)]

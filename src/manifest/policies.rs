@@ -5,7 +5,8 @@ use super::fields::{EXPECT, Fields, MISSING_WHEN};
 use super::node::{Kind, Node};
 use super::read::Reader;
 use super::scalars::parse_duration;
-use super::types::{Check, OnMissing, Secret};
+use super::secret::Secret;
+use super::types::{Check, OnMissing};
 
 /// Header fields that belong to the transfer itself.
 const OWN_HEADERS: [&str; 14] = [

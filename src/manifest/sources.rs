@@ -6,7 +6,7 @@ use super::http::Http;
 use super::node::{Kind, Node};
 use super::problem::Span;
 use super::read::Reader;
-use super::templates::{check_url, default_path};
+use super::templates::{Uses, check_url, default_path};
 use super::types::{Check, File, Locations, OnMissing, Override, Source};
 use super::values::Declared;
 use crate::entry::Form;
@@ -331,10 +331,4 @@ impl Reader<'_> {
         }
         before == self.problems.len()
     }
-}
-
-/// A source's variables, and which of them are used.
-pub(super) struct Uses {
-    pub(super) declared: Declared,
-    pub(super) used: Vec<bool>,
 }

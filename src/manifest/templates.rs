@@ -3,10 +3,16 @@
 use super::fields::Fields;
 use super::node::{Kind, Node};
 use super::read::Reader;
-use super::sources::Uses;
+use super::values::Declared;
 use crate::template::{
     Builtin, Case, Format, FormatError, Insert, Piece, Template, Use, encode_literal, parse,
 };
+
+/// A source's variables, and which of them are used.
+pub(super) struct Uses {
+    pub(super) declared: Declared,
+    pub(super) used: Vec<bool>,
+}
 
 impl Reader<'_> {
     pub(super) fn templates(

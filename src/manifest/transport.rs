@@ -4,7 +4,7 @@ use super::fields::{Fields, HTTP};
 use super::http::{Http, PerHost};
 use super::node::Node;
 use super::read::Reader;
-use super::types::Secret;
+use super::secret::Secret;
 
 impl Reader<'_> {
     /// Transport settings: what is not said is as in `general`.

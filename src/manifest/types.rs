@@ -1,12 +1,12 @@
 //! The validated manifest.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::expect::{Expect, MissingWhen};
 use super::http::Http;
 use super::problem::Span;
+use super::secret::Secret;
 use crate::entry::Entries;
 use crate::template::{Matcher, Space, Template};
 
@@ -126,36 +126,6 @@ pub enum Orphans {
     /// They stay, and are reported.
     #[default]
     Keep,
-}
-
-/// A text that is printed nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text from being printed.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself, for whom it is meant.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 impl Manifest {

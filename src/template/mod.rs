@@ -17,7 +17,6 @@ pub(crate) use space::{Space, Variable};
 
 use encode::{encode, mask_password};
 
-use crate::entry::Form;
 use crate::vars::{Texts, Value};
 
 /// Values of a variable with no more than these are rendered when the template is made: that finds
@@ -33,6 +32,16 @@ pub(crate) enum Use {
     Mirror,
     /// A path.
     Path,
+}
+
+/// The form of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it may be printed and stored: a value from the environment stands as `${NAME}`, a password
+    /// as `***`.
+    Shown,
+    /// As it is asked for.
+    Sent,
 }
 
 /// A template made for a source's variables.

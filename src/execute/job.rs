@@ -1,0 +1,24 @@
+//! One entry on its way through a run.
+
+use crate::entry::EntryIndex;
+use crate::error::Failure;
+use crate::fetch::Target;
+
+/// One entry on its way.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// The entry.
+    pub(super) entry: EntryIndex,
+    /// Which of its names is asked for: 0 is `url`, then the alternates.
+    pub(super) name: usize,
+    /// Where it is asked for: 0 is the origin itself, then the mirrors.
+    pub(super) place: usize,
+    /// Attempts there.
+    pub(super) tries: u32,
+    /// Requests made for the entry in all.
+    pub(super) attempts: u32,
+    /// What is asked for.
+    pub(super) target: Target,
+    /// Why it failed at the origin itself, once it is asked for elsewhere.
+    pub(super) failure: Option<Failure>,
+}
