@@ -459,11 +459,12 @@ impl<'a> Dispatch<'a> {
     fn lane_of(&self, inner: &mut Inner<'a>, origin: &Origin, job: &Job) -> usize {
         let http = (self.settings)(job);
         if let Some(&lane) = inner.by_origin.get(origin) {
+            // Sources that share an origin are bound by the strictest of them.
+            inner.lanes[lane].narrow(http.connections_per_host, spacing(http));
             return lane;
         }
         let limit = Limit::new(http.connections_per_host, self.connections);
-        let spacing = http.requests_per_second.map(|rate| Duration::from_secs_f64(1.0 / rate));
-        inner.lanes.push(Lane::new(origin.clone(), limit, spacing));
+        inner.lanes.push(Lane::new(origin.clone(), limit, spacing(http)));
         let lane = inner.lanes.len() - 1;
         inner.by_origin.insert(origin.clone(), lane);
         lane
@@ -524,6 +525,11 @@ fn patience(kind: ErrorKind, retries: u32) -> u32 {
         ErrorKind::Dns | ErrorKind::Timeout => retries.min(1),
         _ => retries,
     }
+}
+
+/// The time between two requests to one origin.
+fn spacing(http: &Http) -> Option<Duration> {
+    http.requests_per_second.map(|rate| Duration::from_secs_f64(1.0 / rate))
 }
 
 fn earlier(soonest: Option<Instant>, other: Instant) -> Instant {
@@ -611,6 +617,16 @@ mod tests {
         let _first = ask(&dispatch, now);
         assert_eq!(waits(&dispatch, now), Some(now + Duration::from_millis(500)));
         assert_eq!(ask(&dispatch, now + Duration::from_millis(500)).0, 1);
+    }
+
+    #[test]
+    fn sources_that_share_an_origin_are_bound_by_the_strictest() {
+        let (wide, narrow, now) = (per_host(8), per_host(1), Instant::now());
+        let supply = (0..3).map(|entry| Ok(job(entry, "http://a/x")));
+        let settings = |job: &Job| if job.entry.0 == 1 { &narrow } else { &wide };
+        let dispatch = Dispatch::new(supply, Box::new(settings), 64);
+        let _slot = ask(&dispatch, now);
+        assert_eq!(waits(&dispatch, now), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::job::Job;
 use super::limit::Limit;
 use crate::error::Failure;
 use crate::fetch::{Connection, Origin};
+use crate::manifest::PerHost;
 
 /// An idle connection is closed after this time: most servers close theirs a little later.
 const IDLE: Duration = Duration::from_secs(20);
@@ -62,6 +63,14 @@ impl Lane {
             next_request: None,
             health: Health::Up,
         }
+    }
+
+    /// Takes over what another source says, where that is stricter.
+    pub(super) fn narrow(&mut self, per_host: PerHost, spacing: Option<Duration>) {
+        if let PerHost::Fixed(most) = per_host {
+            self.limit.narrow(most);
+        }
+        self.spacing = self.spacing.max(spacing);
     }
 
     /// Whether a transfer may begin, or else when to look again if only time is wanting.

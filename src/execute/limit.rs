@@ -60,6 +60,13 @@ impl Limit {
         self.now
     }
 
+    /// Allows no more than so many.
+    pub(super) fn narrow(&mut self, most: usize) {
+        if most < self.most {
+            *self = Self::new(PerHost::Fixed(most), most);
+        }
+    }
+
     /// A transfer of so many bytes succeeded while all places were taken. Answers whether there are
     /// more places now.
     pub(super) fn succeeded(&mut self, bytes: u64, now: Instant) -> bool {
