@@ -128,7 +128,7 @@ fn explain(origin: &Origin, error: &io::Error) -> Failure {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 failure(origin, "its certificate is for another host")
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 failure(origin, "its certificate has an unknown issuer")
                     .with_hint("`http: {ca_file: FILE}` trusts a certificate authority of your own")
             }

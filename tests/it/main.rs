@@ -23,5 +23,6 @@ mod rewrite;
 mod secrets;
 mod signals;
 mod state;
+mod tls;
 mod transfer;
 mod world;
