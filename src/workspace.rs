@@ -54,7 +54,10 @@ pub fn plan(
             reporter,
         );
     }
-    tell_plan(manifest, options, &survey.plan, &sizes, reporter);
+    // What was cut short is no plan to tell.
+    if !stop.is_requested() {
+        tell_plan(manifest, options, &survey.plan, &sizes, reporter);
+    }
     Ok(survey.plan)
 }
 

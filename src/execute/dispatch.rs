@@ -602,7 +602,7 @@ mod tests {
         let (http, now) = (per_host(4), Instant::now());
         let dispatch = dispatch(&["http://a/1", "http://a/2", "http://b/3"], &http, 64);
         let (_, slot) = ask(&dispatch, now);
-        dispatch.hold(slot.lane, Duration::from_secs(60));
+        dispatch.hold(slot.lane, Duration::from_mins(1));
         assert_eq!(ask(&dispatch, Instant::now()).0, 2);
         let until = waits(&dispatch, Instant::now()).expect("only time is wanting");
         assert!(Duration::from_secs(50) < until - now);

@@ -18,6 +18,7 @@ mod missing;
 mod nginx;
 mod origin;
 mod plan;
+mod proxy;
 mod redirects;
 mod rewrite;
 mod secrets;
