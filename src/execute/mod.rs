@@ -108,16 +108,16 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
         }
         scope.spawn(move || {
             let _leaving = Leaving(publishing, caller);
-            if let (Some(dest), Some(state)) = (run.work.dest, run.work.state) {
-                publish::run(&messages, dest, state, &run.ledger, &run.full);
+            match (run.work.dest, run.work.state) {
+                (Some(dest), Some(state)) => {
+                    publish::run(&messages, dest, state, &run.ledger, &run.full);
+                }
+                _ => publish::wait(&messages),
             }
         });
-        let mut settled = false;
+        let mut settling = false;
         loop {
             let ended = publishing.load(Ordering::Acquire) == 0;
-            if ended {
-                run.skip_rest();
-            }
             for event in run.ledger.take() {
                 reporter.event(&event);
             }
@@ -125,14 +125,18 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
             if ended {
                 break;
             }
-            if !settled && working.load(Ordering::Acquire) == 0 {
-                settled = true;
-                run.settle_missing_rest();
-                run.publish(Message::End);
+            if !settling && working.load(Ordering::Acquire) == 0 {
+                settling = true;
+                // Not on this thread: it must go on handing out events, or who tells them waits.
+                scope.spawn(|| {
+                    run.settle_missing_rest();
+                    run.publish(Message::End);
+                });
             }
             std::thread::park_timeout(TICK);
         }
     });
+    run.skip_rest(reporter);
     run.probes.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -423,14 +427,18 @@ impl<'a> Run<'a> {
     }
 
     /// At the very end: what an early end left over was never tried.
-    fn skip_rest(&self) {
+    fn skip_rest(&self, reporter: &mut dyn Reporter) {
         if self.work.probing || !(self.work.stop.is_requested() || self.halted.is_requested()) {
             return;
         }
         for (index, step) in self.work.plan.steps() {
             let wanted = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
             if wanted && !self.ledger.is_finished(index) {
-                self.ledger.finish(index, Outcome::Skipped, 0);
+                reporter.event(&Event::Finished {
+                    entry: index,
+                    outcome: Outcome::Skipped,
+                    attempts: 0,
+                });
             }
         }
     }

@@ -81,6 +81,11 @@ pub(super) fn run(
     notes.write();
 }
 
+/// Waits for the end where there is nothing to publish.
+pub(super) fn wait(messages: &Receiver<Message>) {
+    while messages.recv().is_ok_and(|message| !matches!(message, Message::End)) {}
+}
+
 /// The first message and those that wait behind it. Where much is going on, more are waited for: a
 /// group costs about the same whatever its size.
 fn gather(first: Message, messages: &Receiver<Message>, busy: bool) -> Vec<Message> {

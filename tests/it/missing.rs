@@ -136,3 +136,20 @@ fn an_alternate_is_no_mirror() {
     world.apply().code(1);
     assert_eq!(world.origin.count("/b.zip"), 0);
 }
+
+#[test]
+fn very_many_missing_entries_are_held_back_and_then_absent() {
+    // More than events may wait: who settles them must not be who hands them on.
+    let world = World::new().source(
+        "$BASE/{n}.txt",
+        &[
+            "vars: {n: 1..70000}",
+            "on_missing: skip",
+            "max_missing: 100%",
+            "http: {connections_per_host: 32}",
+        ],
+    );
+    world.origin.everywhere(Answer::status(404));
+    let run = world.run(["apply"]).success();
+    assert!(run.stdout.contains("70000 absent"), "{}", run.output());
+}

@@ -62,6 +62,19 @@ fn a_signal_ends_a_run_in_good_order() {
 }
 
 #[test]
+fn an_interrupted_run_of_very_many_entries_tells_them_all() {
+    let gate = Gate::new();
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..100000}"]);
+    world.origin.everywhere(Answer::file().gate(&gate));
+    let running = world.spawn(["apply", "--json", "-j", "2"]);
+    world.origin.wait_in_flight(2);
+    running.signal(Signal::INT);
+    let run = running.wait().code(130);
+    gate.open();
+    assert_eq!(run.counts(), "entries 100000, failed 2, skipped 99998");
+}
+
+#[test]
 fn a_person_sees_the_summary_of_an_interrupted_run() {
     let gate = Gate::new();
     let world = held(&gate);
