@@ -13,6 +13,7 @@ mod node;
 mod policies;
 mod problem;
 mod read;
+mod rows;
 mod scalars;
 mod secret;
 mod sources;

@@ -1,0 +1,139 @@
+//! The dispatcher without a network: what it hands out, and when.
+
+use super::*;
+use crate::fetch::Target;
+use crate::manifest::PerHost;
+
+fn job(entry: u64, url: &str) -> Job {
+    let target = Target::parse(url).unwrap();
+    Job {
+        entry: EntryIndex(entry),
+        name: 0,
+        place: 0,
+        tries: 0,
+        attempts: 0,
+        target,
+        failure: None,
+    }
+}
+
+/// A dispatcher of these URLs, entries numbered from 0.
+fn dispatch<'a>(urls: &'a [&'a str], http: &'a Http, connections: usize) -> Dispatch<'a> {
+    let supply = urls.iter().zip(0..).map(|(url, entry)| Ok(job(entry, url)));
+    Dispatch::new(supply, Box::new(move |_| http), connections)
+}
+
+fn per_host(number: usize) -> Http {
+    Http { connections_per_host: PerHost::Fixed(number), ..Http::default() }
+}
+
+fn ask<'r>(dispatch: &'r Dispatch<'_>, now: Instant) -> (u64, Slot<'r>) {
+    match dispatch.try_next(now) {
+        Next::Task(Task::Ask(job, slot)) => (job.entry.0, slot),
+        Next::Task(task) => panic!("{task:?}"),
+        Next::Wait(until) => panic!("it waits until {until:?}"),
+        Next::Done => panic!("it is done"),
+    }
+}
+
+fn waits(dispatch: &Dispatch<'_>, now: Instant) -> Option<Instant> {
+    match dispatch.try_next(now) {
+        Next::Wait(until) => until,
+        Next::Task(task) => panic!("{task:?}"),
+        Next::Done => panic!("it is done"),
+    }
+}
+
+#[test]
+fn an_origin_gets_no_more_than_its_places() {
+    let (http, now) = (per_host(2), Instant::now());
+    let dispatch = dispatch(&["http://a/1", "http://a/2", "http://a/3", "http://b/4"], &http, 64);
+    let (first, slot) = ask(&dispatch, now);
+    let (second, _other) = ask(&dispatch, now);
+    // The third waits for a place; it does not keep the other origin waiting.
+    let (fourth, _elsewhere) = ask(&dispatch, now);
+    assert_eq!((first, second, fourth), (0, 1, 3));
+    assert_eq!(waits(&dispatch, now), None);
+    drop(slot);
+    assert_eq!(ask(&dispatch, now).0, 2);
+}
+
+#[test]
+fn a_pause_holds_back_one_origin_alone() {
+    let (http, now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&["http://a/1", "http://a/2", "http://b/3"], &http, 64);
+    let (_, slot) = ask(&dispatch, now);
+    dispatch.hold(slot.lane, Duration::from_mins(1));
+    assert_eq!(ask(&dispatch, Instant::now()).0, 2);
+    let until = waits(&dispatch, Instant::now()).expect("only time is wanting");
+    assert!(Duration::from_secs(50) < until - now);
+    assert_eq!(ask(&dispatch, until).0, 1);
+}
+
+#[test]
+fn requests_are_spaced() {
+    let http = Http { requests_per_second: Some(2.0), ..Http::default() };
+    let dispatch = dispatch(&["http://a/1", "http://a/2"], &http, 64);
+    let now = Instant::now();
+    let _first = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), Some(now + Duration::from_millis(500)));
+    assert_eq!(ask(&dispatch, now + Duration::from_millis(500)).0, 1);
+}
+
+#[test]
+fn sources_that_share_an_origin_are_bound_by_the_strictest() {
+    let (wide, narrow, now) = (per_host(8), per_host(1), Instant::now());
+    let supply = (0..3).map(|entry| Ok(job(entry, "http://a/x")));
+    let settings = |job: &Job| if job.entry.0 == 1 { &narrow } else { &wide };
+    let dispatch = Dispatch::new(supply, Box::new(settings), 64);
+    let _slot = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), None);
+}
+
+#[test]
+fn a_job_that_is_put_back_comes_again_after_its_pause() {
+    let (http, now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&["http://a/1"], &http, 64);
+    let (_, slot) = ask(&dispatch, now);
+    drop(slot);
+    dispatch.put_back(job(0, "http://a/1"), Duration::from_secs(5));
+    let due = waits(&dispatch, now).expect("it is due some time");
+    assert_eq!(ask(&dispatch, due).0, 0);
+    dispatch.finish();
+    assert!(matches!(dispatch.try_next(now), Next::Done));
+}
+
+#[test]
+fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
+    let (http, now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&["http://a/1", "http://a/2", "http://a/3"], &http, 64);
+    let (_, slot) = ask(&dispatch, now);
+    let (_, other) = ask(&dispatch, now);
+    let lane = slot.lane;
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);
+    // The other attempt was under way at the same time: it tells the same thing.
+    assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);
+    drop((slot, other));
+    dispatch.put_back(job(0, "http://a/1"), Duration::ZERO);
+    dispatch.put_back(job(1, "http://a/2"), Duration::ZERO);
+    let later = waits(&dispatch, Instant::now()).expect("the pause before the next attempt");
+    let (_, probe) = ask(&dispatch, later);
+    assert_eq!(waits(&dispatch, later), None, "one alone tries");
+    let began = Instant::now();
+    assert_eq!(dispatch.unreachable(lane, began, &failure, 1, 1.0), Reach::WentDown);
+    drop(probe);
+    for _ in 0..2 {
+        assert!(matches!(dispatch.try_next(later), Next::Task(Task::Unreachable(..))));
+    }
+}
+
+#[test]
+fn no_more_jobs_wait_than_are_bounded() {
+    let urls = vec!["http://a/x"; 2 * LOOK_AHEAD];
+    let (http, now) = (per_host(1), Instant::now());
+    let dispatch = dispatch(&urls, &http, 64);
+    let _slot = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), None);
+    assert_eq!(dispatch.lock().waiting, LOOK_AHEAD);
+}

@@ -1,0 +1,326 @@
+//! A run: its threads and workers, and what they share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+
+use super::dispatch::{Dispatch, Supplied, Task};
+use super::job::Job;
+use super::ledger::{Ledger, TICK};
+use super::missing::Missing;
+use super::publish::Message;
+use crate::dest::{Dest, Stat};
+use crate::digest::Digest;
+use crate::entry::{Entries, Entry, EntryIndex, Form};
+use crate::error::{ErrorKind, ExitStatus, Failure};
+use crate::event::{Event, Reporter};
+use crate::fetch::{Dialer, Names, Pace, Target};
+use crate::manifest::{Http, Manifest};
+use crate::plan::{Plan, Step};
+use crate::rel_path::RelPath;
+use crate::rewrite::Rewrites;
+use crate::state::{State, Validators};
+use crate::stop::Stop;
+
+use super::probe::Probed;
+
+/// What a plan is carried out with.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) plan: &'a Plan,
+    /// Where files go. There may be none when probing.
+    pub(crate) dest: Option<&'a Dest>,
+    /// What is known of them. There may be none when probing.
+    pub(crate) state: Option<&'a State>,
+    pub(crate) rewrites: &'a Rewrites,
+    pub(crate) stop: &'a Stop,
+    pub(crate) now: Timestamp,
+    /// The transport settings of each source, with what the command line says.
+    pub(crate) settings: &'a [Http],
+    /// Transfers at a time, in all.
+    pub(crate) connections: usize,
+    /// Bytes a second in all.
+    pub(crate) rate_limit: Option<u64>,
+    /// Whether the first failure ends the run.
+    pub(crate) fail_fast: bool,
+    /// Whether to ask upstream for nothing but what is known of each file.
+    pub(crate) probing: bool,
+}
+
+/// A run under way.
+pub(super) struct Run<'a> {
+    pub(super) work: Work<'a>,
+    pub(super) entries: Entries<'a>,
+    pub(super) dispatch: Dispatch<'a>,
+    pub(super) ledger: Ledger,
+    pub(super) missing: Missing,
+    pub(super) dialers: Vec<Dialer>,
+    pub(super) pace: Option<Pace>,
+    pub(super) source_paces: Vec<Option<Pace>>,
+    pub(super) publisher: super::publish::Sender,
+    pub(super) probes: Mutex<Vec<(EntryIndex, Probed)>>,
+    /// Set when the run ends early: the disk is full, or an entry failed and that is enough.
+    pub(super) halted: Stop,
+    pub(super) full: AtomicBool,
+    pub(super) chance: AtomicU64,
+}
+
+/// Carries out a plan. `reporter` gets every event; each entry that is not merely kept gets its
+/// outcome. Answers what was learned of each entry, when probing.
+pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(EntryIndex, Probed)> {
+    let (publisher, messages) = super::publish::channel();
+    let run = Run::new(work, publisher);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(MOST_THREADS).min(work.connections).max(1);
+    let working = AtomicUsize::new(threads);
+    let publishing = AtomicUsize::new(1);
+    let caller = std::thread::current();
+    std::thread::scope(|scope| {
+        let (run, caller, working, publishing) = (&run, &caller, &working, &publishing);
+        for thread in 0..threads {
+            let workers =
+                work.connections / threads + usize::from(thread < work.connections % threads);
+            scope.spawn(move || {
+                let _leaving = Leaving(working, caller);
+                run.serve(workers);
+            });
+        }
+        scope.spawn(move || {
+            let _leaving = Leaving(publishing, caller);
+            match (run.work.dest, run.work.state) {
+                (Some(dest), Some(state)) => {
+                    super::publish::run(&messages, dest, state, &run.ledger, &run.full);
+                }
+                _ => super::publish::wait(&messages),
+            }
+        });
+        let mut settling = false;
+        loop {
+            let ended = publishing.load(Ordering::Acquire) == 0;
+            for event in run.ledger.take() {
+                reporter.event(&event);
+            }
+            reporter.tick();
+            if ended {
+                break;
+            }
+            if !settling && working.load(Ordering::Acquire) == 0 {
+                settling = true;
+                // Not on this thread: it must go on handing out events, or who tells them waits.
+                scope.spawn(|| {
+                    run.settle_missing_rest();
+                    run.publish(Message::End);
+                });
+            }
+            std::thread::park_timeout(TICK);
+        }
+    });
+    run.skip_rest(reporter);
+    run.probes.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Two cores saturate most lines; more threads than this only contend.
+const MOST_THREADS: usize = 8;
+
+/// A thread that ends, however it does, and wakes the one that waits for it.
+struct Leaving<'a>(&'a AtomicUsize, &'a std::thread::Thread);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.1.unpark();
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(work: &Work<'a>, publisher: super::publish::Sender) -> Self {
+        let work = *work;
+        let entries = work.manifest.entries();
+        let names = Arc::new(Names::default());
+        let supply = work
+            .plan
+            .steps()
+            .filter(
+                |(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()),
+            )
+            .filter_map({
+                let entries = work.manifest.entries();
+                move |(index, _)| entries.get(index).map(|entry| new_job(&entry, work.rewrites))
+            });
+        let settings = {
+            let entries = work.manifest.entries();
+            Box::new(move |job: &Job| &work.settings[entries.source_of(job.entry)])
+        };
+        let mut chosen = vec![0; work.manifest.sources().len()];
+        for (source, chosen) in chosen.iter_mut().enumerate() {
+            let range = entries.source_range(source);
+            let steps = work.plan.steps_from(EntryIndex(range.start));
+            *chosen = steps.take_while(|(index, _)| index.0 < range.end).count() as u64;
+        }
+        // A run's own limit stands for those of its sources where they say nothing else.
+        let general = work.manifest.http().rate_limit;
+        let source_paces = work
+            .settings
+            .iter()
+            .map(|http| http.rate_limit.filter(|_| http.rate_limit != general).map(Pace::new));
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+        Self {
+            work,
+            dispatch: Dispatch::new(supply, settings, work.connections),
+            ledger: Ledger::new(work.plan.bound()),
+            missing: Missing::new(work.manifest, &chosen),
+            dialers: work
+                .settings
+                .iter()
+                .map(|http| Dialer::new(http, Arc::clone(&names)))
+                .collect(),
+            pace: work.rate_limit.or(general).map(Pace::new),
+            source_paces: source_paces.collect(),
+            publisher,
+            probes: Mutex::default(),
+            halted: Stop::default(),
+            full: AtomicBool::new(false),
+            chance: AtomicU64::new(seed),
+            entries,
+        }
+    }
+
+    /// Runs so many workers on this thread until there is nothing left to do.
+    fn serve(&self, workers: usize) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let message = format!("a thread for transfers cannot start: {error}");
+                return self.ledger.tell(Event::Warning { message });
+            }
+        };
+        runtime.block_on(async {
+            let mut running: FuturesUnordered<_> = (0..workers).map(|_| self.worker()).collect();
+            while running.next().await.is_some() {}
+        });
+        // A name being resolved cannot be called off, and need not be waited for.
+        runtime.shutdown_background();
+    }
+
+    async fn worker(&self) {
+        loop {
+            let task = tokio::select! {
+                biased;
+                () = self.halted.requested() => return,
+                task = self.dispatch.next(self.work.stop) => task,
+            };
+            let Some(task) = task else { return };
+            match task {
+                Task::Unusable(entry, failure) => self.fail(entry, failure, 0),
+                Task::Unreachable(job, failure) => self.elsewhere(job, failure),
+                Task::Ask(mut job, slot) => {
+                    let attempt = async {
+                        if self.work.probing {
+                            super::probe::probe(self, &mut job, slot).await
+                        } else {
+                            super::transfer::attempt(self, &mut job, slot).await
+                        }
+                    };
+                    let attempt = tokio::select! {
+                        biased;
+                        () = self.work.stop.requested() => None,
+                        attempt = attempt => Some(attempt),
+                    };
+                    match attempt {
+                        Some(attempt) => self.settle(job, attempt),
+                        None => {
+                            let failure = Failure::new(ErrorKind::Interrupted, "interrupted");
+                            self.fail(job.entry, failure, job.attempts);
+                        }
+                    }
+                }
+            }
+            if self.full.load(Ordering::Acquire) {
+                self.halted.request(ExitStatus::Storage);
+            }
+        }
+    }
+
+    pub(super) fn entry(&self, index: EntryIndex) -> Entry<'a> {
+        self.work.manifest.entries().get(index).expect("the plan has only entries that exist")
+    }
+
+    pub(super) fn settings(&self, job: &Job) -> &'a Http {
+        &self.work.settings[self.entries.source_of(job.entry)]
+    }
+
+    pub(super) fn dialer(&self, job: &Job) -> &Dialer {
+        &self.dialers[self.entries.source_of(job.entry)]
+    }
+
+    pub(super) fn paces(&self, source: usize) -> Vec<&Pace> {
+        self.pace.iter().chain(&self.source_paces[source]).collect()
+    }
+
+    /// What is on disk at a path, if that is a file.
+    pub(super) fn local(&self, path: &RelPath) -> Option<Stat> {
+        self.work.dest?.stat(path).ok().filter(Stat::is_file)
+    }
+
+    /// What the state knows of a path.
+    pub(super) fn validators(&self, path: &RelPath) -> Option<(Validators, Digest)> {
+        self.work.state?.validators(path.as_str())
+    }
+
+    pub(super) fn dest(&self) -> &'a Dest {
+        self.work.dest.expect("only probing does without a destination")
+    }
+
+    pub(super) fn publish(&self, message: Message) {
+        // The publisher ends only after the last message.
+        let _ = self.publisher.send(message);
+    }
+
+    pub(super) fn probed(&self, entry: EntryIndex, probed: Probed) {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).push((entry, probed));
+    }
+
+    pub(super) fn rewritten(&self, target: Target) -> Result<Target, Failure> {
+        match self.work.rewrites.apply(target.as_str()) {
+            std::borrow::Cow::Borrowed(_) => Ok(target),
+            std::borrow::Cow::Owned(url) => Target::parse(&url),
+        }
+    }
+
+    /// A number in 0..1, another one each time.
+    pub(super) fn chance(&self) -> f64 {
+        // SplitMix64: one step of a counter, mixed.
+        let step = self.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mixed = (step ^ (step >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are all that a fraction has")]
+        let fraction = (mixed >> 11) as f64 / (1u64 << 53) as f64;
+        fraction
+    }
+}
+
+fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
+    let target = target_of(entry, 0, 0, rewrites).map_err(|failure| (entry.index(), failure))?;
+    Ok(Job {
+        entry: entry.index(),
+        name: 0,
+        place: 0,
+        tries: 0,
+        attempts: 0,
+        target,
+        failure: None,
+    })
+}
+
+pub(super) fn target_of(
+    entry: &Entry<'_>,
+    name: usize,
+    place: usize,
+    rewrites: &Rewrites,
+) -> Result<Target, Failure> {
+    Target::parse(&rewrites.apply(&entry.candidate(name, place, Form::Sent)))
+}

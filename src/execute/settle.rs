@@ -1,0 +1,220 @@
+//! What becomes of an entry after an attempt: again, elsewhere, or its outcome.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ask::Refusal;
+use super::dispatch::Reach;
+use super::job::Job;
+use super::missing::Ruling;
+use super::publish::Message;
+use super::transfer::Attempt;
+use crate::entry::{Entry, EntryIndex, Form};
+use crate::error::{ErrorKind, ExitStatus, Failure};
+use crate::event::{Event, Outcome, Reporter};
+use crate::fetch::{Backoff, RetryAfter, Verdict as Judgement, judge};
+use crate::manifest::OnMissing;
+use crate::plan::{Action, Decision, Reason, Step};
+use crate::state::Note;
+
+use super::probe::Probed;
+use super::run::{Run, target_of};
+
+impl Run<'_> {
+    /// Draws the conclusion from an attempt.
+    pub(super) fn settle(&self, job: Job, attempt: Attempt) {
+        match attempt {
+            Attempt::Settled => self.dispatch.finish(),
+            Attempt::Missing { status } => self.settle_missing(job, status),
+            Attempt::Refused(Refusal::Unreachable { lane, began, failure }) => {
+                let retries = self.settings(&job).retries;
+                match self.dispatch.unreachable(lane, began, &failure, retries, self.chance()) {
+                    Reach::Doubtful => {
+                        // The origin is tried again for all; a job's own attempts are not used up.
+                        self.dispatch.put_back(job, Duration::ZERO);
+                    }
+                    Reach::WentDown => {
+                        let origin = self.dispatch.origin(lane);
+                        self.ledger.tell(Event::OriginDown { origin, failure: failure.clone() });
+                        self.elsewhere(job, failure);
+                    }
+                    Reach::Down => self.elsewhere(job, failure),
+                }
+            }
+            Attempt::Refused(Refusal::Failed { lane, failure, again: true, after }) => {
+                self.settle_transient(job, lane, failure, after);
+            }
+            Attempt::Refused(Refusal::Failed { failure, .. }) => self.elsewhere(job, failure),
+        }
+    }
+
+    fn settle_transient(
+        &self,
+        mut job: Job,
+        lane: usize,
+        failure: Failure,
+        after: Option<RetryAfter>,
+    ) {
+        job.tries += 1;
+        if matches!(failure.status, Some(429 | 503)) {
+            self.dispatch.objected(lane);
+        }
+        let http = self.settings(&job);
+        let backoff = Backoff { retries: http.retries, max_retry_after: http.max_retry_after };
+        let told = failure.clone();
+        let wait = match judge(failure, after, job.tries, &backoff, self.chance()) {
+            Judgement::GiveUp(failure) => return self.elsewhere(job, failure),
+            Judgement::Again { after } => after,
+            Judgement::HoldOrigin { wait } => {
+                self.dispatch.hold(lane, wait);
+                let origin = self.dispatch.origin(lane);
+                self.ledger.tell(Event::OriginHeld { origin, wait });
+                Duration::ZERO
+            }
+        };
+        self.ledger.tell(Event::Retrying {
+            entry: job.entry,
+            attempts: job.attempts,
+            wait,
+            failure: told,
+        });
+        self.dispatch.put_back(job, wait);
+    }
+
+    /// An entry failed where it was asked for: its next mirror is asked, or it failed for good, for
+    /// the reason that its own origin gave.
+    pub(super) fn elsewhere(&self, mut job: Job, failure: Failure) {
+        let failure = job.failure.take().unwrap_or(failure);
+        let local =
+            matches!(failure.kind, ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::PathConflict);
+        let next = self.entries.get(job.entry).filter(|_| !local).and_then(|entry| {
+            let place = job.place + 1;
+            let name = job.name;
+            (place < entry.places()).then(|| self.move_job(&mut job, &entry, name, place))
+        });
+        match next {
+            Some(Ok(())) => {
+                job.failure = Some(failure);
+                self.dispatch.put_back(job, Duration::ZERO);
+            }
+            Some(Err(_)) | None => self.fail(job.entry, failure, job.attempts),
+        }
+    }
+
+    fn settle_missing(&self, mut job: Job, status: u16) {
+        let Some(entry) = self.entries.get(job.entry) else {
+            return self.dispatch.finish();
+        };
+        if 0 < job.place {
+            // A mirror that lacks the file is no witness that there is none.
+            let failure = Failure::new(ErrorKind::HttpStatus, format!("a mirror answers {status}"))
+                .with_status(status);
+            return self.elsewhere(job, failure);
+        }
+        let name = job.name + 1;
+        if name < entry.names()
+            && let Ok(()) = self.move_job(&mut job, &entry, name, 0)
+        {
+            return self.dispatch.put_back(job, Duration::ZERO);
+        }
+        let source = entry.source();
+        let origin = job.target.origin.to_string();
+        if source.on_missing == OnMissing::Fail {
+            let what = if status == 404 || status == 410 {
+                format!("the server has no such file ({status})")
+            } else {
+                format!("the answer counts as missing ({status})")
+            };
+            let failure = Failure::new(ErrorKind::HttpStatus, what)
+                .with_status(status)
+                .with_hint("`on_missing: skip` allows files that do not exist")
+                .at_origin(&origin);
+            return self.fail(job.entry, failure, job.attempts);
+        }
+        match self.missing.add(entry.source_index(), job.entry, job.attempts) {
+            Ruling::Absent => self.absent(&entry, job.attempts),
+            Ruling::Held => {}
+            Ruling::TooMany(held, failure) => {
+                let failure = failure.with_status(status).at_origin(&origin);
+                if self.missing.is_first_failure(entry.source_index()) {
+                    let source = entry.source_index();
+                    self.ledger.tell(Event::SourceFailed { source, failure: failure.clone() });
+                }
+                for (index, attempts) in held {
+                    self.ledger.finish(index, Outcome::Failed(failure.clone()), attempts);
+                }
+                if self.work.fail_fast {
+                    self.halted.request(ExitStatus::Failed);
+                }
+            }
+        }
+        self.dispatch.finish();
+    }
+
+    fn absent(&self, entry: &Entry<'_>, attempts: u32) {
+        if self.work.probing {
+            let decision = Decision::new(Action::Absent, Reason::MissingUpstream);
+            return self.probed(entry.index(), Probed { decision, size: None });
+        }
+        let note = Note::Missing {
+            path: entry.path().as_str().to_owned(),
+            url: entry.url(Form::Shown),
+            since: Timestamp::now(),
+        };
+        self.publish(Message::Note(note, Some((entry.index(), Outcome::Absent, attempts))));
+    }
+
+    /// Gives a job in hand its last outcome.
+    pub(super) fn fail(&self, entry: EntryIndex, failure: Failure, attempts: u32) {
+        if failure.kind == ErrorKind::NoSpace {
+            self.full.store(true, Ordering::Release);
+        }
+        if self.work.fail_fast {
+            self.halted.request(ExitStatus::Failed);
+        }
+        self.ledger.finish(entry, Outcome::Failed(failure), attempts);
+        self.dispatch.finish();
+    }
+
+    /// After the last worker: what was held back is absent after all.
+    pub(super) fn settle_missing_rest(&self) {
+        for (index, attempts) in self.missing.settle() {
+            if let Some(entry) = self.entries.get(index) {
+                self.absent(&entry, attempts);
+            }
+        }
+    }
+
+    /// At the very end: what an early end left over was never tried.
+    pub(super) fn skip_rest(&self, reporter: &mut dyn Reporter) {
+        if self.work.probing || !(self.work.stop.is_requested() || self.halted.is_requested()) {
+            return;
+        }
+        for (index, step) in self.work.plan.steps() {
+            let wanted = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
+            if wanted && !self.ledger.is_finished(index) {
+                reporter.event(&Event::Finished {
+                    entry: index,
+                    outcome: Outcome::Skipped,
+                    attempts: 0,
+                });
+            }
+        }
+    }
+
+    fn move_job(
+        &self,
+        job: &mut Job,
+        entry: &Entry<'_>,
+        name: usize,
+        place: usize,
+    ) -> Result<(), Failure> {
+        job.target = target_of(entry, name, place, self.work.rewrites)?;
+        job.name = name;
+        job.place = place;
+        job.tries = 0;
+        Ok(())
+    }
+}
