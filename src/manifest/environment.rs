@@ -23,7 +23,10 @@ impl Reader<'_> {
         at: usize,
         len: usize,
     ) -> Option<String> {
-        let value = (self.options.env)(name).or_else(|| default.map(str::to_owned));
+        // As in a shell, a default also stands for an empty value.
+        let value = (self.options.env)(name)
+            .filter(|value| default.is_none() || !value.is_empty())
+            .or_else(|| default.map(str::to_owned));
         if value.is_none() {
             let place = self.within(node, at, len);
             self.problem(

@@ -99,8 +99,39 @@ fn shortened(message: String) -> String {
     format!("{}…{}", &message[..start], &message[end..])
 }
 
+/// The line with stars where a secret may be written out: a password in a URL, and all that follows
+/// `authorization`. Each byte keeps its place, but for those within a character.
+fn without_secrets(line: &str) -> String {
+    let mut hidden = vec![false; line.len()];
+    let lower = line.to_ascii_lowercase();
+    for (found, _) in line.match_indices("://") {
+        let start = found + 3;
+        let end = line[start..]
+            .find(['/', '?', '#', '"', '\'', ' '])
+            .map_or(line.len(), |end| start + end);
+        if let Some(at) = line[start..end].rfind('@')
+            && let Some(colon) = line[start..start + at].find(':')
+        {
+            hidden[start + colon + 1..start + at].fill(true);
+        }
+    }
+    if let Some(name) = lower.find("authorization")
+        && let Some(colon) = line[name..].find(':')
+    {
+        hidden[name + colon + 1..].fill(true);
+    }
+    let show = |(place, character): (usize, char)| {
+        if hidden[place] && !character.is_whitespace() { '*' } else { character }
+    };
+    line.char_indices().map(show).collect()
+}
+
 /// The line as it can be printed, with the place in it.
 fn excerpt(line: &str, start: usize, end: usize) -> Option<(String, usize, usize)> {
+    let masked = without_secrets(line);
+    // Stars are one byte each: where they stand for longer characters the mark would slip.
+    let line = if masked.len() == line.len() { masked.as_str() } else { "(a line with a secret)" };
+    let (start, end) = (start.min(line.len()), end.min(line.len()));
     let mut shown = String::new();
     let (mut from, mut to) = (None, None);
     // A long line is shown from shortly before the place.

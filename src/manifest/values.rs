@@ -353,14 +353,8 @@ impl Reader<'_> {
                 complete = false;
                 continue;
             };
-            if !matcher.add(space, variable, &named, self.options.today) {
-                self.problem(
-                    value.at,
-                    format!("{place} matches nothing: `{}` never has this value", key.name),
-                    None,
-                );
-                complete = false;
-            }
+            // One that meets no value now may meet some on another day, or with `--set`.
+            matcher.add(space, variable, &named, self.options.today);
         }
         complete.then_some(matcher)
     }

@@ -8,25 +8,22 @@ use crate::vars::Values;
 pub(crate) struct Matcher(Vec<(usize, Vec<u64>)>);
 
 impl Matcher {
-    /// Adds a condition on a variable. Answers whether any of its values meets it.
+    /// Adds a condition on a variable.
     pub(crate) fn add(
         &mut self,
         space: &Space,
         variable: usize,
         named: &Values,
         today: jiff::civil::Date,
-    ) -> bool {
+    ) {
         let values = &space.variable(variable).values;
         let mut bits = vec![0u64; usize::try_from(values.len().div_ceil(64)).unwrap_or(0)];
-        let mut any = false;
         for (index, value) in values.iter().enumerate() {
             if named.contains(value, today) {
                 bits[index / 64] |= 1 << (index % 64);
-                any = true;
             }
         }
         self.0.push((variable, bits));
-        any
     }
 
     /// Whether a combination meets every condition.

@@ -80,7 +80,6 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("zip of unequal lengths", "URLN{a}{b}\n    vars: {a: 1..3, b: 1..2}\n    combine: zip\n", "5:21", "`b` has 2 values and `a` has 3"),
     ("unknown combine", "URLN{a}\n    vars: {a: 1..3}\n    combine: pairs\n", "6:14", "`combine` cannot be `pairs`"),
     ("exclude of an unknown variable", "URLN{n}\n    vars: {n: 1..3}\n    exclude: [{m: 1}]\n", "6:16", "variable `m` is not declared"),
-    ("exclude that matches nothing", "URLN{n}\n    vars: {n: 1..3}\n    exclude: [{n: 7}]\n", "6:19", "matches nothing"),
     ("override without when", "URLN{n}\n    vars: {n: 1..3}\n    overrides: [{skip: true, reason: x}]\n", "6:17", "needs `when`"),
     ("override that skips without a reason", "URLN{n}\n    vars: {n: 1..3}\n    overrides: [{when: {n: 1}, skip: true}]\n", "6:17", "needs a `reason`"),
     ("override that changes nothing", "URLN{n}\n    vars: {n: 1..3}\n    overrides: [{when: {n: 1}}]\n", "6:17", "changes nothing"),
@@ -234,4 +233,31 @@ sources:
 ";
     std::fs::write(folder.path().join("m.yaml"), text).unwrap();
     insta::assert_snapshot!(natsync(&["plan", "m.yaml"], folder.path()).stderr);
+}
+
+#[test]
+fn no_secret_is_shown_in_an_excerpt() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in [
+        "version: 1\ndest: out\nsources:\n  - url: http://me:s3cret@h/{n}\n",
+        "version: 1\ndest: out\nsources:\n  - {url: http://h/a, headers: {Authorization: s3cret}, chek: x}\n",
+    ] {
+        std::fs::write(folder.path().join("m.yaml"), text).unwrap();
+        let output = natsync(&["plan", "m.yaml"], folder.path());
+        assert_eq!(output.status, 2);
+        assert!(
+            output.stderr.contains("m.yaml:4:") && !output.stderr.contains("s3cret"),
+            "{}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn an_exclusion_may_meet_nothing_for_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "version: 1\ndest: out\nsources:\n  - url: http://h/{n}\n    vars: {n: 1..9}\n    exclude: [{n: 7}]\n";
+    std::fs::write(folder.path().join("m.yaml"), text).unwrap();
+    let output = natsync(&["list", "m.yaml", "--set", "n=1..2", "--format", "urls"], folder.path());
+    assert_eq!((output.status, output.stdout.as_str()), (0, "http://h/1\nhttp://h/2\n"));
 }
