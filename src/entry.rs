@@ -151,6 +151,17 @@ impl<'m> Entry<'m> {
         self.render(self.url_template(0), form, None, into);
     }
 
+    /// The URL that says what its source's own origin is, whatever an override says.
+    pub(crate) fn home_url(&self) -> String {
+        let template = match &self.source.locations {
+            Locations::Templates { url, .. } => url,
+            Locations::Files(files) => &files[0].url,
+        };
+        let mut url = String::new();
+        self.render(template, Form::Sent, None, &mut url);
+        url
+    }
+
     /// How many names it may have upstream: its URL, then its alternates.
     #[must_use]
     pub fn names(&self) -> usize {

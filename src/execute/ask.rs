@@ -57,11 +57,16 @@ pub(super) async fn ask<'r>(
     job.attempts += 1;
     let source = entry.source();
     let http = run.settings(job);
-    let home = job.target.origin.clone();
-    // Headers of the source are for its own origin: a mirror gets none.
-    let headers: &[_] = if job.place == 0 { &source.headers } else { &[] };
+    let asked_first = job.target.clone();
+    // Headers of the source are for its own origin: no mirror, alternate or override elsewhere gets
+    // them.
+    let own = job.place == 0
+        && !source.headers.is_empty()
+        && Target::parse(&run.work.rewrites.apply(&entry.home_url()))
+            .is_ok_and(|home| home.origin == asked_first.origin);
+    let headers: &[_] = if own { &source.headers } else { &[] };
     let user_agent = http.user_agent.as_deref().unwrap_or(crate::USER_AGENT);
-    let plan = RequestPlan { method, conditions, headers, home: &home, user_agent };
+    let plan = RequestPlan { method, conditions, headers, home: &asked_first, user_agent };
     let asked = Asked {
         conditional: !conditions.is_empty(),
         head_only: method == Method::Head,
@@ -80,7 +85,9 @@ pub(super) async fn ask<'r>(
         run.dispatch.reached(lane);
         let (parts, body) = response.into_parts();
         let framed = hyper::body::Body::size_hint(&body).exact().is_some()
-            || parts.headers.contains_key(hyper::header::TRANSFER_ENCODING);
+            || parts.headers.get(hyper::header::TRANSFER_ENCODING).is_some_and(|coding| {
+                coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+            });
         let head = Head { status: parts.status, headers: &parts.headers, framed };
         let redirected = 0 < way.count();
         let failed = |failure: Failure, again, after| {
@@ -99,6 +106,11 @@ pub(super) async fn ask<'r>(
             Answer::Retry { failure, after } => {
                 finish_body(&mut slot, body).await;
                 return Err(failed(failure, true, after));
+            }
+            Answer::Fail(failure) if failure.kind == crate::error::ErrorKind::Protocol => {
+                // Where one answer ends and the next begins is not certain any more.
+                slot.connection = None;
+                return Err(failed(failure, false, None));
             }
             Answer::Fail(failure) => {
                 finish_body(&mut slot, body).await;

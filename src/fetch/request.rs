@@ -9,7 +9,7 @@ use hyper::header::{
 };
 
 use super::connection::OverProxy;
-use super::origin::{Origin, Target};
+use super::origin::Target;
 use crate::error::{ErrorKind, Failure};
 use crate::manifest::Secret;
 
@@ -47,8 +47,8 @@ pub(crate) struct RequestPlan<'a> {
     pub(crate) conditions: &'a Conditions,
     /// Header fields of the source.
     pub(crate) headers: &'a [(String, Secret)],
-    /// The only origin that gets them: that of the declared URL.
-    pub(crate) home: &'a Origin,
+    /// What is asked for first. Only its origin gets them, and its user and password.
+    pub(crate) home: &'a Target,
     /// `User-Agent`.
     pub(crate) user_agent: &'a str,
 }
@@ -89,10 +89,12 @@ impl RequestPlan<'_> {
         if let Some(date) = &self.conditions.last_modified {
             headers.insert(IF_MODIFIED_SINCE, text(date)?);
         }
-        if let Some((user, password)) = &target.user {
+        let same_origin = target.origin == self.home.origin;
+        let user = target.user.as_ref().or(self.home.user.as_ref().filter(|_| same_origin));
+        if let Some((user, password)) = user {
             headers.insert(AUTHORIZATION, basic(user, password.expose())?);
         }
-        if target.origin == *self.home {
+        if same_origin {
             for (name, value) in self.headers {
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
                 let mut value = text(value.expose())?;
@@ -129,7 +131,7 @@ mod tests {
             method: Method::Get,
             conditions: &Conditions::default(),
             headers: &headers,
-            home: &home.origin,
+            home: &home,
             user_agent: "natsync",
         };
         let sent = |url: &str| {
