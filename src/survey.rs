@@ -24,6 +24,8 @@ pub(crate) struct Survey {
     pub(crate) plan: Plan,
     /// Files that were read again and found unchanged.
     pub(crate) touched: Vec<Note>,
+    /// The state turned out to be damaged.
+    pub(crate) damaged: bool,
 }
 
 impl Survey {
@@ -50,6 +52,7 @@ impl Survey {
         if scan.damaged {
             warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
         }
+        let damaged = scan.damaged;
         let now = Timestamp::now();
         let (mut plan, unread) = decide_all(manifest, options, &scan.inventory, now);
         let mut touched = Vec::new();
@@ -81,7 +84,7 @@ impl Survey {
             .collect();
         orphans.sort_unstable();
         plan.set_orphans(orphans);
-        Self { plan, touched }
+        Self { plan, touched, damaged }
     }
 }
 

@@ -44,15 +44,8 @@ pub fn plan(
         Survey::make(manifest, options, dest.as_ref(), state.as_ref(), &hashes, stop, reporter);
     let mut sizes = Vec::new();
     if options.refresh && !options.offline && !stop.is_requested() {
-        sizes = refresh(
-            manifest,
-            options,
-            dest.as_ref(),
-            state.as_ref(),
-            &mut survey.plan,
-            stop,
-            reporter,
-        );
+        let state = state.as_ref().filter(|_| !survey.damaged);
+        sizes = refresh(manifest, options, dest.as_ref(), state, &mut survey.plan, stop, reporter);
     }
     // What was cut short is no plan to tell.
     if !stop.is_requested() {
@@ -104,7 +97,9 @@ pub fn apply(
         reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let settings = settings(manifest, options);
         let work = work(manifest, options, plan, stop, &settings);
-        execute(&Work { dest: Some(&dest), state: Some(&state), ..work }, &mut reporter);
+        let damaged = survey.damaged;
+        let work = Work { dest: Some(&dest), state: Some(&state), damaged, ..work };
+        execute(&work, &mut reporter);
     }
     state.close();
     let mut summary = reporter.summary;
@@ -186,6 +181,7 @@ fn work<'a>(
         connections: options.jobs.unwrap_or(manifest.http().connections),
         rate_limit: options.limit_rate,
         fail_fast: options.fail_fast,
+        damaged: false,
         probing: false,
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Work<'a> {
     pub(crate) connections: usize,
     /// Bytes a second in all.
     pub(crate) rate_limit: Option<u64>,
+    /// Whether the state turned out to be damaged.
+    pub(crate) damaged: bool,
     /// Whether the first failure ends the run.
     pub(crate) fail_fast: bool,
     /// Whether to ask upstream for nothing but what is known of each file.
@@ -268,7 +270,8 @@ impl<'a> Run<'a> {
 
     /// What the state knows of a path.
     pub(super) fn validators(&self, path: &RelPath) -> Option<(Validators, Digest)> {
-        self.work.state?.validators(path.as_str())
+        // A damaged state was not compared with the disk: none of it is believed.
+        self.work.state.filter(|_| !self.work.damaged)?.validators(path.as_str())
     }
 
     pub(super) fn dest(&self) -> &'a Dest {

@@ -285,7 +285,12 @@ async fn receive_file<'r>(
     let replaces =
         !matches!(run.work.plan.step(job.entry), Step::Do(Decision { action: Action::Fetch, .. }));
     let same = held.is_some_and(|held| held.digest == verified.digest());
-    if same && let Some(stat) = run.local(&path) {
+    // What is recorded must be what is there now, not what was there when the run began.
+    let still = |_: &Stat| {
+        let read = run.dest().read(&path).and_then(|file| Digest::of_reader(file, || true));
+        read.is_ok_and(|(digest, _)| digest == verified.digest())
+    };
+    if same && let Some(stat) = run.local(&path).filter(still) {
         // The server could not tell, but the bytes do: the file stays as it is.
         let row = FileRow {
             path: path.as_str().to_owned(),
