@@ -89,7 +89,7 @@ impl Staged {
         Ok(Verified {
             name: self.name,
             length: self.length,
-            digest: self.hasher.finish(),
+            digest: self.hasher.finish().sha256(),
             permissions: stat.permissions(),
             modified: stat.modified,
         })

@@ -1,12 +1,21 @@
-//! Digests of content, and the hasher that computes them as bytes arrive.
+//! Digests of content, and the hasher that computes several as bytes arrive.
+//!
+//! A file is known by its SHA-256, a [`Digest`]. What a publisher says about it, under whichever
+//! algorithm, is a [`Checksum`].
+
+mod checksum;
+mod hasher;
 
 use std::fmt;
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+pub use checksum::{Algorithm, Checksum};
+pub use hasher::{Algorithms, Digests, Hasher};
+
 /// A SHA-256 digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -32,53 +41,21 @@ impl Digest {
     ///
     /// # Errors
     /// When reading fails, or `go_on` says no (as `Interrupted`), which is asked once a block.
-    pub fn of_reader(mut reader: impl Read, go_on: impl Fn() -> bool) -> io::Result<(Self, u64)> {
-        let mut hasher = Hasher::default();
-        let mut block = vec![0; 256 * 1024];
-        let mut total = 0;
-        loop {
-            if !go_on() {
-                return Err(io::Error::from(io::ErrorKind::Interrupted));
-            }
-            match reader.read(&mut block) {
-                Ok(0) => return Ok((hasher.finish(), total)),
-                Ok(read) => {
-                    hasher.update(&block[..read]);
-                    total += read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+    pub fn of_reader(reader: impl Read, go_on: impl Fn() -> bool) -> io::Result<(Self, u64)> {
+        let (digests, length) = Digests::of_reader(reader, Algorithms::default(), go_on)?;
+        Ok((digests.sha256(), length))
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        checksum::write_hex(&self.0, f)
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{self}")
-    }
-}
-
-/// Computes a digest of bytes that come in pieces.
-#[derive(Clone, Debug, Default)]
-pub struct Hasher(Sha256);
-
-impl Hasher {
-    /// Takes the next piece.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.0.update(piece);
-    }
-
-    /// The digest of all pieces.
-    #[must_use]
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
     }
 }
 

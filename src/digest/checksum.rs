@@ -1,0 +1,218 @@
+//! A digest as publishers state it, under one of the algorithms that they use.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Digest;
+
+/// How a digest is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// SHA-256 (FIPS 180-4).
+    Sha256,
+    /// SHA-512 (FIPS 180-4).
+    Sha512,
+    /// SHA-1 (FIPS 180-4). It finds damage; it is no proof against an attacker.
+    Sha1,
+    /// MD5 (RFC 1321). It finds damage; it is no proof against an attacker.
+    Md5,
+    /// BLAKE3 with 32 bytes.
+    Blake3,
+    /// CRC-32C (RFC 3720, appendix B.4), which storage services state. It finds damage alone.
+    Crc32c,
+}
+
+impl Algorithm {
+    /// Those that a manifest and a checksum list may name.
+    pub const DECLARED: [Self; 5] =
+        [Self::Sha256, Self::Sha512, Self::Sha1, Self::Md5, Self::Blake3];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+            Self::Sha1 => "sha1",
+            Self::Md5 => "md5",
+            Self::Blake3 => "blake3",
+            Self::Crc32c => "crc32c",
+        }
+    }
+
+    /// Bytes of a digest.
+    #[must_use]
+    pub const fn length(self) -> usize {
+        match self {
+            Self::Sha256 | Self::Blake3 => 32,
+            Self::Sha512 => 64,
+            Self::Sha1 => 20,
+            Self::Md5 => 16,
+            Self::Crc32c => 4,
+        }
+    }
+
+    /// The declared algorithm of that name, as manifests (`sha256`), BSD lines (`SHA256`) and HTTP
+    /// fields (`sha-256`) write it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let plain = |byte: &u8| *byte != b'-';
+        Self::DECLARED.into_iter().find(|algorithm| {
+            let known = algorithm.as_str().bytes();
+            known.eq(name.bytes().filter(plain).map(|byte| byte.to_ascii_lowercase()))
+        })
+    }
+
+    /// The usual algorithm of a digest with so many hexadecimal digits. BLAKE3 has as many as SHA-256
+    /// and must be named.
+    #[must_use]
+    pub fn of_hex_length(digits: usize) -> Option<Self> {
+        match digits {
+            32 => Some(Self::Md5),
+            40 => Some(Self::Sha1),
+            64 => Some(Self::Sha256),
+            128 => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A digest with its algorithm. It prints as `sha256:ba78..`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Checksum {
+    algorithm: Algorithm,
+    bytes: [u8; 64],
+}
+
+impl Checksum {
+    /// A digest with those bytes; none when their number is not the algorithm's.
+    #[must_use]
+    pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
+        let mut all = [0; 64];
+        (bytes.len() == algorithm.length()).then(|| {
+            all[..bytes.len()].copy_from_slice(bytes);
+            Self { algorithm, bytes: all }
+        })
+    }
+
+    /// Reads hexadecimal digits of either case; none when they are not the algorithm's.
+    #[must_use]
+    pub fn from_hex(algorithm: Algorithm, text: &str) -> Option<Self> {
+        let mut bytes = [0; 64];
+        let digits = text.as_bytes();
+        if digits.len() != 2 * algorithm.length() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |digit: u8| char::from(digit).to_digit(16);
+            *byte = u8::try_from(16 * digit(pair[0])? + digit(pair[1])?).ok()?;
+        }
+        Some(Self { algorithm, bytes })
+    }
+
+    /// Reads Base64 (RFC 4648, section 4) as HTTP fields have it.
+    #[must_use]
+    pub fn from_base64(algorithm: Algorithm, text: &str) -> Option<Self> {
+        Self::from_bytes(algorithm, &STANDARD.decode(text).ok()?)
+    }
+
+    /// Its algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.length()]
+    }
+
+    /// The same as a plain SHA-256, if it is one.
+    #[must_use]
+    pub fn sha256(&self) -> Option<Digest> {
+        let bytes = self.as_bytes().try_into().ok()?;
+        (self.algorithm == Algorithm::Sha256).then(|| Digest::from_bytes(bytes))
+    }
+
+    /// Its hexadecimal digits alone.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        struct Hex<'a>(&'a [u8]);
+        impl fmt::Display for Hex<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_hex(self.0, f)
+            }
+        }
+        Hex(self.as_bytes()).to_string()
+    }
+}
+
+impl From<Digest> for Checksum {
+    fn from(digest: Digest) -> Self {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(digest.as_bytes());
+        Self { algorithm: Algorithm::Sha256, bytes }
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.algorithm)?;
+        write_hex(self.as_bytes(), f)
+    }
+}
+
+impl fmt::Debug for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+pub(super) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_people_write_them() {
+        for (name, algorithm) in [
+            ("sha256", Some(Algorithm::Sha256)),
+            ("SHA-512", Some(Algorithm::Sha512)),
+            ("sha", None),
+            ("BLAKE3", Some(Algorithm::Blake3)),
+            ("MD5", Some(Algorithm::Md5)),
+            ("crc32c", None),
+            ("", None),
+        ] {
+            assert_eq!(Algorithm::named(name), algorithm, "{name}");
+        }
+    }
+
+    #[test]
+    fn length_and_algorithm_must_agree() {
+        let digits = "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD";
+        let read = Checksum::from_hex(Algorithm::Sha256, digits).unwrap();
+        assert_eq!(read.sha256(), Some(Digest::of(b"abc")));
+        assert_eq!(read.to_string(), format!("sha256:{}", digits.to_lowercase()));
+        assert_eq!(Checksum::from(Digest::of(b"abc")), read);
+        for wrong in [&digits[1..], &digits[2..], "", &digits.replace('B', "g")] {
+            assert_eq!(Checksum::from_hex(Algorithm::Sha256, wrong), None, "{wrong}");
+        }
+        assert_eq!(Checksum::from_hex(Algorithm::Md5, digits), None);
+        let base64 = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+        assert_eq!(Checksum::from_base64(Algorithm::Sha256, base64), Some(read));
+        assert_eq!(Checksum::from_base64(Algorithm::Md5, base64), None);
+    }
+}
