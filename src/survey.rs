@@ -10,7 +10,7 @@ use crate::background::in_background;
 use crate::dest::{Dest, Stat};
 use crate::digest::Digest;
 use crate::entry::{Entry, EntryIndex, Form};
-use crate::event::{Event, Phase, Reporter, warn};
+use crate::event::{Event, Phase, Reporter};
 use crate::inventory::{Inventory, Scan};
 use crate::manifest::{Manifest, PathHashes, Source};
 use crate::options::Options;
@@ -49,9 +49,6 @@ impl Survey {
             }
             None => Scan::default(),
         };
-        if scan.damaged {
-            warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
-        }
         let damaged = scan.damaged;
         let now = Timestamp::now();
         let (mut plan, unread) = decide_all(manifest, options, &scan.inventory, now);

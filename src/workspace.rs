@@ -42,6 +42,9 @@ pub fn plan(
     });
     let mut survey =
         Survey::make(manifest, options, dest.as_ref(), state.as_ref(), &hashes, stop, reporter);
+    if survey.damaged {
+        warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
+    }
     let mut sizes = Vec::new();
     if options.refresh && !options.offline && !stop.is_requested() {
         let state = state.as_ref().filter(|_| !survey.damaged);
@@ -74,16 +77,22 @@ pub fn apply(
     let _guard = acquire(&dest, options.wait, stop)?;
     let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
     dest.clear_staging().map_err(|source| storage("clear the staging area of", source))?;
-    let opened = State::open(&dest, manifest.name()).map_err(|error| RunError::Storage {
+    let unwritable = |error| RunError::Storage {
         doing: "write the state",
         path: crate::state::file_of(dest.path()),
         source: std::io::Error::other(error),
-    })?;
+    };
+    let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
     warn(&mut reporter, opened.warning);
-    let state = opened.value;
+    let mut state = opened.value;
     let survey =
         Survey::make(manifest, options, Some(&dest), Some(&state), &hashes, stop, &mut reporter);
     drop(hashes);
+    if survey.damaged {
+        let renewed = state.renew(&dest).map_err(unwritable)?;
+        warn(&mut reporter, renewed.warning);
+        state = renewed.value;
+    }
     tell_plan(manifest, options, &survey.plan, &[], &mut reporter);
     // A file that was read again and found unchanged is not read the next time.
     if !survey.touched.is_empty() {
@@ -97,8 +106,7 @@ pub fn apply(
         reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let settings = settings(manifest, options);
         let work = work(manifest, options, plan, stop, &settings);
-        let damaged = survey.damaged;
-        let work = Work { dest: Some(&dest), state: Some(&state), damaged, ..work };
+        let work = Work { dest: Some(&dest), state: Some(&state), ..work };
         execute(&work, &mut reporter);
     }
     state.close();
@@ -181,7 +189,6 @@ fn work<'a>(
         connections: options.jobs.unwrap_or(manifest.http().connections),
         rate_limit: options.limit_rate,
         fail_fast: options.fail_fast,
-        damaged: false,
         probing: false,
     }
 }

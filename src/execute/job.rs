@@ -17,6 +17,8 @@ pub(super) struct Job {
     pub(super) tries: u32,
     /// Requests made for the entry in all.
     pub(super) attempts: u32,
+    /// Whether the file changed on disk since the plan was made, so that nothing held counts.
+    pub(super) outdated: bool,
     /// What is asked for.
     pub(super) target: Target,
     /// Why it failed at the origin itself, once it is asked for elsewhere.

@@ -20,6 +20,15 @@ struct Tally {
     told: bool,
 }
 
+/// What was chosen of a source.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chosen {
+    /// Entries.
+    pub(super) entries: u64,
+    /// Those among them that are known to be missing, and are not asked for.
+    pub(super) absent: u64,
+}
+
 /// What to do with a missing entry.
 #[derive(Debug, PartialEq)]
 pub(super) enum Ruling {
@@ -32,14 +41,15 @@ pub(super) enum Ruling {
 }
 
 impl Missing {
-    /// With the number of chosen entries of each source.
-    pub(super) fn new(manifest: &Manifest, entries: &[u64]) -> Self {
-        let tallies = manifest.sources().iter().zip(entries).map(|(source, &entries)| {
+    /// With what was chosen of each source.
+    pub(super) fn new(manifest: &Manifest, chosen: &[Chosen]) -> Self {
+        let tallies = manifest.sources().iter().zip(chosen).map(|(source, chosen)| {
+            let Chosen { entries, absent } = *chosen;
             let limit = source.max_missing.map(|quota| match quota {
                 Quota::Count(count) => count,
                 Quota::Percent(share) => share_of(entries, share),
             });
-            Mutex::new(Tally { entries, limit, held: Vec::new(), count: 0, told: false })
+            Mutex::new(Tally { entries, limit, held: Vec::new(), count: absent, told: false })
         });
         Self(tallies.collect())
     }

@@ -41,11 +41,10 @@ async fn look<'r>(
         return Ok(None);
     };
     let path = entry.path();
-    let held = (planned.action == Action::Revalidate).then(|| run.validators(&path)).flatten();
+    let held = (planned.action == Action::Revalidate).then(|| run.held(&path)).flatten();
     let known = held.is_some();
-    let conditions = held.map_or_else(Conditions::default, |(validators, _)| {
-        conditions(&validators, &served(job, entry))
-    });
+    let conditions = held
+        .map_or_else(Conditions::default, |held| conditions(&held.validators, &served(job, entry)));
     let response = head(run, job, entry, slot, &conditions).await?;
     let length = match response.verdict {
         Verdict::NotModified => {

@@ -10,19 +10,18 @@ use jiff::Timestamp;
 use super::dispatch::{Dispatch, Supplied, Task};
 use super::job::Job;
 use super::ledger::{Ledger, TICK};
-use super::missing::Missing;
+use super::missing::{Chosen, Missing};
 use super::publish::Message;
 use crate::dest::{Dest, Stat};
-use crate::digest::Digest;
 use crate::entry::{Entries, Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Reporter};
 use crate::fetch::{Dialer, Names, Pace, Target};
 use crate::manifest::{Http, Manifest};
-use crate::plan::{Plan, Step};
+use crate::plan::{Action, Plan, Step};
 use crate::rel_path::RelPath;
 use crate::rewrite::Rewrites;
-use crate::state::{State, Validators};
+use crate::state::{Held, State};
 use crate::stop::Stop;
 
 use super::probe::Probed;
@@ -45,8 +44,6 @@ pub(crate) struct Work<'a> {
     pub(crate) connections: usize,
     /// Bytes a second in all.
     pub(crate) rate_limit: Option<u64>,
-    /// Whether the state turned out to be damaged.
-    pub(crate) damaged: bool,
     /// Whether the first failure ends the run.
     pub(crate) fail_fast: bool,
     /// Whether to ask upstream for nothing but what is known of each file.
@@ -157,11 +154,16 @@ impl<'a> Run<'a> {
             let entries = work.manifest.entries();
             Box::new(move |job: &Job| &work.settings[entries.source_of(job.entry)])
         };
-        let mut chosen = vec![0; work.manifest.sources().len()];
+        let mut chosen = vec![Chosen::default(); work.manifest.sources().len()];
         for (source, chosen) in chosen.iter_mut().enumerate() {
             let range = entries.source_range(source);
             let steps = work.plan.steps_from(EntryIndex(range.start));
-            *chosen = steps.take_while(|(index, _)| index.0 < range.end).count() as u64;
+            for (_, step) in steps.take_while(|(index, _)| index.0 < range.end) {
+                chosen.entries += 1;
+                let absent =
+                    matches!(step, Step::Do(decision) if decision.action == Action::Absent);
+                chosen.absent += u64::from(absent);
+            }
         }
         // A run's own limit stands for those of its sources where they say nothing else.
         let general = work.manifest.http().rate_limit;
@@ -269,9 +271,8 @@ impl<'a> Run<'a> {
     }
 
     /// What the state knows of a path.
-    pub(super) fn validators(&self, path: &RelPath) -> Option<(Validators, Digest)> {
-        // A damaged state was not compared with the disk: none of it is believed.
-        self.work.state.filter(|_| !self.work.damaged)?.validators(path.as_str())
+    pub(super) fn held(&self, path: &RelPath) -> Option<Held> {
+        self.work.state?.held(path.as_str())
     }
 
     pub(super) fn dest(&self) -> &'a Dest {
@@ -314,6 +315,7 @@ fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
         place: 0,
         tries: 0,
         attempts: 0,
+        outdated: false,
         target,
         failure: None,
     })

@@ -28,6 +28,9 @@ impl Run<'_> {
         match attempt {
             Attempt::Settled => self.dispatch.finish(),
             Attempt::Missing { status } => self.settle_missing(job, status),
+            Attempt::Outdated => {
+                self.dispatch.put_back(Job { outdated: true, ..job }, Duration::ZERO);
+            }
             Attempt::Refused(Refusal::Unreachable { lane, began, failure }) => {
                 let retries = self.settings(&job).retries;
                 match self.dispatch.unreachable(lane, began, &failure, retries, self.chance()) {

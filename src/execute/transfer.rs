@@ -19,7 +19,8 @@ use crate::fetch::{
 };
 use crate::manifest::Check;
 use crate::plan::{Action, Decision, Step};
-use crate::state::{FileRow, Note, Validators};
+use crate::rel_path::RelPath;
+use crate::state::{FileRow, Held, Note, Validators};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -28,14 +29,10 @@ pub(super) enum Attempt {
     Settled,
     /// Upstream has no such file.
     Missing { status: u16 },
+    /// What was asked about changed on disk meanwhile: it is got without a question.
+    Outdated,
     /// It failed.
     Refused(Refusal),
-}
-
-/// What the state knows of the file that is asked about.
-struct Held {
-    validators: Validators,
-    digest: Digest,
 }
 
 /// Makes one attempt at an entry.
@@ -43,12 +40,10 @@ pub(super) async fn attempt<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>)
     let entry = run.entry(job.entry);
     run.ledger.tell(Event::Started { entry: job.entry });
     let made = match run.work.plan.step(job.entry) {
-        Step::Do(Decision { action: Action::Revalidate, .. }) => {
+        Step::Do(Decision { action: Action::Revalidate, .. }) if !job.outdated => {
             let path = entry.path();
-            match run.validators(&path) {
-                Some((validators, digest)) => {
-                    revalidate(run, job, &entry, slot, Held { validators, digest }).await
-                }
+            match run.held(&path) {
+                Some(held) => revalidate(run, job, &entry, slot, held).await,
                 None => adopt(run, job, &entry, slot).await,
             }
         }
@@ -100,8 +95,14 @@ async fn get<'r>(
         Verdict::NotModified => {
             finish_body(&mut response.slot, response.body).await;
             run.dispatch.succeeded(response.slot.lane, 0);
-            unchanged(run, job, entry);
-            Ok(Attempt::Settled)
+            let local = run.local(&entry.path());
+            if held.zip(local).is_some_and(|(held, local)| held.stamp == local.stamp()) {
+                unchanged(run, job, entry);
+                return Ok(Attempt::Settled);
+            }
+            // The answer was about a file that is not there any more: edited or deleted meanwhile.
+            drop(response.slot);
+            Ok(Attempt::Outdated)
         }
         Verdict::Missing { status } => {
             finish_body(&mut response.slot, response.body).await;
@@ -143,7 +144,7 @@ async fn adopt<'r>(
                 && could_be(&local, length, &response.headers)
             {
                 drop(response.slot);
-                adopted(run, job, entry, &local, &response.headers);
+                adopted(run, job, entry, local, &response.headers).await;
                 return Ok(Attempt::Settled);
             }
             if response.slot.lane == lane { Some(response.slot) } else { None }
@@ -166,7 +167,7 @@ async fn adopt<'r>(
             slot.connection = None;
             drop((slot, body));
             if let Some(local) = local {
-                adopted(run, job, entry, &local, &headers);
+                adopted(run, job, entry, local, &headers).await;
             }
             Ok(Attempt::Settled)
         }
@@ -190,17 +191,13 @@ pub(super) fn could_be(local: &Stat, length: u64, headers: &HeaderMap) -> bool {
 }
 
 /// Takes a local file for what upstream has.
-fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: &Stat, headers: &HeaderMap) {
+async fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: Stat, headers: &HeaderMap) {
     let path = entry.path();
-    let read = run
-        .dest()
-        .read(&path)
-        .and_then(|file| Digest::of_reader(file, || !run.work.stop.is_requested()));
-    match read {
-        Ok((digest, length)) if length == local.size => {
+    match read_local(run, &path, local).await {
+        Ok(digest) => {
             let row = FileRow {
                 path: path.as_str().to_owned(),
-                stat: *local,
+                stat: local,
                 digest,
                 url: entry.url(Form::Shown),
                 checked: Timestamp::now(),
@@ -212,14 +209,28 @@ fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: &Stat, headers: &
                 Some((job.entry, outcome, job.attempts)),
             ));
         }
-        Ok(_) => {
-            let failure = Failure::new(ErrorKind::Io, "the local file changed while it was read");
-            run.ledger.finish(job.entry, Outcome::Failed(failure), job.attempts);
+        Err(failure) => run.ledger.finish(job.entry, Outcome::Failed(failure), job.attempts),
+    }
+}
+
+/// Reads a local file that looked like this, away from the event loop: it may be long.
+async fn read_local(run: &Run<'_>, path: &RelPath, local: Stat) -> Result<Digest, Failure> {
+    let stop = run.work.stop.clone();
+    let read = match run.dest().read(path) {
+        Ok(file) => {
+            tokio::task::spawn_blocking(move || Digest::of_reader(file, || !stop.is_requested()))
+                .await
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
         }
-        Err(error) => {
-            let failure = Failure::disk("read the local file", &error);
-            run.ledger.finish(job.entry, Outcome::Failed(failure), job.attempts);
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok((digest, _)) if run.local(path) == Some(local) => Ok(digest),
+        Ok(_) => Err(Failure::new(ErrorKind::Io, "the local file changed while it was read")),
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+            Err(Failure::new(ErrorKind::Interrupted, "interrupted"))
         }
+        Err(error) => Err(Failure::disk("read the local file", &error)),
     }
 }
 

@@ -45,6 +45,17 @@ pub(crate) struct Validators {
     pub(crate) last_modified: Option<String>,
 }
 
+/// A file as the state knows it, for a question about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Held {
+    /// What upstream said about it.
+    pub(crate) validators: Validators,
+    /// Its digest.
+    pub(crate) digest: Digest,
+    /// [`Stat::stamp`] when it was noted.
+    pub(crate) stamp: u64,
+}
+
 /// One thing to note.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Note {
@@ -123,6 +134,16 @@ impl State {
         Ok(schema::open(dest)?.map(|connection| Self::new(connection, manifest)))
     }
 
+    /// Sets aside what turned out to be damaged while it was read, and begins anew, with a warning.
+    ///
+    /// # Errors
+    /// When a new state cannot be made.
+    pub(crate) fn renew(self, dest: &Dest) -> rusqlite::Result<Opened<Self>> {
+        let manifest = self.manifest;
+        drop(self.connection);
+        Ok(schema::renew(dest)?.map(|connection| Self::new(connection, &manifest)))
+    }
+
     fn new(connection: Connection, manifest: &str) -> Self {
         Self { connection: Mutex::new(connection), manifest: manifest.to_owned() }
     }
@@ -163,15 +184,18 @@ impl State {
     /// What makes a conditional request for that file possible. A damaged state answers as if it did
     /// not know the file.
     #[must_use]
-    pub(crate) fn validators(&self, path: &str) -> Option<(Validators, Digest)> {
+    pub(crate) fn held(&self, path: &str) -> Option<Held> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("SELECT served, etag, last_modified, sha256 FROM files WHERE path = ?1")
+            .prepare_cached(
+                "SELECT served, etag, last_modified, sha256, stamp FROM files WHERE path = ?1",
+            )
             .ok()?;
         let found = statement.query_row([path], |row| {
             let validators =
                 Validators { served: row.get(0)?, etag: row.get(1)?, last_modified: row.get(2)? };
-            Ok((validators, Digest::from_bytes(row.get(3)?)))
+            let digest = Digest::from_bytes(row.get(3)?);
+            Ok(Held { validators, digest, stamp: row.get::<_, i64>(4)?.cast_unsigned() })
         });
         found.optional().ok().flatten()
     }
@@ -319,9 +343,10 @@ mod tests {
         let opened = State::open(&dest, "m").unwrap();
         assert_eq!(opened.warning, None);
         assert_eq!(paths(&opened.value), ["a", "missing b"]);
-        let (validators, digest) = opened.value.validators("a").unwrap();
-        assert_eq!((validators.etag.as_deref(), digest), (Some("\"a\""), Digest::of(b"x")));
-        assert!(opened.value.validators("b").is_none());
+        let held = opened.value.held("a").unwrap();
+        let etag = held.validators.etag.as_deref();
+        assert_eq!((etag, held.digest), (Some("\"a\""), Digest::of(b"x")));
+        assert!(opened.value.held("b").is_none());
     }
 
     #[test]

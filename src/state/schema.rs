@@ -108,6 +108,11 @@ pub(super) fn look(dest: &Dest) -> Opened<Option<Connection>> {
     }
 }
 
+/// Sets a state aside that was opened and turned out to be damaged inside, and begins a new one.
+pub(super) fn renew(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
+    begin_anew(dest, "it is damaged inside")
+}
+
 pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     let why = match dest.control_stat(FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -124,15 +129,16 @@ pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
             Err(why) => why,
         },
     };
+    begin_anew(dest, &why.describe())
+}
+
+fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<Opened<Connection>> {
     let aside = format!("{FILE}.corrupt-{}", Timestamp::now().as_second());
     let kept = dest.set_aside(FILE, &aside).is_ok();
     remove_log(dest);
     let value = begin(dest)?;
     let place = if kept { format!(" and was kept as `.natsync/{aside}`") } else { String::new() };
-    Ok(Opened {
-        value,
-        warning: Some(format!("the state is begun anew: {}{place}", why.describe())),
-    })
+    Ok(Opened { value, warning: Some(format!("the state is begun anew: {why}{place}")) })
 }
 
 fn is_transient(error: &rusqlite::Error) -> bool {

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use crate::origin::{Answer, File, first_modified};
+use crate::origin::{Answer, File, Gate, first_modified};
 use crate::world::World;
 
 fn one() -> World {
@@ -308,4 +308,26 @@ fn rehash_reads_every_file() {
         .source("$BASE/{n}.txt", &["vars: {n: 1..3}", "check: never"]);
     world.apply().success();
     assert_eq!(world.run(["apply", "--json", "--rehash"]).success().counts(), "entries 3, kept 3");
+}
+
+#[test]
+fn an_edit_while_upstream_is_asked_is_seen() {
+    for edit in ["edited", "deleted"] {
+        let world = one();
+        world.apply().success();
+        let gate = Gate::new();
+        world.origin.attempts("/a.txt", [Answer::file().gate(&gate)]);
+        world.origin.forget();
+        let running = world.spawn(["apply", "--json"]);
+        world.origin.wait_for(1);
+        match edit {
+            "edited" => world.write("out/a.txt", "ORIGINAL"),
+            _ => world.delete("out/a.txt"),
+        }
+        gate.open();
+        let run = running.wait().success();
+        assert_eq!(run.counts(), "entries 1, updated 1", "{edit}");
+        world.assert_files(&[("a.txt", "original")]);
+        assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
+    }
 }

@@ -153,3 +153,13 @@ fn very_many_missing_entries_are_held_back_and_then_absent() {
     let run = world.run(["apply"]).success();
     assert!(run.stdout.contains("70000 absent"), "{}", run.output());
 }
+
+#[test]
+fn what_is_known_to_be_missing_counts_too() {
+    let world = some_of_four(&["on_missing: skip", "max_missing: 3", "missing_ttl: 1d"]);
+    assert_eq!(world.apply().success().counts(), "entries 4, downloaded 1, absent 3");
+    world.origin.remove("/1.txt");
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 4, absent 3, failed 1");
+    assert!(run.failure("1.txt").1.contains("max_missing"), "{}", run.output());
+}

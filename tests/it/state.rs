@@ -80,6 +80,26 @@ fn a_state_with_damage_inside_costs_time_alone() {
 }
 
 #[test]
+fn a_state_that_turns_out_to_be_damaged_is_kept_aside() {
+    let world = World::new()
+        .serve_numbered(200)
+        .source("$BASE/{n}.txt", &["vars: {n: 1..200}", "check: never"]);
+    world.apply().success();
+    // The head with version and tables stays whole; rows further on do not.
+    let mut bytes = fs::read(world.state()).unwrap();
+    for byte in bytes.iter_mut().skip(3 * 4096) {
+        *byte ^= 0x5a;
+    }
+    fs::write(world.state(), bytes).unwrap();
+    let run = world.run(["apply"]).success();
+    assert!(run.stderr.contains("kept as `.natsync/state.db.corrupt-"), "{}", run.output());
+    world.origin.forget();
+    let run = world.run(["apply", "--json"]).success();
+    assert_eq!((run.counts().as_str(), run.stderr.as_str()), ("entries 200, kept 200", ""));
+    world.origin.assert_requests(&[]);
+}
+
+#[test]
 fn a_state_that_is_a_directory_costs_time_alone() {
     let world = applied();
     forget_side_files(&world);

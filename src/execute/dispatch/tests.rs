@@ -12,6 +12,7 @@ fn job(entry: u64, url: &str) -> Job {
         place: 0,
         tries: 0,
         attempts: 0,
+        outdated: false,
         target,
         failure: None,
     }
