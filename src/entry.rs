@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::digest::Checksum;
 use crate::manifest::{File, Locations, Manifest, Override, Source};
 use crate::rel_path::RelPath;
 pub use crate::template::Form;
@@ -195,6 +196,20 @@ impl<'m> Entry<'m> {
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.file().and_then(|file| file.size)
+    }
+
+    /// The digests that the manifest states.
+    #[must_use]
+    pub fn checksums(&self) -> &'m [Checksum] {
+        if self.source.overrides.iter().any(|other| !other.checksums.is_empty())
+            && let Some(other) = self.overriding().find(|other| !other.checksums.is_empty())
+        {
+            return &other.checksums;
+        }
+        match self.file() {
+            Some(file) => &file.checksums,
+            None => &self.source.checksums,
+        }
     }
 
     /// Its variables and their values.

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::dest::{Dest, Sighting};
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest, Digests};
 use crate::plan::{Found, Obstacle, OnDisk, Record, StatMatch};
 use crate::rel_path::path_hash;
 use crate::state::State;
@@ -20,15 +20,21 @@ use crate::state::State;
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     known: HashMap<u128, Known>,
-    strangers: HashSet<u128>,
+    /// Bytes of files that the state does not know.
+    strangers: HashMap<u128, u64>,
     folders: HashSet<u128>,
     obstacles: HashMap<u128, Obstacle>,
     missing: HashMap<u128, Missing>,
+    /// Digests under other algorithms, which few files need.
+    others: HashMap<u128, Vec<Checksum>>,
+    /// Files whose digest a publisher states.
+    published: HashSet<u128>,
 }
 
 #[derive(Debug)]
 struct Known {
     stamp: u64,
+    size: u64,
     url: u64,
     checked: i64,
     digest: Digest,
@@ -94,8 +100,9 @@ impl Inventory {
                 if let Some(known) = self.known.get_mut(&hash) {
                     known.found = true;
                     known.matches = known.stamp == stat.stamp();
+                    known.size = stat.size;
                 } else {
-                    self.strangers.insert(hash);
+                    self.strangers.insert(hash, stat.size);
                 }
             }
             Sighting::Folder => {
@@ -118,16 +125,19 @@ impl Inventory {
     #[must_use]
     pub(crate) fn look(&self, path: &str, hash: u128, url: impl Fn() -> String) -> OnDisk {
         let known = self.known.get(&hash);
-        let here = if self.strangers.contains(&hash) || known.is_some_and(|known| known.found) {
-            Found::File
-        } else {
-            self.obstacle(path, hash).map_or(Found::Nothing, Found::Obstacle)
+        let size = known.filter(|known| known.found).map(|known| known.size);
+        let here = match size.or_else(|| self.strangers.get(&hash).copied()) {
+            Some(size) => Found::File(size),
+            None => self.obstacle(path, hash).map_or(Found::Nothing, Found::Obstacle),
         };
         let is_same = |noted: u64| url_hash(&url()) == noted;
         let record = known.filter(|known| known.found).map(|known| Record {
             stat: if known.matches && !known.racy { StatMatch::Same } else { StatMatch::Doubtful },
             same_url: is_same(known.url),
-            digest: known.digest,
+            digests: Digests::new(
+                known.digest,
+                self.others.get(&hash).cloned().unwrap_or_default(),
+            ),
             checked: Timestamp::from_second(known.checked).unwrap_or(Timestamp::MIN),
         });
         let missing = self.missing.get(&hash).filter(|missing| is_same(missing.url));
@@ -135,14 +145,21 @@ impl Inventory {
             found: here,
             record,
             missing_since: missing.map(|missing| missing.since),
-            digest: None,
+            digests: None,
         }
+    }
+
+    /// Whether the state knows that a publisher states the digest of the file at the path with that
+    /// hash.
+    #[must_use]
+    pub(crate) fn is_published(&self, hash: u128) -> bool {
+        self.published.contains(&hash)
     }
 
     /// Whether a regular file is at the path with that hash.
     #[must_use]
     pub(crate) fn has_file(&self, hash: u128) -> bool {
-        self.strangers.contains(&hash) || self.known.get(&hash).is_some_and(|known| known.found)
+        self.strangers.contains_key(&hash) || self.known.get(&hash).is_some_and(|known| known.found)
     }
 
     fn obstacle(&self, path: &str, hash: u128) -> Option<Obstacle> {
@@ -181,6 +198,7 @@ impl Scan {
                 }
                 let known = Known {
                     stamp: row.stamp,
+                    size: 0,
                     url: url_hash(row.url),
                     checked: row.checked.as_second(),
                     digest: row.digest,
@@ -188,7 +206,14 @@ impl Scan {
                     found: false,
                     matches: false,
                 };
-                inventory.known.insert(path_hash(row.path), known);
+                let hash = path_hash(row.path);
+                inventory.known.insert(hash, known);
+                if !row.others.is_empty() {
+                    inventory.others.insert(hash, row.others);
+                }
+                if row.published {
+                    inventory.published.insert(hash);
+                }
             },
             |path, url, since| {
                 inventory.missing.insert(path_hash(path), Missing { url: url_hash(url), since });
@@ -228,7 +253,8 @@ mod tests {
         let row = FileRow {
             path: path.to_owned(),
             stat,
-            digest: Digest::of(b"x"),
+            digests: Digests::new(Digest::of(b"x"), Vec::new()),
+            published: false,
             url: url.to_owned(),
             checked: Timestamp::UNIX_EPOCH,
             validators: Validators::default(),
@@ -263,7 +289,7 @@ mod tests {
         assert_eq!(stat_of("moved"), Some((StatMatch::Same, false)));
         assert_eq!(stat_of("touched"), Some((StatMatch::Doubtful, true)));
         assert_eq!((look(&scan, "gone").found, stat_of("gone")), (Found::Nothing, None));
-        assert_eq!((look(&scan, "stranger").found, stat_of("stranger")), (Found::File, None));
+        assert_eq!((look(&scan, "stranger").found, stat_of("stranger")), (Found::File(1), None));
         assert_eq!(look(&scan, "never").found, Found::Nothing);
         assert_eq!(scan.owned.len(), 4);
     }

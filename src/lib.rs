@@ -15,6 +15,7 @@
 //! - [`vars`], [`template`]: bounded ranges and values; templates parsed once, rendered many times
 //! - [`entry`]: entries on demand by index
 //! - [`rel_path`], [`digest`]: a path that cannot climb out; digests and the hasher
+//! - [`pin`]: what an entry must be, as far as somebody has said it
 //! - [`plan`]: actions, reasons, and the decision for one entry; no IO at all
 //! - [`event`], [`error`]: what happens and what goes wrong, as plain data
 //! - [`select`], [`rewrite`]: which entries a run is about, and where they are asked for instead
@@ -49,6 +50,8 @@ mod fetch;
 mod inventory;
 pub mod manifest;
 mod options;
+pub mod pin;
+mod pins;
 pub mod plan;
 pub mod rel_path;
 pub mod report;

@@ -89,6 +89,15 @@ impl Selection {
     }
 }
 
+/// The pattern that chooses one path, ready to be pasted into a shell after `--only`.
+#[must_use]
+pub(crate) fn pattern_of(path: &str) -> String {
+    let glob = globset::escape(path);
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | ',' | '@');
+    if glob.chars().all(plain) { glob } else { format!("'{}'", glob.replace('\'', "'\\''")) }
+}
+
 impl Clone for Selection {
     fn clone(&self) -> Self {
         Self { patterns: self.patterns.iter().map(Pattern::unused).collect() }

@@ -1,6 +1,7 @@
 //! Finding out what is to be done: the directory is looked at, each entry is decided on, and files
 //! whose digest decides are read.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,118 +9,254 @@ use jiff::Timestamp;
 
 use crate::background::in_background;
 use crate::dest::{Dest, Stat};
-use crate::digest::Digest;
+use crate::digest::{Algorithms, Digests};
 use crate::entry::{Entry, EntryIndex, Form};
+use crate::error::RunError;
 use crate::event::{Event, Phase, Reporter};
 use crate::inventory::{Inventory, Scan};
 use crate::manifest::{Manifest, PathHashes, Source};
 use crate::options::Options;
-use crate::plan::{Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Step, Verdict, decide};
+use crate::pin::Pinned;
+use crate::pins::Pins;
+use crate::plan::{
+    Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
+};
 use crate::rel_path::path_hash;
-use crate::state::{Note, State};
+use crate::state::{FileRow, Note, State, Validators};
 use crate::stop::Stop;
 
 /// What is to be done, and what was learned on the way.
 pub(crate) struct Survey {
     pub(crate) plan: Plan,
-    /// Files that were read again and found unchanged.
-    pub(crate) touched: Vec<Note>,
+    /// What reading told about files that stay as they are.
+    pub(crate) notes: Vec<Note>,
     /// The state turned out to be damaged.
     pub(crate) damaged: bool,
 }
 
+/// What is looked at, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) options: &'a Options,
+    pub(crate) pins: &'a Pins<'a>,
+    pub(crate) dest: Option<&'a Dest>,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What deciding needs.
+struct Look<'a> {
+    scope: Scope<'a>,
+    inventory: &'a Inventory,
+    now: Timestamp,
+}
+
+/// What was read of a file.
+enum Content {
+    Read(Digests, Stat),
+    Gone,
+    Unreadable,
+    /// The end of the run was asked for first.
+    Interrupted,
+}
+
 impl Survey {
     /// Looks, and decides on each chosen entry.
+    ///
+    /// # Errors
+    /// When the lock cannot be read.
     pub(crate) fn make(
-        manifest: &Manifest,
-        options: &Options,
-        dest: Option<&Dest>,
+        scope: Scope<'_>,
         state: Option<&State>,
         hashes: &PathHashes,
-        stop: &Stop,
         reporter: &mut dyn Reporter,
-    ) -> Self {
-        let scan = match dest {
-            Some(dest) => {
-                reporter.event(&Event::Phase { phase: Phase::Scanning, total: None });
-                in_background(reporter, |seen| {
-                    let advanced = |files| seen.store(files, Ordering::Relaxed);
-                    Inventory::scan(dest, state, manifest.name(), advanced, || !stop.is_requested())
-                })
-            }
-            None => Scan::default(),
-        };
-        let damaged = scan.damaged;
-        let now = Timestamp::now();
-        let (mut plan, unread) = decide_all(manifest, options, &scan.inventory, now);
-        let mut touched = Vec::new();
-        if let Some(dest) = dest.filter(|_| !unread.is_empty()) {
+    ) -> Result<Self, RunError> {
+        let Scan { inventory, owned, damaged } = scan(scope, state, reporter);
+        let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
+        let mut plan = Plan::with_bound(scope.manifest.entries().bound());
+        let mut notes = Vec::new();
+        let unread = look.decide_all(&mut plan, &mut notes)?;
+        if let Some(dest) = scope.dest.filter(|_| !unread.is_empty()) {
             reporter
                 .event(&Event::Phase { phase: Phase::Hashing, total: Some(unread.len() as u64) });
-            let read =
-                in_background(reporter, |done| read_all(manifest, dest, &unread, done, stop));
+            let read = in_background(reporter, |done| read_all(scope, dest, &unread, done));
             for (index, content) in read {
-                settle_read(
-                    manifest,
-                    options,
-                    &scan.inventory,
-                    now,
-                    index,
-                    content,
-                    &mut plan,
-                    &mut touched,
-                );
+                look.settle(index, content, &mut plan, &mut notes)?;
             }
         }
-        let mut orphans: Vec<String> = scan
-            .owned
+        let mut orphans: Vec<String> = owned
             .into_iter()
             .filter(|path| {
                 let hash = path_hash(path);
-                !hashes.contains(hash) && scan.inventory.has_file(hash)
+                !hashes.contains(hash) && inventory.has_file(hash)
             })
             .collect();
         orphans.sort_unstable();
         plan.set_orphans(orphans);
-        Self { plan, touched, damaged }
+        Ok(Self { plan, notes, damaged })
     }
 }
 
-/// Decides on each chosen entry. Answers also which files must be read first.
-fn decide_all(
-    manifest: &Manifest,
-    options: &Options,
-    inventory: &Inventory,
-    now: Timestamp,
-) -> (Plan, Vec<EntryIndex>) {
-    let entries = manifest.entries();
-    let mut plan = Plan::with_bound(entries.bound());
-    let mut unread = Vec::new();
-    let mut path = String::new();
-    for entry in entries.iter() {
-        let sees = options.selection.sees_source(entry.source());
-        if sees == Some(false) {
-            continue;
-        }
-        path.clear();
-        entry.write_path(&mut path);
-        if sees.is_none() && !options.selection.matches(entry.source(), &path) {
-            continue;
-        }
-        let disk = inventory.look(&path, path_hash(&path), || entry.url(Form::Shown));
-        match decide(&disk, &policy(entry.source(), options, now)) {
-            Verdict::Decided(decision) => {
-                plan.set(entry.index(), Step::Do(offline(options, decision)));
+fn scan(scope: Scope<'_>, state: Option<&State>, reporter: &mut dyn Reporter) -> Scan {
+    let Some(dest) = scope.dest else {
+        return Scan::default();
+    };
+    reporter.event(&Event::Phase { phase: Phase::Scanning, total: None });
+    in_background(reporter, |seen| {
+        let advanced = |files| seen.store(files, Ordering::Relaxed);
+        let go_on = || !scope.stop.is_requested();
+        Inventory::scan(dest, state, scope.manifest.name(), advanced, go_on)
+    })
+}
+
+impl Look<'_> {
+    /// Decides on each chosen entry. Answers which files must be read first.
+    fn decide_all(
+        &self,
+        plan: &mut Plan,
+        notes: &mut Vec<Note>,
+    ) -> Result<Vec<(EntryIndex, Algorithms)>, RunError> {
+        let Scope { manifest, options, pins, stop, .. } = self.scope;
+        let mut unread = Vec::new();
+        let mut path = String::new();
+        for entry in manifest.entries().iter() {
+            let sees = options.selection.sees_source(entry.source());
+            if sees == Some(false) {
+                continue;
             }
-            Verdict::Obstructed(obstacle) => plan.set(entry.index(), Step::Obstructed(obstacle)),
-            Verdict::NeedsDigest => {
-                // Counted as something until it is read.
-                plan.set(entry.index(), Step::Obstructed(Obstacle::Unreadable));
-                unread.push(entry.index());
+            path.clear();
+            entry.write_path(&mut path);
+            if sees.is_none() && !options.selection.matches(entry.source(), &path) {
+                continue;
             }
+            if stop.is_requested() {
+                // It is skipped in the end.
+                plan.set(entry.index(), undecided());
+                continue;
+            }
+            let pinned = pins.of(&entry, &path)?;
+            let hash = path_hash(&path);
+            let disk = self.inventory.look(&path, hash, || entry.url(Form::Shown));
+            match self.decide(&entry, &pinned, &disk) {
+                Verdict::Decided(decision) => {
+                    if decision.action == Action::Keep
+                        && is_published(&pinned)
+                        && !self.inventory.is_published(hash)
+                    {
+                        notes.push(Note::Published { path: path.clone() });
+                    }
+                    plan.set(entry.index(), Step::Do(decision));
+                }
+                Verdict::Obstructed(obstacle) => {
+                    plan.set(entry.index(), Step::Obstructed(obstacle));
+                }
+                Verdict::NeedsDigest => {
+                    plan.set(entry.index(), undecided());
+                    let algorithms = match &pinned {
+                        Pinned::To(pin) => pin.algorithms(),
+                        _ => Algorithms::default(),
+                    };
+                    unread.push((entry.index(), algorithms));
+                }
+            }
+        }
+        Ok(unread)
+    }
+
+    fn decide(&self, entry: &Entry<'_>, pinned: &Pinned, disk: &OnDisk) -> Verdict {
+        let options = self.scope.options;
+        match decide(pinned, disk, &policy(entry.source(), options, self.now)) {
+            // Without the network nobody can be asked: what is there stays.
+            Verdict::Decided(Decision { action: Action::Revalidate, reason })
+                if options.offline =>
+            {
+                Verdict::Decided(Decision::new(Action::Keep, reason))
+            }
+            verdict => verdict,
         }
     }
-    (plan, unread)
+
+    /// Decides on an entry whose file was read, and says what that told.
+    fn settle(
+        &self,
+        index: EntryIndex,
+        content: Content,
+        plan: &mut Plan,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), RunError> {
+        let Some(entry) = self.scope.manifest.entries().get(index) else {
+            return Ok(());
+        };
+        let path = entry.path();
+        let path = path.as_str();
+        let seen = self.inventory.look(path, path_hash(path), || entry.url(Form::Shown));
+        let pinned = self.scope.pins.of(&entry, path)?;
+        let (disk, stat) = match content {
+            Content::Interrupted => return Ok(()),
+            Content::Unreadable => {
+                plan.set(index, Step::Obstructed(Obstacle::Unreadable));
+                return Ok(());
+            }
+            Content::Gone => (OnDisk { found: Found::Nothing, record: None, ..seen }, None),
+            Content::Read(digests, stat) => {
+                let found = Found::File(stat.size);
+                (OnDisk { found, digests: Some(digests), ..seen }, Some(stat))
+            }
+        };
+        if let Verdict::Decided(decision) = self.decide(&entry, &pinned, &disk) {
+            plan.set(index, Step::Do(decision));
+            if let (Some(stat), Some(digests)) = (stat, &disk.digests) {
+                self.note(&entry, &pinned, &disk, decision, digests, stat, notes)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what was just found out of one file")]
+    fn note(
+        &self,
+        entry: &Entry<'_>,
+        pinned: &Pinned,
+        disk: &OnDisk,
+        decision: Decision,
+        digests: &Digests,
+        stat: Stat,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), RunError> {
+        let path = entry.path().as_str().to_owned();
+        let is_known = disk
+            .record
+            .as_ref()
+            .is_some_and(|record| record.same_url && record.digests.sha256() == digests.sha256());
+        if is_known {
+            if is_published(pinned) {
+                notes.push(Note::Published { path: path.clone() });
+            }
+            notes.push(Note::Read { path, stat, digests: digests.clone() });
+        } else if decision.action == Action::Keep {
+            // What the lock knows of the pinned bytes is true of these.
+            let validators = self.scope.pins.validators(&path)?.unwrap_or_else(Validators::default);
+            notes.push(Note::File(Box::new(FileRow {
+                path,
+                stat,
+                digests: digests.clone(),
+                published: is_published(pinned),
+                url: entry.url(Form::Shown),
+                checked: self.now,
+                validators,
+            })));
+        }
+        Ok(())
+    }
+}
+
+/// Until it is read: if nobody gets to that, it is skipped as anything else that was to be done.
+fn undecided() -> Step {
+    Step::Do(Decision::new(Action::Revalidate, Reason::Stale))
+}
+
+fn is_published(pinned: &Pinned) -> bool {
+    matches!(pinned, Pinned::To(pin) if pin.is_published())
 }
 
 fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
@@ -132,33 +269,25 @@ fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
     }
 }
 
-/// Without the network nobody can be asked: what is there stays.
-fn offline(options: &Options, decision: Decision) -> Decision {
-    match decision.action {
-        Action::Revalidate if options.offline => Decision::new(Action::Keep, decision.reason),
-        _ => decision,
-    }
-}
-
-type Content = Option<(Digest, Stat)>;
-
-/// Reads files whose digest decides, on all cores. What cannot be read has no content.
+/// Reads files whose digest decides, on all cores.
 fn read_all(
-    manifest: &Manifest,
+    scope: Scope<'_>,
     dest: &Dest,
-    unread: &[EntryIndex],
+    unread: &[(EntryIndex, Algorithms)],
     done: &AtomicU64,
-    stop: &Stop,
 ) -> Vec<(EntryIndex, Content)> {
     let next = AtomicUsize::new(0);
     let read = Mutex::new(Vec::with_capacity(unread.len()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(unread.len());
-    std::thread::scope(|scope| {
+    std::thread::scope(|scope_of_threads| {
         for _ in 0..threads {
-            scope.spawn(|| {
-                let entries = manifest.entries();
-                while let Some(&index) = unread.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let content = entries.get(index).and_then(|entry| read_one(dest, &entry, stop));
+            scope_of_threads.spawn(|| {
+                let entries = scope.manifest.entries();
+                while let Some(&(index, algorithms)) =
+                    unread.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let Some(entry) = entries.get(index) else { continue };
+                    let content = read_one(dest, &entry, algorithms, scope.stop);
                     read.lock().unwrap_or_else(PoisonError::into_inner).push((index, content));
                     done.fetch_add(1, Ordering::Relaxed);
                 }
@@ -168,38 +297,20 @@ fn read_all(
     read.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_one(dest: &Dest, entry: &Entry<'_>, stop: &Stop) -> Content {
+fn read_one(dest: &Dest, entry: &Entry<'_>, algorithms: Algorithms, stop: &Stop) -> Content {
     let path = entry.path();
-    let before = dest.stat(&path).ok()?;
-    let (digest, _) = Digest::of_reader(dest.read(&path).ok()?, || !stop.is_requested()).ok()?;
-    // A file that changes while it is read has no digest.
-    (dest.stat(&path).ok()? == before).then_some((digest, before))
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the second half of a loop, with what the first half had at hand"
-)]
-fn settle_read(
-    manifest: &Manifest,
-    options: &Options,
-    inventory: &Inventory,
-    now: Timestamp,
-    index: EntryIndex,
-    content: Content,
-    plan: &mut Plan,
-    touched: &mut Vec<Note>,
-) {
-    let (Some(entry), Some((digest, stat))) = (manifest.entries().get(index), content) else {
-        return;
+    let read = || -> io::Result<(Digests, Stat, Stat)> {
+        let before = dest.stat(&path)?;
+        let go_on = || !stop.is_requested();
+        let (digests, _) = Digests::of_reader(dest.read(&path)?, algorithms, go_on)?;
+        Ok((digests, before, dest.stat(&path)?))
     };
-    let path = entry.path();
-    let seen = inventory.look(path.as_str(), path_hash(path.as_str()), || entry.url(Form::Shown));
-    if seen.record.as_ref().is_some_and(|record| record.digest == digest) {
-        touched.push(Note::Touched { path: path.as_str().to_owned(), stat });
-    }
-    let disk = OnDisk { found: Found::File, digest: Some(digest), ..seen };
-    if let Verdict::Decided(decision) = decide(&disk, &policy(entry.source(), options, now)) {
-        plan.set(index, Step::Do(offline(options, decision)));
+    match read() {
+        // A file that changes while it is read has no digest.
+        Ok((digests, before, after)) if before == after => Content::Read(digests, before),
+        Ok(_) => Content::Unreadable,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Content::Interrupted,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Content::Gone,
+        Err(_) => Content::Unreadable,
     }
 }

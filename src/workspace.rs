@@ -15,10 +15,11 @@ use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::execute::{Work, execute};
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 pub use crate::options::Options;
+use crate::pins::Pins;
 use crate::plan::{Action, Decision, Obstacle, Plan, Reason, Step};
 use crate::state::State;
 use crate::stop::Stop;
-use crate::survey::Survey;
+use crate::survey::{Scope, Survey};
 
 /// How often another run's end is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(100);
@@ -40,15 +41,16 @@ pub fn plan(
         warn(reporter, opened.warning);
         opened.value
     });
-    let mut survey =
-        Survey::make(manifest, options, dest.as_ref(), state.as_ref(), &hashes, stop, reporter);
+    let pins = Pins::default();
+    let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
+    let mut survey = Survey::make(scope, state.as_ref(), &hashes, reporter)?;
     if survey.damaged {
         warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
     }
     let mut sizes = Vec::new();
     if options.refresh && !options.offline && !stop.is_requested() {
         let state = state.as_ref().filter(|_| !survey.damaged);
-        sizes = refresh(manifest, options, dest.as_ref(), state, &mut survey.plan, stop, reporter);
+        sizes = refresh(scope, state, &mut survey.plan, reporter);
     }
     // What was cut short is no plan to tell.
     if !stop.is_requested() {
@@ -85,8 +87,9 @@ pub fn apply(
     let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
     warn(&mut reporter, opened.warning);
     let mut state = opened.value;
-    let survey =
-        Survey::make(manifest, options, Some(&dest), Some(&state), &hashes, stop, &mut reporter);
+    let pins = Pins::default();
+    let scope = Scope { manifest, options, pins: &pins, dest: Some(&dest), stop };
+    let survey = Survey::make(scope, Some(&state), &hashes, &mut reporter)?;
     drop(hashes);
     if survey.damaged {
         let renewed = state.renew(&dest).map_err(unwritable)?;
@@ -94,9 +97,9 @@ pub fn apply(
         state = renewed.value;
     }
     tell_plan(manifest, options, &survey.plan, &[], &mut reporter);
-    // A file that was read again and found unchanged is not read the next time.
-    if !survey.touched.is_empty() {
-        let _ = state.note(&survey.touched);
+    // A file that was read is not read the next time.
+    if !survey.notes.is_empty() {
+        let _ = state.note(&survey.notes);
     }
     let plan = &survey.plan;
     reporter.summary.entries = plan.counts().entries();
@@ -105,8 +108,7 @@ pub fn apply(
         let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
         reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let settings = settings(manifest, options);
-        let work = work(manifest, options, plan, stop, &settings);
-        let work = Work { dest: Some(&dest), state: Some(&state), ..work };
+        let work = Work { state: Some(&state), ..work(scope, plan, &settings) };
         execute(&work, &mut reporter);
     }
     state.close();
@@ -145,12 +147,9 @@ fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
 /// Asks upstream about each entry that needs it, and puts what it says into the plan. Answers the
 /// sizes that were told.
 fn refresh(
-    manifest: &Manifest,
-    options: &Options,
-    dest: Option<&Dest>,
+    scope: Scope<'_>,
     state: Option<&State>,
     plan: &mut Plan,
-    stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Vec<(EntryIndex, u64)> {
     if !needs_network(plan) {
@@ -158,9 +157,9 @@ fn refresh(
     }
     let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
     reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
-    let settings = settings(manifest, options);
-    let work = work(manifest, options, plan, stop, &settings);
-    let probes = execute(&Work { dest, state, probing: true, ..work }, reporter);
+    let settings = settings(scope.manifest, scope.options);
+    let work = Work { state, probing: true, ..work(scope, plan, &settings) };
+    let probes = execute(&work, reporter);
     let mut sizes = Vec::new();
     for (entry, probed) in probes {
         plan.set(entry, Step::Do(probed.decision));
@@ -170,18 +169,14 @@ fn refresh(
     sizes
 }
 
-fn work<'a>(
-    manifest: &'a Manifest,
-    options: &'a Options,
-    plan: &'a Plan,
-    stop: &'a Stop,
-    settings: &'a [Http],
-) -> Work<'a> {
+fn work<'a>(scope: Scope<'a>, plan: &'a Plan, settings: &'a [Http]) -> Work<'a> {
+    let Scope { manifest, options, pins, dest, stop } = scope;
     Work {
         manifest,
         plan,
-        dest: None,
+        dest,
         state: None,
+        pins,
         rewrites: &options.rewrites,
         stop,
         now: Timestamp::now(),
@@ -292,10 +287,19 @@ fn settle_without_network(options: &Options, plan: &Plan, reporter: &mut Countin
 }
 
 fn obstructed(obstacle: Obstacle) -> Failure {
-    let kind =
-        if obstacle == Obstacle::Unreadable { ErrorKind::Io } else { ErrorKind::PathConflict };
-    Failure::new(kind, obstacle.describe())
-        .with_hint("natsync replaces only regular files; move it away")
+    let (kind, hint) = match obstacle {
+        Obstacle::Unreadable => (ErrorKind::Io, None),
+        Obstacle::Unlisted | Obstacle::Ambiguous | Obstacle::NoList => (
+            ErrorKind::Unlisted,
+            Some("`checksums: {optional: true}` allows files without a digest"),
+        ),
+        _ => (ErrorKind::PathConflict, Some("natsync replaces only regular files; move it away")),
+    };
+    let failure = Failure::new(kind, obstacle.describe());
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
 }
 
 /// Counts outcomes on their way to the reporter. What is kept is counted from the plan.

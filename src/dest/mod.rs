@@ -19,11 +19,12 @@ use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
+use crate::digest::Algorithms;
 use crate::error::RunError;
 use crate::rel_path::RelPath;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
-pub(crate) use stage::{Staged, Verified};
+pub(crate) use stage::{Staged, Verified, VerifyError};
 pub(crate) use stat::Stat;
 pub(crate) use walk::Sighting;
 
@@ -118,13 +119,14 @@ impl Dest {
         Ok(())
     }
 
-    /// Makes a private file for the bytes of one entry.
+    /// Makes a private file for the bytes of one entry, which are hashed as they come: under SHA-256
+    /// and those algorithms.
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub(crate) fn stage(&self) -> io::Result<Staged> {
+    pub(crate) fn stage(&self, algorithms: Algorithms) -> io::Result<Staged> {
         let staging = self.staging.as_ref().expect("a destination to write to has a staging area");
-        Staged::create(staging, self.run)
+        Staged::create(staging, self.run, algorithms)
     }
 
     /// Puts a verified file at its final name. What was there is replaced only where `replace` says
@@ -278,9 +280,9 @@ mod tests {
     }
 
     fn staged(dest: &Dest, bytes: &[u8]) -> Verified {
-        let mut staged = dest.stage().unwrap();
+        let mut staged = dest.stage(Algorithms::default()).unwrap();
         staged.write(bytes).unwrap();
-        staged.verify(bytes.len() as u64, Some(1_000_000_000)).unwrap()
+        staged.verify(&[], Some(1_000_000_000)).unwrap()
     }
 
     fn path(text: &str) -> RelPath {
@@ -299,7 +301,7 @@ mod tests {
         assert_eq!(std::fs::read(dest.path().join("a/b/c.bin")).unwrap(), b"new");
         assert_eq!((stat.size, stat.modified), (3, 1_000_000_000 * 1_000_000_000));
         assert!(verified.is_still(&stat));
-        assert_eq!(verified.digest(), crate::digest::Digest::of(b"new"));
+        assert_eq!(verified.digests().sha256(), crate::digest::Digest::of(b"new"));
         assert_eq!(leftovers(&dest), 0);
     }
 
@@ -307,7 +309,7 @@ mod tests {
     fn what_is_not_published_leaves_nothing() {
         let (_folder, dest) = fresh();
         drop(staged(&dest, b"gone"));
-        let mut unfinished = dest.stage().unwrap();
+        let mut unfinished = dest.stage(Algorithms::default()).unwrap();
         unfinished.write(b"half").unwrap();
         assert_eq!(leftovers(&dest), 1);
         drop(unfinished);
@@ -317,9 +319,10 @@ mod tests {
     #[test]
     fn a_length_that_differs_is_no_proof() {
         let (_folder, dest) = fresh();
-        let mut staged = dest.stage().unwrap();
+        let mut staged = dest.stage(Algorithms::default()).unwrap();
         staged.write(b"four").unwrap();
-        assert!(staged.verify(5, None).is_err());
+        let expected = crate::digest::Digest::of(b"other").into();
+        assert!(matches!(staged.verify(&[expected], None), Err(VerifyError::Mismatch(_))));
         assert_eq!(leftovers(&dest), 0);
     }
 

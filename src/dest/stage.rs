@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use super::folder::Shared;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Algorithms, Checksum, Digests, Hasher};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -27,13 +27,36 @@ pub(crate) struct Staged {
 pub(crate) struct Verified {
     name: Name,
     length: u64,
-    digest: Digest,
+    digests: Digests,
     permissions: u32,
     modified: i64,
 }
 
+/// A digest that a file should have, and the one that it has.
+#[derive(Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) expected: Checksum,
+    /// None where it was not computed.
+    pub(crate) got: Option<Checksum>,
+}
+
+/// Why a staged file is not what it should be.
+#[derive(Debug)]
+pub(crate) enum VerifyError {
+    /// Its bytes have another digest.
+    Mismatch(Box<Mismatch>),
+    /// The disk failed.
+    Disk(io::Error),
+}
+
+impl From<io::Error> for VerifyError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
 impl Staged {
-    pub(super) fn create(staging: &Shared, run: u64) -> io::Result<Self> {
+    pub(super) fn create(staging: &Shared, run: u64, algorithms: Algorithms) -> io::Result<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let text = format!("{run:016x}-{number:x}");
         let flags =
@@ -43,7 +66,7 @@ impl Staged {
         Ok(Self {
             file,
             name: Name { folder: Shared::clone(staging), text, armed: Cell::new(true) },
-            hasher: Hasher::default(),
+            hasher: Hasher::new(algorithms),
             length: 0,
         })
     }
@@ -65,12 +88,17 @@ impl Staged {
         self.length
     }
 
-    /// Ends the file and proves it: the disk holds as many bytes as were hashed and as `expected`
-    /// says. `modified` becomes its modification time, in seconds since 1970, where the system takes it.
+    /// Ends the file and proves it: the disk holds as many bytes as were hashed, and they have all of
+    /// these digests. `modified` becomes its modification time, in seconds since 1970, where the system
+    /// takes it.
     ///
     /// # Errors
-    /// When the lengths differ or the disk fails.
-    pub(crate) fn verify(self, expected: u64, modified: Option<i64>) -> io::Result<Verified> {
+    /// When a digest differs, the lengths differ or the disk fails.
+    pub(crate) fn verify(
+        self,
+        expected: &[Checksum],
+        modified: Option<i64>,
+    ) -> Result<Verified, VerifyError> {
         if let Some(seconds) = modified {
             let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
             // A time that the file system cannot hold is no reason to refuse the bytes.
@@ -79,17 +107,25 @@ impl Staged {
                 &Timestamps { last_access: time, last_modification: time },
             );
         }
-        let stat = super::Stat::from(rustix::fs::fstat(&self.file)?);
-        if stat.size != self.length || self.length != expected {
-            return Err(io::Error::other(format!(
-                "the staged file has {} bytes after {} were written of {expected}",
+        let stat = super::Stat::from(rustix::fs::fstat(&self.file).map_err(io::Error::from)?);
+        if stat.size != self.length {
+            let message = format!(
+                "the staged file has {} bytes after {} were written",
                 stat.size, self.length
-            )));
+            );
+            return Err(VerifyError::Disk(io::Error::other(message)));
+        }
+        let digests = self.hasher.finish();
+        for &expected in expected {
+            let got = digests.get(expected.algorithm());
+            if got != Some(expected) {
+                return Err(VerifyError::Mismatch(Box::new(Mismatch { expected, got })));
+            }
         }
         Ok(Verified {
             name: self.name,
             length: self.length,
-            digest: self.hasher.finish().sha256(),
+            digests,
             permissions: stat.permissions(),
             modified: stat.modified,
         })
@@ -103,10 +139,10 @@ impl Verified {
         self.length
     }
 
-    /// The digest of the bytes that were written.
+    /// The digests of the bytes that were written.
     #[must_use]
-    pub(crate) fn digest(&self) -> Digest {
-        self.digest
+    pub(crate) fn digests(&self) -> &Digests {
+        &self.digests
     }
 
     /// Whether a published file still is the one that was staged.

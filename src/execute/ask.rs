@@ -11,8 +11,8 @@ use super::job::Job;
 use crate::entry::Entry;
 use crate::error::Failure;
 use crate::fetch::{
-    Answer, Asked, Conditions, Exchange, Head, Hop, Method, RequestPlan, RetryAfter, Target,
-    Wanted, classify, exchange, is_transient, next_hop,
+    Answer, Asked, Conditions, Exchange, Head, Hop, Length, Method, RequestPlan, RetryAfter,
+    Target, Wanted, classify, exchange, is_transient, next_hop,
 };
 
 /// What came back, with the place and the connection that it came over.
@@ -52,7 +52,7 @@ pub(super) async fn ask<'r>(
     slot: Slot<'r>,
     method: Method,
     conditions: &Conditions,
-    size: Option<u64>,
+    length: Length,
 ) -> Result<Response<'r>, Refusal> {
     job.attempts += 1;
     let source = entry.source();
@@ -66,13 +66,15 @@ pub(super) async fn ask<'r>(
             .is_ok_and(|home| home.origin == asked_first.origin);
     let headers: &[_] = if own { &source.headers } else { &[] };
     let user_agent = http.user_agent.as_deref().unwrap_or(crate::USER_AGENT);
-    let plan = RequestPlan { method, conditions, headers, home: &asked_first, user_agent };
+    let past_caches = job.anew;
+    let plan =
+        RequestPlan { method, conditions, headers, home: &asked_first, user_agent, past_caches };
     let asked = Asked {
         conditional: !conditions.is_empty(),
         head_only: method == Method::Head,
         expect: &source.expect,
         missing: &source.missing_when,
-        size,
+        length,
         now: run.work.now.as_second(),
     };
     let mut way = Hop::default();

@@ -19,6 +19,10 @@ pub(super) struct Job {
     pub(super) attempts: u32,
     /// Whether the file changed on disk since the plan was made, so that nothing held counts.
     pub(super) outdated: bool,
+    /// Whether somebody sent other bytes than the expected ones.
+    pub(super) mismatched: bool,
+    /// Whether it is asked for once more from the start, past all caches, because of that.
+    pub(super) anew: bool,
     /// What is asked for.
     pub(super) target: Target,
     /// Why it failed at the origin itself, once it is asked for elsewhere.

@@ -16,6 +16,7 @@ mod publish;
 mod run;
 mod settle;
 mod transfer;
+mod want;
 
 use run::Run;
 pub(crate) use run::{Work, execute};

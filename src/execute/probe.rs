@@ -6,7 +6,7 @@ use super::dispatch::Slot;
 use super::job::Job;
 use super::transfer::{Attempt, conditions, could_be, served};
 use crate::entry::Entry;
-use crate::fetch::{Conditions, Method};
+use crate::fetch::{Conditions, Length, Method};
 use crate::plan::{Action, Decision, Reason, Step};
 
 /// What upstream told of an entry.
@@ -82,7 +82,7 @@ async fn head<'r>(
     slot: Slot<'r>,
     conditions: &Conditions,
 ) -> Result<Response<'r>, Refusal> {
-    match ask(run, job, entry, slot, Method::Head, conditions, None).await {
+    match ask(run, job, entry, slot, Method::Head, conditions, Length::Unknown).await {
         Ok(response) if !matches!(response.verdict, Verdict::Missing { .. }) => {
             return Ok(response);
         }
@@ -91,7 +91,7 @@ async fn head<'r>(
         Err(Refusal::Failed { .. }) => {}
     }
     let slot = run.dispatch.arrive(&job.target.origin.clone(), job).await;
-    let mut response = ask(run, job, entry, slot, Method::Get, conditions, None).await?;
+    let mut response = ask(run, job, entry, slot, Method::Get, conditions, Length::Unknown).await?;
     if !matches!(response.verdict, Verdict::NotModified) {
         response.slot.connection = None;
     }

@@ -40,6 +40,8 @@ pub(super) struct Parcel {
     /// The declared URL, shown form.
     pub(super) url: String,
     pub(super) validators: Validators,
+    /// Whether a publisher states the digest.
+    pub(super) published: bool,
 }
 
 /// What is handed to the publisher.
@@ -48,7 +50,7 @@ pub(super) enum Message {
     /// Put this in place.
     Publish(Box<Parcel>),
     /// Note this about what is on disk already, and give the entry its outcome.
-    Note(Note, Option<(EntryIndex, Outcome, u32)>),
+    Note(Box<Note>, Option<(EntryIndex, Outcome, u32)>),
     /// There is nothing more.
     End,
 }
@@ -160,7 +162,7 @@ fn publish_group(
         match (message, &synced) {
             (Message::End, _) => {}
             (Message::Note(note, finished), _) => {
-                notes.push(note);
+                notes.push(*note);
                 if let Some((entry, outcome, attempts)) = finished {
                     ledger.finish(entry, outcome, attempts);
                 }
@@ -190,8 +192,8 @@ fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> O
             return None;
         }
     };
-    let Parcel { entry, path, verified, replaces, attempts, url, validators } = parcel;
-    let delivery = Delivery { bytes: verified.length(), sha256: verified.digest() };
+    let Parcel { entry, path, verified, replaces, attempts, url, validators, published } = parcel;
+    let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
     let outcome = if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
     ledger.finish(entry, outcome, attempts);
     // Somebody was quicker than we are: what is there now is not what we wrote.
@@ -199,7 +201,8 @@ fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> O
         Note::File(Box::new(FileRow {
             path: path.as_str().to_owned(),
             stat,
-            digest: verified.digest(),
+            digests: verified.digests().clone(),
+            published,
             url,
             checked: Timestamp::now(),
             validators,

@@ -18,6 +18,7 @@ use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Reporter};
 use crate::fetch::{Dialer, Names, Pace, Target};
 use crate::manifest::{Http, Manifest};
+use crate::pins::Pins;
 use crate::plan::{Action, Plan, Step};
 use crate::rel_path::RelPath;
 use crate::rewrite::Rewrites;
@@ -35,6 +36,8 @@ pub(crate) struct Work<'a> {
     pub(crate) dest: Option<&'a Dest>,
     /// What is known of them. There may be none when probing.
     pub(crate) state: Option<&'a State>,
+    /// What the entries must be.
+    pub(crate) pins: &'a Pins<'a>,
     pub(crate) rewrites: &'a Rewrites,
     pub(crate) stop: &'a Stop,
     pub(crate) now: Timestamp,
@@ -316,6 +319,8 @@ fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
         tries: 0,
         attempts: 0,
         outdated: false,
+        mismatched: false,
+        anew: false,
         target,
         failure: None,
     })

@@ -89,13 +89,19 @@ impl Run<'_> {
     /// An entry failed where it was asked for: its next mirror is asked, or it failed for good, for
     /// the reason that its own origin gave.
     pub(super) fn elsewhere(&self, mut job: Job, failure: Failure) {
+        job.mismatched |= failure.kind == ErrorKind::ChecksumMismatch;
         let failure = job.failure.take().unwrap_or(failure);
         let local =
             matches!(failure.kind, ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::PathConflict);
         let next = self.entries.get(job.entry).filter(|_| !local).and_then(|entry| {
             let place = job.place + 1;
             let name = job.name;
-            (place < entry.places()).then(|| self.move_job(&mut job, &entry, name, place))
+            if place < entry.places() {
+                return Some(self.move_job(&mut job, &entry, name, place));
+            }
+            // Damage on the way passes, and a proxy may have kept an old copy: once more from the start.
+            (job.mismatched && !std::mem::replace(&mut job.anew, true))
+                .then(|| self.move_job(&mut job, &entry, 0, 0))
         });
         match next {
             Some(Ok(())) => {
@@ -166,7 +172,10 @@ impl Run<'_> {
             url: entry.url(Form::Shown),
             since: Timestamp::now(),
         };
-        self.publish(Message::Note(note, Some((entry.index(), Outcome::Absent, attempts))));
+        self.publish(Message::Note(
+            Box::new(note),
+            Some((entry.index(), Outcome::Absent, attempts)),
+        ));
     }
 
     /// Gives a job in hand its last outcome.

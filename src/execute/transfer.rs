@@ -9,13 +9,15 @@ use super::ask::{Refusal, Response, Verdict, ask, finish_body};
 use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::{Message, Parcel};
+use super::want::Want;
 use crate::dest::Stat;
-use crate::digest::Digest;
+use crate::digest::{Digest, Digests};
 use crate::entry::{Entry, Form};
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, Outcome};
 use crate::fetch::{
-    BodyRules, Conditions, Method, Received, http_date, is_html, receive, upstream_validators,
+    BodyRules, Conditions, Length, Method, Received, http_date, is_html, receive,
+    upstream_validators,
 };
 use crate::manifest::Check;
 use crate::plan::{Action, Decision, Step};
@@ -39,17 +41,38 @@ pub(super) enum Attempt {
 pub(super) async fn attempt<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>) -> Attempt {
     let entry = run.entry(job.entry);
     run.ledger.tell(Event::Started { entry: job.entry });
+    let lane = slot.lane;
+    let want = match Want::of(run, &entry) {
+        Ok(want) => want,
+        Err(failure) => {
+            return Attempt::Refused(Refusal::Failed { lane, failure, again: false, after: None });
+        }
+    };
     let made = match run.work.plan.step(job.entry) {
         Step::Do(Decision { action: Action::Revalidate, .. }) if !job.outdated => {
             let path = entry.path();
             match run.held(&path) {
-                Some(held) => revalidate(run, job, &entry, slot, held).await,
-                None => adopt(run, job, &entry, slot).await,
+                Some(held) => revalidate(run, job, &entry, &want, slot, held).await,
+                None => adopt(run, job, &entry, &want, slot).await,
             }
         }
-        _ => get(run, job, &entry, slot, &Conditions::default(), None).await,
+        _ => get(run, job, &entry, &want, slot, &Conditions::default(), None).await,
     };
-    made.unwrap_or_else(Attempt::Refused)
+    match made {
+        Ok(Attempt::Missing { status }) if want.is_locked() => {
+            let message = format!("upstream does not have it any more ({status})");
+            let failure = Failure::new(ErrorKind::HttpStatus, message).with_status(status);
+            let failure =
+                want.advise(failure.at_origin(&job.target.origin.to_string()), &entry.path());
+            Attempt::Refused(Refusal::Failed { lane, failure, again: false, after: None })
+        }
+        Ok(attempt) => attempt,
+        Err(Refusal::Failed { lane, failure, again, after }) => {
+            let failure = want.advise(failure, &entry.path());
+            Attempt::Refused(Refusal::Failed { lane, failure, again, after })
+        }
+        Err(refusal) => Attempt::Refused(refusal),
+    }
 }
 
 /// Asks whether a file that natsync wrote is still what upstream has.
@@ -57,11 +80,12 @@ async fn revalidate<'r>(
     run: &'r Run<'_>,
     job: &mut Job,
     entry: &Entry<'_>,
+    want: &Want,
     slot: Slot<'r>,
     held: Held,
 ) -> Result<Attempt, Refusal> {
     let conditions = conditions(&held.validators, &served(job, entry));
-    get(run, job, entry, slot, &conditions, Some(held)).await
+    get(run, job, entry, want, slot, &conditions, Some(held)).await
 }
 
 /// Validators are worth something only where they came from.
@@ -86,11 +110,12 @@ async fn get<'r>(
     run: &'r Run<'_>,
     job: &mut Job,
     entry: &Entry<'_>,
+    want: &Want,
     slot: Slot<'r>,
     conditions: &Conditions,
     held: Option<Held>,
 ) -> Result<Attempt, Refusal> {
-    let mut response = ask(run, job, entry, slot, Method::Get, conditions, entry.size()).await?;
+    let mut response = ask(run, job, entry, slot, Method::Get, conditions, want.length()).await?;
     match response.verdict {
         Verdict::NotModified => {
             finish_body(&mut response.slot, response.body).await;
@@ -109,7 +134,9 @@ async fn get<'r>(
             run.dispatch.succeeded(response.slot.lane, 0);
             Ok(Attempt::Missing { status })
         }
-        Verdict::Whole { length } => receive_file(run, job, entry, response, length, held).await,
+        Verdict::Whole { length } => {
+            receive_file(run, job, entry, want, response, length, held).await
+        }
     }
 }
 
@@ -119,7 +146,7 @@ fn unchanged(run: &Run<'_>, job: &Job, entry: &Entry<'_>) {
     if matches!(entry.source().check, Check::Age(_)) {
         let note =
             Note::Checked { path: entry.path().as_str().to_owned(), checked: Timestamp::now() };
-        run.publish(Message::Note(note, Some((job.entry, outcome, job.attempts))));
+        run.publish(Message::Note(Box::new(note), Some((job.entry, outcome, job.attempts))));
     } else {
         run.ledger.finish(job.entry, outcome, job.attempts);
     }
@@ -131,12 +158,13 @@ async fn adopt<'r>(
     run: &'r Run<'_>,
     job: &mut Job,
     entry: &Entry<'_>,
+    want: &Want,
     slot: Slot<'r>,
 ) -> Result<Attempt, Refusal> {
     let none = Conditions::default();
     let local = run.local(&entry.path());
     let lane = slot.lane;
-    let slot = match ask(run, job, entry, slot, Method::Head, &none, None).await {
+    let slot = match ask(run, job, entry, slot, Method::Head, &none, Length::Unknown).await {
         Ok(mut response) => {
             finish_body(&mut response.slot, response.body).await;
             if let Verdict::Whole { length: Some(length) } = response.verdict
@@ -157,7 +185,7 @@ async fn adopt<'r>(
         Some(slot) => slot,
         None => run.dispatch.arrive(&job.target.origin.clone(), job).await,
     };
-    let response = ask(run, job, entry, slot, Method::Get, &none, entry.size()).await?;
+    let response = ask(run, job, entry, slot, Method::Get, &none, want.length()).await?;
     match response.verdict {
         Verdict::Whole { length: Some(length) }
             if local.is_some_and(|local| could_be(&local, length, &response.headers)) =>
@@ -171,7 +199,9 @@ async fn adopt<'r>(
             }
             Ok(Attempt::Settled)
         }
-        Verdict::Whole { length } => receive_file(run, job, entry, response, length, None).await,
+        Verdict::Whole { length } => {
+            receive_file(run, job, entry, want, response, length, None).await
+        }
         Verdict::Missing { status } => {
             let mut slot = response.slot;
             finish_body(&mut slot, response.body).await;
@@ -198,14 +228,15 @@ async fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: Stat, heade
             let row = FileRow {
                 path: path.as_str().to_owned(),
                 stat: local,
-                digest,
+                digests: Digests::new(digest, Vec::new()),
+                published: false,
                 url: entry.url(Form::Shown),
                 checked: Timestamp::now(),
                 validators: validators(job, entry, headers),
             };
             let outcome = Outcome::Unchanged { bytes: 0 };
             run.publish(Message::Note(
-                Note::File(Box::new(row)),
+                Box::new(Note::File(Box::new(row))),
                 Some((job.entry, outcome, job.attempts)),
             ));
         }
@@ -244,6 +275,7 @@ async fn receive_file<'r>(
     run: &'r Run<'_>,
     job: &Job,
     entry: &Entry<'_>,
+    want: &Want,
     response: Response<'r>,
     length: Option<u64>,
     held: Option<Held>,
@@ -267,7 +299,7 @@ async fn receive_file<'r>(
     let rules = BodyRules {
         length,
         expect: &source.expect,
-        size: entry.size(),
+        known: want.length(),
         stall: http.stall_timeout,
         min_rate: http.min_rate,
     };
@@ -276,44 +308,47 @@ async fn receive_file<'r>(
     };
     let paces = run.paces(entry.source_index());
     let progress = |bytes| run.ledger.tell(Event::Received { entry: job.entry, bytes });
-    let received = receive(&mut connection, body, &rules, &paces, || run.dest().stage(), progress)
-        .await
-        .map_err(failed)?;
+    let proof = want.proof(&headers);
+    let algorithms = proof.algorithms();
+    let stage = || run.dest().stage(algorithms);
+    let received =
+        receive(&mut connection, body, &rules, &paces, stage, progress).await.map_err(failed)?;
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }
     let bytes = received.staged.length();
     run.dispatch.succeeded(lane, bytes);
     drop(slot);
-    check_content(entry, &headers, &received).map_err(failed)?;
+    let Received { staged, beginning, end } = received;
     let validators = validators(job, entry, &headers);
     let modified = validators.last_modified.as_deref().and_then(http_date);
-    let verified = received
-        .staged
-        .verify(bytes, modified)
-        .map_err(|error| failed(Failure::disk("write the file", &error)))?;
+    let verified = staged
+        .verify(&proof.checksums(), modified)
+        .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
+    check_content(entry, want, &headers, &beginning, &end).map_err(failed)?;
     let path = entry.path();
     let replaces =
         !matches!(run.work.plan.step(job.entry), Step::Do(Decision { action: Action::Fetch, .. }));
-    let same = held.is_some_and(|held| held.digest == verified.digest());
+    let same = held.is_some_and(|held| held.digest == verified.digests().sha256());
     // What is recorded must be what is there now, not what was there when the run began.
     let still = |_: &Stat| {
         let read = run.dest().read(&path).and_then(|file| Digest::of_reader(file, || true));
-        read.is_ok_and(|(digest, _)| digest == verified.digest())
+        read.is_ok_and(|(digest, _)| digest == verified.digests().sha256())
     };
     if same && let Some(stat) = run.local(&path).filter(still) {
         // The server could not tell, but the bytes do: the file stays as it is.
         let row = FileRow {
             path: path.as_str().to_owned(),
             stat,
-            digest: verified.digest(),
+            digests: verified.digests().clone(),
+            published: want.is_published(),
             url: entry.url(Form::Shown),
             checked: Timestamp::now(),
             validators,
         };
         let outcome = Outcome::Unchanged { bytes };
         run.publish(Message::Note(
-            Note::File(Box::new(row)),
+            Box::new(Note::File(Box::new(row))),
             Some((job.entry, outcome, job.attempts)),
         ));
         return Ok(Attempt::Settled);
@@ -326,6 +361,7 @@ async fn receive_file<'r>(
         attempts: job.attempts,
         url: entry.url(Form::Shown),
         validators,
+        published: want.is_published(),
     })));
     Ok(Attempt::Settled)
 }
@@ -333,13 +369,15 @@ async fn receive_file<'r>(
 /// Holds the bytes themselves against what the manifest expects.
 fn check_content(
     entry: &Entry<'_>,
+    want: &Want,
     headers: &HeaderMap,
-    received: &Received,
+    beginning: &[u8],
+    end: &[u8],
 ) -> Result<(), Failure> {
     let expect = &entry.source().expect;
-    let looks_like = if is_html(&received.beginning) { "; it looks like a web page" } else { "" };
+    let looks_like = if is_html(beginning) { "; it looks like HTML" } else { "" };
     if let Some(kind) = &expect.kind
-        && !kind.matches(&received.beginning, &received.end)
+        && !kind.matches(beginning, end)
     {
         let message = format!("the file is no `{kind}`{looks_like}");
         return Err(Failure::new(ErrorKind::UnexpectedContent, message));
@@ -349,9 +387,11 @@ fn check_content(
     let declared =
         headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let says_html = declared.trim_start().to_ascii_lowercase().starts_with("text/html");
+    let is_proven = matches!(want.length(), Length::Pinned(_));
     if expect.content_type.is_none()
+        && !is_proven
         && says_html
-        && is_html(&received.beginning)
+        && is_html(beginning)
         && is_no_page(entry.path().file_name())
     {
         let failure = Failure::new(ErrorKind::UnexpectedContent, "the server sent a web page instead of the file")

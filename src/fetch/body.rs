@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::classify::check_length;
+use super::classify::{Length, check_length};
 use super::connection::Connection;
 use super::exchange::explain_body;
 use super::pace::Pace;
@@ -28,8 +28,8 @@ pub(crate) struct BodyRules<'a> {
     pub(crate) length: Option<u64>,
     /// What the manifest expects.
     pub(crate) expect: &'a Expect,
-    /// The length that the manifest knows.
-    pub(crate) size: Option<u64>,
+    /// What is known of the file's length.
+    pub(crate) known: Length,
     /// How long no byte may come.
     pub(crate) stall: Duration,
     /// The slowest rate, in bytes a second averaged over a minute; 0 for any.
@@ -61,7 +61,7 @@ pub(crate) async fn receive(
 ) -> Result<Received, Failure> {
     let mut sink = Sink::new(rules.length);
     let mut window = Window::new(rules.min_rate);
-    let most = rules.size.or(rules.expect.max_size);
+    let most = rules.known.most(rules.expect);
     loop {
         let frame = match tokio::time::timeout(rules.stall, connection.frame(&mut body)).await {
             Ok(Some(Ok(frame))) => frame,
@@ -84,7 +84,7 @@ pub(crate) async fn receive(
         if let Some(most) = most
             && most < sink.received
         {
-            return Err(check_length(sink.received, rules.expect, rules.size)
+            return Err(check_length(sink.received, rules.expect, rules.known)
                 .err()
                 .unwrap_or_else(|| {
                     Failure::new(
@@ -105,7 +105,7 @@ pub(crate) async fn receive(
         let message = format!("the file ended at {} of {length} bytes", sink.received);
         return Err(Failure::new(ErrorKind::Truncated, message));
     }
-    check_length(sink.received, rules.expect, rules.size)?;
+    check_length(sink.received, rules.expect, rules.known)?;
     sink.finish(&stage).map_err(|error| Failure::disk("write the file", &error))
 }
 

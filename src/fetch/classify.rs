@@ -11,6 +11,32 @@ use super::validators::single;
 use crate::error::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
 
+/// What is known of a file's length before it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Nothing but what the manifest allows.
+    Unknown,
+    /// It has so many bytes.
+    Exactly(u64),
+    /// Its digest is known, and maybe its length: the digest decides, whatever is declared.
+    Pinned(Option<u64>),
+}
+
+/// Something shorter is received whole even where its length is wrong: what it is says more about
+/// what went wrong.
+const TELLING: u64 = 1024 * 1024;
+
+impl Length {
+    /// More bytes than this are not worth receiving.
+    pub(crate) fn most(self, expect: &Expect) -> Option<u64> {
+        match self {
+            Self::Unknown | Self::Pinned(None) => expect.max_size,
+            Self::Exactly(size) => Some(size),
+            Self::Pinned(Some(size)) => Some(size.max(TELLING)),
+        }
+    }
+}
+
 /// What was asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
@@ -22,8 +48,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) expect: &'a Expect,
     /// What the manifest counts as missing.
     pub(crate) missing: &'a MissingWhen,
-    /// The file's length, where the manifest knows it.
-    pub(crate) size: Option<u64>,
+    /// What is known of the file's length.
+    pub(crate) length: Length,
     /// Seconds since 1970.
     pub(crate) now: i64,
 }
@@ -129,14 +155,14 @@ fn whole(asked: &Asked, head: &Head, media_type: Option<&str>) -> Answer {
     if asked.head_only {
         return Answer::Whole { length };
     }
-    if !head.framed && !asked.expect.unframed && asked.size.is_none() {
+    if !head.framed && !asked.expect.unframed && asked.length == Length::Unknown {
         let failure =
             protocol("the server does not say how long the file is, so a cut could not be noticed")
                 .with_hint("`expect: {unframed: true}` accepts such answers");
         return Answer::Fail(failure);
     }
     match length {
-        Some(length) => match check_length(length, asked.expect, asked.size) {
+        Some(length) => match check_length(length, asked.expect, asked.length) {
             Ok(()) => Answer::Whole { length: Some(length) },
             Err(failure) => Answer::Fail(failure),
         },
@@ -145,13 +171,19 @@ fn whole(asked: &Asked, head: &Head, media_type: Option<&str>) -> Answer {
 }
 
 /// Holds a length against what the manifest expects.
-pub(crate) fn check_length(length: u64, expect: &Expect, size: Option<u64>) -> Result<(), Failure> {
-    if let Some(size) = size {
-        if length == size {
-            return Ok(());
+pub(crate) fn check_length(length: u64, expect: &Expect, known: Length) -> Result<(), Failure> {
+    match known {
+        Length::Exactly(size) if length == size => return Ok(()),
+        Length::Exactly(size) => {
+            let message = format!("the file has {length} bytes, the manifest says {size}");
+            return Err(Failure::new(ErrorKind::UnexpectedContent, message));
         }
-        let message = format!("the file has {length} bytes, the manifest says {size}");
-        return Err(Failure::new(ErrorKind::UnexpectedContent, message));
+        Length::Pinned(Some(size)) if length <= size.max(TELLING) => return Ok(()),
+        Length::Pinned(Some(size)) => {
+            let message = format!("the file has {length} bytes, its pin says {size}");
+            return Err(Failure::new(ErrorKind::ChecksumMismatch, message));
+        }
+        Length::Pinned(None) | Length::Unknown => {}
     }
     if let Some(max) = expect.max_size
         && max < length
@@ -159,7 +191,7 @@ pub(crate) fn check_length(length: u64, expect: &Expect, size: Option<u64>) -> R
         let message = format!("the file has {length} bytes, more than `max_size` ({max})");
         return Err(Failure::new(ErrorKind::TooLarge, message));
     }
-    if length < expect.min_size {
+    if length < expect.min_size && known == Length::Unknown {
         let message = if length == 0 {
             "the file is empty".to_owned()
         } else {
@@ -238,7 +270,7 @@ mod tests {
         conditional: bool,
         expect: Expect,
         missing: MissingWhen,
-        size: Option<u64>,
+        length: Length,
         framed: bool,
     }
 
@@ -247,7 +279,7 @@ mod tests {
             conditional: false,
             expect: Expect::default(),
             missing: MissingWhen::default(),
-            size: None,
+            length: Length::Unknown,
             framed: true,
         }
     }
@@ -263,7 +295,7 @@ mod tests {
             head_only: false,
             expect: &case.expect,
             missing: &case.missing,
-            size: case.size,
+            length: case.length,
             now: 0,
         };
         classify(
@@ -366,7 +398,7 @@ mod tests {
             ..plain()
         };
         assert_eq!(answer(&allowed, 200, &[]), Answer::Whole { length: None });
-        let known = Case { size: Some(5), framed: false, ..plain() };
+        let known = Case { length: Length::Exactly(5), framed: false, ..plain() };
         assert_eq!(answer(&known, 200, &[]), Answer::Whole { length: None });
     }
 
@@ -391,7 +423,7 @@ mod tests {
             answer(&empty, 200, &[("content-length", "0")]),
             Answer::Whole { length: Some(0) }
         );
-        let sized = Case { size: Some(4), ..plain() };
+        let sized = Case { length: Length::Exactly(4), ..plain() };
         assert_eq!(
             kind(&answer(&sized, 200, &[("content-length", "5")])),
             Some(ErrorKind::UnexpectedContent)

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::Request;
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HOST, HeaderName, HeaderValue,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, USER_AGENT,
 };
 
 use super::connection::OverProxy;
@@ -51,6 +51,8 @@ pub(crate) struct RequestPlan<'a> {
     pub(crate) home: &'a Target,
     /// `User-Agent`.
     pub(crate) user_agent: &'a str,
+    /// Whether caches on the way must ask the origin (RFC 9111, section 5.2.1.4).
+    pub(crate) past_caches: bool,
 }
 
 impl RequestPlan<'_> {
@@ -83,6 +85,9 @@ impl RequestPlan<'_> {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         // Bytes are bytes: what is stored and hashed is what the server has.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if self.past_caches {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         if let Some(etag) = &self.conditions.etag {
             headers.insert(IF_NONE_MATCH, text(etag)?);
         }
@@ -133,6 +138,7 @@ mod tests {
             headers: &headers,
             home: &home,
             user_agent: "natsync",
+            past_caches: false,
         };
         let sent = |url: &str| {
             plan.build(&Target::parse(url).unwrap(), None)

@@ -39,13 +39,26 @@ pub(super) const SOURCE: Table = &[
     ("expect", "what the content must be like"),
     ("overrides", "single entries that differ"),
     ("tags", "words that `--only tag:NAME` chooses by"),
+    ("sha256", "the SHA-256 of its only file"),
+    ("sha512", "the SHA-512 of its only file"),
+    ("sha1", "the SHA-1 of its only file"),
+    ("md5", "the MD5 of its only file"),
+    ("blake3", "the BLAKE3 of its only file"),
     ("headers", "header fields for the source's own origin"),
     ("http", "transport settings"),
 ];
 
 /// One file of `files`.
-pub(super) const FILE: Table =
-    &[("url", "its URL"), ("path", "where it goes"), ("size", "its length in bytes")];
+pub(super) const FILE: Table = &[
+    ("url", "its URL"),
+    ("path", "where it goes"),
+    ("size", "its length in bytes"),
+    ("sha256", "its SHA-256"),
+    ("sha512", "its SHA-512"),
+    ("sha1", "its SHA-1"),
+    ("md5", "its MD5"),
+    ("blake3", "its BLAKE3"),
+];
 
 /// `http`.
 pub(super) const HTTP: Table = &[
@@ -91,6 +104,11 @@ pub(super) const OVERRIDE: Table = &[
     ("url", "another URL template"),
     ("path", "another path template"),
     ("skip", "whether they are left out"),
+    ("sha256", "its SHA-256"),
+    ("sha512", "its SHA-512"),
+    ("sha1", "its SHA-1"),
+    ("md5", "its MD5"),
+    ("blake3", "its BLAKE3"),
     ("reason", "why"),
 ];
 
@@ -105,7 +123,7 @@ pub(super) const LIST_FILE: Table = &[("file", "a file with one value a line")];
 pub(super) const ROWS_FILE: Table = &[("csv", "a CSV file with a header line")];
 
 /// Keys of the language that this version does not carry out. They are refused, not ignored.
-const LATER: [&str; 7] = ["sha256", "sha512", "sha1", "md5", "blake3", "checksums", "netrc"];
+const LATER: [&str; 1] = ["netrc"];
 
 /// A mapping whose keys are known.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! (`read`, `sources`, `settings`, `values`), and whatever is wrong on the way becomes a [`Problem`]
 //! with its place. A `Manifest` that exists is valid.
 
+mod checksums;
 mod collisions;
 mod environment;
 mod expect;

@@ -65,6 +65,15 @@ impl Reader<'_> {
         let overrides = self.overrides(&fields, &mut uses);
         let (locations, mirrors, path) = (locations?, mirrors?, path?);
         self.unused(&uses);
+        let checksums = self.checksums(&fields);
+        if let Some((key, _)) = self.stated(&fields)
+            && (uses.declared.space.count() != 1 || fields.get("files").is_some())
+        {
+            let message = format!("`{}` is for a source of one file", key.name);
+            let hint =
+                "state it for one of `files`, in `overrides`, or name a list with `checksums`";
+            self.problem(key.at, message, Some(hint.to_owned()));
+        }
         let path_at = fields
             .get("path")
             .or_else(|| fields.get("url"))
@@ -82,6 +91,7 @@ impl Reader<'_> {
             tags,
             headers,
             http,
+            checksums,
             space: uses.declared.space,
             locations,
             path,
@@ -162,7 +172,9 @@ impl Reader<'_> {
             self.problem(node.at, "this file has no `url`", None);
             return None;
         };
-        Some(File { url: self.template(url, "url", Use::Url, uses)?, path, size, at: node.at })
+        let checksums = self.checksums(&fields);
+        let url = self.template(url, "url", Use::Url, uses)?;
+        Some(File { url, path, size, checksums, at: node.at })
     }
 
     fn excludes(
@@ -222,13 +234,22 @@ impl Reader<'_> {
                 Some("say why it is left out".to_owned()),
             );
         }
-        if url.is_none() && path.is_none() && fields.get("skip").is_none() {
+        let stated = self.stated(&fields);
+        if stated.is_some() && reason.is_none() {
+            self.problem(
+                node.at,
+                "a digest of a single entry needs a `reason`",
+                Some("say why it is stated here".to_owned()),
+            );
+        }
+        if url.is_none() && path.is_none() && fields.get("skip").is_none() && stated.is_none() {
             self.problem(
                 node.at,
                 "this override changes nothing",
-                Some("give it `url`, `path` or `skip`".to_owned()),
+                Some("give it `url`, `path`, `skip` or a digest".to_owned()),
             );
         }
+        let checksums = self.checksums(&fields);
         let url = match url {
             Some(url) => Some(url?),
             None => None,
@@ -237,7 +258,7 @@ impl Reader<'_> {
             Some(path) => Some(path?),
             None => None,
         };
-        Some(Override { when: when?, url, path, skip: skip?, at: node.at })
+        Some(Override { when: when?, url, path, checksums, skip: skip?, at: node.at })
     }
 
     /// Looks at the first entry: what is wrong with its URL is wrong with all of them.

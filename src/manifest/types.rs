@@ -7,6 +7,7 @@ use super::expect::{Expect, MissingWhen};
 use super::http::Http;
 use super::problem::Span;
 use super::secret::Secret;
+use crate::digest::Checksum;
 use crate::entry::Entries;
 use crate::template::{Matcher, Space, Template};
 
@@ -52,6 +53,8 @@ pub struct Source {
     pub headers: Vec<(String, Secret)>,
     /// Transport settings.
     pub http: Http,
+    /// The digests of the only file of a source with one.
+    pub(crate) checksums: Vec<Checksum>,
     pub(crate) space: Space,
     pub(crate) locations: Locations,
     pub(crate) path: Template,
@@ -76,6 +79,7 @@ pub(crate) struct File {
     pub(crate) url: Template,
     pub(crate) path: Option<Template>,
     pub(crate) size: Option<u64>,
+    pub(crate) checksums: Vec<Checksum>,
     pub(crate) at: Span,
 }
 
@@ -85,6 +89,7 @@ pub(crate) struct Override {
     pub(crate) when: Matcher,
     pub(crate) url: Option<Template>,
     pub(crate) path: Option<Template>,
+    pub(crate) checksums: Vec<Checksum>,
     pub(crate) skip: bool,
     pub(crate) at: Span,
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Action, Decision, Reason};
-use crate::digest::Digest;
+use crate::digest::Digests;
 use crate::manifest::Check;
+use crate::pin::{Pin, Pinned};
 
 /// What is known of an entry's place on disk, as a plain value.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +18,8 @@ pub struct OnDisk {
     pub record: Option<Record>,
     /// When upstream last said that there is no such file.
     pub missing_since: Option<Timestamp>,
-    /// The digest of the file there, once somebody has read it.
-    pub digest: Option<Digest>,
+    /// The digests of the file there, once somebody has read it.
+    pub digests: Option<Digests>,
 }
 
 /// What stands at an entry's path.
@@ -26,8 +27,8 @@ pub struct OnDisk {
 pub enum Found {
     /// Nothing.
     Nothing,
-    /// A regular file.
-    File,
+    /// A regular file of so many bytes.
+    File(u64),
     /// Something that natsync neither replaces nor goes through.
     Obstacle(Obstacle),
 }
@@ -45,6 +46,12 @@ pub enum Obstacle {
     Parent,
     /// It cannot be read, so nothing is known of it.
     Unreadable,
+    /// No checksum list names the entry, and one should.
+    Unlisted,
+    /// The checksum list names several files that the entry could be.
+    Ambiguous,
+    /// The checksum list cannot be used.
+    NoList,
 }
 
 impl Obstacle {
@@ -57,6 +64,11 @@ impl Obstacle {
             Self::Special => "something that is no regular file stands at this path",
             Self::Parent => "a folder of this path is a file or a symbolic link",
             Self::Unreadable => "what stands at this path cannot be read",
+            Self::Unlisted => "no checksum list names this file",
+            Self::Ambiguous => {
+                "the checksum list has several files of this name, with different digests"
+            }
+            Self::NoList => "its checksum list cannot be used",
         }
     }
 }
@@ -68,8 +80,8 @@ pub struct Record {
     pub stat: StatMatch,
     /// Whether the file came from the URL that the manifest declares now.
     pub same_url: bool,
-    /// The digest that it had.
-    pub digest: Digest,
+    /// The digests that it had.
+    pub digests: Digests,
     /// When upstream last served or confirmed it.
     pub checked: Timestamp,
 }
@@ -111,25 +123,56 @@ pub enum Verdict {
 
 /// Decides what to do with one entry.
 #[must_use]
-pub fn decide(disk: &OnDisk, policy: &Policy) -> Verdict {
-    let decided = |action, reason| Verdict::Decided(Decision::new(action, reason));
-    match disk.found {
+pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
+    let pin = match pinned {
+        Pinned::Unlisted => return Verdict::Obstructed(Obstacle::Unlisted),
+        Pinned::Ambiguous => return Verdict::Obstructed(Obstacle::Ambiguous),
+        Pinned::NoList => return Verdict::Obstructed(Obstacle::NoList),
+        Pinned::Free | Pinned::Missing => None,
+        Pinned::To(pin) => Some(pin),
+    };
+    let size = match disk.found {
         Found::Obstacle(obstacle) => return Verdict::Obstructed(obstacle),
         Found::Nothing => {
             let noted = disk
                 .missing_since
                 .is_some_and(|since| is_younger(since, policy.missing_ttl, policy.now));
-            return if noted && !policy.force {
+            let absent = *pinned == Pinned::Missing || noted;
+            return if absent && !policy.force {
                 decided(Action::Absent, Reason::MissingUpstream)
             } else {
                 decided(Action::Fetch, Reason::NotOnDisk)
             };
         }
-        Found::File => {}
-    }
+        Found::File(size) => size,
+    };
     if policy.force {
         return decided(Action::Replace, Reason::Forced);
     }
+    match pin {
+        Some(pin) if pin.size.is_some_and(|pinned| pinned != size) => {
+            decided(Action::Replace, Reason::SizeDiffers)
+        }
+        Some(pin) if !pin.checksums.is_empty() => decide_pinned(pin, disk, policy),
+        _ => decide_free(disk, policy),
+    }
+}
+
+/// A file that must have certain digests: nobody need be asked about it.
+fn decide_pinned(pin: &Pin, disk: &OnDisk, policy: &Policy) -> Verdict {
+    let trusted =
+        disk.record.as_ref().filter(|record| record.stat == StatMatch::Same && !policy.rehash);
+    let known = disk.digests.as_ref().or(trusted.map(|record| &record.digests));
+    match known.and_then(|digests| pin.holds(digests)) {
+        None => Verdict::NeedsDigest,
+        Some(false) => decided(Action::Replace, Reason::DigestDiffers),
+        Some(true) if disk.record.is_none() => decided(Action::Keep, Reason::Adopted),
+        Some(true) => decided(Action::Keep, Reason::Pinned),
+    }
+}
+
+/// A file that is what upstream has, whatever that is.
+fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
     let Some(record) = &disk.record else {
         return decided(Action::Revalidate, Reason::Stale);
     };
@@ -137,9 +180,9 @@ pub fn decide(disk: &OnDisk, policy: &Policy) -> Verdict {
         return decided(Action::Replace, Reason::UrlChanged);
     }
     if record.stat == StatMatch::Doubtful || policy.rehash {
-        match &disk.digest {
+        match &disk.digests {
             None => return Verdict::NeedsDigest,
-            Some(digest) if *digest != record.digest => {
+            Some(digests) if digests.sha256() != record.digests.sha256() => {
                 return decided(Action::Replace, Reason::ModifiedLocally);
             }
             Some(_) => {}
@@ -157,6 +200,10 @@ pub fn decide(disk: &OnDisk, policy: &Policy) -> Verdict {
     }
 }
 
+const fn decided(action: Action, reason: Reason) -> Verdict {
+    Verdict::Decided(Decision::new(action, reason))
+}
+
 /// Whether `then` lies less than `age` before `now`. An instant in the future proves nothing: the
 /// clock was wrong then or is wrong now.
 fn is_younger(then: Timestamp, age: Duration, now: Timestamp) -> bool {
@@ -167,6 +214,8 @@ fn is_younger(then: Timestamp, age: Duration, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::{Algorithm, Checksum, Digest};
+    use crate::pin::PinFrom;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -184,25 +233,28 @@ mod tests {
         }
     }
 
-    fn digest(byte: u8) -> Digest {
-        Digest::from_bytes([byte; 32])
+    fn digest(byte: u8) -> Digests {
+        Digests::new(Digest::from_bytes([byte; 32]), Vec::new())
     }
 
     fn nothing() -> OnDisk {
-        OnDisk { found: Found::Nothing, record: None, missing_since: None, digest: None }
+        OnDisk { found: Found::Nothing, record: None, missing_since: None, digests: None }
     }
 
     fn file(record: Option<Record>) -> OnDisk {
-        OnDisk { found: Found::File, record, missing_since: None, digest: None }
+        OnDisk { found: Found::File(10), record, missing_since: None, digests: None }
     }
 
     fn record(stat: StatMatch) -> Record {
-        Record { stat, same_url: true, digest: digest(1), checked: at(NOW - 3600) }
+        Record { stat, same_url: true, digests: digest(1), checked: at(NOW - 3600) }
     }
 
     #[track_caller]
     fn check(disk: &OnDisk, policy: &Policy, action: Action, reason: Reason) {
-        assert_eq!(decide(disk, policy), Verdict::Decided(Decision::new(action, reason)));
+        assert_eq!(
+            decide(&Pinned::Free, disk, policy),
+            Verdict::Decided(Decision::new(action, reason))
+        );
     }
 
     #[test]
@@ -246,11 +298,11 @@ mod tests {
     fn a_doubtful_file_is_read_first() {
         let never = Policy { check: Check::Never, ..policy() };
         let disk = file(Some(record(StatMatch::Doubtful)));
-        assert_eq!(decide(&disk, &never), Verdict::NeedsDigest);
-        let same = OnDisk { digest: Some(digest(1)), ..disk.clone() };
+        assert_eq!(decide(&Pinned::Free, &disk, &never), Verdict::NeedsDigest);
+        let same = OnDisk { digests: Some(digest(1)), ..disk.clone() };
         check(&same, &never, Action::Keep, Reason::Fresh);
         check(&same, &policy(), Action::Revalidate, Reason::Stale);
-        let other = OnDisk { digest: Some(digest(2)), ..disk };
+        let other = OnDisk { digests: Some(digest(2)), ..disk };
         check(&other, &never, Action::Replace, Reason::ModifiedLocally);
     }
 
@@ -258,8 +310,8 @@ mod tests {
     fn rehash_believes_no_stat() {
         let rehash = Policy { rehash: true, check: Check::Never, ..policy() };
         let disk = file(Some(record(StatMatch::Same)));
-        assert_eq!(decide(&disk, &rehash), Verdict::NeedsDigest);
-        let decayed = OnDisk { digest: Some(digest(2)), ..disk };
+        assert_eq!(decide(&Pinned::Free, &disk, &rehash), Verdict::NeedsDigest);
+        let decayed = OnDisk { digests: Some(digest(2)), ..disk };
         check(&decayed, &rehash, Action::Replace, Reason::ModifiedLocally);
     }
 
@@ -289,7 +341,113 @@ mod tests {
             Obstacle::Unreadable,
         ] {
             let disk = OnDisk { found: Found::Obstacle(obstacle), ..nothing() };
-            assert_eq!(decide(&disk, &force), Verdict::Obstructed(obstacle));
+            assert_eq!(decide(&Pinned::Free, &disk, &force), Verdict::Obstructed(obstacle));
+        }
+    }
+
+    fn pin(size: Option<u64>, byte: u8) -> Pinned {
+        let checksums = vec![Checksum::from(Digest::from_bytes([byte; 32]))];
+        Pinned::To(Pin { size, checksums, from: PinFrom::Lock })
+    }
+
+    fn read(disk: OnDisk, byte: u8) -> OnDisk {
+        OnDisk { digests: Some(digest(byte)), ..disk }
+    }
+
+    /// The rows of a known pin: what is pinned, what is on disk, and what is decided. `None` stands for
+    /// reading the file first.
+    #[test]
+    fn a_pin_decides_alone() {
+        let same = || file(Some(record(StatMatch::Same)));
+        let doubtful = || file(Some(record(StatMatch::Doubtful)));
+        let moved = || file(Some(Record { same_url: false, ..record(StatMatch::Same) }));
+        let keep = |reason| Some((Action::Keep, reason));
+        let replace = |reason| Some((Action::Replace, reason));
+        let rows = [
+            ("row holds it", pin(None, 1), same(), keep(Reason::Pinned)),
+            ("size agrees too", pin(Some(10), 1), same(), keep(Reason::Pinned)),
+            ("another size", pin(Some(11), 1), same(), replace(Reason::SizeDiffers)),
+            ("another size, stranger", pin(Some(9), 1), file(None), replace(Reason::SizeDiffers)),
+            ("row has another", pin(Some(10), 2), same(), replace(Reason::DigestDiffers)),
+            ("stat is doubtful", pin(Some(10), 1), doubtful(), None),
+            ("read, equal", pin(Some(10), 1), read(doubtful(), 1), keep(Reason::Pinned)),
+            ("read, differs", pin(None, 1), read(doubtful(), 2), replace(Reason::DigestDiffers)),
+            ("read against an old row", pin(None, 2), read(doubtful(), 2), keep(Reason::Pinned)),
+            ("stranger", pin(None, 1), file(None), None),
+            ("stranger, equal", pin(None, 1), read(file(None), 1), keep(Reason::Adopted)),
+            (
+                "stranger, differs",
+                pin(None, 1),
+                read(file(None), 3),
+                replace(Reason::DigestDiffers),
+            ),
+            ("from another URL", pin(None, 1), moved(), keep(Reason::Pinned)),
+            ("not there", pin(None, 1), nothing(), Some((Action::Fetch, Reason::NotOnDisk))),
+        ];
+        for (name, pinned, disk, expected) in rows {
+            let expected = expected.map_or(Verdict::NeedsDigest, |(action, reason)| {
+                Verdict::Decided(Decision::new(action, reason))
+            });
+            for check in [Check::Always, Check::Never] {
+                let policy = Policy { check, ..policy() };
+                assert_eq!(decide(&pinned, &disk, &policy), expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn rehash_reads_a_pinned_file_too() {
+        let rehash = Policy { rehash: true, ..policy() };
+        let disk = file(Some(record(StatMatch::Same)));
+        assert_eq!(decide(&pin(None, 1), &disk, &rehash), Verdict::NeedsDigest);
+        let decayed = decide(&pin(None, 1), &read(disk, 2), &rehash);
+        assert_eq!(decayed, decided(Action::Replace, Reason::DigestDiffers));
+    }
+
+    #[test]
+    fn a_row_that_lacks_the_algorithm_is_read() {
+        let md5 = Checksum::from_bytes(Algorithm::Md5, &[7; 16]).unwrap();
+        let pinned = |checksums| Pinned::To(Pin { size: None, checksums, from: PinFrom::List });
+        let disk = file(Some(record(StatMatch::Same)));
+        assert_eq!(decide(&pinned(vec![md5]), &disk, &policy()), Verdict::NeedsDigest);
+        // What is known to be another file need not be read for that.
+        let other = Checksum::from(Digest::from_bytes([9; 32]));
+        let verdict = decide(&pinned(vec![md5, other]), &disk, &policy());
+        assert_eq!(verdict, decided(Action::Replace, Reason::DigestDiffers));
+    }
+
+    #[test]
+    fn a_size_alone_is_no_proof() {
+        let sized = |size| {
+            Pinned::To(Pin { size: Some(size), checksums: Vec::new(), from: PinFrom::Manifest })
+        };
+        let disk = file(Some(record(StatMatch::Same)));
+        let verdict = decide(&sized(10), &disk, &policy());
+        assert_eq!(verdict, decided(Action::Revalidate, Reason::Stale));
+        let verdict = decide(&sized(11), &disk, &policy());
+        assert_eq!(verdict, decided(Action::Replace, Reason::SizeDiffers));
+    }
+
+    #[test]
+    fn what_is_pinned_as_missing_is_not_asked_for() {
+        let absent = decided(Action::Absent, Reason::MissingUpstream);
+        assert_eq!(decide(&Pinned::Missing, &nothing(), &policy()), absent);
+        let force = Policy { force: true, ..policy() };
+        let fetch = decided(Action::Fetch, Reason::NotOnDisk);
+        assert_eq!(decide(&Pinned::Missing, &nothing(), &force), fetch);
+        let stale = decided(Action::Revalidate, Reason::Stale);
+        assert_eq!(decide(&Pinned::Missing, &file(None), &policy()), stale);
+    }
+
+    #[test]
+    fn what_no_list_vouches_for_is_not_touched() {
+        let force = Policy { force: true, ..policy() };
+        for (pinned, obstacle) in [
+            (Pinned::Unlisted, Obstacle::Unlisted),
+            (Pinned::Ambiguous, Obstacle::Ambiguous),
+            (Pinned::NoList, Obstacle::NoList),
+        ] {
+            assert_eq!(decide(&pinned, &nothing(), &force), Verdict::Obstructed(obstacle));
         }
     }
 }

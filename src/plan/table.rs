@@ -153,12 +153,15 @@ impl Plan {
 
 const NONE: u8 = 0;
 const OBSTRUCTED: u8 = 0xf0;
-const OBSTACLES: [Obstacle; 5] = [
+const OBSTACLES: [Obstacle; 8] = [
     Obstacle::Symlink,
     Obstacle::Directory,
     Obstacle::Special,
     Obstacle::Parent,
     Obstacle::Unreadable,
+    Obstacle::Unlisted,
+    Obstacle::Ambiguous,
+    Obstacle::NoList,
 ];
 
 #[expect(

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::dest::{Dest, Stat};
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Checksum, Digest, Digests};
 pub(crate) use schema::Opened;
 
 /// A file that natsync put in place or confirmed.
@@ -24,8 +24,10 @@ pub(crate) struct FileRow {
     pub(crate) path: String,
     /// How it looked when it was noted.
     pub(crate) stat: Stat,
-    /// Its digest.
-    pub(crate) digest: Digest,
+    /// Its digests.
+    pub(crate) digests: Digests,
+    /// Whether a publisher states its digest.
+    pub(crate) published: bool,
     /// The declared URL.
     pub(crate) url: String,
     /// When upstream last served or confirmed it.
@@ -61,12 +63,19 @@ pub(crate) struct Held {
 pub(crate) enum Note {
     /// A file is in place.
     File(Box<FileRow>),
-    /// A file has a new stat, since it was read again and found unchanged.
-    Touched {
+    /// A known file was read again, and has the same bytes.
+    Read {
         /// Which.
         path: String,
         /// How it looks now.
         stat: Stat,
+        /// Its digests.
+        digests: Digests,
+    },
+    /// A publisher states the digest that a known file has.
+    Published {
+        /// Which.
+        path: String,
     },
     /// Upstream confirmed a file.
     Checked {
@@ -87,7 +96,7 @@ pub(crate) enum Note {
 }
 
 /// A row as the inventory joins it with the walk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Known<'a> {
     /// Where the file is below the destination.
     pub(crate) path: &'a str,
@@ -101,6 +110,10 @@ pub(crate) struct Known<'a> {
     pub(crate) racy: bool,
     /// Its digest.
     pub(crate) digest: Digest,
+    /// Its digests under other algorithms, as far as they were needed.
+    pub(crate) others: Vec<Checksum>,
+    /// Whether a publisher states its digest.
+    pub(crate) published: bool,
     /// When upstream last served or confirmed it.
     pub(crate) checked: Timestamp,
 }
@@ -160,7 +173,7 @@ impl State {
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare("SELECT path, manifest, url, stamp, racy, sha256, checked FROM files")?;
+            .prepare("SELECT path, manifest, url, stamp, racy, sha256, checked, others, published FROM files")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             visit(Known {
@@ -171,6 +184,8 @@ impl State {
                 racy: row.get(4)?,
                 digest: Digest::from_bytes(row.get(5)?),
                 checked: instant(row.get(6)?),
+                others: read_others(row.get_ref(7)?.as_str_or_null()?),
+                published: row.get(8)?,
             });
         }
         let mut statement = connection.prepare("SELECT path, url, since FROM missing")?;
@@ -210,12 +225,14 @@ impl State {
         {
             let mut file = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO files
-                 (path, manifest, url, served, size, stamp, racy, sha256, checked, etag, last_modified)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 (path, manifest, url, served, size, stamp, racy, sha256, others, published, checked, etag, last_modified)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?;
-            let mut touched = transaction.prepare_cached(
-                "UPDATE files SET size = ?2, stamp = ?3, racy = ?4 WHERE path = ?1",
+            let mut read = transaction.prepare_cached(
+                "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
             )?;
+            let mut publish =
+                transaction.prepare_cached("UPDATE files SET published = 1 WHERE path = ?1")?;
             let mut confirm =
                 transaction.prepare_cached("UPDATE files SET checked = ?2 WHERE path = ?1")?;
             let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
@@ -234,20 +251,27 @@ impl State {
                             row.stat.size,
                             row.stat.stamp().cast_signed(),
                             is_racy(&row.stat, now),
-                            row.digest.as_bytes(),
+                            row.digests.sha256().as_bytes(),
+                            write_others(row.digests.others()),
+                            row.published,
                             row.checked.as_second(),
                             row.validators.etag,
                             row.validators.last_modified,
                         ])?;
                         forget.execute([&row.path])?;
                     }
-                    Note::Touched { path, stat } => {
-                        touched.execute(params![
+                    Note::Read { path, stat, digests } => {
+                        read.execute(params![
                             path,
                             stat.size,
                             stat.stamp().cast_signed(),
-                            is_racy(stat, now)
+                            is_racy(stat, now),
+                            digests.sha256().as_bytes(),
+                            write_others(digests.others()),
                         ])?;
+                    }
+                    Note::Published { path } => {
+                        publish.execute([path])?;
                     }
                     Note::Checked { path, checked } => {
                         confirm.execute(params![path, checked.as_second()])?;
@@ -280,6 +304,21 @@ pub(crate) fn file_of(dest: &Path) -> std::path::PathBuf {
     dest.join(crate::dest::CONTROL).join(schema::FILE)
 }
 
+/// Digests under other algorithms: `md5:90015..,sha1:a9993..`.
+fn write_others(others: &[Checksum]) -> Option<String> {
+    let texts: Vec<_> = others.iter().map(Checksum::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
+
+/// What cannot be read is as good as unknown: the file is read again where it matters.
+fn read_others(text: Option<&str>) -> Vec<Checksum> {
+    let read = |text: &str| {
+        let (name, hex) = text.split_once(':')?;
+        Checksum::from_hex(Algorithm::named(name)?, hex)
+    };
+    text.into_iter().flat_map(|text| text.split(',')).filter_map(read).collect()
+}
+
 fn instant(seconds: i64) -> Timestamp {
     // A time out of range comes from a damaged file; as the oldest time it makes nothing fresh.
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
@@ -306,7 +345,8 @@ mod tests {
         Note::File(Box::new(FileRow {
             path: path.to_owned(),
             stat,
-            digest: Digest::of(b"x"),
+            digests: Digests::new(Digest::of(b"x"), Vec::new()),
+            published: false,
             url: "http://h/x".to_owned(),
             checked: Timestamp::from_second(7).unwrap(),
             validators: Validators {

@@ -16,7 +16,7 @@ pub(super) const FILE: &str = "state.db";
 const APPLICATION: i32 = 0x6e61_7473;
 
 /// Raised with every change of the tables. A state of another version is begun anew: it is a cache.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 const TABLES: &str = "
     CREATE TABLE files (
@@ -28,6 +28,8 @@ const TABLES: &str = "
         stamp INTEGER NOT NULL,
         racy INTEGER NOT NULL,
         sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        others TEXT,
+        published INTEGER NOT NULL,
         checked INTEGER NOT NULL,
         etag TEXT,
         last_modified TEXT
@@ -37,6 +39,12 @@ const TABLES: &str = "
         manifest TEXT NOT NULL,
         url TEXT NOT NULL,
         since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE lists (
+        url TEXT PRIMARY KEY NOT NULL,
+        etag TEXT,
+        last_modified TEXT,
+        content BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -227,8 +235,9 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
         return Err(Unusable::Version(version));
     }
     connection.prepare(
-        "SELECT path, url, served, stamp, racy, sha256, checked, etag, last_modified FROM files",
+        "SELECT path, url, served, stamp, racy, sha256, others, published, checked, etag, last_modified FROM files",
     )?;
+    connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
     connection.prepare("SELECT path, url, since FROM missing")?;
     Ok(())
 }

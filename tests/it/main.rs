@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod apply;
+mod digests;
 mod json;
 mod limits;
 mod list;

@@ -13,6 +13,8 @@ fn job(entry: u64, url: &str) -> Job {
         tries: 0,
         attempts: 0,
         outdated: false,
+        mismatched: false,
+        anew: false,
         target,
         failure: None,
     }

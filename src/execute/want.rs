@@ -1,0 +1,117 @@
+//! What an entry is wanted to be: its pin, and what an answer says of itself.
+
+use hyper::HeaderMap;
+
+use super::Run;
+use crate::dest::VerifyError;
+use crate::digest::{Algorithms, Checksum};
+use crate::entry::Entry;
+use crate::error::{ErrorKind, Failure};
+use crate::fetch::{Length, Stated, stated_digests};
+use crate::pin::{Pin, PinFrom, Pinned};
+use crate::rel_path::RelPath;
+use crate::select::pattern_of;
+
+/// What an entry must be, as far as anybody has said it.
+#[derive(Debug)]
+pub(super) struct Want {
+    pin: Option<Pin>,
+}
+
+impl Want {
+    /// Looks up what is said of an entry.
+    pub(super) fn of(run: &Run<'_>, entry: &Entry<'_>) -> Result<Self, Failure> {
+        let pinned = run.work.pins.of(entry, entry.path().as_str());
+        let pinned = pinned.map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))?;
+        let pin = match pinned {
+            Pinned::To(pin) => Some(pin),
+            _ => None,
+        };
+        Ok(Self { pin })
+    }
+
+    /// What is known of its length.
+    pub(super) fn length(&self) -> Length {
+        match &self.pin {
+            None => Length::Unknown,
+            Some(pin) if pin.checksums.is_empty() => {
+                pin.size.map_or(Length::Unknown, Length::Exactly)
+            }
+            Some(pin) => Length::Pinned(pin.size),
+        }
+    }
+
+    /// Whether a publisher states its digest.
+    pub(super) fn is_published(&self) -> bool {
+        self.pin.as_ref().is_some_and(Pin::is_published)
+    }
+
+    /// What to do about a failure to get what the lock pins.
+    pub(super) fn advise(&self, failure: Failure, path: &RelPath) -> Failure {
+        if !self.is_locked() || failure.kind != ErrorKind::ChecksumMismatch {
+            return failure;
+        }
+        let pattern = pattern_of(path.as_str());
+        failure.with_hint(format!(
+            "upstream differs from the lock; `natsync lock --upgrade --only {pattern}` accepts that"
+        ))
+    }
+
+    /// Whether the lock says that there is such a file.
+    pub(super) fn is_locked(&self) -> bool {
+        self.pin.as_ref().is_some_and(|pin| pin.from == PinFrom::Lock)
+    }
+
+    /// What the bytes of an answer with these header fields must have.
+    pub(super) fn proof(&self, headers: &HeaderMap) -> Proof<'_> {
+        let checksums = self.pin.as_ref().map_or(&[][..], |pin| &pin.checksums);
+        Proof { pin: self.pin.as_ref(), checksums, stated: stated_digests(headers) }
+    }
+}
+
+/// The digests that the bytes of one answer must have.
+pub(super) struct Proof<'w> {
+    pin: Option<&'w Pin>,
+    checksums: &'w [Checksum],
+    stated: Vec<Stated>,
+}
+
+impl Proof<'_> {
+    /// All of them. Those of the pin come first: they say more.
+    pub(super) fn checksums(&self) -> Vec<Checksum> {
+        let stated = self.stated.iter().map(|stated| stated.checksum);
+        self.checksums.iter().copied().chain(stated).collect()
+    }
+
+    /// What must be computed for that.
+    pub(super) fn algorithms(&self) -> Algorithms {
+        self.checksums().iter().map(Checksum::algorithm).collect()
+    }
+
+    /// Puts into words that the bytes are not what they should be.
+    pub(super) fn explain(&self, error: VerifyError, bytes: u64, html: bool) -> Failure {
+        let (expected, got) = match error {
+            VerifyError::Disk(error) => return Failure::disk("write the file", &error),
+            VerifyError::Mismatch(mismatch) => (mismatch.expected, mismatch.got),
+        };
+        let got = got.map_or_else(|| "nothing".to_owned(), |got| got.to_string());
+        let got = got.strip_prefix(&format!("{}:", expected.algorithm())).unwrap_or(&got);
+        let looks = if html { "; it looks like HTML" } else { "" };
+        let by_pin = self.pin.filter(|_| self.checksums.contains(&expected));
+        let who = match by_pin {
+            Some(pin) => format!("{} says", pin.from),
+            None => {
+                let field = self.stated.iter().find(|stated| stated.checksum == expected);
+                format!("the server's `{}` says", field.map_or("Digest", |stated| stated.field))
+            }
+        };
+        let size = match by_pin.and_then(|pin| pin.size) {
+            Some(size) if size != bytes => format!("{bytes} bytes instead of {size}"),
+            _ => format!("{bytes} bytes"),
+        };
+        let message = format!(
+            "the bytes are not the expected ones: {who} {expected}, they have {got} ({size}){looks}"
+        );
+        Failure::new(ErrorKind::ChecksumMismatch, message)
+    }
+}
