@@ -44,7 +44,7 @@ const OUTPUT: &str = "Output";
 const AFTER_HELP: &str = "\
 Exit status:
   0  done; all is as declared
-  1  at least one entry failed
+  1  at least one entry failed; verify: a file is wrong or gone
   2  the command line or a manifest is wrong; nothing was touched
   3  plan --exit-code: there is something to fetch or replace
   4  another run holds the destination
@@ -71,6 +71,16 @@ Examples:
   natsync plan manifests/natgeo.yaml
   natsync plan --exit-code --json natgeo.yaml")]
     Plan(PlanArgs),
+    /// Check the files on disk
+    ///
+    /// Reads every file and compares it with its pin, or with what natsync noted when it wrote the
+    /// file. Nobody is asked and nothing is changed. The exit status is 1 when a file is wrong or gone;
+    /// `natsync apply --rehash` repairs that.
+    #[command(after_help = "\
+Examples:
+  natsync verify manifests/natgeo.yaml
+  natsync verify --quick --json natgeo.yaml")]
+    Verify(VerifyArgs),
     /// List the declared files
     ///
     /// Neither the network nor the destination is looked at.
@@ -156,6 +166,17 @@ pub struct PlanArgs {
     /// Exit with 3 when there is something to fetch or replace
     #[arg(long)]
     pub exit_code: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Which files.
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+    /// Look at sizes and times, and read nothing
+    #[arg(long)]
+    pub quick: bool,
 }
 
 /// Arguments of `list`.

@@ -23,6 +23,10 @@ pub enum Phase {
     Refreshing,
     /// Transferring.
     Transferring,
+    /// Asking for checksum lists.
+    Lists,
+    /// Reading every file (`verify`).
+    Verifying,
 }
 
 /// One fact about a run.
@@ -124,6 +128,13 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// A file was held against what it should be (`verify`).
+    Verified {
+        /// The entry.
+        entry: EntryIndex,
+        /// What was found.
+        verified: Verified,
+    },
     /// Something that the user should know and that fails nothing.
     Warning {
         /// What, with no secret in it.
@@ -131,6 +142,46 @@ pub enum Event {
     },
     /// A signal arrived: nothing new is started.
     Stopping,
+}
+
+/// How a file on disk is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// How.
+    pub finding: Finding,
+    /// Its digest, where it was read.
+    pub sha256: Option<Digest>,
+    /// Why it could not be read, where that is so.
+    pub failure: Option<Failure>,
+}
+
+/// What `verify` finds of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is what it should be.
+    Ok,
+    /// It is something else.
+    Modified,
+    /// It is not there.
+    Gone,
+    /// Nothing tells what it should be, or it could not be read.
+    Unknown,
+    /// It is not there, and upstream has none.
+    Absent,
+}
+
+impl Finding {
+    /// The stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Modified => "modified",
+            Self::Gone => "gone",
+            Self::Unknown => "unknown",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// How an entry ended.

@@ -31,13 +31,17 @@ pub(crate) struct Inventory {
     published: HashSet<u128>,
 }
 
+/// What the state knows of a file.
 #[derive(Debug)]
-struct Known {
-    stamp: u64,
-    size: u64,
+pub(crate) struct Known {
+    /// [`Stat::stamp`](crate::dest::Stat::stamp) when it was noted.
+    pub(crate) stamp: u64,
+    /// Bytes.
+    pub(crate) size: u64,
     url: u64,
     checked: i64,
-    digest: Digest,
+    /// The digest that it had.
+    pub(crate) digest: Digest,
     racy: bool,
     found: bool,
     matches: bool,
@@ -149,6 +153,28 @@ impl Inventory {
         }
     }
 
+    /// What the state alone tells, without a look at the directory. A damaged state tells nothing.
+    #[must_use]
+    pub(crate) fn of_state(state: Option<&State>) -> Self {
+        let mut scan = Scan::default();
+        if let Some(state) = state {
+            scan.read_state(state, "");
+        }
+        scan.inventory
+    }
+
+    /// What the state knows of the file at the path with that hash.
+    #[must_use]
+    pub(crate) fn known(&self, hash: u128) -> Option<&Known> {
+        self.known.get(&hash)
+    }
+
+    /// Whether upstream had no file for the path with that hash.
+    #[must_use]
+    pub(crate) fn is_missing(&self, hash: u128) -> bool {
+        self.missing.contains_key(&hash)
+    }
+
     /// Whether the state knows that a publisher states the digest of the file at the path with that
     /// hash.
     #[must_use]
@@ -198,7 +224,7 @@ impl Scan {
                 }
                 let known = Known {
                     stamp: row.stamp,
-                    size: 0,
+                    size: row.size,
                     url: url_hash(row.url),
                     checked: row.checked.as_second(),
                     digest: row.digest,

@@ -27,7 +27,7 @@
 //! - `fetch`: HTTP connections, and pure decisions about answers, redirects and retries
 //! - `survey`: finds out what is to be done
 //! - `execute`: carries out a plan
-//! - [`workspace`]: where the stages meet: [`workspace::plan`] and [`workspace::apply`]
+//! - [`workspace`]: where the stages meet: [`workspace::plan`], [`workspace::apply`] and the others
 //! - [`stop`]: ending a run early
 //!
 //! The edge: `cli`, `commands` and `report` turn arguments into calls and events into lines; [`run`] is
@@ -63,6 +63,7 @@ pub mod stop;
 mod survey;
 mod template;
 mod vars;
+mod verify;
 pub mod workspace;
 
 pub use run::run;

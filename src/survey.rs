@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::background::in_background;
 use crate::dest::{Dest, Stat};
-use crate::digest::{Algorithms, Digests};
+use crate::digest::{Algorithms, Buffer, Digests};
 use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::RunError;
 use crate::event::{Event, Phase, Reporter};
@@ -283,11 +283,12 @@ fn read_all(
         for _ in 0..threads {
             scope_of_threads.spawn(|| {
                 let entries = scope.manifest.entries();
+                let mut buffer = Buffer::default();
                 while let Some(&(index, algorithms)) =
                     unread.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let Some(entry) = entries.get(index) else { continue };
-                    let content = read_one(dest, &entry, algorithms, scope.stop);
+                    let content = read_one(dest, &entry, algorithms, &mut buffer, scope.stop);
                     read.lock().unwrap_or_else(PoisonError::into_inner).push((index, content));
                     done.fetch_add(1, Ordering::Relaxed);
                 }
@@ -297,12 +298,18 @@ fn read_all(
     read.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_one(dest: &Dest, entry: &Entry<'_>, algorithms: Algorithms, stop: &Stop) -> Content {
+fn read_one(
+    dest: &Dest,
+    entry: &Entry<'_>,
+    algorithms: Algorithms,
+    buffer: &mut Buffer,
+    stop: &Stop,
+) -> Content {
     let path = entry.path();
-    let read = || -> io::Result<(Digests, Stat, Stat)> {
+    let mut read = || -> io::Result<(Digests, Stat, Stat)> {
         let before = dest.stat(&path)?;
         let go_on = || !stop.is_requested();
-        let (digests, _) = Digests::of_reader(dest.read(&path)?, algorithms, go_on)?;
+        let (digests, _) = Digests::read(dest.read(&path)?, algorithms, buffer, go_on)?;
         Ok((digests, before, dest.stat(&path)?))
     };
     match read() {

@@ -3,6 +3,7 @@
 mod apply;
 mod list;
 mod plan;
+mod verify;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Apply(args) => apply::run(args, console),
         Command::Plan(args) => plan::run(args, console),
         Command::List(args) => list::run(args, console),
+        Command::Verify(args) => verify::run(args, console),
     }
 }
 

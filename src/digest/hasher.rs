@@ -33,6 +33,16 @@ impl FromIterator<Algorithm> for Algorithms {
     }
 }
 
+/// Memory for reading files.
+#[derive(Clone, Debug)]
+pub struct Buffer(Vec<u8>);
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self(vec![0; 256 * 1024])
+    }
+}
+
 /// What was computed of one content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digests {
@@ -73,18 +83,31 @@ impl Digests {
     /// # Errors
     /// When reading fails, or `go_on` says no (as `Interrupted`), which is asked once a block.
     pub fn of_reader(
-        mut reader: impl Read,
+        reader: impl Read,
         algorithms: Algorithms,
         go_on: impl Fn() -> bool,
     ) -> io::Result<(Self, u64)> {
+        Self::read(reader, algorithms, &mut Buffer::default(), go_on)
+    }
+
+    /// The same with memory that serves many reads.
+    ///
+    /// # Errors
+    /// As [`Self::of_reader`].
+    pub fn read(
+        mut reader: impl Read,
+        algorithms: Algorithms,
+        buffer: &mut Buffer,
+        go_on: impl Fn() -> bool,
+    ) -> io::Result<(Self, u64)> {
         let mut hasher = Hasher::new(algorithms);
-        let mut block = vec![0; 256 * 1024];
+        let block = &mut buffer.0;
         let mut total = 0;
         loop {
             if !go_on() {
                 return Err(io::Error::from(io::ErrorKind::Interrupted));
             }
-            match reader.read(&mut block) {
+            match reader.read(block) {
                 Ok(0) => return Ok((hasher.finish(), total)),
                 Ok(read) => {
                     hasher.update(&block[..read]);

@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use sha2::{Digest as _, Sha256};
 
 pub use checksum::{Algorithm, Checksum};
-pub use hasher::{Algorithms, Digests, Hasher};
+pub use hasher::{Algorithms, Buffer, Digests, Hasher};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

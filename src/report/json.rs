@@ -6,10 +6,11 @@
 mod objects;
 
 use std::path::Path;
+use std::time::Duration;
 
 use objects::{
     ActionLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ResultLine, SummaryLine,
-    write_line,
+    VerifiedLine, VerifySummaryLine, write_line,
 };
 
 use super::console::Console;
@@ -17,9 +18,10 @@ use super::names::Names;
 use super::tee::Closing;
 use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{Failure, RunError};
-use crate::event::{Event, Outcome, Reporter, Summary};
+use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
 use crate::manifest::Manifest;
 use crate::plan::{Action, Decision, Plan};
+use crate::workspace::Findings;
 
 /// The results of `apply` and `plan` as JSON lines.
 pub struct Lines<'a> {
@@ -32,6 +34,7 @@ pub struct Lines<'a> {
 enum LinesOf {
     Plan,
     Apply,
+    Verify,
 }
 
 impl<'a> Lines<'a> {
@@ -45,6 +48,30 @@ impl<'a> Lines<'a> {
     #[must_use]
     pub fn of_plan(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Plan }
+    }
+
+    /// Of a verification of that manifest.
+    #[must_use]
+    pub fn of_verify(console: &'a Console, manifest: &'a Manifest) -> Self {
+        Self { console, names: Names::new(manifest), of: LinesOf::Verify }
+    }
+
+    fn verified(&self, entry: EntryIndex, verified: &Verified) {
+        // Where there should be nothing, there is nothing to tell of.
+        if verified.finding == Finding::Absent {
+            return;
+        }
+        let error = verified.failure.as_ref().map(failure_object);
+        write_line(
+            self.console,
+            &VerifiedLine {
+                r#type: "verified",
+                result: verified.finding.as_str(),
+                path: &self.names.path(entry),
+                sha256: verified.sha256.map(|sha256| sha256.to_string()),
+                error,
+            },
+        );
     }
 
     fn action(&self, entry: EntryIndex, decision: Decision, size: Option<u64>) {
@@ -75,9 +102,7 @@ impl<'a> Lines<'a> {
             Outcome::Downloaded(delivery) | Outcome::Updated(delivery) => {
                 (Some(delivery.sha256.to_string()), None)
             }
-            Outcome::Failed(Failure { kind, status, message, .. }) => {
-                (None, Some(FailureObject { kind: kind.as_str(), status: *status, message }))
-            }
+            Outcome::Failed(failure) => (None, Some(failure_object(failure))),
             Outcome::Unchanged { .. } | Outcome::Kept | Outcome::Absent | Outcome::Skipped => {
                 (None, None)
             }
@@ -145,8 +170,9 @@ impl Reporter for Lines<'_> {
             Event::Finished { entry, outcome, attempts } => match (self.of, outcome) {
                 (LinesOf::Apply, _) => self.result(*entry, outcome, *attempts),
                 (LinesOf::Plan, Outcome::Failed(failure)) => self.finding(*entry, failure),
-                (LinesOf::Plan, _) => {}
+                (LinesOf::Plan | LinesOf::Verify, _) => {}
             },
+            Event::Verified { entry, verified } => self.verified(*entry, verified),
             Event::SourceFailed { source, failure } => self.source_failed(*source, failure),
             _ => {}
         }
@@ -171,7 +197,27 @@ impl Closing<Summary> for Lines<'_> {
                 failed: summary.failed,
                 skipped: summary.skipped,
                 bytes: summary.bytes,
-                elapsed_ms: u64::try_from(summary.elapsed.as_millis()).unwrap_or(u64::MAX),
+                elapsed_ms: milliseconds(summary.elapsed),
+            },
+        );
+    }
+}
+
+impl Closing<Findings> for Lines<'_> {
+    fn close(&mut self, findings: &Findings) {
+        write_line(
+            self.console,
+            &VerifySummaryLine {
+                r#type: "summary",
+                command: "verify",
+                manifest: self.names.manifest().name(),
+                ok: findings.ok,
+                modified: findings.modified,
+                gone: findings.gone,
+                unknown: findings.unknown,
+                absent: findings.absent,
+                bytes: findings.bytes,
+                elapsed_ms: milliseconds(findings.elapsed),
             },
         );
     }
@@ -252,6 +298,15 @@ pub(super) fn write_plain_error(console: &Console, kind: &str, message: &str) {
     );
 }
 
+fn failure_object(failure: &Failure) -> FailureObject<'_> {
+    let Failure { kind, status, message, .. } = failure;
+    FailureObject { kind: kind.as_str(), status: *status, message }
+}
+
+fn milliseconds(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn path_of(entry: &Entry<'_>) -> String {
     let mut path = String::new();
     entry.write_path(&mut path);
@@ -264,8 +319,6 @@ fn text_of(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use insta::assert_snapshot;
 
     use super::*;

@@ -192,6 +192,8 @@ pub(super) fn describe_stage(stage: Stage) -> String {
         Phase::Hashing => ("hashing", false),
         Phase::Refreshing => ("asking upstream", true),
         Phase::Transferring => ("transferring", false),
+        Phase::Lists => ("reading checksum lists", false),
+        Phase::Verifying => ("verifying", false),
     };
     let count = if entries { Count::entries } else { Count::files };
     match stage.total {

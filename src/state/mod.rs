@@ -106,6 +106,8 @@ pub(crate) struct Known<'a> {
     pub(crate) url: &'a str,
     /// [`Stat::stamp`] when it was noted.
     pub(crate) stamp: u64,
+    /// Bytes.
+    pub(crate) size: u64,
     /// Whether it was noted so soon after its last change that its stat proves nothing.
     pub(crate) racy: bool,
     /// Its digest.
@@ -173,7 +175,7 @@ impl State {
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare("SELECT path, manifest, url, stamp, racy, sha256, checked, others, published FROM files")?;
+            .prepare("SELECT path, manifest, url, stamp, racy, sha256, checked, others, published, size FROM files")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             visit(Known {
@@ -186,6 +188,7 @@ impl State {
                 checked: instant(row.get(6)?),
                 others: read_others(row.get_ref(7)?.as_str_or_null()?),
                 published: row.get(8)?,
+                size: row.get(9)?,
             });
         }
         let mut statement = connection.prepare("SELECT path, url, since FROM missing")?;

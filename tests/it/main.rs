@@ -27,4 +27,5 @@ mod signals;
 mod state;
 mod tls;
 mod transfer;
+mod verify;
 mod world;

@@ -77,6 +77,32 @@ pub(super) struct SummaryLine<'a> {
     pub(super) elapsed_ms: u64,
 }
 
+/// What `verify` found of a file.
+#[derive(Serialize)]
+pub(super) struct VerifiedLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) result: &'static str,
+    pub(super) path: &'a str,
+    pub(super) sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<FailureObject<'a>>,
+}
+
+/// The end of `verify`.
+#[derive(Serialize)]
+pub(super) struct VerifySummaryLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) command: &'static str,
+    pub(super) manifest: &'a str,
+    pub(super) ok: u64,
+    pub(super) modified: u64,
+    pub(super) gone: u64,
+    pub(super) unknown: u64,
+    pub(super) absent: u64,
+    pub(super) bytes: u64,
+    pub(super) elapsed_ms: u64,
+}
+
 /// An entry of `list`.
 #[derive(Serialize)]
 pub(super) struct EntryLine<'a> {

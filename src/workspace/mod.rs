@@ -3,6 +3,8 @@
 //! This is where the stages meet, and the only place that knows all of them. Each hands the next a
 //! plain value.
 
+mod verify;
+
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -20,6 +22,7 @@ use crate::plan::{Action, Decision, Obstacle, Plan, Reason, Step};
 use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::{Scope, Survey};
+pub use verify::{Findings, verify};
 
 /// How often another run's end is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(100);

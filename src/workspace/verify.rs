@@ -1,0 +1,48 @@
+//! `verify`: is the directory right?
+
+use super::expand;
+use crate::dest::Dest;
+use crate::error::RunError;
+use crate::event::{Reporter, warn};
+use crate::inventory::Inventory;
+use crate::manifest::Manifest;
+use crate::options::Options;
+use crate::pins::Pins;
+use crate::state::State;
+use crate::stop::Stop;
+pub use crate::verify::Findings;
+use crate::verify::Verification;
+
+/// Reads every chosen file on disk and holds it against its pin, or against what natsync noted when it
+/// wrote it. Asks nobody and changes nothing. `quick` looks at size and times alone.
+///
+/// # Errors
+/// When the manifest's entries collide, the options choose nothing, the lock is wrong, or the
+/// destination cannot be read.
+pub fn verify(
+    manifest: &Manifest,
+    options: &Options,
+    quick: bool,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Findings, RunError> {
+    expand(manifest, options, reporter)?;
+    let dest = Dest::open(manifest.dest())?;
+    let state = dest.as_ref().and_then(|dest| {
+        let opened = State::look(dest, manifest.name());
+        warn(reporter, opened.warning);
+        opened.value
+    });
+    let known = Inventory::of_state(state.as_ref());
+    let pins = Pins::default();
+    let work = Verification {
+        manifest,
+        options,
+        pins: &pins,
+        dest: dest.as_ref(),
+        known: &known,
+        stop,
+        quick,
+    };
+    crate::verify::verify(&work, reporter)
+}
