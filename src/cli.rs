@@ -45,8 +45,8 @@ const AFTER_HELP: &str = "\
 Exit status:
   0  done; all is as declared
   1  at least one entry failed; verify: a file is wrong or gone
-  2  the command line or a manifest is wrong; nothing was touched
-  3  plan --exit-code: there is something to fetch or replace
+  2  the command line, a manifest or a lock is wrong; nothing was touched
+  3  plan --exit-code: there is something to fetch or replace; lock --check: the lock would change
   4  another run holds the destination
   5  the destination cannot be used (disk full, not writable)";
 
@@ -71,6 +71,17 @@ Examples:
   natsync plan manifests/natgeo.yaml
   natsync plan --exit-code --json natgeo.yaml")]
     Plan(PlanArgs),
+    /// Pin what upstream has
+    ///
+    /// Writes NAME.lock beside NAME.yaml: for each entry the size and digest of what upstream serves.
+    /// From then on `apply` brings the directory to the lock, and asks nobody about a file that is
+    /// right. Entries that are pinned already keep their pin, unless --upgrade moves it.
+    #[command(after_help = "\
+Examples:
+  natsync lock manifests/natgeo.yaml
+  natsync lock natgeo.yaml --upgrade --only '0817*'
+  natsync lock natgeo.yaml --check")]
+    Lock(LockArgs),
     /// Check the files on disk
     ///
     /// Reads every file and compares it with its pin, or with what natsync noted when it wrote the
@@ -137,6 +148,9 @@ pub struct ApplyArgs {
     /// How to transfer.
     #[command(flatten)]
     pub transfer: TransferArgs,
+    /// Refuse to begin unless the lock pins every entry
+    #[arg(long)]
+    pub locked: bool,
     /// Start nothing new once an entry has failed
     #[arg(long)]
     pub fail_fast: bool,
@@ -146,6 +160,31 @@ pub struct ApplyArgs {
     /// Stay off the network; what would need it fails
     #[arg(long, help_heading = NETWORK)]
     pub offline: bool,
+}
+
+/// Arguments of `lock`.
+#[derive(Args, Debug)]
+pub struct LockArgs {
+    /// Which files.
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+    /// How to transfer.
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+    /// Pin anew what is pinned already
+    #[arg(long)]
+    pub upgrade: bool,
+    /// Change nothing; exit with 3 when the lock and the manifest differ
+    ///
+    /// Nobody is asked: whether upstream changed, `natsync plan --refresh` tells.
+    #[arg(long, conflicts_with = "upgrade")]
+    pub check: bool,
+    /// Start nothing new once an entry has failed
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Wait while another run holds the destination
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// Arguments of `plan`.
@@ -163,6 +202,9 @@ pub struct PlanArgs {
     /// Ask upstream what changed, without fetching it
     #[arg(long, help_heading = NETWORK)]
     pub refresh: bool,
+    /// Refuse to begin unless the lock pins every entry
+    #[arg(long)]
+    pub locked: bool,
     /// Exit with 3 when there is something to fetch or replace
     #[arg(long)]
     pub exit_code: bool,
@@ -318,7 +360,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_not_accepted() {
-        for flag in ["--prune", "--no-prune", "--max-delete=1", "--locked", "--plan=x"] {
+        for flag in ["--prune", "--no-prune", "--max-delete=1", "--plan=x"] {
             assert!(Cli::try_parse_from(["natsync", "apply", flag]).is_err(), "{flag}");
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::lock::LockProblem;
 use crate::manifest::Problems;
 
 /// Why an entry failed; the names are the `kind` of the JSON output and do not change.
@@ -153,6 +154,9 @@ pub enum RunError {
     /// The manifest is wrong; nothing was touched.
     #[error("{0}")]
     Manifest(#[from] Problems),
+    /// The lock is wrong, or not complete where it must be; nothing was touched.
+    #[error("{0}")]
+    Lock(LockProblem),
     /// The command line is wrong; nothing was touched.
     #[error("{message}")]
     Usage {
@@ -194,7 +198,7 @@ impl RunError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Manifest(_) | Self::Usage { .. } => ExitStatus::Usage,
+            Self::Manifest(_) | Self::Lock(_) | Self::Usage { .. } => ExitStatus::Usage,
             Self::Busy { .. } => ExitStatus::Busy,
             Self::Storage { .. } => ExitStatus::Storage,
             Self::Output(_) => ExitStatus::Failed,
@@ -206,6 +210,7 @@ impl RunError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Manifest(_) => "manifest",
+            Self::Lock(_) => "lock",
             Self::Usage { .. } => "usage",
             Self::Busy { .. } => "busy",
             Self::Storage { source, .. } => match source.kind() {
@@ -214,6 +219,12 @@ impl RunError {
             },
             Self::Output(_) => "io",
         }
+    }
+}
+
+impl From<LockProblem> for RunError {
+    fn from(problem: LockProblem) -> Self {
+        Self::Lock(problem)
     }
 }
 

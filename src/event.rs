@@ -135,6 +135,11 @@ pub enum Event {
         /// What was found.
         verified: Verified,
     },
+    /// So many entries were added to the lock.
+    LockExtended {
+        /// Entries.
+        added: u64,
+    },
     /// Something that the user should know and that fails nothing.
     Warning {
         /// What, with no secret in it.

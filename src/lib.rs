@@ -48,6 +48,7 @@ pub mod event;
 mod execute;
 mod fetch;
 mod inventory;
+pub mod lock;
 pub mod manifest;
 mod options;
 pub mod pin;

@@ -22,6 +22,10 @@ pub struct Options {
     pub force: bool,
     /// Believe no size and time of a local file.
     pub rehash: bool,
+    /// The lock must pin every entry.
+    pub locked: bool,
+    /// Follow upstream, whatever the lock pins. For [`lock`](crate::workspace::lock()) alone.
+    pub upgrade: bool,
     /// End with the first failure.
     pub fail_fast: bool,
     /// Wait for another run on the same destination instead of giving up.

@@ -13,6 +13,8 @@ pub struct Pin {
     pub checksums: Vec<Checksum>,
     /// Who says so.
     pub from: PinFrom,
+    /// Whether a publisher vouches for the digests, rather than a first download.
+    pub published: bool,
 }
 
 /// Where a pin comes from; the first that has one decides.
@@ -47,7 +49,7 @@ impl Pin {
     /// Whether a publisher says so, rather than a first download.
     #[must_use]
     pub fn is_published(&self) -> bool {
-        self.from != PinFrom::Lock && !self.checksums.is_empty()
+        self.published && !self.checksums.is_empty()
     }
 
     /// The algorithms that comparing needs.
@@ -104,6 +106,7 @@ mod tests {
             size: None,
             checksums: checksums.to_vec(),
             from: PinFrom::Manifest,
+            published: true,
         };
         let sha256 = Checksum::from(Digest::of(b"abc"));
         let mut hasher = Hasher::new(Algorithms::default().with(Algorithm::Md5));

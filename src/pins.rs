@@ -2,35 +2,103 @@
 
 use crate::entry::Entry;
 use crate::error::RunError;
+use crate::lock::{Content, DigestFrom, Lock};
+use crate::manifest::Manifest;
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::state::Validators;
 
 /// Where pins come from in this run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pins<'a> {
-    lock: std::marker::PhantomData<&'a ()>,
+    lock: Option<&'a Lock>,
+    only_for_the_lock: bool,
 }
 
-impl Pins<'_> {
+impl<'a> Pins<'a> {
+    /// Pins of a manifest and its lock.
+    pub(crate) fn new(_manifest: &'a Manifest, lock: Option<&'a Lock>) -> Self {
+        Self { lock, only_for_the_lock: false }
+    }
+
+    /// The same for a run that only completes the lock: what is pinned in it needs no look at all.
+    pub(crate) fn only_for_the_lock(manifest: &'a Manifest, lock: Option<&'a Lock>) -> Self {
+        Self { only_for_the_lock: true, ..Self::new(manifest, lock) }
+    }
+
+    /// Whether there is a lock.
+    pub(crate) fn has_lock(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Whether nothing need be known of an entry, whatever is on disk.
+    ///
+    /// # Errors
+    /// When the lock cannot be read.
+    pub(crate) fn settled(
+        &self,
+        entry: &Entry<'_>,
+        path: &str,
+    ) -> Result<Option<Pinned>, RunError> {
+        if !self.only_for_the_lock || !entry.checksums().is_empty() {
+            return Ok(None);
+        }
+        self.locked(path)
+    }
+
     /// What is said about an entry. The manifest stands above the lock, and the lock above lists.
     ///
     /// # Errors
     /// When the lock cannot be read.
-    pub(crate) fn of(&self, entry: &Entry<'_>, _path: &str) -> Result<Pinned, RunError> {
+    pub(crate) fn of(&self, entry: &Entry<'_>, path: &str) -> Result<Pinned, RunError> {
         let size = entry.size();
         let checksums = entry.checksums();
-        if !checksums.is_empty() || size.is_some() {
-            let pin = Pin { size, checksums: checksums.to_vec(), from: PinFrom::Manifest };
-            return Ok(Pinned::To(pin));
+        let stated = |checksums: &[_]| {
+            let checksums = checksums.to_vec();
+            Pinned::To(Pin { size, checksums, from: PinFrom::Manifest, published: true })
+        };
+        if !checksums.is_empty() {
+            return Ok(stated(checksums));
         }
-        Ok(Pinned::Free)
+        if let Some(locked) = self.locked(path)? {
+            return Ok(locked);
+        }
+        Ok(if size.is_some() { stated(&[]) } else { Pinned::Free })
+    }
+
+    /// The size that an entry must have, where somebody says it.
+    pub(crate) fn size(&self, entry: &Entry<'_>) -> Option<u64> {
+        match self.of(entry, entry.path().as_str()) {
+            Ok(Pinned::To(pin)) => pin.size,
+            _ => None,
+        }
+    }
+
+    fn locked(&self, path: &str) -> Result<Option<Pinned>, RunError> {
+        let Some(line) = self.lock.map(|lock| lock.find(path)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        Ok(Some(match line.content {
+            Content::Missing => Pinned::Missing,
+            Content::File { size, sha256, from, .. } => Pinned::To(Pin {
+                size: Some(size),
+                checksums: vec![sha256.into()],
+                from: PinFrom::Lock,
+                published: from == DigestFrom::Publisher,
+            }),
+        }))
     }
 
     /// What the lock knows of how upstream names the pinned bytes.
     ///
     /// # Errors
     /// When the lock cannot be read.
-    pub(crate) fn validators(&self, _path: &str) -> Result<Option<Validators>, RunError> {
-        Ok(None)
+    pub(crate) fn validators(&self, path: &str) -> Result<Option<Validators>, RunError> {
+        let line = self.lock.map(|lock| lock.find(path)).transpose()?.flatten();
+        Ok(line.and_then(|line| match line.content {
+            Content::Missing => None,
+            Content::File { served, etag, last_modified, .. } => {
+                Some(Validators { served: served.unwrap_or(line.url), etag, last_modified })
+            }
+        }))
     }
 }

@@ -35,6 +35,12 @@ impl Selection {
         Ok(Self { patterns })
     }
 
+    /// Whether it is every entry, without a choice.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are chosen, where
     /// that can be told without their paths.
     #[must_use]

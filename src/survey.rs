@@ -134,6 +134,10 @@ impl Look<'_> {
                 plan.set(entry.index(), undecided());
                 continue;
             }
+            if let Some(pinned) = pins.settled(&entry, &path)? {
+                plan.set(entry.index(), Step::Do(settled(&pinned)));
+                continue;
+            }
             let pinned = pins.of(&entry, &path)?;
             let hash = path_hash(&path);
             let disk = self.inventory.look(&path, hash, || entry.url(Form::Shown));
@@ -253,6 +257,14 @@ impl Look<'_> {
 /// Until it is read: if nobody gets to that, it is skipped as anything else that was to be done.
 fn undecided() -> Step {
     Step::Do(Decision::new(Action::Revalidate, Reason::Stale))
+}
+
+/// What to do with an entry of which nothing need be known.
+fn settled(pinned: &Pinned) -> Decision {
+    match pinned {
+        Pinned::Missing => Decision::new(Action::Absent, Reason::MissingUpstream),
+        _ => Decision::new(Action::Keep, Reason::Pinned),
+    }
 }
 
 fn is_published(pinned: &Pinned) -> bool {

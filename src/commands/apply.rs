@@ -42,6 +42,8 @@ fn apply(
         offline: args.offline,
         force: args.trust.force,
         rehash: args.trust.rehash,
+        locked: args.locked,
+        upgrade: false,
         fail_fast: args.fail_fast,
         wait: args.wait,
         refresh: false,

@@ -2,6 +2,7 @@
 
 mod apply;
 mod list;
+mod lock;
 mod plan;
 mod verify;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
     match command {
         Command::Apply(args) => apply::run(args, console),
         Command::Plan(args) => plan::run(args, console),
+        Command::Lock(args) => lock::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
     }

@@ -42,6 +42,8 @@ fn plan(
         offline: false,
         force: args.trust.force,
         rehash: args.trust.rehash,
+        locked: args.locked,
+        upgrade: false,
         fail_fast: false,
         wait: false,
         refresh: args.refresh,

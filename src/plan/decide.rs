@@ -347,7 +347,7 @@ mod tests {
 
     fn pin(size: Option<u64>, byte: u8) -> Pinned {
         let checksums = vec![Checksum::from(Digest::from_bytes([byte; 32]))];
-        Pinned::To(Pin { size, checksums, from: PinFrom::Lock })
+        Pinned::To(Pin { size, checksums, from: PinFrom::Lock, published: false })
     }
 
     fn read(disk: OnDisk, byte: u8) -> OnDisk {
@@ -407,7 +407,9 @@ mod tests {
     #[test]
     fn a_row_that_lacks_the_algorithm_is_read() {
         let md5 = Checksum::from_bytes(Algorithm::Md5, &[7; 16]).unwrap();
-        let pinned = |checksums| Pinned::To(Pin { size: None, checksums, from: PinFrom::List });
+        let pinned = |checksums| {
+            Pinned::To(Pin { size: None, checksums, from: PinFrom::List, published: true })
+        };
         let disk = file(Some(record(StatMatch::Same)));
         assert_eq!(decide(&pinned(vec![md5]), &disk, &policy()), Verdict::NeedsDigest);
         // What is known to be another file need not be read for that.
@@ -419,7 +421,12 @@ mod tests {
     #[test]
     fn a_size_alone_is_no_proof() {
         let sized = |size| {
-            Pinned::To(Pin { size: Some(size), checksums: Vec::new(), from: PinFrom::Manifest })
+            Pinned::To(Pin {
+                size: Some(size),
+                checksums: Vec::new(),
+                from: PinFrom::Manifest,
+                published: true,
+            })
         };
         let disk = file(Some(record(StatMatch::Same)));
         let verdict = decide(&sized(10), &disk, &policy());

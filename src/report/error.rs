@@ -23,6 +23,7 @@ pub fn print_error(console: &Console, error: &RunError) {
     }
     let hint = match error {
         RunError::Usage { hint, .. } => hint.as_deref(),
+        RunError::Lock(problem) => problem.hint,
         RunError::Busy { .. } => Some("use --wait to begin when it has ended"),
         _ => None,
     };

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use objects::{
-    ActionLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ResultLine, SummaryLine,
-    VerifiedLine, VerifySummaryLine, write_line,
+    ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ResultLine,
+    SummaryLine, VerifiedLine, VerifySummaryLine, write_line,
 };
 
 use super::console::Console;
@@ -21,7 +21,7 @@ use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
 use crate::manifest::Manifest;
 use crate::plan::{Action, Decision, Plan};
-use crate::workspace::Findings;
+use crate::workspace::{Drift, Findings, LockReport};
 
 /// The results of `apply` and `plan` as JSON lines.
 pub struct Lines<'a> {
@@ -34,6 +34,7 @@ pub struct Lines<'a> {
 enum LinesOf {
     Plan,
     Apply,
+    Lock,
     Verify,
 }
 
@@ -42,6 +43,35 @@ impl<'a> Lines<'a> {
     #[must_use]
     pub fn of_apply(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Apply }
+    }
+
+    /// Of a run that writes that manifest's lock.
+    #[must_use]
+    pub fn of_lock(console: &'a Console, manifest: &'a Manifest) -> Self {
+        Self { console, names: Names::new(manifest), of: LinesOf::Lock }
+    }
+
+    fn summary(&self, command: &'static str, summary: &Summary, pinned: Option<u64>) {
+        write_line(
+            self.console,
+            &SummaryLine {
+                r#type: "summary",
+                command,
+                manifest: self.names.manifest().name(),
+                entries: summary.entries,
+                downloaded: summary.downloaded,
+                updated: summary.updated,
+                unchanged: summary.unchanged,
+                kept: summary.kept,
+                absent: summary.absent,
+                pruned: summary.pruned,
+                failed: summary.failed,
+                skipped: summary.skipped,
+                pinned,
+                bytes: summary.bytes,
+                elapsed_ms: milliseconds(summary.elapsed),
+            },
+        );
     }
 
     /// Of a plan of that manifest.
@@ -168,7 +198,7 @@ impl Reporter for Lines<'_> {
         match event {
             Event::Action { entry, decision, size } => self.action(*entry, *decision, *size),
             Event::Finished { entry, outcome, attempts } => match (self.of, outcome) {
-                (LinesOf::Apply, _) => self.result(*entry, outcome, *attempts),
+                (LinesOf::Apply | LinesOf::Lock, _) => self.result(*entry, outcome, *attempts),
                 (LinesOf::Plan, Outcome::Failed(failure)) => self.finding(*entry, failure),
                 (LinesOf::Plan | LinesOf::Verify, _) => {}
             },
@@ -181,26 +211,30 @@ impl Reporter for Lines<'_> {
 
 impl Closing<Summary> for Lines<'_> {
     fn close(&mut self, summary: &Summary) {
-        write_line(
-            self.console,
-            &SummaryLine {
-                r#type: "summary",
-                command: "apply",
-                manifest: self.names.manifest().name(),
-                entries: summary.entries,
-                downloaded: summary.downloaded,
-                updated: summary.updated,
-                unchanged: summary.unchanged,
-                kept: summary.kept,
-                absent: summary.absent,
-                pruned: summary.pruned,
-                failed: summary.failed,
-                skipped: summary.skipped,
-                bytes: summary.bytes,
-                elapsed_ms: milliseconds(summary.elapsed),
-            },
-        );
+        self.summary("apply", summary, None);
     }
+}
+
+impl Closing<(Summary, LockReport)> for Lines<'_> {
+    fn close(&mut self, (summary, report): &(Summary, LockReport)) {
+        self.summary("lock", summary, Some(report.pinned));
+    }
+}
+
+/// Writes how a lock and its manifest differ.
+pub(super) fn write_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
+    write_line(
+        console,
+        &DriftLine {
+            r#type: "summary",
+            command: "lock",
+            manifest: manifest.name(),
+            pinned: drift.pinned,
+            unpinned: drift.unpinned.count,
+            differing: drift.differing.count,
+            undeclared: drift.undeclared.count,
+        },
+    );
 }
 
 impl Closing<Findings> for Lines<'_> {
@@ -263,6 +297,20 @@ pub(crate) fn write_entry(console: &Console, entry: &Entry<'_>) {
 
 /// Writes a line for each thing that an error tells of.
 pub(super) fn write_error(console: &Console, error: &RunError) {
+    if let RunError::Lock(problem) = error {
+        return write_line(
+            console,
+            &ErrorLine {
+                r#type: "error",
+                kind: error.kind(),
+                message: &problem.message,
+                file: Some(&text_of(&problem.file)),
+                line: problem.line,
+                column: None,
+                path: None,
+            },
+        );
+    }
     let RunError::Manifest(problems) = error else {
         return write_plain_error(console, error.kind(), &error.to_string());
     };

@@ -28,6 +28,14 @@ impl<'a> Outcomes<'a> {
         Self { console, names: Names::new(manifest), planned: None }
     }
 
+    pub(super) fn console(&self) -> &'a Console {
+        self.console
+    }
+
+    pub(super) fn manifest(&self) -> &'a Manifest {
+        self.names.manifest()
+    }
+
     fn name(&self) -> Untrusted<'a> {
         Untrusted(self.names.manifest().name())
     }

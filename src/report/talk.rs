@@ -154,6 +154,9 @@ impl Reporter for Talk<'_> {
             }
             Event::SourceFailed { source, failure } => self.failures.add_source(*source, failure),
             Event::Warning { message } => self.warn(message),
+            Event::LockExtended { added } => {
+                self.note(&format!("{} added to the lock", Count::entries(*added)));
+            }
             Event::Orphan { path } => {
                 self.orphans += 1;
                 if self.first_orphans.len() < NAMED {

@@ -120,6 +120,35 @@ pub(crate) struct Known<'a> {
     pub(crate) checked: Timestamp,
 }
 
+/// What is noted of a path, as the lock is made of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Noted<'a> {
+    /// A file.
+    File {
+        path: &'a str,
+        url: &'a str,
+        /// The URL that served it.
+        served: &'a str,
+        size: u64,
+        sha256: Digest,
+        /// Whether a publisher states its digest.
+        published: bool,
+        etag: Option<&'a str>,
+        last_modified: Option<&'a str>,
+    },
+    /// That upstream has none.
+    Missing { path: &'a str, url: &'a str },
+}
+
+impl<'a> Noted<'a> {
+    /// Below the destination.
+    pub(crate) fn path(&self) -> &'a str {
+        match self {
+            Self::File { path, .. } | Self::Missing { path, .. } => path,
+        }
+    }
+}
+
 /// A file changed so shortly before it was noted may change again without its times showing it: the
 /// racy-timestamp rule of git's index, for clocks that tick every two seconds.
 const RACY_NANOSECONDS: u64 = 2_000_000_000;
@@ -195,6 +224,42 @@ impl State {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             missing(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, instant(row.get(2)?));
+        }
+        Ok(())
+    }
+
+    /// Hands over all that is noted in the order of paths, as long as `visit` wants more.
+    ///
+    /// # Errors
+    /// When the state is damaged.
+    pub(crate) fn in_order(
+        &self,
+        mut visit: impl FnMut(Noted<'_>) -> bool,
+    ) -> rusqlite::Result<()> {
+        let connection = self.lock();
+        let mut statement = connection.prepare(
+            "SELECT path, url, served, size, sha256, published, etag, last_modified FROM files
+             UNION ALL SELECT path, url, NULL, 0, NULL, 0, NULL, NULL FROM missing ORDER BY path",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (path, url) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+            let noted = match row.get_ref(2)?.as_str_or_null()? {
+                None => Noted::Missing { path, url },
+                Some(served) => Noted::File {
+                    path,
+                    url,
+                    served,
+                    size: row.get(3)?,
+                    sha256: Digest::from_bytes(row.get(4)?),
+                    published: row.get(5)?,
+                    etag: row.get_ref(6)?.as_str_or_null()?,
+                    last_modified: row.get_ref(7)?.as_str_or_null()?,
+                },
+            };
+            if !visit(noted) {
+                break;
+            }
         }
         Ok(())
     }

@@ -3,121 +3,38 @@
 //! This is where the stages meet, and the only place that knows all of them. Each hands the next a
 //! plain value.
 
+mod apply;
+mod lock;
+mod plan;
 mod verify;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::background::in_background;
-use crate::dest::{Dest, RunGuard};
-use crate::entry::EntryIndex;
+use crate::dest::Dest;
+use crate::dest::RunGuard;
 use crate::error::{ErrorKind, Failure, RunError};
-use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
-use crate::execute::{Work, execute};
+use crate::event::{Event, Phase, Reporter};
+use crate::execute::Work;
+use crate::lock::Lock;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 pub use crate::options::Options;
-use crate::pins::Pins;
-use crate::plan::{Action, Decision, Obstacle, Plan, Reason, Step};
-use crate::state::State;
+use crate::plan::{Obstacle, Plan, Step};
 use crate::stop::Stop;
-use crate::survey::{Scope, Survey};
+use crate::survey::Scope;
+pub use apply::apply;
+pub use lock::{Drift, LockReport, Named, lock, lock_drift};
+pub use plan::plan;
 pub use verify::{Findings, verify};
 
 /// How often another run's end is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(100);
 
-/// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
-///
-/// # Errors
-/// When the manifest's entries collide, the options choose nothing, or the destination cannot be read.
-pub fn plan(
-    manifest: &Manifest,
-    options: &Options,
-    stop: &Stop,
-    reporter: &mut dyn Reporter,
-) -> Result<Plan, RunError> {
-    let hashes = expand(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
-    let state = dest.as_ref().and_then(|dest| {
-        let opened = State::look(dest, manifest.name());
-        warn(reporter, opened.warning);
-        opened.value
-    });
-    let pins = Pins::default();
-    let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
-    let mut survey = Survey::make(scope, state.as_ref(), &hashes, reporter)?;
-    if survey.damaged {
-        warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
-    }
-    let mut sizes = Vec::new();
-    if options.refresh && !options.offline && !stop.is_requested() {
-        let state = state.as_ref().filter(|_| !survey.damaged);
-        sizes = refresh(scope, state, &mut survey.plan, reporter);
-    }
-    // What was cut short is no plan to tell.
-    if !stop.is_requested() {
-        tell_plan(manifest, options, &survey.plan, &sizes, reporter);
-    }
-    Ok(survey.plan)
-}
-
-/// Makes the destination hold what the manifest declares.
-///
-/// Failed entries are outcomes: look at [`Summary::is_success`].
-///
-/// # Errors
-/// When the manifest's entries collide, the options choose nothing, another run holds the
-/// destination, or it cannot be written to.
-pub fn apply(
-    manifest: &Manifest,
-    options: &Options,
-    stop: &Stop,
-    reporter: &mut dyn Reporter,
-) -> Result<Summary, RunError> {
-    let began = Instant::now();
-    let mut reporter = Counting { reporter, summary: Summary::default() };
-    let hashes = expand(manifest, options, &mut reporter)?;
-    let dest = Dest::create(manifest.dest())?;
-    let _guard = acquire(&dest, options.wait, stop)?;
-    let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
-    dest.clear_staging().map_err(|source| storage("clear the staging area of", source))?;
-    let unwritable = |error| RunError::Storage {
-        doing: "write the state",
-        path: crate::state::file_of(dest.path()),
-        source: std::io::Error::other(error),
-    };
-    let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
-    warn(&mut reporter, opened.warning);
-    let mut state = opened.value;
-    let pins = Pins::default();
-    let scope = Scope { manifest, options, pins: &pins, dest: Some(&dest), stop };
-    let survey = Survey::make(scope, Some(&state), &hashes, &mut reporter)?;
-    drop(hashes);
-    if survey.damaged {
-        let renewed = state.renew(&dest).map_err(unwritable)?;
-        warn(&mut reporter, renewed.warning);
-        state = renewed.value;
-    }
-    tell_plan(manifest, options, &survey.plan, &[], &mut reporter);
-    // A file that was read is not read the next time.
-    if !survey.notes.is_empty() {
-        let _ = state.note(&survey.notes);
-    }
-    let plan = &survey.plan;
-    reporter.summary.entries = plan.counts().entries();
-    settle_without_network(options, plan, &mut reporter);
-    if !options.offline && needs_network(plan) {
-        let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
-        reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
-        let settings = settings(manifest, options);
-        let work = Work { state: Some(&state), ..work(scope, plan, &settings) };
-        execute(&work, &mut reporter);
-    }
-    state.close();
-    let mut summary = reporter.summary;
-    summary.elapsed = began.elapsed();
-    Ok(summary)
+/// Reads the lock that lies beside a manifest, if one does.
+fn read_lock(manifest: &Manifest) -> Result<Option<Lock>, RunError> {
+    Ok(Lock::read(&crate::lock::file_of(manifest.file()), manifest.name())?)
 }
 
 /// Looks at every path once, and makes sure that the options choose something.
@@ -145,31 +62,6 @@ fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
             acquired => return acquired,
         }
     }
-}
-
-/// Asks upstream about each entry that needs it, and puts what it says into the plan. Answers the
-/// sizes that were told.
-fn refresh(
-    scope: Scope<'_>,
-    state: Option<&State>,
-    plan: &mut Plan,
-    reporter: &mut dyn Reporter,
-) -> Vec<(EntryIndex, u64)> {
-    if !needs_network(plan) {
-        return Vec::new();
-    }
-    let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
-    reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
-    let settings = settings(scope.manifest, scope.options);
-    let work = Work { state, probing: true, ..work(scope, plan, &settings) };
-    let probes = execute(&work, reporter);
-    let mut sizes = Vec::new();
-    for (entry, probed) in probes {
-        plan.set(entry, Step::Do(probed.decision));
-        sizes.extend(probed.size.map(|size| (entry, size)));
-    }
-    sizes.sort_unstable();
-    sizes
 }
 
 fn work<'a>(scope: Scope<'a>, plan: &'a Plan, settings: &'a [Http]) -> Work<'a> {
@@ -215,80 +107,6 @@ fn needs_network(plan: &Plan) -> bool {
         .any(|(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()))
 }
 
-/// Tells the plan: each action where that is asked for, then the counts.
-fn tell_plan(
-    manifest: &Manifest,
-    options: &Options,
-    plan: &Plan,
-    sizes: &[(EntryIndex, u64)],
-    reporter: &mut dyn Reporter,
-) {
-    let entries = manifest.entries();
-    let size_of = |index: EntryIndex| match sizes.binary_search_by_key(&index, |&(entry, _)| entry)
-    {
-        Ok(place) => Some(sizes[place].1),
-        Err(_) => entries.get(index).and_then(|entry| entry.size()),
-    };
-    let mut known_bytes = 0u64;
-    let mut unknown_sizes = 0;
-    let sizes_matter = !sizes.is_empty() || manifest.sources().iter().any(Source::has_sizes);
-    if options.report_actions || sizes_matter {
-        for (index, step) in plan.steps() {
-            let decision = match step {
-                Step::None => continue,
-                Step::Do(decision) => decision,
-                Step::Obstructed(_) => Decision::new(Action::Fetch, Reason::NotOnDisk),
-            };
-            let transfers = matches!(decision.action, Action::Fetch | Action::Replace);
-            let size = if transfers { size_of(index) } else { None };
-            if transfers {
-                match size {
-                    Some(size) => known_bytes = known_bytes.saturating_add(size),
-                    None => unknown_sizes += 1,
-                }
-            }
-            if options.report_actions && (decision.action != Action::Keep || options.report_kept) {
-                reporter.event(&Event::Action { entry: index, decision, size });
-                if let Step::Obstructed(obstacle) = step {
-                    reporter.event(&Event::Finished {
-                        entry: index,
-                        outcome: Outcome::Failed(obstructed(obstacle)),
-                        attempts: 0,
-                    });
-                }
-            }
-        }
-    } else {
-        unknown_sizes = plan.counts().fetch + plan.counts().replace;
-    }
-    for path in plan.orphans() {
-        reporter.event(&Event::Orphan { path: path.clone() });
-    }
-    reporter.event(&Event::Planned { counts: plan.counts(), known_bytes, unknown_sizes });
-}
-
-/// Gives their outcome to all entries that nobody need be asked about.
-fn settle_without_network(options: &Options, plan: &Plan, reporter: &mut Counting<'_>) {
-    reporter.summary.kept = plan.counts().keep;
-    for (entry, step) in plan.steps() {
-        let outcome = match step {
-            Step::Obstructed(obstacle) => Outcome::Failed(obstructed(obstacle)),
-            Step::Do(Decision { action: Action::Absent, .. }) => Outcome::Absent,
-            Step::Do(Decision { action: Action::Keep, .. }) if options.report_kept => Outcome::Kept,
-            Step::Do(Decision { action: Action::Fetch | Action::Replace, .. })
-                if options.offline =>
-            {
-                Outcome::Failed(Failure::new(
-                    ErrorKind::Offline,
-                    "it must be fetched, and `--offline` forbids that",
-                ))
-            }
-            _ => continue,
-        };
-        reporter.event(&Event::Finished { entry, outcome, attempts: 0 });
-    }
-}
-
 fn obstructed(obstacle: Obstacle) -> Failure {
     let (kind, hint) = match obstacle {
         Obstacle::Unreadable => (ErrorKind::Io, None),
@@ -302,26 +120,5 @@ fn obstructed(obstacle: Obstacle) -> Failure {
     match hint {
         Some(hint) => failure.with_hint(hint),
         None => failure,
-    }
-}
-
-/// Counts outcomes on their way to the reporter. What is kept is counted from the plan.
-struct Counting<'a> {
-    reporter: &'a mut dyn Reporter,
-    summary: Summary,
-}
-
-impl Reporter for Counting<'_> {
-    fn event(&mut self, event: &Event) {
-        if let Event::Finished { outcome, .. } = event
-            && *outcome != Outcome::Kept
-        {
-            self.summary.count(outcome);
-        }
-        self.reporter.event(event);
-    }
-
-    fn tick(&mut self) {
-        self.reporter.tick();
     }
 }

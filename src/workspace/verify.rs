@@ -1,6 +1,6 @@
 //! `verify`: is the directory right?
 
-use super::expand;
+use super::{expand, read_lock};
 use crate::dest::Dest;
 use crate::error::RunError;
 use crate::event::{Reporter, warn};
@@ -26,6 +26,7 @@ pub fn verify(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Findings, RunError> {
+    let lock = read_lock(manifest)?;
     expand(manifest, options, reporter)?;
     let dest = Dest::open(manifest.dest())?;
     let state = dest.as_ref().and_then(|dest| {
@@ -34,7 +35,7 @@ pub fn verify(
         opened.value
     });
     let known = Inventory::of_state(state.as_ref());
-    let pins = Pins::default();
+    let pins = Pins::new(manifest, lock.as_ref());
     let work = Verification {
         manifest,
         options,

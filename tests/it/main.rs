@@ -12,6 +12,7 @@ mod json;
 mod limits;
 mod list;
 mod local_changes;
+mod lock;
 mod malformed;
 mod manifests;
 mod mirrors;

@@ -73,8 +73,22 @@ pub(super) struct SummaryLine<'a> {
     pub(super) pruned: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pinned: Option<u64>,
     pub(super) bytes: u64,
     pub(super) elapsed_ms: u64,
+}
+
+/// How a lock and its manifest differ (`lock --check`).
+#[derive(Serialize)]
+pub(super) struct DriftLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) command: &'static str,
+    pub(super) manifest: &'a str,
+    pub(super) pinned: u64,
+    pub(super) unpinned: u64,
+    pub(super) differing: u64,
+    pub(super) undeclared: u64,
 }
 
 /// What `verify` found of a file.

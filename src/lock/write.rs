@@ -1,0 +1,139 @@
+//! Writing a lock: whole, in one step, and only when it changed.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::line::{LockLine, write_header};
+
+/// A new lock on its way. Dropped unfinished, it leaves no trace.
+#[derive(Debug)]
+pub(crate) struct LockWriter {
+    to: BufWriter<Output>,
+    lines: u64,
+}
+
+/// The bytes go to a private file, and are held against those of the lock that is there.
+#[derive(Debug)]
+struct Output {
+    place: PathBuf,
+    draft: Draft,
+    old: Option<BufReader<File>>,
+    /// Whether a byte differed so far.
+    differs: bool,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    path: PathBuf,
+    file: File,
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl LockWriter {
+    /// Begins a lock that is to be put in place.
+    ///
+    /// # Errors
+    /// When no file can be made beside it.
+    pub(crate) fn create(file: &Path, manifest: &str) -> io::Result<Self> {
+        let place = resolve(file);
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let path = place.with_file_name(format!(".{name}.{}", std::process::id()));
+        // What is left of a killed run with the same number may be taken.
+        let _ = fs::remove_file(&path);
+        let file = File::options().write(true).create_new(true).open(&path)?;
+        Self::begin(place, Draft { path, file }, manifest)
+    }
+
+    fn begin(place: PathBuf, draft: Draft, manifest: &str) -> io::Result<Self> {
+        let old = match File::open(&place) {
+            Ok(file) => Some(BufReader::new(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let differs = old.is_none();
+        let output = Output { place, draft, old, differs, scratch: Vec::new() };
+        let mut to = BufWriter::with_capacity(64 * 1024, output);
+        write_header(manifest, &mut to)?;
+        Ok(Self { to, lines: 0 })
+    }
+
+    /// Adds the next line; paths come in order.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn write(&mut self, line: &LockLine) -> io::Result<()> {
+        self.lines += 1;
+        line.write(&mut self.to)
+    }
+
+    /// How many lines were written.
+    #[must_use]
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Puts the lock in place if it differs from the one that is there. Answers whether it does.
+    ///
+    /// # Errors
+    /// When the disk fails. The lock that was there stays.
+    pub(crate) fn finish(self) -> io::Result<bool> {
+        let mut output = self.to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        output.differs |= output.has_more()?;
+        let Output { place, draft, differs, .. } = output;
+        if differs {
+            if let Ok(metadata) = fs::metadata(&place) {
+                draft.file.set_permissions(metadata.permissions())?;
+            }
+            draft.file.sync_all()?;
+            // The draft has that name no more when it is dropped.
+            fs::rename(&draft.path, &place)?;
+            if let Some(folder) = place.parent() {
+                let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                // A name that is lost with the power costs a run of `natsync lock`.
+                let _ = File::open(folder).and_then(|folder| folder.sync_all());
+            }
+        }
+        Ok(differs)
+    }
+}
+
+impl Output {
+    /// Whether the old lock goes on where the new one ends.
+    fn has_more(&mut self) -> io::Result<bool> {
+        match &mut self.old {
+            Some(old) if !self.differs => Ok(old.read(&mut [0])? != 0),
+            _ => Ok(false),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let (Some(old), false) = (&mut self.old, self.differs) {
+            self.scratch.resize(bytes.len(), 0);
+            self.differs = match old.read_exact(&mut self.scratch) {
+                Ok(()) => self.scratch != bytes,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+                Err(error) => return Err(error),
+            };
+        }
+        self.draft.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where the lock itself is: one that is linked to stays a link.
+fn resolve(file: &Path) -> PathBuf {
+    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
+}

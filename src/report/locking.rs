@@ -1,0 +1,98 @@
+//! What became of a lock, for people.
+
+use super::console::Console;
+use super::escape::Untrusted;
+use super::json::write_drift;
+use super::outcomes::Outcomes;
+use super::tee::Closing;
+use super::text::wrap;
+use super::units::Count;
+use crate::event::Summary;
+use crate::manifest::Manifest;
+use crate::workspace::{Drift, LockReport};
+
+impl Closing<(Summary, LockReport)> for Outcomes<'_> {
+    fn close(&mut self, (summary, report): &(Summary, LockReport)) {
+        self.close(summary);
+        if self.console().is_quiet() {
+            return;
+        }
+        let name = Untrusted(self.manifest().name()).escaped();
+        let line = format!("{name}.lock: {}", describe(report));
+        self.console().result(&format!("{}\n", wrap(&line, self.console().out_width())));
+    }
+}
+
+/// `338 entries pinned, 300 of them now (20 as published, 280 on first use, 0 as missing)`
+fn describe(report: &LockReport) -> String {
+    let new = report.published + report.first_use + report.missing;
+    let mut text = format!("{} pinned", Count::entries(report.pinned));
+    if 0 < new {
+        let how: Vec<_> = [
+            (report.published, "as the publisher states"),
+            (report.first_use, "on first use"),
+            (report.missing, "as missing"),
+        ]
+        .iter()
+        .filter(|(count, _)| 0 < *count)
+        .map(|(count, how)| format!("{count} {how}"))
+        .collect();
+        text.push_str(&format!(", {new} of them now: {}", how.join(", ")));
+    }
+    for (count, what) in [(report.changed, "changed"), (report.dropped, "dropped")] {
+        if 0 < count {
+            text.push_str(&format!("; {count} {what}"));
+        }
+    }
+    text
+}
+
+/// Tells how a lock and its manifest differ.
+pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
+    if console.is_json() {
+        return write_drift(console, manifest, drift);
+    }
+    if console.is_quiet() {
+        return;
+    }
+    let name = Untrusted(manifest.name()).escaped();
+    if !drift.is_some() {
+        let entries = Count::entries(drift.pinned);
+        return console.result(&format!("{name}.lock: {entries} pinned, nothing to change\n"));
+    }
+    for (named, what) in [
+        (&drift.unpinned, "not pinned"),
+        (&drift.differing, "pinned to something else than the manifest states"),
+        (&drift.undeclared, "pinned and not declared"),
+    ] {
+        if 0 < named.count {
+            let entries = Count::entries(named.count);
+            let paths = named.to_string();
+            let line = format!("{name}.lock: {entries} {what}: {}", Untrusted(&paths));
+            console.result(&format!("{}\n", wrap(&line, console.out_width())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_trusted_is_said() {
+        let report = LockReport { pinned: 338, ..LockReport::default() };
+        assert_eq!(describe(&report), "338 entries pinned");
+        let report = LockReport {
+            pinned: 338,
+            published: 20,
+            first_use: 280,
+            missing: 38,
+            changed: 3,
+            dropped: 1,
+        };
+        assert_eq!(
+            describe(&report),
+            "338 entries pinned, 338 of them now: 20 as the publisher states, 280 on first use, 38 as missing; 3 changed; 1 dropped"
+        );
+    }
+}

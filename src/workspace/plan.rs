@@ -1,0 +1,129 @@
+//! `plan`: what would be done.
+
+use super::{Options, expand, needs_network, obstructed, read_lock, settings, work};
+use crate::dest::Dest;
+use crate::entry::EntryIndex;
+use crate::error::RunError;
+use crate::event::{Event, Outcome, Phase, Reporter, warn};
+use crate::execute::{Work, execute};
+use crate::manifest::{Manifest, Source};
+use crate::pins::Pins;
+use crate::plan::{Action, Decision, Plan, Reason, Step};
+use crate::state::State;
+use crate::stop::Stop;
+use crate::survey::{Scope, Survey};
+
+/// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
+///
+/// # Errors
+/// When the manifest's entries collide, the options choose nothing, or the destination cannot be read.
+pub fn plan(
+    manifest: &Manifest,
+    options: &Options,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Plan, RunError> {
+    let hashes = expand(manifest, options, reporter)?;
+    let dest = Dest::open(manifest.dest())?;
+    let state = dest.as_ref().and_then(|dest| {
+        let opened = State::look(dest, manifest.name());
+        warn(reporter, opened.warning);
+        opened.value
+    });
+    let lock = read_lock(manifest)?;
+    super::lock::check_locked(manifest, options, lock.as_ref())?;
+    let pins = Pins::new(manifest, lock.as_ref());
+    let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
+    let mut survey = Survey::make(scope, state.as_ref(), &hashes, reporter)?;
+    if survey.damaged {
+        warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
+    }
+    let mut sizes = Vec::new();
+    if options.refresh && !options.offline && !stop.is_requested() {
+        let state = state.as_ref().filter(|_| !survey.damaged);
+        sizes = refresh(scope, state, &mut survey.plan, reporter);
+    }
+    // What was cut short is no plan to tell.
+    if !stop.is_requested() {
+        tell_plan(scope, &survey.plan, &sizes, reporter);
+    }
+    Ok(survey.plan)
+}
+
+/// Asks upstream about each entry that needs it, and puts what it says into the plan. Answers the
+/// sizes that were told.
+fn refresh(
+    scope: Scope<'_>,
+    state: Option<&State>,
+    plan: &mut Plan,
+    reporter: &mut dyn Reporter,
+) -> Vec<(EntryIndex, u64)> {
+    if !needs_network(plan) {
+        return Vec::new();
+    }
+    let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
+    reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
+    let settings = settings(scope.manifest, scope.options);
+    let work = Work { state, probing: true, ..work(scope, plan, &settings) };
+    let probes = execute(&work, reporter);
+    let mut sizes = Vec::new();
+    for (entry, probed) in probes {
+        plan.set(entry, Step::Do(probed.decision));
+        sizes.extend(probed.size.map(|size| (entry, size)));
+    }
+    sizes.sort_unstable();
+    sizes
+}
+
+/// Tells the plan: each action where that is asked for, then the counts.
+pub(super) fn tell_plan(
+    scope: Scope<'_>,
+    plan: &Plan,
+    sizes: &[(EntryIndex, u64)],
+    reporter: &mut dyn Reporter,
+) {
+    let Scope { manifest, options, pins, .. } = scope;
+    let entries = manifest.entries();
+    let size_of = |index: EntryIndex| match sizes.binary_search_by_key(&index, |&(entry, _)| entry)
+    {
+        Ok(place) => Some(sizes[place].1),
+        Err(_) => entries.get(index).and_then(|entry| pins.size(&entry)),
+    };
+    let mut known_bytes = 0u64;
+    let mut unknown_sizes = 0;
+    let sizes_matter =
+        !sizes.is_empty() || pins.has_lock() || manifest.sources().iter().any(Source::has_sizes);
+    if options.report_actions || sizes_matter {
+        for (index, step) in plan.steps() {
+            let decision = match step {
+                Step::None => continue,
+                Step::Do(decision) => decision,
+                Step::Obstructed(_) => Decision::new(Action::Fetch, Reason::NotOnDisk),
+            };
+            let transfers = matches!(decision.action, Action::Fetch | Action::Replace);
+            let size = if transfers { size_of(index) } else { None };
+            if transfers {
+                match size {
+                    Some(size) => known_bytes = known_bytes.saturating_add(size),
+                    None => unknown_sizes += 1,
+                }
+            }
+            if options.report_actions && (decision.action != Action::Keep || options.report_kept) {
+                reporter.event(&Event::Action { entry: index, decision, size });
+                if let Step::Obstructed(obstacle) = step {
+                    reporter.event(&Event::Finished {
+                        entry: index,
+                        outcome: Outcome::Failed(obstructed(obstacle)),
+                        attempts: 0,
+                    });
+                }
+            }
+        }
+    } else {
+        unknown_sizes = plan.counts().fetch + plan.counts().replace;
+    }
+    for path in plan.orphans() {
+        reporter.event(&Event::Orphan { path: path.clone() });
+    }
+    reporter.event(&Event::Planned { counts: plan.counts(), known_bytes, unknown_sizes });
+}
