@@ -154,7 +154,8 @@ async fn hop<'r>(
             }
             None => {
                 let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
-                match run.dialer(job).dial(&target.origin, wanted).await {
+                let within = run.settings(job).connect_timeout;
+                match run.dialer(job).dial(&target.origin, wanted, within).await {
                     Ok(connection) => connection,
                     Err(failure) => {
                         return Err(Refusal::Unreachable { lane, began, failure });

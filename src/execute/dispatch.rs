@@ -39,7 +39,16 @@ pub(super) enum Task<'a> {
 pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
 
 /// What an origin's lane is made with.
-pub(super) type Settings<'a> = Box<dyn Fn(&Job) -> &'a Http + Send + Sync + 'a>;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) http: &'a Http,
+    /// The dialer of the job's source. What another one opened goes another way: over its proxy, to
+    /// whom its certificates trust.
+    pub(super) dialer: usize,
+}
+
+/// Tells the terms of a job.
+pub(super) type Settings<'a> = Box<dyn Fn(&Job) -> Terms<'a> + Send + Sync + 'a>;
 
 /// The dispatcher of a run.
 pub(super) struct Dispatch<'a> {
@@ -53,7 +62,7 @@ struct Inner<'a> {
     supply: Box<dyn Iterator<Item = Supplied> + Send + 'a>,
     exhausted: bool,
     lanes: Vec<Lane>,
-    by_origin: HashMap<Origin, usize>,
+    by_origin: HashMap<(Origin, usize), usize>,
     delayed: BinaryHeap<Reverse<Delayed>>,
     /// Jobs in lanes and delayed ones.
     waiting: usize,
@@ -457,8 +466,9 @@ impl<'a> Dispatch<'a> {
     }
 
     fn lane_of(&self, inner: &mut Inner<'a>, origin: &Origin, job: &Job) -> usize {
-        let http = (self.settings)(job);
-        if let Some(&lane) = inner.by_origin.get(origin) {
+        let Terms { http, dialer } = (self.settings)(job);
+        let key = (origin.clone(), dialer);
+        if let Some(&lane) = inner.by_origin.get(&key) {
             // Sources that share an origin are bound by the strictest of them.
             inner.lanes[lane].narrow(http.connections_per_host, spacing(http));
             return lane;
@@ -466,7 +476,7 @@ impl<'a> Dispatch<'a> {
         let limit = Limit::new(http.connections_per_host, self.connections);
         inner.lanes.push(Lane::new(origin.clone(), limit, spacing(http)));
         let lane = inner.lanes.len() - 1;
-        inner.by_origin.insert(origin.clone(), lane);
+        inner.by_origin.insert(key, lane);
         lane
     }
 

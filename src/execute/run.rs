@@ -1,5 +1,6 @@
 //! A run: its threads and workers, and what they share.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
-use super::dispatch::{Dispatch, Supplied, Task};
+use super::dispatch::{Dispatch, Supplied, Task, Terms};
 use super::job::Job;
 use super::ledger::{Ledger, TICK};
 use super::missing::Missing;
@@ -18,7 +19,7 @@ use crate::entry::{Entries, Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Reporter};
 use crate::fetch::{Dialer, Names, Pace, Target};
-use crate::manifest::{Http, Manifest};
+use crate::manifest::{Http, Manifest, Secret};
 use crate::plan::{Plan, Step};
 use crate::rel_path::RelPath;
 use crate::rewrite::Rewrites;
@@ -60,7 +61,9 @@ pub(super) struct Run<'a> {
     pub(super) dispatch: Dispatch<'a>,
     pub(super) ledger: Ledger,
     pub(super) missing: Missing,
+    /// One for each way to connect, and which one each source has.
     pub(super) dialers: Vec<Dialer>,
+    pub(super) dialer_ids: Vec<usize>,
     pub(super) pace: Option<Pace>,
     pub(super) source_paces: Vec<Option<Pace>>,
     pub(super) publisher: super::publish::Sender,
@@ -142,7 +145,6 @@ impl<'a> Run<'a> {
     fn new(work: &Work<'a>, publisher: super::publish::Sender) -> Self {
         let work = *work;
         let entries = work.manifest.entries();
-        let names = Arc::new(Names::default());
         let supply = work
             .plan
             .steps()
@@ -153,9 +155,14 @@ impl<'a> Run<'a> {
                 let entries = work.manifest.entries();
                 move |(index, _)| entries.get(index).map(|entry| new_job(&entry, work.rewrites))
             });
+        let (dialers, dialer_ids) = dialers(work.settings);
         let settings = {
             let entries = work.manifest.entries();
-            Box::new(move |job: &Job| &work.settings[entries.source_of(job.entry)])
+            let ids = dialer_ids.clone();
+            Box::new(move |job: &Job| {
+                let source = entries.source_of(job.entry);
+                Terms { http: &work.settings[source], dialer: ids[source] }
+            })
         };
         let mut chosen = vec![0; work.manifest.sources().len()];
         for (source, chosen) in chosen.iter_mut().enumerate() {
@@ -175,11 +182,8 @@ impl<'a> Run<'a> {
             dispatch: Dispatch::new(supply, settings, work.connections),
             ledger: Ledger::new(work.plan.bound()),
             missing: Missing::new(work.manifest, &chosen),
-            dialers: work
-                .settings
-                .iter()
-                .map(|http| Dialer::new(http, Arc::clone(&names)))
-                .collect(),
+            dialers,
+            dialer_ids,
             pace: work.rate_limit.or(general).map(Pace::new),
             source_paces: source_paces.collect(),
             publisher,
@@ -256,7 +260,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn dialer(&self, job: &Job) -> &Dialer {
-        &self.dialers[self.entries.source_of(job.entry)]
+        &self.dialers[self.dialer_ids[self.entries.source_of(job.entry)]]
     }
 
     pub(super) fn paces(&self, source: usize) -> Vec<&Pace> {
@@ -304,6 +308,24 @@ impl<'a> Run<'a> {
         let fraction = (mixed >> 11) as f64 / (1u64 << 53) as f64;
         fraction
     }
+}
+
+/// The dialers of these settings, and the number of each one's: who goes the same way shares one.
+fn dialers(settings: &[Http]) -> (Vec<Dialer>, Vec<usize>) {
+    let names = Arc::new(Names::default());
+    let mut dialers = Vec::new();
+    let mut known = HashMap::new();
+    let ids = settings
+        .iter()
+        .map(|http| {
+            let way = (http.proxy.as_ref().map(Secret::expose), &http.ca_file);
+            *known.entry(way).or_insert_with(|| {
+                dialers.push(Dialer::new(http, Arc::clone(&names)));
+                dialers.len() - 1
+            })
+        })
+        .collect();
+    (dialers, ids)
 }
 
 fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {

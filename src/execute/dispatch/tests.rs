@@ -20,7 +20,7 @@ fn job(entry: u64, url: &str) -> Job {
 /// A dispatcher of these URLs, entries numbered from 0.
 fn dispatch<'a>(urls: &'a [&'a str], http: &'a Http, connections: usize) -> Dispatch<'a> {
     let supply = urls.iter().zip(0..).map(|(url, entry)| Ok(job(entry, url)));
-    Dispatch::new(supply, Box::new(move |_| http), connections)
+    Dispatch::new(supply, Box::new(move |_| Terms { http, dialer: 0 }), connections)
 }
 
 fn per_host(number: usize) -> Http {
@@ -84,10 +84,30 @@ fn requests_are_spaced() {
 fn sources_that_share_an_origin_are_bound_by_the_strictest() {
     let (wide, narrow, now) = (per_host(8), per_host(1), Instant::now());
     let supply = (0..3).map(|entry| Ok(job(entry, "http://a/x")));
-    let settings = |job: &Job| if job.entry.0 == 1 { &narrow } else { &wide };
+    let settings = |job: &Job| {
+        let http = if job.entry.0 == 1 { &narrow } else { &wide };
+        Terms { http, dialer: 0 }
+    };
     let dispatch = Dispatch::new(supply, Box::new(settings), 64);
     let _slot = ask(&dispatch, now);
     assert_eq!(waits(&dispatch, now), None);
+}
+
+#[test]
+fn what_goes_another_way_to_an_origin_shares_nothing_with_it() {
+    let (http, now) = (per_host(1), Instant::now());
+    let supply = (0..3).map(|entry| Ok(job(entry, "http://a/x")));
+    let settings = |job: &Job| {
+        let dialer = usize::from(job.entry.0 == 1);
+        Terms { http: &http, dialer }
+    };
+    let dispatch = Dispatch::new(supply, Box::new(settings), 64);
+    let (_, slot) = ask(&dispatch, now);
+    let (entry, other) = ask(&dispatch, now);
+    assert_eq!(entry, 1);
+    assert_ne!(slot.lane, other.lane);
+    drop(slot);
+    assert_eq!(ask(&dispatch, now).1.lane, 0);
 }
 
 #[test]
