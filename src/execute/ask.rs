@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::Run;
 use super::dispatch::Slot;
-use super::job::Job;
+use super::job::{Job, OnTheWay};
 use crate::entry::Entry;
 use crate::error::Failure;
 use crate::fetch::{
@@ -42,9 +42,11 @@ pub(super) enum Refusal {
     Unreachable { lane: usize, began: Instant, failure: Failure },
     /// It failed. `again` says whether that may pass.
     Failed { lane: usize, failure: Failure, again: bool, after: Option<RetryAfter> },
+    /// There is no place yet where the attempt goes on: the job knows where that is.
+    Waits,
 }
 
-/// Asks, and follows redirects.
+/// Asks, and follows redirects. A job that had to wait goes on where it was.
 pub(super) async fn ask<'r>(
     run: &'r Run<'_>,
     job: &mut Job,
@@ -54,7 +56,13 @@ pub(super) async fn ask<'r>(
     conditions: &Conditions,
     size: Option<u64>,
 ) -> Result<Response<'r>, Refusal> {
-    job.attempts += 1;
+    let (mut target, mut way) = match job.on_the_way.take() {
+        Some(waited) => (waited.target, waited.hops),
+        None => (job.target.clone(), Hop::default()),
+    };
+    if way.count() == 0 {
+        job.attempts += 1;
+    }
     let source = entry.source();
     let http = run.settings(job);
     let asked_first = job.target.clone();
@@ -75,8 +83,6 @@ pub(super) async fn ask<'r>(
         size,
         now: run.work.now.as_second(),
     };
-    let mut way = Hop::default();
-    let mut target = job.target.clone();
     let mut slot = slot;
     loop {
         let lane = slot.lane;
@@ -123,13 +129,25 @@ pub(super) async fn ask<'r>(
                 // A company's proxy of an upstream is asked also where the upstream itself leads.
                 let next = run.rewritten(next).map_err(|failure| failed(failure, false, None))?;
                 target = next;
-                run.dispatch.leave_early(slot);
-                slot = run.dispatch.arrive(&target.origin, job).await;
+                let Some(place) = run.dispatch.go_on(slot, &target.origin, job) else {
+                    job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, method }));
+                    return Err(Refusal::Waits);
+                };
+                slot = place;
                 continue;
             }
         };
         return Ok(Response { slot, verdict, headers: parts.headers, body });
     }
+}
+
+/// A place to ask the job's own origin once more, with GET. The caller holds no other.
+pub(super) fn place_for_get<'r>(run: &'r Run<'_>, job: &mut Job) -> Result<Slot<'r>, Refusal> {
+    run.dispatch.place(&job.target.origin, job).ok_or_else(|| {
+        let (target, hops) = (job.target.clone(), Hop::default());
+        job.on_the_way = Some(Box::new(OnTheWay { target, hops, method: Method::Get }));
+        Refusal::Waits
+    })
 }
 
 /// One request at one origin, over an idle connection or a new one.

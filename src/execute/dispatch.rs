@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -129,6 +129,17 @@ enum Next<'a> {
     Done,
 }
 
+impl Inner<'_> {
+    /// Whether enough transfers that began at this origin wait for a place where it leads to. More of
+    /// them would only make what they were told grow old: such URLs are often good for minutes.
+    fn is_crowded(&self, lane: usize) -> bool {
+        self.lanes[lane].leads_to.is_some_and(|next| {
+            let next = &self.lanes[next];
+            next.limit.get() <= next.arrivals.len()
+        })
+    }
+}
+
 impl<'a> Dispatch<'a> {
     pub(super) fn new(
         supply: impl Iterator<Item = Supplied> + Send + 'a,
@@ -215,13 +226,15 @@ impl<'a> Dispatch<'a> {
                 Some(Ok(job)) => job,
             };
             let lane = self.lane(inner, &job);
+            let crowded = inner.is_crowded(lane);
             let there = &mut inner.lanes[lane];
-            if there.jobs.is_empty() && there.arriving == 0 {
+            if there.is_idle() {
                 if let Health::Down(failure) = &there.health {
                     inner.active += 1;
                     return Next::Task(Task::Unreachable(job, failure.clone()));
                 }
                 match there.readiness(now) {
+                    _ if crowded => {}
                     Readiness::Ready => {
                         return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
                     }
@@ -251,23 +264,24 @@ impl<'a> Dispatch<'a> {
         let count = inner.lanes.len();
         for step in 0..count {
             let index = (inner.first_lane + step) % count;
+            let crowded = inner.is_crowded(index);
             let lane = &mut inner.lanes[index];
-            if lane.jobs.is_empty() {
+            if lane.is_idle() {
                 continue;
             }
             if let Health::Down(failure) = &lane.health {
                 let failure = failure.clone();
-                let job = lane.jobs.pop_front()?;
+                let job = lane.pop()?;
                 inner.waiting -= 1;
                 inner.active += 1;
                 return Some(Task::Unreachable(job, failure));
             }
-            if 0 < lane.arriving {
+            if crowded && lane.arrivals.is_empty() {
                 continue;
             }
             match lane.readiness(now) {
                 Readiness::Ready => {
-                    let job = lane.jobs.pop_front()?;
+                    let job = lane.pop()?;
                     inner.waiting -= 1;
                     inner.first_lane = index + 1;
                     return Some(Task::Ask(job, self.enter(inner, index, now)));
@@ -279,20 +293,26 @@ impl<'a> Dispatch<'a> {
         None
     }
 
-    /// Whether a job waits for which there is a place.
+    /// Whether a job waits for which there is a place, or will be after some time: somebody must look
+    /// at the clock.
     fn has_more(&self) -> bool {
         let inner = self.lock();
         let now = Instant::now();
         inner.waiting != inner.delayed.len()
-            && inner.lanes.iter().any(|lane| {
-                !lane.jobs.is_empty()
-                    && lane.arriving == 0
-                    && lane.readiness(now) == Readiness::Ready
+            && inner.lanes.iter().enumerate().any(|(index, lane)| {
+                !lane.is_idle()
+                    && (matches!(lane.health, Health::Down(_))
+                        || lane.readiness(now) != Readiness::Full
+                            && !(lane.arrivals.is_empty() && inner.is_crowded(index)))
             })
     }
 
     fn enter(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
         inner.active += 1;
+        self.slot(inner, lane, now)
+    }
+
+    fn slot(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
         Slot { places: self, lane, connection: self.take_place(inner, lane, now) }
     }
 
@@ -317,49 +337,47 @@ impl<'a> Dispatch<'a> {
         connection
     }
 
-    /// Gives a place back in the middle of a job, so that another worker may take it.
-    pub(super) fn leave_early(&self, slot: Slot<'_>) {
+    /// Goes on to where a redirect leads: gives the place back and takes one there, if there is one at
+    /// once. Else the job has to wait its turn.
+    pub(super) fn go_on(&self, slot: Slot<'_>, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
+        let from = slot.lane;
+        // First, since the next place may be at the same origin.
         drop(slot);
+        let place = self.place(origin, job);
+        if place.is_none() {
+            let mut inner = self.lock();
+            let lane = self.lane_of(&mut inner, origin, job);
+            inner.lanes[from].leads_to = Some(lane).filter(|&lane| lane != from);
+        }
         if self.has_more() {
             self.idle_workers.notify_one();
         }
+        place
     }
 
-    /// Waits for a place at an origin that a redirect leads to. The caller holds no other place.
-    pub(super) async fn arrive(&self, origin: &Origin, job: &Job) -> Slot<'_> {
-        let (lane, arrivals) = {
-            let mut inner = self.lock();
-            let lane = self.lane_of(&mut inner, origin, job);
-            inner.lanes[lane].arriving += 1;
-            (lane, Arc::clone(&inner.lanes[lane].arrivals))
-        };
-        let arriving = Arriving { dispatch: self, lane };
-        loop {
-            let notified = arrivals.notified();
-            let until = {
-                let mut inner = self.lock();
-                let now = Instant::now();
-                match inner.lanes[lane].readiness(now) {
-                    Readiness::Ready => {
-                        let connection = self.take_place(&mut inner, lane, now);
-                        drop(inner);
-                        drop(arriving);
-                        return Slot { places: self, lane, connection };
-                    }
-                    Readiness::Later(until) => Some(until),
-                    Readiness::Full => None,
-                }
-            };
-            match until {
-                Some(until) => {
-                    tokio::select! {
-                        () = notified => {}
-                        () = tokio::time::sleep_until(until.into()) => {}
-                    }
-                }
-                None => notified.await,
-            }
-        }
+    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other.
+    pub(super) fn place(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let lane = self.lane_of(&mut inner, origin, job);
+        let there = &inner.lanes[lane];
+        let free = there.arrivals.is_empty()
+            && !matches!(there.health, Health::Down(_))
+            && there.readiness(now) == Readiness::Ready;
+        free.then(|| self.slot(&mut inner, lane, now))
+    }
+
+    /// A job waits for a place where its attempt goes on. It keeps no worker from other jobs.
+    pub(super) fn wait(&self, job: Job) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.active -= 1;
+        inner.waiting += 1;
+        let origin = job.on_the_way.as_ref().map_or(&job.target, |way| &way.target).origin.clone();
+        let lane = self.lane_of(inner, &origin, &job);
+        inner.lanes[lane].arrivals.push_back(job);
+        drop(guard);
+        self.idle_workers.notify_one();
     }
 
     /// A job came to its end.
@@ -373,7 +391,9 @@ impl<'a> Dispatch<'a> {
     }
 
     /// A job is to be tried again, or elsewhere, after a pause.
-    pub(super) fn put_back(&self, job: Job, after: Duration) {
+    pub(super) fn put_back(&self, mut job: Job, after: Duration) {
+        // Another attempt starts from the beginning.
+        job.on_the_way = None;
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.active -= 1;
@@ -496,9 +516,6 @@ impl Places for Dispatch<'_> {
             lane.idle.push((connection, Instant::now()));
         }
         // Who gives a place back asks for the next job at once, so nobody else need be woken for it.
-        if 0 < lane.arriving {
-            lane.arrivals.notify_one();
-        }
     }
 }
 
@@ -511,19 +528,6 @@ pub(super) enum Reach {
     WentDown,
     /// It had been given up already.
     Down,
-}
-
-/// A redirected transfer that waits for its place.
-struct Arriving<'r, 'a> {
-    dispatch: &'r Dispatch<'a>,
-    lane: usize,
-}
-
-impl Drop for Arriving<'_, '_> {
-    fn drop(&mut self) {
-        let mut inner = self.dispatch.lock();
-        inner.lanes[self.lane].arriving -= 1;
-    }
 }
 
 /// How many further attempts an origin gets before it is given up. A name that does not exist is

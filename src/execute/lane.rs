@@ -1,10 +1,7 @@
 //! What is known of one origin in a run: its jobs, its connections, and whether it may be asked.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 use super::job::Job;
 use super::limit::Limit;
@@ -26,9 +23,11 @@ pub(super) struct Lane {
     pub(super) in_use: usize,
     /// Connections that wait for a request, the latest last.
     pub(super) idle: Vec<(Connection, Instant)>,
-    /// Redirected transfers that wait for a place; they go first, since they began earlier.
-    pub(super) arrivals: Arc<Notify>,
-    pub(super) arriving: usize,
+    /// Jobs that wait for a place in the middle of an attempt; they go first, since they began
+    /// earlier.
+    pub(super) arrivals: VecDeque<Job>,
+    /// The lane where a redirect from here led last that had to wait.
+    pub(super) leads_to: Option<usize>,
     /// Nobody asks before this.
     pub(super) held_until: Option<Instant>,
     /// The time between two requests, where the manifest bounds their rate.
@@ -56,8 +55,8 @@ impl Lane {
             jobs: VecDeque::new(),
             in_use: 0,
             idle: Vec::new(),
-            arrivals: Arc::default(),
-            arriving: 0,
+            arrivals: VecDeque::new(),
+            leads_to: None,
             held_until: None,
             spacing,
             next_request: None,
@@ -71,6 +70,16 @@ impl Lane {
             self.limit.narrow(most);
         }
         self.spacing = self.spacing.max(spacing);
+    }
+
+    /// Whether no job waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.arrivals.is_empty()
+    }
+
+    /// The job whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        self.arrivals.pop_front().or_else(|| self.jobs.pop_front())
     }
 
     /// Whether a transfer may begin, or else when to look again if only time is wanting.

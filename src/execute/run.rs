@@ -338,6 +338,7 @@ fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
         attempts: 0,
         target,
         failure: None,
+        on_the_way: None,
     })
 }
 

@@ -28,6 +28,7 @@ impl Run<'_> {
         match attempt {
             Attempt::Settled => self.dispatch.finish(),
             Attempt::Missing { status } => self.settle_missing(job, status),
+            Attempt::Refused(Refusal::Waits) => self.dispatch.wait(job),
             Attempt::Refused(Refusal::Unreachable { lane, began, failure }) => {
                 let retries = self.settings(&job).retries;
                 match self.dispatch.unreachable(lane, began, &failure, retries, self.chance()) {

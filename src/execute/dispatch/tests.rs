@@ -1,7 +1,8 @@
 //! The dispatcher without a network: what it hands out, and when.
 
 use super::*;
-use crate::fetch::Target;
+use crate::execute::job::OnTheWay;
+use crate::fetch::{Hop, Method, Target};
 use crate::manifest::PerHost;
 
 fn job(entry: u64, url: &str) -> Job {
@@ -14,6 +15,7 @@ fn job(entry: u64, url: &str) -> Job {
         attempts: 0,
         target,
         failure: None,
+        on_the_way: None,
     }
 }
 
@@ -121,6 +123,82 @@ fn a_job_that_is_put_back_comes_again_after_its_pause() {
     assert_eq!(ask(&dispatch, due).0, 0);
     dispatch.finish();
     assert!(matches!(dispatch.try_next(now), Next::Done));
+}
+
+/// A job whose redirect leads there.
+fn redirected(entry: u64, url: &str, to: &str) -> Job {
+    let (target, hops) = (Target::parse(to).unwrap(), Hop::default());
+    let on_the_way = OnTheWay { target, hops, method: Method::Get };
+    Job { on_the_way: Some(Box::new(on_the_way)), ..job(entry, url) }
+}
+
+#[test]
+fn a_redirected_job_waits_where_it_leads_to_and_goes_first() {
+    let (http, now) = (per_host(1), Instant::now());
+    let dispatch = dispatch(&["http://b/1", "http://b/2", "http://a/3"], &http, 64);
+    let (_, there) = ask(&dispatch, now);
+    let (third, slot) = ask(&dispatch, now);
+    assert_eq!(third, 2);
+    let job = redirected(2, "http://a/3", "http://b/3");
+    assert!(dispatch.go_on(slot, &origin("http://b/"), &job).is_none(), "the only place is taken");
+    dispatch.wait(job);
+    assert_eq!(waits(&dispatch, now), None);
+    drop(there);
+    let (first, slot) = ask(&dispatch, now);
+    assert_eq!(first, 2, "it began before the other");
+    drop(slot);
+    dispatch.put_back(redirected(2, "http://a/3", "http://b/3"), Duration::ZERO);
+    let Next::Task(Task::Ask(job, _slot)) = dispatch.try_next(now) else {
+        panic!("there is a place for both");
+    };
+    assert_eq!((job.entry.0, ask(&dispatch, now).0), (2, 1));
+    assert!(job.on_the_way.is_none(), "another attempt starts from the beginning");
+}
+
+#[test]
+fn nobody_runs_far_ahead_of_where_redirects_lead_to() {
+    let (http, now) = (per_host(1), Instant::now());
+    let urls = ["http://b/1", "http://a/2", "http://a/3", "http://c/4"];
+    let dispatch = dispatch(&urls, &http, 64);
+    let (_, there) = ask(&dispatch, now);
+    let (_, slot) = ask(&dispatch, now);
+    let job = redirected(1, "http://a/2", "http://b/2");
+    assert!(dispatch.go_on(slot, &origin("http://b/"), &job).is_none());
+    dispatch.wait(job);
+    assert_eq!(ask(&dispatch, now).0, 3, "the next of the first origin would wait as well");
+    drop(there);
+    assert_eq!(ask(&dispatch, now).0, 1);
+    assert_eq!(ask(&dispatch, now).0, 2);
+}
+
+fn origin(url: &str) -> Origin {
+    Target::parse(url).unwrap().origin
+}
+
+#[test]
+fn a_redirected_job_fails_with_where_it_leads_to() {
+    let (http, now) = (per_host(1), Instant::now());
+    let dispatch = dispatch(&["http://b/1", "http://a/2"], &http, 64);
+    let (_, there) = ask(&dispatch, now);
+    let (_, slot) = ask(&dispatch, now);
+    let failure = Failure::new(ErrorKind::Tls, "not trusted");
+    assert_eq!(dispatch.unreachable(there.lane, now, &failure, 4, 1.0), Reach::WentDown);
+    drop(there);
+    let job = redirected(1, "http://a/2", "http://b/2");
+    assert!(dispatch.go_on(slot, &origin("http://b/"), &job).is_none());
+    dispatch.wait(job);
+    let next = dispatch.try_next(now);
+    assert!(matches!(next, Next::Task(Task::Unreachable(_, told)) if told == failure));
+}
+
+#[test]
+fn somebody_looks_at_the_clock() {
+    let http = Http { requests_per_second: Some(2.0), ..Http::default() };
+    let dispatch = dispatch(&["http://a/1", "http://a/2"], &http, 64);
+    let now = Instant::now();
+    let _first = ask(&dispatch, now);
+    assert!(waits(&dispatch, now).is_some());
+    assert!(dispatch.has_more(), "the second is due later");
 }
 
 #[test]
