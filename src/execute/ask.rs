@@ -88,7 +88,7 @@ pub(super) async fn ask<'r>(
         let lane = slot.lane;
         let (response, returned) = hop(run, job, slot, &plan, &target, way.count()).await?;
         slot = returned;
-        run.dispatch.reached(lane);
+        run.dispatch.reached(&mut slot);
         let (parts, body) = response.into_parts();
         let framed = hyper::body::Body::size_hint(&body).exact().is_some()
             || parts.headers.get(hyper::header::TRANSFER_ENCODING).is_some_and(|coding| {

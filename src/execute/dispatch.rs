@@ -4,6 +4,8 @@
 //! for entries: they are made on demand, and only those wait here that an origin has no place for
 //! yet, up to a fixed number.
 
+mod health;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,12 +13,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+pub(super) use health::Reach;
+
 use super::job::Job;
 use super::lane::{Health, Lane, Readiness};
 use super::limit::Limit;
 use crate::entry::EntryIndex;
-use crate::error::{ErrorKind, Failure};
-use crate::fetch::{Connection, Origin, pause};
+use crate::error::Failure;
+use crate::fetch::{Connection, Origin};
 use crate::manifest::Http;
 use crate::stop::Stop;
 
@@ -100,7 +104,7 @@ impl Ord for Delayed {
 
 /// Whom a place is given back to.
 trait Places {
-    fn leave(&self, lane: usize, connection: Option<Connection>);
+    fn leave(&self, slot: &mut Slot<'_>);
 }
 
 /// A place at an origin: given back when it is dropped.
@@ -108,6 +112,10 @@ pub(super) struct Slot<'r> {
     places: &'r dyn Places,
     pub(super) lane: usize,
     pub(super) connection: Option<Connection>,
+    /// Whether it tries for all whether the origin can be reached.
+    trying: bool,
+    /// Whether an answer came to it.
+    served: bool,
 }
 
 impl std::fmt::Debug for Slot<'_> {
@@ -118,7 +126,7 @@ impl std::fmt::Debug for Slot<'_> {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.places.leave(self.lane, self.connection.take());
+        self.places.leave(self);
     }
 }
 
@@ -313,7 +321,10 @@ impl<'a> Dispatch<'a> {
     }
 
     fn slot(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
-        Slot { places: self, lane, connection: self.take_place(inner, lane, now) }
+        let trying = matches!(inner.lanes[lane].health, Health::Doubtful { .. });
+        inner.lanes[lane].trying |= trying;
+        let connection = self.take_place(inner, lane, now);
+        Slot { places: self, lane, connection, trying, served: false }
     }
 
     fn take_place(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Option<Connection> {
@@ -423,59 +434,6 @@ impl<'a> Dispatch<'a> {
         self.lock().lanes[lane].limit.objected(Instant::now());
     }
 
-    /// An origin answered.
-    pub(super) fn reached(&self, lane: usize) {
-        let mut inner = self.lock();
-        if !matches!(inner.lanes[lane].health, Health::Up) {
-            inner.lanes[lane].health = Health::Up;
-            drop(inner);
-            self.idle_workers.notify_waiters();
-        }
-    }
-
-    /// A transfer of so many bytes succeeded.
-    pub(super) fn succeeded(&self, lane: usize, bytes: u64) {
-        let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
-        // Only a full lane tells what another place would bring.
-        if lane.limit.get() <= lane.in_use && lane.limit.succeeded(bytes, Instant::now()) {
-            drop(inner);
-            self.idle_workers.notify_waiters();
-        }
-    }
-
-    /// No connection could be made, in an attempt that began then. Answers whether the origin has to
-    /// be given up; else it is tried again after a pause, by one job for all.
-    pub(super) fn unreachable(
-        &self,
-        lane: usize,
-        began: Instant,
-        failure: &Failure,
-        retries: u32,
-        chance: f64,
-    ) -> Reach {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
-        let failures = match lane.health {
-            Health::Down(_) => return Reach::Down,
-            // Attempts that were under way together tell the same thing once.
-            Health::Doubtful { last, .. } if began < last => return Reach::Doubtful,
-            Health::Doubtful { failures, .. } => failures + 1,
-            Health::Up => 1,
-        };
-        if patience(failure.kind, retries) < failures {
-            lane.health = Health::Down(failure.clone());
-            lane.idle.clear();
-            drop(inner);
-            self.idle_workers.notify_waiters();
-            return Reach::WentDown;
-        }
-        lane.health = Health::Doubtful { failures, last: now };
-        lane.hold(now, pause(failures, chance));
-        Reach::Doubtful
-    }
-
     /// The name of a lane's origin.
     pub(super) fn origin(&self, lane: usize) -> String {
         self.lock().lanes[lane].origin.to_string()
@@ -506,38 +464,18 @@ impl<'a> Dispatch<'a> {
 }
 
 impl Places for Dispatch<'_> {
-    fn leave(&self, lane: usize, connection: Option<Connection>) {
+    fn leave(&self, slot: &mut Slot<'_>) {
         let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
+        let lane = &mut inner.lanes[slot.lane];
         lane.in_use -= 1;
-        if let Some(connection) = connection
+        lane.trying &= !slot.trying;
+        lane.serving -= usize::from(slot.served);
+        if let Some(connection) = slot.connection.take()
             && lane.connections() < lane.limit.get()
         {
             lane.idle.push((connection, Instant::now()));
         }
         // Who gives a place back asks for the next job at once, so nobody else need be woken for it.
-    }
-}
-
-/// How an origin stands after a failed attempt to reach it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// It is tried again.
-    Doubtful,
-    /// It was given up just now.
-    WentDown,
-    /// It had been given up already.
-    Down,
-}
-
-/// How many further attempts an origin gets before it is given up. A name that does not exist is
-/// confirmed once; what takes a whole timeout each is not waited for again and again; a handshake
-/// that fails will fail the same way.
-fn patience(kind: ErrorKind, retries: u32) -> u32 {
-    match kind {
-        ErrorKind::Tls | ErrorKind::Redirect => 0,
-        ErrorKind::Dns | ErrorKind::Timeout => retries.min(1),
-        _ => retries,
     }
 }
 

@@ -34,6 +34,10 @@ pub(super) struct Lane {
     pub(super) spacing: Option<Duration>,
     pub(super) next_request: Option<Instant>,
     pub(super) health: Health,
+    /// Whether a job tries for all others, while the origin is doubtful.
+    pub(super) trying: bool,
+    /// Transfers under way to which an answer came.
+    pub(super) serving: usize,
 }
 
 /// Whether an origin can be reached.
@@ -41,7 +45,8 @@ pub(super) struct Lane {
 pub(super) enum Health {
     /// As far as is known.
     Up,
-    /// So many attempts in a row failed, the last one then. One at a time tries again.
+    /// So many attempts in a row failed, the last one then. One at a time tries again, beside the
+    /// transfers that run.
     Doubtful { failures: u32, last: Instant },
     /// It cannot: its jobs fail at once.
     Down(Failure),
@@ -61,6 +66,8 @@ impl Lane {
             spacing,
             next_request: None,
             health: Health::Up,
+            trying: false,
+            serving: 0,
         }
     }
 
@@ -84,9 +91,8 @@ impl Lane {
 
     /// Whether a transfer may begin, or else when to look again if only time is wanting.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
-        let places =
-            if matches!(self.health, Health::Doubtful { .. }) { 1 } else { self.limit.get() };
-        if places <= self.in_use {
+        let tried = self.trying && matches!(self.health, Health::Doubtful { .. });
+        if tried || self.limit.get() <= self.in_use {
             return Readiness::Full;
         }
         match self.held_until.into_iter().chain(self.next_request).max() {

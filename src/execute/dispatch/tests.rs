@@ -1,6 +1,7 @@
 //! The dispatcher without a network: what it hands out, and when.
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::execute::job::OnTheWay;
 use crate::fetch::{Hop, Method, Target};
 use crate::manifest::PerHost;
@@ -224,6 +225,31 @@ fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
     for _ in 0..2 {
         assert!(matches!(dispatch.try_next(later), Next::Task(Task::Unreachable(..))));
     }
+}
+
+#[test]
+fn a_doubtful_origin_is_tried_beside_the_transfers_that_run() {
+    let (http, now) = (per_host(8), Instant::now());
+    let urls = ["http://a/x"; 8];
+    let dispatch = dispatch(&urls, &http, 64);
+    let mut running: Vec<_> = (0..3).map(|_| ask(&dispatch, now).1).collect();
+    for slot in &mut running {
+        dispatch.reached(slot);
+    }
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    let (_, refused) = ask(&dispatch, now);
+    let lane = refused.lane;
+    drop(refused);
+    assert_eq!(dispatch.unreachable(lane, Instant::now(), &failure, 0, 1.0), Reach::Doubtful);
+    let later = waits(&dispatch, Instant::now()).expect("the pause before the next attempt");
+    let (_, trial) = ask(&dispatch, later);
+    assert_eq!(waits(&dispatch, later), None, "one alone tries");
+    drop(trial);
+    let reach = dispatch.unreachable(lane, Instant::now(), &failure, 0, 0.0);
+    assert_eq!(reach, Reach::Doubtful, "it serves three");
+    dispatch.succeeded(lane, 1);
+    let later = later + Duration::from_secs(1);
+    let (_fourth, _fifth) = (ask(&dispatch, later), ask(&dispatch, later));
 }
 
 #[test]
