@@ -9,7 +9,7 @@ use super::Run;
 use super::dispatch::Slot;
 use super::job::{Job, OnTheWay};
 use crate::entry::Entry;
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
 use crate::fetch::{
     Answer, Asked, Conditions, Exchange, Head, Hop, Method, RequestPlan, RetryAfter, Target,
     Wanted, classify, exchange, is_transient, next_hop,
@@ -38,8 +38,9 @@ pub(super) enum Verdict {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// No connection could be made in an attempt that began then.
-    Unreachable { lane: usize, began: Instant, failure: Failure },
+    /// No connection could be made in an attempt that began then; or one could, a request was sent,
+    /// and an origin that never answered anybody said nothing.
+    Unreachable { lane: usize, began: Instant, failure: Failure, asked: bool },
     /// It failed. `again` says whether that may pass.
     Failed { lane: usize, failure: Failure, again: bool, after: Option<RetryAfter> },
     /// There is no place yet where the attempt goes on: the job knows where that is.
@@ -113,7 +114,7 @@ pub(super) async fn ask<'r>(
                 finish_body(&mut slot, body).await;
                 return Err(failed(failure, true, after));
             }
-            Answer::Fail(failure) if failure.kind == crate::error::ErrorKind::Protocol => {
+            Answer::Fail(failure) if failure.kind == ErrorKind::Protocol => {
                 // Where one answer ends and the next begins is not certain any more.
                 slot.connection = None;
                 return Err(failed(failure, false, None));
@@ -163,6 +164,7 @@ async fn hop<'r>(
     let origin = target.origin.to_string();
     loop {
         let began = Instant::now();
+        let fresh = slot.connection.is_none();
         let mut connection = match slot.connection.take() {
             Some(mut connection) => {
                 if !connection.is_reusable().await {
@@ -176,7 +178,7 @@ async fn hop<'r>(
                 match run.dialer(job).dial(&target.origin, wanted, within).await {
                     Ok(connection) => connection,
                     Err(failure) => {
-                        return Err(Refusal::Unreachable { lane, began, failure });
+                        return Err(Refusal::Unreachable { lane, began, failure, asked: false });
                     }
                 }
             }
@@ -194,6 +196,12 @@ async fn hop<'r>(
                 return Ok((response, slot));
             }
             Exchange::Stale => {}
+            Exchange::Failed(failure)
+                if fresh && failure.kind == ErrorKind::Timeout && !run.dispatch.answers(lane) =>
+            {
+                let failure = failure.at_origin(&origin);
+                return Err(Refusal::Unreachable { lane, began, failure, asked: true });
+            }
             Exchange::Failed(failure) => {
                 let again = is_transient(failure.kind);
                 return Err(Refusal::Failed {

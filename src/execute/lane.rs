@@ -36,6 +36,8 @@ pub(super) struct Lane {
     pub(super) health: Health,
     /// Whether a job tries for all others, while the origin is doubtful.
     pub(super) trying: bool,
+    /// Whether it answered anything in this run.
+    pub(super) answers: bool,
     /// Transfers under way to which an answer came.
     pub(super) serving: usize,
 }
@@ -67,6 +69,7 @@ impl Lane {
             next_request: None,
             health: Health::Up,
             trying: false,
+            answers: false,
             serving: 0,
         }
     }
@@ -86,7 +89,11 @@ impl Lane {
 
     /// The job whose turn it is.
     pub(super) fn pop(&mut self) -> Option<Job> {
-        self.arrivals.pop_front().or_else(|| self.jobs.pop_front())
+        self.arrivals.pop_front().or_else(|| match self.health {
+            // The last is one that did not fail there yet, so it can tell more than the first.
+            Health::Doubtful { .. } => self.jobs.pop_back(),
+            _ => self.jobs.pop_front(),
+        })
     }
 
     /// Whether a transfer may begin, or else when to look again if only time is wanting.

@@ -25,11 +25,17 @@ impl Dispatch<'_> {
         let lane = &mut inner.lanes[slot.lane];
         lane.serving += usize::from(!slot.served);
         slot.served = true;
+        lane.answers = true;
         if !matches!(lane.health, Health::Up) {
             lane.health = Health::Up;
             drop(inner);
             self.idle_workers.notify_waiters();
         }
+    }
+
+    /// Whether an origin ever answered.
+    pub(in crate::execute) fn answers(&self, lane: usize) -> bool {
+        self.lock().lanes[lane].answers
     }
 
     /// A transfer of so many bytes succeeded.
