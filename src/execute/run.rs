@@ -13,6 +13,7 @@ use super::job::Job;
 use super::ledger::{Ledger, TICK};
 use super::missing::Missing;
 use super::publish::Message;
+use super::threads::{Last, Leaving, Listening};
 use crate::dest::{Dest, Stat};
 use crate::digest::Digest;
 use crate::entry::{Entries, Entry, EntryIndex, Form};
@@ -86,16 +87,18 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
     let caller = std::thread::current();
     std::thread::scope(|scope| {
         let (run, caller, working, publishing) = (&run, &caller, &working, &publishing);
+        let _listening =
+            Listening { ledger: &run.ledger, halted: &run.halted, publisher: &run.publisher };
         for thread in 0..threads {
             let workers =
                 work.connections / threads + usize::from(thread < work.connections % threads);
             scope.spawn(move || {
-                let _leaving = Leaving(working, caller);
+                let _leaving = Leaving { left: working, caller, halted: &run.halted };
                 run.serve(workers);
             });
         }
         scope.spawn(move || {
-            let _leaving = Leaving(publishing, caller);
+            let _leaving = Leaving { left: publishing, caller, halted: &run.halted };
             match (run.work.dest, run.work.state) {
                 (Some(dest), Some(state)) => {
                     super::publish::run(&messages, dest, state, &run.ledger, &run.full);
@@ -117,8 +120,8 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
                 settling = true;
                 // Not on this thread: it must go on handing out events, or who tells them waits.
                 scope.spawn(|| {
+                    let _last = Last(&run.publisher);
                     run.settle_missing_rest();
-                    run.publish(Message::End);
                 });
             }
             std::thread::park_timeout(TICK);
@@ -130,16 +133,6 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
 
 /// Two cores saturate most lines; more threads than this only contend.
 const MOST_THREADS: usize = 8;
-
-/// A thread that ends, however it does, and wakes the one that waits for it.
-struct Leaving<'a>(&'a AtomicUsize, &'a std::thread::Thread);
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-        self.1.unpark();
-    }
-}
 
 impl<'a> Run<'a> {
     fn new(work: &Work<'a>, publisher: super::publish::Sender) -> Self {
@@ -283,7 +276,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn publish(&self, message: Message) {
-        // The publisher ends only after the last message.
+        // The publisher ends only after the last message, or when it panics.
         let _ = self.publisher.send(message);
     }
 
