@@ -178,7 +178,7 @@ async fn hop<'r>(
                 match run.dialer(job).dial(&target.origin, wanted, within).await {
                     Ok(connection) => connection,
                     Err(failure) => {
-                        return Err(Refusal::Unreachable { lane, began, failure, asked: false });
+                        return Err(not_reached(lane, began, failure));
                     }
                 }
             }
@@ -215,6 +215,16 @@ async fn hop<'r>(
     }
 }
 
+/// No connection: which says something of the origin, but not where a redirect led to what may not
+/// be asked.
+fn not_reached(lane: usize, began: Instant, failure: Failure) -> Refusal {
+    if failure.kind == ErrorKind::Redirect {
+        Refusal::Failed { lane, failure, again: false, after: None }
+    } else {
+        Refusal::Unreachable { lane, began, failure, asked: false }
+    }
+}
+
 /// Reads what little follows a head that is no file, so that the connection serves again; a longer
 /// body is not worth that.
 pub(super) async fn finish_body(slot: &mut Slot<'_>, mut body: Incoming) {
@@ -244,4 +254,19 @@ pub(super) async fn finish_body(slot: &mut Slot<'_>, mut body: Incoming) {
 fn via(failure: Failure, target: &Target) -> Failure {
     let message = format!("{failure} (redirected to {})", target.origin);
     Failure { message, ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forbidden_address_says_nothing_of_an_origin() {
+        let refusal = |kind| not_reached(0, Instant::now(), Failure::new(kind, "no"));
+        assert!(matches!(
+            refusal(ErrorKind::Redirect),
+            Refusal::Failed { again: false, after: None, .. }
+        ));
+        assert!(matches!(refusal(ErrorKind::Connect), Refusal::Unreachable { asked: false, .. }));
+    }
 }

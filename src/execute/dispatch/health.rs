@@ -93,7 +93,7 @@ impl Dispatch<'_> {
 /// that fails will fail the same way.
 fn patience(kind: ErrorKind, retries: u32) -> u32 {
     match kind {
-        ErrorKind::Tls | ErrorKind::Redirect => 0,
+        ErrorKind::Tls => 0,
         ErrorKind::Dns | ErrorKind::Timeout => retries.min(1),
         _ => retries,
     }
