@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use crate::background::in_background;
 use crate::dest::{Dest, RunGuard};
 use crate::entry::EntryIndex;
@@ -176,7 +174,6 @@ fn work<'a>(
         state: None,
         rewrites: &options.rewrites,
         stop,
-        now: Timestamp::now(),
         settings,
         connections: options.jobs.unwrap_or(manifest.http().connections),
         rate_limit: options.limit_rate,

@@ -76,13 +76,13 @@ pub(super) async fn ask<'r>(
     let headers: &[_] = if own { &source.headers } else { &[] };
     let user_agent = http.user_agent.as_deref().unwrap_or(crate::USER_AGENT);
     let plan = RequestPlan { method, conditions, headers, home: &asked_first, user_agent };
-    let asked = Asked {
+    let mut asked = Asked {
         conditional: !conditions.is_empty(),
         head_only: method == Method::Head,
         expect: &source.expect,
         missing: &source.missing_when,
         size,
-        now: run.work.now.as_second(),
+        now: 0,
     };
     let mut slot = slot;
     loop {
@@ -106,6 +106,7 @@ pub(super) async fn ask<'r>(
                 after,
             }
         };
+        asked.now = jiff::Timestamp::now().as_second();
         let verdict = match classify(&asked, &head) {
             Answer::Whole { length } => Verdict::Whole { length },
             Answer::NotModified => Verdict::NotModified,

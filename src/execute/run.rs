@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
 
 use super::dispatch::{Dispatch, Supplied, Task, Terms};
 use super::job::Job;
@@ -40,7 +39,6 @@ pub(crate) struct Work<'a> {
     pub(crate) state: Option<&'a State>,
     pub(crate) rewrites: &'a Rewrites,
     pub(crate) stop: &'a Stop,
-    pub(crate) now: Timestamp,
     /// The transport settings of each source, with what the command line says.
     pub(crate) settings: &'a [Http],
     /// Transfers at a time, in all.

@@ -24,7 +24,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) missing: &'a MissingWhen,
     /// The file's length, where the manifest knows it.
     pub(crate) size: Option<u64>,
-    /// Seconds since 1970.
+    /// When the answer came, in seconds since 1970.
     pub(crate) now: i64,
 }
 

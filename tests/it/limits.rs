@@ -101,6 +101,18 @@ fn a_pause_may_be_given_as_a_date() {
 }
 
 #[test]
+fn a_pause_until_a_date_counts_from_the_answer() {
+    let world = World::new().serve("/a.txt", "1").source("$BASE/a.txt", &[]);
+    let soon = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(4));
+    let late = Answer::status(503).retry_after(&soon).without_header("Date");
+    world.origin.attempts("/a.txt", [late.delay(Duration::from_secs(2))]);
+    world.apply().success();
+    let requests = world.origin.requests();
+    let between = requests[1].at - requests[0].at;
+    assert!(between < Duration::from_millis(4900), "{between:?}: 2 s and at most 2 s");
+}
+
+#[test]
 fn a_pause_that_is_too_long_is_a_failure_at_once_that_names_it() {
     let world = World::new().source("$BASE/a.txt", &[]);
     world.origin.always("/a.txt", Answer::status(503).retry_after("3600"));
