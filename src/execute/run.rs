@@ -12,7 +12,7 @@ use super::job::Job;
 use super::ledger::{Ledger, TICK};
 use super::missing::Missing;
 use super::publish::Message;
-use super::threads::{Last, Leaving, Listening};
+use super::threads::{AtWork, Last, Leaving, Listening, Serving};
 use crate::dest::{Dest, Stat};
 use crate::digest::Digest;
 use crate::entry::{Entries, Entry, EntryIndex, Form};
@@ -81,18 +81,21 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(MOST_THREADS).min(work.connections).max(1);
     let working = AtomicUsize::new(threads);
+    let at_work = AtWork::new(threads);
     let publishing = AtomicUsize::new(1);
     let caller = std::thread::current();
     std::thread::scope(|scope| {
         let (run, caller, working, publishing) = (&run, &caller, &working, &publishing);
         let _listening =
             Listening { ledger: &run.ledger, halted: &run.halted, publisher: &run.publisher };
-        for thread in 0..threads {
+        // Made before any thread starts, so that none is waited for that cannot.
+        let serving: Vec<_> = (0..threads).map(|_| Serving(&at_work)).collect();
+        for (thread, serving) in serving.into_iter().enumerate() {
             let workers =
                 work.connections / threads + usize::from(thread < work.connections % threads);
             scope.spawn(move || {
                 let _leaving = Leaving { left: working, caller, halted: &run.halted };
-                run.serve(workers);
+                run.serve(workers, serving);
             });
         }
         scope.spawn(move || {
@@ -187,7 +190,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs so many workers on this thread until there is nothing left to do.
-    fn serve(&self, workers: usize) {
+    fn serve(&self, workers: usize, serving: Serving<'_>) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -198,6 +201,9 @@ impl<'a> Run<'a> {
         runtime.block_on(async {
             let mut running: FuturesUnordered<_> = (0..workers).map(|_| self.worker()).collect();
             while running.next().await.is_some() {}
+            let at_work = serving.0;
+            drop(serving);
+            at_work.ended().await;
         });
         // A name being resolved cannot be called off, and need not be waited for.
         runtime.shutdown_background();

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Thread, panicking};
 
+use tokio::sync::Notify;
+
 use super::ledger::Ledger;
 use super::publish::{Message, Sender};
 use crate::error::ExitStatus;
@@ -23,6 +25,41 @@ impl Drop for Leaving<'_> {
         }
         self.left.fetch_sub(1, Ordering::AcqRel);
         self.caller.unpark();
+    }
+}
+
+/// Counts the threads whose workers are at work. A connection is tended by the event loop of the thread
+/// that made it, also while another thread uses it, so no event loop ends before all are done.
+pub(super) struct AtWork {
+    threads: AtomicUsize,
+    all_done: Notify,
+}
+
+impl AtWork {
+    /// So many threads, each of which holds a [`Serving`].
+    pub(super) fn new(threads: usize) -> Self {
+        Self { threads: AtomicUsize::new(threads), all_done: Notify::new() }
+    }
+
+    /// Waits until no thread is at work any more.
+    pub(super) async fn ended(&self) {
+        let notified = self.all_done.notified();
+        tokio::pin!(notified);
+        notified.as_mut().enable();
+        if 0 < self.threads.load(Ordering::Acquire) {
+            notified.await;
+        }
+    }
+}
+
+/// A thread's part in the count, for as long as this value lives.
+pub(super) struct Serving<'a>(pub(super) &'a AtWork);
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        if self.0.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.all_done.notify_waiters();
+        }
     }
 }
 
@@ -75,6 +112,26 @@ mod tests {
     fn a_panic_of_one_thread_ends_the_others() {
         assert_eq!(leave(|| {}), (1, false));
         assert_eq!(leave(|| panic!("a bug")), (1, true));
+    }
+
+    #[test]
+    fn event_loops_go_on_until_no_thread_is_at_work() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let at_work = AtWork::new(2);
+        runtime.block_on(async {
+            let ended = at_work.ended();
+            tokio::pin!(ended);
+            drop(Serving(&at_work));
+            let early = tokio::select! {
+                biased;
+                () = &mut ended => true,
+                () = std::future::ready(()) => false,
+            };
+            assert!(!early, "one is at work");
+            drop(Serving(&at_work));
+            ended.await;
+            at_work.ended().await;
+        });
     }
 
     #[test]
