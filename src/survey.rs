@@ -327,9 +327,8 @@ fn read_one(
     match read() {
         // A file that changes while it is read has no digest.
         Ok((digests, before, after)) if before == after => Content::Read(digests, before),
-        Ok(_) => Content::Unreadable,
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Content::Interrupted,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Content::Gone,
-        Err(_) => Content::Unreadable,
+        Ok(_) | Err(_) => Content::Unreadable,
     }
 }

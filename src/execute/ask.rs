@@ -7,9 +7,9 @@ use hyper::body::Incoming;
 
 use super::Run;
 use super::dispatch::Slot;
-use super::job::Job;
+use super::job::{Job, OnTheWay};
 use crate::entry::Entry;
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
 use crate::fetch::{
     Answer, Asked, Conditions, Exchange, Head, Hop, Length, Method, RequestPlan, RetryAfter,
     Target, Wanted, classify, exchange, is_transient, next_hop,
@@ -38,13 +38,16 @@ pub(super) enum Verdict {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// No connection could be made in an attempt that began then.
-    Unreachable { lane: usize, began: Instant, failure: Failure },
+    /// No connection could be made in an attempt that began then; or one could, a request was sent,
+    /// and an origin that never answered anybody said nothing.
+    Unreachable { lane: usize, began: Instant, failure: Failure, asked: bool },
     /// It failed. `again` says whether that may pass.
     Failed { lane: usize, failure: Failure, again: bool, after: Option<RetryAfter> },
+    /// There is no place yet where the attempt goes on: the job knows where that is.
+    Waits,
 }
 
-/// Asks, and follows redirects.
+/// Asks, and follows redirects. A job that had to wait goes on where it was.
 pub(super) async fn ask<'r>(
     run: &'r Run<'_>,
     job: &mut Job,
@@ -54,7 +57,13 @@ pub(super) async fn ask<'r>(
     conditions: &Conditions,
     length: Length,
 ) -> Result<Response<'r>, Refusal> {
-    job.attempts += 1;
+    let (mut target, mut way) = match job.on_the_way.take() {
+        Some(waited) => (waited.target, waited.hops),
+        None => (job.target.clone(), Hop::default()),
+    };
+    if way.count() == 0 {
+        job.attempts += 1;
+    }
     let source = entry.source();
     let http = run.settings(job);
     let asked_first = job.target.clone();
@@ -69,22 +78,20 @@ pub(super) async fn ask<'r>(
     let past_caches = job.anew;
     let plan =
         RequestPlan { method, conditions, headers, home: &asked_first, user_agent, past_caches };
-    let asked = Asked {
+    let mut asked = Asked {
         conditional: !conditions.is_empty(),
         head_only: method == Method::Head,
         expect: &source.expect,
         missing: &source.missing_when,
         length,
-        now: run.work.now.as_second(),
+        now: 0,
     };
-    let mut way = Hop::default();
-    let mut target = job.target.clone();
     let mut slot = slot;
     loop {
         let lane = slot.lane;
         let (response, returned) = hop(run, job, slot, &plan, &target, way.count()).await?;
         slot = returned;
-        run.dispatch.reached(lane);
+        run.dispatch.reached(&mut slot);
         let (parts, body) = response.into_parts();
         let framed = hyper::body::Body::size_hint(&body).exact().is_some()
             || parts.headers.get(hyper::header::TRANSFER_ENCODING).is_some_and(|coding| {
@@ -101,6 +108,7 @@ pub(super) async fn ask<'r>(
                 after,
             }
         };
+        asked.now = jiff::Timestamp::now().as_second();
         let verdict = match classify(&asked, &head) {
             Answer::Whole { length } => Verdict::Whole { length },
             Answer::NotModified => Verdict::NotModified,
@@ -109,7 +117,7 @@ pub(super) async fn ask<'r>(
                 finish_body(&mut slot, body).await;
                 return Err(failed(failure, true, after));
             }
-            Answer::Fail(failure) if failure.kind == crate::error::ErrorKind::Protocol => {
+            Answer::Fail(failure) if failure.kind == ErrorKind::Protocol => {
                 // Where one answer ends and the next begins is not certain any more.
                 slot.connection = None;
                 return Err(failed(failure, false, None));
@@ -125,13 +133,25 @@ pub(super) async fn ask<'r>(
                 // A company's proxy of an upstream is asked also where the upstream itself leads.
                 let next = run.rewritten(next).map_err(|failure| failed(failure, false, None))?;
                 target = next;
-                run.dispatch.leave_early(slot);
-                slot = run.dispatch.arrive(&target.origin, job).await;
+                let Some(place) = run.dispatch.go_on(slot, &target.origin, job) else {
+                    job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, method }));
+                    return Err(Refusal::Waits);
+                };
+                slot = place;
                 continue;
             }
         };
         return Ok(Response { slot, verdict, headers: parts.headers, body });
     }
+}
+
+/// A place to ask the job's own origin once more, with GET. The caller holds no other.
+pub(super) fn place_for_get<'r>(run: &'r Run<'_>, job: &mut Job) -> Result<Slot<'r>, Refusal> {
+    run.dispatch.place(&job.target.origin, job).ok_or_else(|| {
+        let (target, hops) = (job.target.clone(), Hop::default());
+        job.on_the_way = Some(Box::new(OnTheWay { target, hops, method: Method::Get }));
+        Refusal::Waits
+    })
 }
 
 /// One request at one origin, over an idle connection or a new one.
@@ -147,6 +167,7 @@ async fn hop<'r>(
     let origin = target.origin.to_string();
     loop {
         let began = Instant::now();
+        let fresh = slot.connection.is_none();
         let mut connection = match slot.connection.take() {
             Some(mut connection) => {
                 if !connection.is_reusable().await {
@@ -156,10 +177,11 @@ async fn hop<'r>(
             }
             None => {
                 let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
-                match run.dialer(job).dial(&target.origin, wanted).await {
+                let within = run.settings(job).connect_timeout;
+                match run.dialer(job).dial(&target.origin, wanted, within).await {
                     Ok(connection) => connection,
                     Err(failure) => {
-                        return Err(Refusal::Unreachable { lane, began, failure });
+                        return Err(not_reached(lane, began, failure));
                     }
                 }
             }
@@ -177,6 +199,12 @@ async fn hop<'r>(
                 return Ok((response, slot));
             }
             Exchange::Stale => {}
+            Exchange::Failed(failure)
+                if fresh && failure.kind == ErrorKind::Timeout && !run.dispatch.answers(lane) =>
+            {
+                let failure = failure.at_origin(&origin);
+                return Err(Refusal::Unreachable { lane, began, failure, asked: true });
+            }
             Exchange::Failed(failure) => {
                 let again = is_transient(failure.kind);
                 return Err(Refusal::Failed {
@@ -187,6 +215,16 @@ async fn hop<'r>(
                 });
             }
         }
+    }
+}
+
+/// No connection: which says something of the origin, but not where a redirect led to what may not
+/// be asked.
+fn not_reached(lane: usize, began: Instant, failure: Failure) -> Refusal {
+    if failure.kind == ErrorKind::Redirect {
+        Refusal::Failed { lane, failure, again: false, after: None }
+    } else {
+        Refusal::Unreachable { lane, began, failure, asked: false }
     }
 }
 
@@ -219,4 +257,19 @@ pub(super) async fn finish_body(slot: &mut Slot<'_>, mut body: Incoming) {
 fn via(failure: Failure, target: &Target) -> Failure {
     let message = format!("{failure} (redirected to {})", target.origin);
     Failure { message, ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forbidden_address_says_nothing_of_an_origin() {
+        let refusal = |kind| not_reached(0, Instant::now(), Failure::new(kind, "no"));
+        assert!(matches!(
+            refusal(ErrorKind::Redirect),
+            Refusal::Failed { again: false, after: None, .. }
+        ));
+        assert!(matches!(refusal(ErrorKind::Connect), Refusal::Unreachable { asked: false, .. }));
+    }
 }

@@ -4,19 +4,23 @@
 //! for entries: they are made on demand, and only those wait here that an origin has no place for
 //! yet, up to a fixed number.
 
+mod health;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+pub(super) use health::Reach;
 
 use super::job::Job;
 use super::lane::{Health, Lane, Readiness};
 use super::limit::Limit;
 use crate::entry::EntryIndex;
-use crate::error::{ErrorKind, Failure};
-use crate::fetch::{Connection, Origin, pause};
+use crate::error::Failure;
+use crate::fetch::{Connection, Origin};
 use crate::manifest::Http;
 use crate::stop::Stop;
 
@@ -39,7 +43,16 @@ pub(super) enum Task<'a> {
 pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
 
 /// What an origin's lane is made with.
-pub(super) type Settings<'a> = Box<dyn Fn(&Job) -> &'a Http + Send + Sync + 'a>;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) http: &'a Http,
+    /// The dialer of the job's source. What another one opened goes another way: over its proxy, to
+    /// whom its certificates trust.
+    pub(super) dialer: usize,
+}
+
+/// Tells the terms of a job.
+pub(super) type Settings<'a> = Box<dyn Fn(&Job) -> Terms<'a> + Send + Sync + 'a>;
 
 /// The dispatcher of a run.
 pub(super) struct Dispatch<'a> {
@@ -53,7 +66,7 @@ struct Inner<'a> {
     supply: Box<dyn Iterator<Item = Supplied> + Send + 'a>,
     exhausted: bool,
     lanes: Vec<Lane>,
-    by_origin: HashMap<Origin, usize>,
+    by_origin: HashMap<(Origin, usize), usize>,
     delayed: BinaryHeap<Reverse<Delayed>>,
     /// Jobs in lanes and delayed ones.
     waiting: usize,
@@ -91,7 +104,7 @@ impl Ord for Delayed {
 
 /// Whom a place is given back to.
 trait Places {
-    fn leave(&self, lane: usize, connection: Option<Connection>);
+    fn leave(&self, slot: &mut Slot<'_>);
 }
 
 /// A place at an origin: given back when it is dropped.
@@ -99,6 +112,10 @@ pub(super) struct Slot<'r> {
     places: &'r dyn Places,
     pub(super) lane: usize,
     pub(super) connection: Option<Connection>,
+    /// Whether it tries for all whether the origin can be reached.
+    trying: bool,
+    /// Whether an answer came to it.
+    served: bool,
 }
 
 impl std::fmt::Debug for Slot<'_> {
@@ -109,7 +126,7 @@ impl std::fmt::Debug for Slot<'_> {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.places.leave(self.lane, self.connection.take());
+        self.places.leave(self);
     }
 }
 
@@ -118,6 +135,17 @@ enum Next<'a> {
     Task(Task<'a>),
     Wait(Option<Instant>),
     Done,
+}
+
+impl Inner<'_> {
+    /// Whether enough transfers that began at this origin wait for a place where it leads to. More of
+    /// them would only make what they were told grow old: such URLs are often good for minutes.
+    fn is_crowded(&self, lane: usize) -> bool {
+        self.lanes[lane].leads_to.is_some_and(|next| {
+            let next = &self.lanes[next];
+            next.limit.get() <= next.arrivals.len()
+        })
+    }
 }
 
 impl<'a> Dispatch<'a> {
@@ -206,13 +234,15 @@ impl<'a> Dispatch<'a> {
                 Some(Ok(job)) => job,
             };
             let lane = self.lane(inner, &job);
+            let crowded = inner.is_crowded(lane);
             let there = &mut inner.lanes[lane];
-            if there.jobs.is_empty() && there.arriving == 0 {
+            if there.is_idle() {
                 if let Health::Down(failure) = &there.health {
                     inner.active += 1;
                     return Next::Task(Task::Unreachable(job, failure.clone()));
                 }
                 match there.readiness(now) {
+                    _ if crowded => {}
                     Readiness::Ready => {
                         return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
                     }
@@ -242,23 +272,24 @@ impl<'a> Dispatch<'a> {
         let count = inner.lanes.len();
         for step in 0..count {
             let index = (inner.first_lane + step) % count;
+            let crowded = inner.is_crowded(index);
             let lane = &mut inner.lanes[index];
-            if lane.jobs.is_empty() {
+            if lane.is_idle() {
                 continue;
             }
             if let Health::Down(failure) = &lane.health {
                 let failure = failure.clone();
-                let job = lane.jobs.pop_front()?;
+                let job = lane.pop()?;
                 inner.waiting -= 1;
                 inner.active += 1;
                 return Some(Task::Unreachable(job, failure));
             }
-            if 0 < lane.arriving {
+            if crowded && lane.arrivals.is_empty() {
                 continue;
             }
             match lane.readiness(now) {
                 Readiness::Ready => {
-                    let job = lane.jobs.pop_front()?;
+                    let job = lane.pop()?;
                     inner.waiting -= 1;
                     inner.first_lane = index + 1;
                     return Some(Task::Ask(job, self.enter(inner, index, now)));
@@ -270,21 +301,30 @@ impl<'a> Dispatch<'a> {
         None
     }
 
-    /// Whether a job waits for which there is a place.
+    /// Whether a job waits for which there is a place, or will be after some time: somebody must look
+    /// at the clock.
     fn has_more(&self) -> bool {
         let inner = self.lock();
         let now = Instant::now();
         inner.waiting != inner.delayed.len()
-            && inner.lanes.iter().any(|lane| {
-                !lane.jobs.is_empty()
-                    && lane.arriving == 0
-                    && lane.readiness(now) == Readiness::Ready
+            && inner.lanes.iter().enumerate().any(|(index, lane)| {
+                !lane.is_idle()
+                    && (matches!(lane.health, Health::Down(_))
+                        || lane.readiness(now) != Readiness::Full
+                            && !(lane.arrivals.is_empty() && inner.is_crowded(index)))
             })
     }
 
     fn enter(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
         inner.active += 1;
-        Slot { places: self, lane, connection: self.take_place(inner, lane, now) }
+        self.slot(inner, lane, now)
+    }
+
+    fn slot(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
+        let trying = matches!(inner.lanes[lane].health, Health::Doubtful { .. });
+        inner.lanes[lane].trying |= trying;
+        let connection = self.take_place(inner, lane, now);
+        Slot { places: self, lane, connection, trying, served: false }
     }
 
     fn take_place(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Option<Connection> {
@@ -308,49 +348,47 @@ impl<'a> Dispatch<'a> {
         connection
     }
 
-    /// Gives a place back in the middle of a job, so that another worker may take it.
-    pub(super) fn leave_early(&self, slot: Slot<'_>) {
+    /// Goes on to where a redirect leads: gives the place back and takes one there, if there is one at
+    /// once. Else the job has to wait its turn.
+    pub(super) fn go_on(&self, slot: Slot<'_>, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
+        let from = slot.lane;
+        // First, since the next place may be at the same origin.
         drop(slot);
+        let place = self.place(origin, job);
+        if place.is_none() {
+            let mut inner = self.lock();
+            let lane = self.lane_of(&mut inner, origin, job);
+            inner.lanes[from].leads_to = Some(lane).filter(|&lane| lane != from);
+        }
         if self.has_more() {
             self.idle_workers.notify_one();
         }
+        place
     }
 
-    /// Waits for a place at an origin that a redirect leads to. The caller holds no other place.
-    pub(super) async fn arrive(&self, origin: &Origin, job: &Job) -> Slot<'_> {
-        let (lane, arrivals) = {
-            let mut inner = self.lock();
-            let lane = self.lane_of(&mut inner, origin, job);
-            inner.lanes[lane].arriving += 1;
-            (lane, Arc::clone(&inner.lanes[lane].arrivals))
-        };
-        let arriving = Arriving { dispatch: self, lane };
-        loop {
-            let notified = arrivals.notified();
-            let until = {
-                let mut inner = self.lock();
-                let now = Instant::now();
-                match inner.lanes[lane].readiness(now) {
-                    Readiness::Ready => {
-                        let connection = self.take_place(&mut inner, lane, now);
-                        drop(inner);
-                        drop(arriving);
-                        return Slot { places: self, lane, connection };
-                    }
-                    Readiness::Later(until) => Some(until),
-                    Readiness::Full => None,
-                }
-            };
-            match until {
-                Some(until) => {
-                    tokio::select! {
-                        () = notified => {}
-                        () = tokio::time::sleep_until(until.into()) => {}
-                    }
-                }
-                None => notified.await,
-            }
-        }
+    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other.
+    pub(super) fn place(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let lane = self.lane_of(&mut inner, origin, job);
+        let there = &inner.lanes[lane];
+        let free = there.arrivals.is_empty()
+            && !matches!(there.health, Health::Down(_))
+            && there.readiness(now) == Readiness::Ready;
+        free.then(|| self.slot(&mut inner, lane, now))
+    }
+
+    /// A job waits for a place where its attempt goes on. It keeps no worker from other jobs.
+    pub(super) fn wait(&self, job: Job) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.active -= 1;
+        inner.waiting += 1;
+        let origin = job.on_the_way.as_ref().map_or(&job.target, |way| &way.target).origin.clone();
+        let lane = self.lane_of(inner, &origin, &job);
+        inner.lanes[lane].arrivals.push_back(job);
+        drop(guard);
+        self.idle_workers.notify_one();
     }
 
     /// A job came to its end.
@@ -364,7 +402,9 @@ impl<'a> Dispatch<'a> {
     }
 
     /// A job is to be tried again, or elsewhere, after a pause.
-    pub(super) fn put_back(&self, job: Job, after: Duration) {
+    pub(super) fn put_back(&self, mut job: Job, after: Duration) {
+        // Another attempt starts from the beginning.
+        job.on_the_way = None;
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.active -= 1;
@@ -394,59 +434,6 @@ impl<'a> Dispatch<'a> {
         self.lock().lanes[lane].limit.objected(Instant::now());
     }
 
-    /// An origin answered.
-    pub(super) fn reached(&self, lane: usize) {
-        let mut inner = self.lock();
-        if !matches!(inner.lanes[lane].health, Health::Up) {
-            inner.lanes[lane].health = Health::Up;
-            drop(inner);
-            self.idle_workers.notify_waiters();
-        }
-    }
-
-    /// A transfer of so many bytes succeeded.
-    pub(super) fn succeeded(&self, lane: usize, bytes: u64) {
-        let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
-        // Only a full lane tells what another place would bring.
-        if lane.limit.get() <= lane.in_use && lane.limit.succeeded(bytes, Instant::now()) {
-            drop(inner);
-            self.idle_workers.notify_waiters();
-        }
-    }
-
-    /// No connection could be made, in an attempt that began then. Answers whether the origin has to
-    /// be given up; else it is tried again after a pause, by one job for all.
-    pub(super) fn unreachable(
-        &self,
-        lane: usize,
-        began: Instant,
-        failure: &Failure,
-        retries: u32,
-        chance: f64,
-    ) -> Reach {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
-        let failures = match lane.health {
-            Health::Down(_) => return Reach::Down,
-            // Attempts that were under way together tell the same thing once.
-            Health::Doubtful { last, .. } if began < last => return Reach::Doubtful,
-            Health::Doubtful { failures, .. } => failures + 1,
-            Health::Up => 1,
-        };
-        if patience(failure.kind, retries) < failures {
-            lane.health = Health::Down(failure.clone());
-            lane.idle.clear();
-            drop(inner);
-            self.idle_workers.notify_waiters();
-            return Reach::WentDown;
-        }
-        lane.health = Health::Doubtful { failures, last: now };
-        lane.hold(now, pause(failures, chance));
-        Reach::Doubtful
-    }
-
     /// The name of a lane's origin.
     pub(super) fn origin(&self, lane: usize) -> String {
         self.lock().lanes[lane].origin.to_string()
@@ -457,8 +444,9 @@ impl<'a> Dispatch<'a> {
     }
 
     fn lane_of(&self, inner: &mut Inner<'a>, origin: &Origin, job: &Job) -> usize {
-        let http = (self.settings)(job);
-        if let Some(&lane) = inner.by_origin.get(origin) {
+        let Terms { http, dialer } = (self.settings)(job);
+        let key = (origin.clone(), dialer);
+        if let Some(&lane) = inner.by_origin.get(&key) {
             // Sources that share an origin are bound by the strictest of them.
             inner.lanes[lane].narrow(http.connections_per_host, spacing(http));
             return lane;
@@ -466,7 +454,7 @@ impl<'a> Dispatch<'a> {
         let limit = Limit::new(http.connections_per_host, self.connections);
         inner.lanes.push(Lane::new(origin.clone(), limit, spacing(http)));
         let lane = inner.lanes.len() - 1;
-        inner.by_origin.insert(origin.clone(), lane);
+        inner.by_origin.insert(key, lane);
         lane
     }
 
@@ -476,54 +464,18 @@ impl<'a> Dispatch<'a> {
 }
 
 impl Places for Dispatch<'_> {
-    fn leave(&self, lane: usize, connection: Option<Connection>) {
+    fn leave(&self, slot: &mut Slot<'_>) {
         let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
+        let lane = &mut inner.lanes[slot.lane];
         lane.in_use -= 1;
-        if let Some(connection) = connection
+        lane.trying &= !slot.trying;
+        lane.serving -= usize::from(slot.served);
+        if let Some(connection) = slot.connection.take()
             && lane.connections() < lane.limit.get()
         {
             lane.idle.push((connection, Instant::now()));
         }
         // Who gives a place back asks for the next job at once, so nobody else need be woken for it.
-        if 0 < lane.arriving {
-            lane.arrivals.notify_one();
-        }
-    }
-}
-
-/// How an origin stands after a failed attempt to reach it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// It is tried again.
-    Doubtful,
-    /// It was given up just now.
-    WentDown,
-    /// It had been given up already.
-    Down,
-}
-
-/// A redirected transfer that waits for its place.
-struct Arriving<'r, 'a> {
-    dispatch: &'r Dispatch<'a>,
-    lane: usize,
-}
-
-impl Drop for Arriving<'_, '_> {
-    fn drop(&mut self) {
-        let mut inner = self.dispatch.lock();
-        inner.lanes[self.lane].arriving -= 1;
-    }
-}
-
-/// How many further attempts an origin gets before it is given up. A name that does not exist is
-/// confirmed once; what takes a whole timeout each is not waited for again and again; a handshake
-/// that fails will fail the same way.
-fn patience(kind: ErrorKind, retries: u32) -> u32 {
-    match kind {
-        ErrorKind::Tls | ErrorKind::Redirect => 0,
-        ErrorKind::Dns | ErrorKind::Timeout => retries.min(1),
-        _ => retries,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::entry::EntryIndex;
 use crate::error::Failure;
-use crate::fetch::Target;
+use crate::fetch::{Hop, Method, Target};
 
 /// One entry on its way.
 #[derive(Debug)]
@@ -27,4 +27,25 @@ pub(super) struct Job {
     pub(super) target: Target,
     /// Why it failed at the origin itself, once it is asked for elsewhere.
     pub(super) failure: Option<Failure>,
+    /// Where the attempt goes on that had to wait for a place.
+    pub(super) on_the_way: Option<Box<OnTheWay>>,
+}
+
+/// An attempt that waits for a place in the middle: at an origin that a redirect leads to, or for
+/// another question at its own.
+#[derive(Debug)]
+pub(super) struct OnTheWay {
+    /// What is asked for next.
+    pub(super) target: Target,
+    /// The redirects so far.
+    pub(super) hops: Hop,
+    /// How it is asked.
+    pub(super) method: Method,
+}
+
+impl Job {
+    /// Whether it waited, and goes on with a request of that kind.
+    pub(super) fn goes_on_with(&self, method: Method) -> bool {
+        self.on_the_way.as_ref().is_some_and(|way| way.method == method)
+    }
 }

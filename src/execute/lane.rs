@@ -1,10 +1,7 @@
 //! What is known of one origin in a run: its jobs, its connections, and whether it may be asked.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 use super::job::Job;
 use super::limit::Limit;
@@ -26,15 +23,23 @@ pub(super) struct Lane {
     pub(super) in_use: usize,
     /// Connections that wait for a request, the latest last.
     pub(super) idle: Vec<(Connection, Instant)>,
-    /// Redirected transfers that wait for a place; they go first, since they began earlier.
-    pub(super) arrivals: Arc<Notify>,
-    pub(super) arriving: usize,
+    /// Jobs that wait for a place in the middle of an attempt; they go first, since they began
+    /// earlier.
+    pub(super) arrivals: VecDeque<Job>,
+    /// The lane where a redirect from here led last that had to wait.
+    pub(super) leads_to: Option<usize>,
     /// Nobody asks before this.
     pub(super) held_until: Option<Instant>,
     /// The time between two requests, where the manifest bounds their rate.
     pub(super) spacing: Option<Duration>,
     pub(super) next_request: Option<Instant>,
     pub(super) health: Health,
+    /// Whether a job tries for all others, while the origin is doubtful.
+    pub(super) trying: bool,
+    /// Whether it answered anything in this run.
+    pub(super) answers: bool,
+    /// Transfers under way to which an answer came.
+    pub(super) serving: usize,
 }
 
 /// Whether an origin can be reached.
@@ -42,7 +47,8 @@ pub(super) struct Lane {
 pub(super) enum Health {
     /// As far as is known.
     Up,
-    /// So many attempts in a row failed, the last one then. One at a time tries again.
+    /// So many attempts in a row failed, the last one then. One at a time tries again, beside the
+    /// transfers that run.
     Doubtful { failures: u32, last: Instant },
     /// It cannot: its jobs fail at once.
     Down(Failure),
@@ -56,12 +62,15 @@ impl Lane {
             jobs: VecDeque::new(),
             in_use: 0,
             idle: Vec::new(),
-            arrivals: Arc::default(),
-            arriving: 0,
+            arrivals: VecDeque::new(),
+            leads_to: None,
             held_until: None,
             spacing,
             next_request: None,
             health: Health::Up,
+            trying: false,
+            answers: false,
+            serving: 0,
         }
     }
 
@@ -73,11 +82,24 @@ impl Lane {
         self.spacing = self.spacing.max(spacing);
     }
 
+    /// Whether no job waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.arrivals.is_empty()
+    }
+
+    /// The job whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        self.arrivals.pop_front().or_else(|| match self.health {
+            // The last is one that did not fail there yet, so it can tell more than the first.
+            Health::Doubtful { .. } => self.jobs.pop_back(),
+            _ => self.jobs.pop_front(),
+        })
+    }
+
     /// Whether a transfer may begin, or else when to look again if only time is wanting.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
-        let places =
-            if matches!(self.health, Health::Doubtful { .. }) { 1 } else { self.limit.get() };
-        if places <= self.in_use {
+        let tried = self.trying && matches!(self.health, Health::Doubtful { .. });
+        if tried || self.limit.get() <= self.in_use {
             return Readiness::Full;
         }
         match self.held_until.into_iter().chain(self.next_request).max() {

@@ -1,6 +1,6 @@
 //! The account of a run: each planned entry gets exactly one outcome, and is told once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ const WAITING: usize = 1 << 16;
 pub(super) struct Ledger {
     events: Mutex<Vec<Event>>,
     taken: Condvar,
+    /// Nobody hands events on any more.
+    closed: AtomicBool,
     finished: Vec<AtomicU64>,
 }
 
@@ -22,16 +24,31 @@ impl Ledger {
     pub(super) fn new(bound: u64) -> Self {
         let words = usize::try_from(bound.div_ceil(64)).expect("the plan itself is larger");
         let finished = std::iter::repeat_with(AtomicU64::default).take(words).collect();
-        Self { events: Mutex::default(), taken: Condvar::new(), finished }
+        Self {
+            events: Mutex::default(),
+            taken: Condvar::new(),
+            closed: AtomicBool::new(false),
+            finished,
+        }
     }
 
-    /// Tells something.
+    /// Tells something, unless nobody listens any more.
     pub(super) fn tell(&self, event: Event) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        while WAITING <= events.len() {
+        while WAITING <= events.len() && !self.closed.load(Ordering::Acquire) {
             events = self.taken.wait(events).unwrap_or_else(PoisonError::into_inner);
         }
-        events.push(event);
+        if !self.closed.load(Ordering::Acquire) {
+            events.push(event);
+        }
+    }
+
+    /// Ends the listening: who waits to tell something gives up.
+    pub(super) fn close(&self) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
+        drop(events);
+        self.taken.notify_all();
     }
 
     /// Gives an entry its outcome. A second one is dropped: the first was told already.
@@ -66,4 +83,33 @@ pub(super) const TICK: Duration = Duration::from_millis(40);
 
 fn place(entry: EntryIndex) -> (usize, u64) {
     ((entry.0 / 64) as usize, 1 << (entry.0 % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tells_waits_for_who_listens_and_for_nobody() {
+        let ledger = Ledger::new(1);
+        let event = || Event::Started { entry: EntryIndex(0) };
+        for _ in 0..WAITING {
+            ledger.tell(event());
+        }
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| ledger.tell(event()));
+            assert_eq!(ledger.take().len(), WAITING);
+            waiting.join().unwrap();
+            assert_eq!(ledger.take().len(), 1);
+        });
+        for _ in 0..WAITING {
+            ledger.tell(event());
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| ledger.tell(event()));
+            ledger.close();
+        });
+        ledger.tell(event());
+        assert_eq!(ledger.take().len(), WAITING, "nothing is kept for nobody");
+    }
 }

@@ -15,6 +15,7 @@ mod probe;
 mod publish;
 mod run;
 mod settle;
+mod threads;
 mod transfer;
 mod want;
 

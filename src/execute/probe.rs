@@ -1,7 +1,7 @@
 //! Asking about an entry without getting it: what `plan --refresh` does.
 
 use super::Run;
-use super::ask::{Refusal, Response, Verdict, ask, finish_body};
+use super::ask::{Refusal, Response, Verdict, ask, finish_body, place_for_get};
 use super::dispatch::Slot;
 use super::job::Job;
 use super::transfer::{Attempt, conditions, could_be, served};
@@ -82,15 +82,19 @@ async fn head<'r>(
     slot: Slot<'r>,
     conditions: &Conditions,
 ) -> Result<Response<'r>, Refusal> {
-    match ask(run, job, entry, slot, Method::Head, conditions, Length::Unknown).await {
-        Ok(response) if !matches!(response.verdict, Verdict::Missing { .. }) => {
-            return Ok(response);
+    let slot = if job.goes_on_with(Method::Get) {
+        slot
+    } else {
+        match ask(run, job, entry, slot, Method::Head, conditions, Length::Unknown).await {
+            Ok(response) if !matches!(response.verdict, Verdict::Missing { .. }) => {
+                return Ok(response);
+            }
+            Ok(mut response) => finish_body(&mut response.slot, response.body).await,
+            Err(Refusal::Failed { .. }) => {}
+            Err(refusal) => return Err(refusal),
         }
-        Err(unreachable @ Refusal::Unreachable { .. }) => return Err(unreachable),
-        Ok(mut response) => finish_body(&mut response.slot, response.body).await,
-        Err(Refusal::Failed { .. }) => {}
-    }
-    let slot = run.dispatch.arrive(&job.target.origin.clone(), job).await;
+        place_for_get(run, job)?
+    };
     let mut response = ask(run, job, entry, slot, Method::Get, conditions, Length::Unknown).await?;
     if !matches!(response.verdict, Verdict::NotModified) {
         response.slot.connection = None;

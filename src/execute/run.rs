@@ -1,23 +1,24 @@
 //! A run: its threads and workers, and what they share.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
 
-use super::dispatch::{Dispatch, Supplied, Task};
+use super::dispatch::{Dispatch, Supplied, Task, Terms};
 use super::job::Job;
 use super::ledger::{Ledger, TICK};
 use super::missing::{Chosen, Missing};
 use super::publish::Message;
+use super::threads::{AtWork, Last, Leaving, Listening, Serving};
 use crate::dest::{Dest, Stat};
 use crate::entry::{Entries, Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Reporter};
 use crate::fetch::{Dialer, Names, Pace, Target};
-use crate::manifest::{Http, Manifest};
+use crate::manifest::{Http, Manifest, Secret};
 use crate::pins::Pins;
 use crate::plan::{Action, Plan, Step};
 use crate::rel_path::RelPath;
@@ -40,7 +41,6 @@ pub(crate) struct Work<'a> {
     pub(crate) pins: &'a Pins<'a>,
     pub(crate) rewrites: &'a Rewrites,
     pub(crate) stop: &'a Stop,
-    pub(crate) now: Timestamp,
     /// The transport settings of each source, with what the command line says.
     pub(crate) settings: &'a [Http],
     /// Transfers at a time, in all.
@@ -60,7 +60,9 @@ pub(super) struct Run<'a> {
     pub(super) dispatch: Dispatch<'a>,
     pub(super) ledger: Ledger,
     pub(super) missing: Missing,
+    /// One for each way to connect, and which one each source has.
     pub(super) dialers: Vec<Dialer>,
+    pub(super) dialer_ids: Vec<usize>,
     pub(super) pace: Option<Pace>,
     pub(super) source_paces: Vec<Option<Pace>>,
     pub(super) publisher: super::publish::Sender,
@@ -79,20 +81,25 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(MOST_THREADS).min(work.connections).max(1);
     let working = AtomicUsize::new(threads);
+    let at_work = AtWork::new(threads);
     let publishing = AtomicUsize::new(1);
     let caller = std::thread::current();
     std::thread::scope(|scope| {
         let (run, caller, working, publishing) = (&run, &caller, &working, &publishing);
-        for thread in 0..threads {
+        let _listening =
+            Listening { ledger: &run.ledger, halted: &run.halted, publisher: &run.publisher };
+        // Made before any thread starts, so that none is waited for that cannot.
+        let serving: Vec<_> = (0..threads).map(|_| Serving(&at_work)).collect();
+        for (thread, serving) in serving.into_iter().enumerate() {
             let workers =
                 work.connections / threads + usize::from(thread < work.connections % threads);
             scope.spawn(move || {
-                let _leaving = Leaving(working, caller);
-                run.serve(workers);
+                let _leaving = Leaving { left: working, caller, halted: &run.halted };
+                run.serve(workers, serving);
             });
         }
         scope.spawn(move || {
-            let _leaving = Leaving(publishing, caller);
+            let _leaving = Leaving { left: publishing, caller, halted: &run.halted };
             match (run.work.dest, run.work.state) {
                 (Some(dest), Some(state)) => {
                     super::publish::run(&messages, dest, state, &run.ledger, &run.full);
@@ -114,8 +121,8 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
                 settling = true;
                 // Not on this thread: it must go on handing out events, or who tells them waits.
                 scope.spawn(|| {
+                    let _last = Last(&run.publisher);
                     run.settle_missing_rest();
-                    run.publish(Message::End);
                 });
             }
             std::thread::park_timeout(TICK);
@@ -128,21 +135,10 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
 /// Two cores saturate most lines; more threads than this only contend.
 const MOST_THREADS: usize = 8;
 
-/// A thread that ends, however it does, and wakes the one that waits for it.
-struct Leaving<'a>(&'a AtomicUsize, &'a std::thread::Thread);
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-        self.1.unpark();
-    }
-}
-
 impl<'a> Run<'a> {
     fn new(work: &Work<'a>, publisher: super::publish::Sender) -> Self {
         let work = *work;
         let entries = work.manifest.entries();
-        let names = Arc::new(Names::default());
         let supply = work
             .plan
             .steps()
@@ -153,9 +149,14 @@ impl<'a> Run<'a> {
                 let entries = work.manifest.entries();
                 move |(index, _)| entries.get(index).map(|entry| new_job(&entry, work.rewrites))
             });
+        let (dialers, dialer_ids) = dialers(work.settings);
         let settings = {
             let entries = work.manifest.entries();
-            Box::new(move |job: &Job| &work.settings[entries.source_of(job.entry)])
+            let ids = dialer_ids.clone();
+            Box::new(move |job: &Job| {
+                let source = entries.source_of(job.entry);
+                Terms { http: &work.settings[source], dialer: ids[source] }
+            })
         };
         let mut chosen = vec![Chosen::default(); work.manifest.sources().len()];
         for (source, chosen) in chosen.iter_mut().enumerate() {
@@ -180,11 +181,8 @@ impl<'a> Run<'a> {
             dispatch: Dispatch::new(supply, settings, work.connections),
             ledger: Ledger::new(work.plan.bound()),
             missing: Missing::new(work.manifest, &chosen),
-            dialers: work
-                .settings
-                .iter()
-                .map(|http| Dialer::new(http, Arc::clone(&names)))
-                .collect(),
+            dialers,
+            dialer_ids,
             pace: work.rate_limit.or(general).map(Pace::new),
             source_paces: source_paces.collect(),
             publisher,
@@ -197,7 +195,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs so many workers on this thread until there is nothing left to do.
-    fn serve(&self, workers: usize) {
+    fn serve(&self, workers: usize, serving: Serving<'_>) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -208,6 +206,9 @@ impl<'a> Run<'a> {
         runtime.block_on(async {
             let mut running: FuturesUnordered<_> = (0..workers).map(|_| self.worker()).collect();
             while running.next().await.is_some() {}
+            let at_work = serving.0;
+            drop(serving);
+            at_work.ended().await;
         });
         // A name being resolved cannot be called off, and need not be waited for.
         runtime.shutdown_background();
@@ -261,7 +262,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn dialer(&self, job: &Job) -> &Dialer {
-        &self.dialers[self.entries.source_of(job.entry)]
+        &self.dialers[self.dialer_ids[self.entries.source_of(job.entry)]]
     }
 
     pub(super) fn paces(&self, source: usize) -> Vec<&Pace> {
@@ -283,7 +284,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn publish(&self, message: Message) {
-        // The publisher ends only after the last message.
+        // The publisher ends only after the last message, or when it panics.
         let _ = self.publisher.send(message);
     }
 
@@ -310,6 +311,24 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The dialers of these settings, and the number of each one's: who goes the same way shares one.
+fn dialers(settings: &[Http]) -> (Vec<Dialer>, Vec<usize>) {
+    let names = Arc::new(Names::default());
+    let mut dialers = Vec::new();
+    let mut known = HashMap::new();
+    let ids = settings
+        .iter()
+        .map(|http| {
+            let way = (http.proxy.as_ref().map(Secret::expose), &http.ca_file);
+            *known.entry(way).or_insert_with(|| {
+                dialers.push(Dialer::new(http, Arc::clone(&names)));
+                dialers.len() - 1
+            })
+        })
+        .collect();
+    (dialers, ids)
+}
+
 fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
     let target = target_of(entry, 0, 0, rewrites).map_err(|failure| (entry.index(), failure))?;
     Ok(Job {
@@ -323,6 +342,7 @@ fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
         anew: false,
         target,
         failure: None,
+        on_the_way: None,
     })
 }
 

@@ -24,16 +24,21 @@ use super::run::{Run, target_of};
 
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
-    pub(super) fn settle(&self, job: Job, attempt: Attempt) {
+    pub(super) fn settle(&self, mut job: Job, attempt: Attempt) {
         match attempt {
             Attempt::Settled => self.dispatch.finish(),
             Attempt::Missing { status } => self.settle_missing(job, status),
             Attempt::Outdated => {
                 self.dispatch.put_back(Job { outdated: true, ..job }, Duration::ZERO);
             }
-            Attempt::Refused(Refusal::Unreachable { lane, began, failure }) => {
+            Attempt::Refused(Refusal::Waits) => self.dispatch.wait(job),
+            Attempt::Refused(Refusal::Unreachable { lane, began, failure, asked }) => {
                 let retries = self.settings(&job).retries;
-                match self.dispatch.unreachable(lane, began, &failure, retries, self.chance()) {
+                // One silent URL is no silent origin: another one has to be silent too.
+                let patience = if asked { retries.max(1) } else { retries };
+                job.tries += u32::from(asked);
+                match self.dispatch.unreachable(lane, began, &failure, patience, self.chance()) {
+                    Reach::Doubtful if retries < job.tries => self.elsewhere(job, failure),
                     Reach::Doubtful => {
                         // The origin is tried again for all; a job's own attempts are not used up.
                         self.dispatch.put_back(job, Duration::ZERO);

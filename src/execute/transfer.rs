@@ -5,7 +5,7 @@ use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
 
 use super::Run;
-use super::ask::{Refusal, Response, Verdict, ask, finish_body};
+use super::ask::{Refusal, Response, Verdict, ask, finish_body, place_for_get};
 use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::{Message, Parcel};
@@ -163,27 +163,32 @@ async fn adopt<'r>(
 ) -> Result<Attempt, Refusal> {
     let none = Conditions::default();
     let local = run.local(&entry.path());
-    let lane = slot.lane;
-    let slot = match ask(run, job, entry, slot, Method::Head, &none, Length::Unknown).await {
-        Ok(mut response) => {
-            finish_body(&mut response.slot, response.body).await;
-            if let Verdict::Whole { length: Some(length) } = response.verdict
-                && let Some(local) = local
-                && could_be(&local, length, &response.headers)
-            {
-                drop(response.slot);
-                adopted(run, job, entry, local, &response.headers).await;
-                return Ok(Attempt::Settled);
+    // A place that the job waited for may be at another origin than its own.
+    let own = job.on_the_way.is_none().then_some(slot.lane);
+    let slot = if job.goes_on_with(Method::Get) {
+        Some(slot)
+    } else {
+        match ask(run, job, entry, slot, Method::Head, &none, Length::Unknown).await {
+            Ok(mut response) => {
+                finish_body(&mut response.slot, response.body).await;
+                if let Verdict::Whole { length: Some(length) } = response.verdict
+                    && let Some(local) = local
+                    && could_be(&local, length, &response.headers)
+                {
+                    drop(response.slot);
+                    adopted(run, job, entry, local, &response.headers).await;
+                    return Ok(Attempt::Settled);
+                }
+                if own == Some(response.slot.lane) { Some(response.slot) } else { None }
             }
-            if response.slot.lane == lane { Some(response.slot) } else { None }
+            // Servers lie about HEAD, or refuse it: GET decides.
+            Err(Refusal::Failed { .. }) => None,
+            Err(refusal) => return Err(refusal),
         }
-        // Servers lie about HEAD, or refuse it: GET decides.
-        Err(Refusal::Failed { .. }) => None,
-        Err(unreachable) => return Err(unreachable),
     };
     let slot = match slot {
         Some(slot) => slot,
-        None => run.dispatch.arrive(&job.target.origin.clone(), job).await,
+        None => place_for_get(run, job)?,
     };
     let response = ask(run, job, entry, slot, Method::Get, &none, want.length()).await?;
     match response.verdict {

@@ -50,7 +50,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) missing: &'a MissingWhen,
     /// What is known of the file's length.
     pub(crate) length: Length,
-    /// Seconds since 1970.
+    /// When the answer came, in seconds since 1970.
     pub(crate) now: i64,
 }
 

@@ -24,13 +24,12 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 /// How long one address may take before the next is tried beside it (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Opens connections, with the settings of one source.
+/// Opens connections, by the proxy and with the trust of one source or several.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     names: Arc<Names>,
     tls: Tls,
     proxies: Proxies,
-    timeout: Duration,
 }
 
 /// How a connection came to be wanted.
@@ -47,10 +46,10 @@ impl Dialer {
     pub(crate) fn new(http: &Http, names: Arc<Names>) -> Self {
         let ca_file: Option<PathBuf> = http.ca_file.clone();
         let proxies = Proxies::new(http.proxy.as_ref().map(Secret::expose));
-        Self { names, tls: Tls::new(ca_file), proxies, timeout: http.connect_timeout }
+        Self { names, tls: Tls::new(ca_file), proxies }
     }
 
-    /// Opens a connection.
+    /// Opens a connection, within that time.
     ///
     /// # Errors
     /// `dns`, `connect`, `tls` or `timeout`; `redirect` where a redirect's host has a forbidden address.
@@ -58,9 +57,10 @@ impl Dialer {
         &self,
         origin: &Origin,
         wanted: Wanted,
+        within: Duration,
     ) -> Result<Connection, Failure> {
-        let seconds = self.timeout.as_secs_f32();
-        match tokio::time::timeout(self.timeout, self.open(origin, wanted)).await {
+        let seconds = within.as_secs_f32();
+        match tokio::time::timeout(within, self.open(origin, wanted)).await {
             Ok(opened) => opened,
             Err(_) => Err(Failure::new(
                 ErrorKind::Timeout,

@@ -64,7 +64,7 @@ impl Lock {
                 Some(line) => break line,
             }
         };
-        check_header(path, header, manifest)?;
+        check_header(path, &header, manifest)?;
         let first = lines.offset;
         let mut index = Vec::new();
         let mut sorted = true;
@@ -310,7 +310,7 @@ impl Line<'_> {
     }
 }
 
-fn check_header(path: &Path, header: Line<'_>, manifest: &str) -> Result<(), LockProblem> {
+fn check_header(path: &Path, header: &Line<'_>, manifest: &str) -> Result<(), LockProblem> {
     let number = header.number;
     let (version, name) = parse_header(header.text).map_err(|error| header.problem(path, error))?;
     if VERSION < version {

@@ -1,5 +1,7 @@
 //! What became of a lock, for people.
 
+use std::fmt::Write as _;
+
 use super::console::Console;
 use super::escape::Untrusted;
 use super::json::write_drift;
@@ -37,11 +39,11 @@ fn describe(report: &LockReport) -> String {
         .filter(|(count, _)| 0 < *count)
         .map(|(count, how)| format!("{count} {how}"))
         .collect();
-        text.push_str(&format!(", {new} of them now: {}", how.join(", ")));
+        let _ = write!(text, ", {new} of them now: {}", how.join(", "));
     }
     for (count, what) in [(report.changed, "changed"), (report.dropped, "dropped")] {
         if 0 < count {
-            text.push_str(&format!("; {count} {what}"));
+            let _ = write!(text, "; {count} {what}");
         }
     }
     text

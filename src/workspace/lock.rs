@@ -105,9 +105,10 @@ pub fn lock(
 ) -> Result<(Summary, LockReport), RunError> {
     let old = read_lock(manifest)?;
     let upgrade = options.upgrade;
-    let pins = match upgrade {
-        true => Pins::new(manifest, None),
-        false => Pins::only_for_the_lock(manifest, old.as_ref()),
+    let pins = if upgrade {
+        Pins::new(manifest, None)
+    } else {
+        Pins::only_for_the_lock(manifest, old.as_ref())
     };
     let done = run(manifest, options, &pins, stop, reporter)?;
     let pinned = old.as_ref().map_or(0, |old| old.len() as u64);

@@ -10,8 +10,6 @@ mod verify;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::background::in_background;
 use crate::dest::Dest;
 use crate::dest::RunGuard;
@@ -74,7 +72,6 @@ fn work<'a>(scope: Scope<'a>, plan: &'a Plan, settings: &'a [Http]) -> Work<'a> 
         pins,
         rewrites: &options.rewrites,
         stop,
-        now: Timestamp::now(),
         settings,
         connections: options.jobs.unwrap_or(manifest.http().connections),
         rate_limit: options.limit_rate,

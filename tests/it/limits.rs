@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::origin::{Answer, DeadPort, Origin};
+use crate::origin::{Answer, DeadPort, Gate, Origin};
 use crate::world::World;
 
 #[test]
@@ -101,6 +101,18 @@ fn a_pause_may_be_given_as_a_date() {
 }
 
 #[test]
+fn a_pause_until_a_date_counts_from_the_answer() {
+    let world = World::new().serve("/a.txt", "1").source("$BASE/a.txt", &[]);
+    let soon = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(4));
+    let late = Answer::status(503).retry_after(&soon).without_header("Date");
+    world.origin.attempts("/a.txt", [late.delay(Duration::from_secs(2))]);
+    world.apply().success();
+    let requests = world.origin.requests();
+    let between = requests[1].at - requests[0].at;
+    assert!(between < Duration::from_millis(4900), "{between:?}: 2 s and at most 2 s");
+}
+
+#[test]
 fn a_pause_that_is_too_long_is_a_failure_at_once_that_names_it() {
     let world = World::new().source("$BASE/a.txt", &[]);
     world.origin.always("/a.txt", Answer::status(503).retry_after("3600"));
@@ -156,6 +168,42 @@ fn a_dead_host_is_one_message_in_seconds() {
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 301, unchanged 1, failed 300");
     assert_eq!(run.failure("300.jpg").0, "connect");
+}
+
+#[test]
+fn a_host_that_never_answers_is_given_up() {
+    for retries in [0, 1] {
+        let (gate, text) =
+            (Gate::new(), format!("{{connections: 2, retries: {retries}, stall_timeout: 200ms}}"));
+        let world = World::new().serve_numbered(30).manifest(&format!(
+            "http: {text}\nsources: [{{url: \"$BASE/{{n}}.txt\", vars: {{n: 1..30}}}}]\n"
+        ));
+        world.origin.everywhere(Answer::file().gate(&gate));
+        let run = world.apply().code(1);
+        assert_eq!(run.counts(), "entries 30, failed 30");
+        for n in 1..=30 {
+            assert_eq!(run.failure(&format!("{n}.txt")).0, "timeout");
+        }
+        assert!(world.origin.requests().len() <= 6, "{}", world.origin.requests().len());
+    }
+}
+
+#[test]
+fn a_host_that_says_nothing_to_one_request_is_not_given_up() {
+    for (silent, retries) in [(1, 0), (1, 1), (12, 1)] {
+        let gate = Gate::new();
+        let world = World::new().serve_numbered(30).manifest(&format!(
+            "http: {{connections: 1, retries: {retries}, stall_timeout: 300ms}}
+sources: [{{url: \"$BASE/{{n}}.txt\", vars: {{n: 1..30}}}}]
+"
+        ));
+        let path = format!("/{silent}.txt");
+        world.origin.always(&path, Answer::file().gate(&gate));
+        let run = world.apply().code(1);
+        assert_eq!(run.counts(), "entries 30, downloaded 29, failed 1");
+        assert_eq!(run.failure(&path[1..]).0, "timeout");
+        assert_eq!(world.origin.count(&path), retries + 1, "its own attempts");
+    }
 }
 
 #[test]

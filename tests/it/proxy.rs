@@ -54,16 +54,22 @@ impl Drop for Proxy {
     }
 }
 
-/// One request a connection: the head is noted, and sent on without what is for the proxy.
+/// Each head is noted, and sent on without what is for the proxy. The connection is kept.
 fn hand_on(mut client: TcpStream, noted: &Mutex<Vec<String>>) {
-    let Some(head) = read_head(&mut client) else { return };
-    noted.lock().unwrap().push(head.clone());
-    let target = head.split(' ').nth(1).unwrap().to_owned();
-    if head.starts_with("CONNECT ") {
-        let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
-        return;
+    while let Some(head) = read_head(&mut client) {
+        noted.lock().unwrap().push(head.clone());
+        if head.starts_with("CONNECT ") {
+            let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+            return;
+        }
+        let _ = client.write_all(&answer_of_origin(&head));
     }
-    let rest = target.strip_prefix("http://").unwrap();
+}
+
+fn answer_of_origin(head: &str) -> Vec<u8> {
+    let target = head.split(' ').nth(1).unwrap();
+    // What goes by the wrong way has no whole URL: nobody answers it.
+    let Some(rest) = target.strip_prefix("http://") else { return Vec::new() };
     let (authority, path) = rest.split_once('/').unwrap();
     let mut origin = TcpStream::connect(authority).unwrap();
     write!(origin, "GET /{path} HTTP/1.1\r\nHost: {authority}\r\n\r\n").unwrap();
@@ -75,7 +81,7 @@ fn hand_on(mut client: TcpStream, noted: &Mutex<Vec<String>>) {
     let start = answer.len();
     answer.resize(start + length.unwrap_or(0usize), 0);
     origin.read_exact(&mut answer[start..]).unwrap();
-    let _ = client.write_all(&answer);
+    answer
 }
 
 fn read_head(stream: &mut TcpStream) -> Option<String> {
@@ -114,6 +120,29 @@ fn a_declared_proxy_gets_whole_urls_and_its_own_password() {
             !run.output().contains(secret)
                 && !String::from_utf8_lossy(&world.state_bytes()).contains(secret)
         );
+    }
+}
+
+#[test]
+fn a_proxy_of_one_source_is_none_of_another_at_the_same_origin() {
+    let proxy = Proxy::start();
+    let world = World::new().serve_numbered(20);
+    for n in 1..=20 {
+        world.origin.serve(&format!("/{n}.dat"), "by the proxy");
+    }
+    let world = world.manifest(&format!(
+        "http: {{connections: 4}}
+sources:
+  - {{url: \"$BASE/{{n}}.dat\", vars: {{n: 1..20}}, http: {{proxy: \"{}\"}}}}
+  - {{url: \"$BASE/{{n}}.txt\", vars: {{n: 1..20}}, headers: {{Authorization: Bearer s3cret}}}}
+",
+        proxy.url("")
+    ));
+    assert_eq!(world.apply().success().counts(), "entries 40, downloaded 40");
+    let heads = proxy.heads();
+    assert_eq!(heads.len(), 20);
+    for head in heads {
+        assert!(head.contains(".dat HTTP") && !head.contains("s3cret"), "{head}");
     }
 }
 

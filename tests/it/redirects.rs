@@ -1,5 +1,8 @@
 //! Redirects, which natsync follows by its own rules.
 
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::origin::{Answer, Origin};
@@ -103,6 +106,101 @@ fn a_password_in_a_url_stays_with_its_origin() {
             .is_some_and(|value| value.starts_with("Basic "))
     );
     assert_eq!(other.requests()[0].header("authorization"), None);
+}
+
+#[test]
+fn a_pause_of_the_host_that_redirects_lead_to_is_none_of_another() {
+    let (busy, other) = (Origin::new(), Origin::new());
+    let world = World::new();
+    for n in 1..=8 {
+        let path = format!("/{n}.txt");
+        world.origin.always(&path, Answer::redirect(302, &busy.url(&path)));
+        busy.serve(&path, "here");
+    }
+    // Whoever comes first is told to wait, and the one that comes at the same time.
+    for n in 1..=2 {
+        busy.attempts(&format!("/{n}.txt"), [Answer::status(429).retry_after("2")]);
+    }
+    for n in 1..=30 {
+        other.serve(&format!("/{n}.dat"), "there");
+    }
+    let world = world.manifest(&format!(
+        "http: {{connections: 2}}
+sources:
+  - {{url: \"$BASE/{{n}}.txt\", vars: {{n: 1..8}}}}
+  - {{url: \"{}/{{n}}.dat\", vars: {{n: 1..30}}}}
+",
+        other.base()
+    ));
+    let running = world.spawn(["apply", "--json"]);
+    busy.wait_for(1);
+    let first = busy.requests()[0].at;
+    other.wait_for(30);
+    let last = other.requests().iter().map(|request| request.at).max().unwrap();
+    assert!(busy.requests().iter().all(|request| request.at <= last), "the pause is not over");
+    assert!(last - first < Duration::from_millis(1900), "{:?}", last - first);
+    assert_eq!(running.wait().success().counts(), "entries 38, downloaded 38");
+}
+
+/// A port that ends every connection at once, and counts them. It is there to the end of the process.
+fn hanging_up() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        while listener.accept().is_ok() {
+            counted.fetch_add(1, Ordering::AcqRel);
+        }
+    });
+    (port, count)
+}
+
+#[test]
+fn a_dead_host_that_redirects_lead_to_is_found_out_once() {
+    let (port, count) = hanging_up();
+    let world = World::new().manifest(
+        "http: {retries: 1, connections: 2}\nsources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..40}}]\n",
+    );
+    for n in 1..=40 {
+        let location = format!("https://127.0.0.1:{port}/{n}.txt");
+        world.origin.always(&format!("/{n}.txt"), Answer::redirect(302, &location));
+    }
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 40, failed 40");
+    assert!(run.elapsed < Duration::from_secs(10), "{:?}", run.elapsed);
+    let connects = count.load(Ordering::Acquire);
+    assert!(connects <= 6, "{connects} connections to a dead host");
+    for result in run.results() {
+        let message = result["error"]["message"].as_str().unwrap();
+        assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    }
+    let told = run.stderr.lines().filter(|line| line.contains(&port.to_string())).count();
+    assert_eq!(told, 1, "{}", run.stderr);
+}
+
+#[test]
+fn a_file_of_ones_own_is_compared_also_where_the_host_of_a_redirect_is_full() {
+    let other = Origin::new();
+    let world = World::new().manifest(
+        "http: {connections: 6, connections_per_host: 1}
+sources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..12}}]
+",
+    );
+    for n in 1..=12 {
+        let path = format!("/{n}.txt");
+        world.origin.always(&path, Answer::redirect(302, &other.url(&path)));
+        // Servers that refuse HEAD lead back to the first origin for GET.
+        other.always(&format!("HEAD {path}"), Answer::status(405));
+        other.serve(&path, "here");
+        world.write(&format!("out{path}"), "my own");
+    }
+    let run = world.apply().success();
+    assert_eq!(run.counts(), "entries 12, updated 12");
+    for result in run.results() {
+        assert_eq!(result["attempts"], 2, "HEAD, then GET");
+    }
+    assert_eq!((world.origin.requests().len(), other.requests().len()), (24, 24));
 }
 
 #[test]
