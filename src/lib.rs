@@ -38,6 +38,7 @@
 //! and control characters from outside are never printed. `docs/architecture.md` has the reasons.
 
 mod background;
+mod checksums;
 pub mod cli;
 mod commands;
 mod dest;

@@ -196,7 +196,7 @@ fn forge_stamp(world: &World, path: &str) {
     state.execute("UPDATE files SET sha256 = ?2 WHERE path = ?1", (path, &now)).unwrap();
     drop(state);
     let manifest = String::from_utf8(world.read("natsync.yaml")).unwrap();
-    let pin: String = now.iter().map(|byte| format!("{byte:02x}")).collect();
+    let pin = now.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     world.write("natsync.yaml", manifest.replace(SHA256, &pin));
     world.set_mtime(
         &format!("out/{path}"),

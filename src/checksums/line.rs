@@ -1,0 +1,131 @@
+//! One line of a checksum list, in each of the dialects.
+
+use crate::digest::{Algorithm, Checksum};
+
+/// What a line says.
+#[derive(Debug, PartialEq)]
+pub(super) struct Said {
+    /// Of which file; none where a digest stands alone.
+    pub(super) name: Option<Vec<u8>>,
+    pub(super) digest: Stated,
+}
+
+/// The digest of a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Stated {
+    /// One that can be checked.
+    Known(Checksum),
+    /// One under an algorithm that natsync does not compute, or something else about the file.
+    Foreign,
+}
+
+/// Reads a line. `wanted` is the algorithm that the manifest names.
+pub(super) fn read(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, String> {
+    // coreutils marks a line whose name it had to escape.
+    let (escaped, rest) = match line.strip_prefix(b"\\") {
+        Some(rest) => (true, rest),
+        None => (false, line),
+    };
+    let mut said = match tagged(rest) {
+        Some(tagged) => tagged?,
+        None => digest_first(rest, wanted)?,
+    };
+    if escaped {
+        said.name = said.name.map(|name| unescape(&name)).transpose()?;
+    }
+    Ok(said)
+}
+
+/// `SHA256 (name) = HEX`, and OpenSSL's `SHA2-256(name)= HEX`.
+fn tagged(line: &[u8]) -> Option<Result<Said, String>> {
+    let open = line.iter().position(|&byte| byte == b'(')?;
+    let tag = std::str::from_utf8(&line[..open]).ok()?;
+    let tag = tag.strip_suffix(' ').unwrap_or(tag);
+    let is_tag = !tag.is_empty()
+        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-/_".contains(&byte))
+        && tag.starts_with(|first: char| first.is_ascii_alphabetic());
+    if !is_tag {
+        return None;
+    }
+    // A name may have all of it in itself, a digest has nothing of it.
+    let (name, digest) = [&b") = "[..], b")= ", b")="].iter().find_map(|mark| {
+        let at = line.windows(mark.len()).rposition(|window| window == *mark)?;
+        (open < at).then(|| (&line[open + 1..at], &line[at + mark.len()..]))
+    })?;
+    let digest = digest.trim_ascii_end();
+    let name = Some(name.to_vec());
+    let algorithm = match tag.strip_prefix("SHA2-") {
+        Some(bits) => Algorithm::named(&format!("SHA{bits}")),
+        None => Algorithm::named(tag),
+    };
+    let Some(algorithm) = algorithm else {
+        return Some(Ok(Said { name, digest: Stated::Foreign }));
+    };
+    Some(
+        match std::str::from_utf8(digest).ok().and_then(|hex| Checksum::from_hex(algorithm, hex)) {
+            Some(checksum) => Ok(Said { name, digest: Stated::Known(checksum) }),
+            None => Err(format!("`{}` is no {algorithm}", excerpt(digest))),
+        },
+    )
+}
+
+/// `HEX  name`, `HEX *name`, `HEX` alone, each also with `sha256:` before the digits.
+fn digest_first(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, String> {
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let (word, rest) = line.split_at(end);
+    let digest = Stated::Known(digest_of(word, wanted)?);
+    let name = match rest {
+        [b' ', b' ' | b'*', name @ ..] => name,
+        [b' ' | b'\t', name @ ..] => name.trim_ascii_start(),
+        _ => rest,
+    };
+    let name = (!name.trim_ascii().is_empty()).then(|| name.to_vec());
+    Ok(Said { name, digest })
+}
+
+/// Hexadecimal digits, of the algorithm that stands before them, that is wanted, or that has so many.
+pub(super) fn digest_of(word: &[u8], wanted: Option<Algorithm>) -> Result<Checksum, String> {
+    let nonsense = || format!("`{}` is no line of a checksum list", excerpt(word));
+    let text = std::str::from_utf8(word).map_err(|_| nonsense())?;
+    let (algorithm, hex) = match text.split_once(':') {
+        Some((name, hex)) => (Some(Algorithm::named(name).ok_or_else(nonsense)?), hex),
+        None => (wanted, text),
+    };
+    let digits = hex.len();
+    if digits == 0 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(nonsense());
+    }
+    let algorithm = match algorithm.or_else(|| Algorithm::of_hex_length(digits)) {
+        Some(algorithm) => algorithm,
+        None => return Err(format!("no algorithm has digests of {digits} digits")),
+    };
+    Checksum::from_hex(algorithm, hex)
+        .ok_or_else(|| format!("a digest of {digits} digits is no {algorithm}"))
+}
+
+fn unescape(name: &[u8]) -> Result<Vec<u8>, String> {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut bytes = name.iter();
+    while let Some(&byte) = bytes.next() {
+        plain.push(match (byte, byte == b'\\') {
+            (_, true) => match bytes.next() {
+                Some(b'\\') => b'\\',
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                _ => return Err("the name is not escaped as coreutils does it".to_owned()),
+            },
+            (byte, false) => byte,
+        });
+    }
+    Ok(plain)
+}
+
+/// The beginning of what stands there, for a message.
+pub(super) fn excerpt(text: &[u8]) -> String {
+    const MOST: usize = 40;
+    let text = String::from_utf8_lossy(text);
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text.into_owned(),
+    }
+}

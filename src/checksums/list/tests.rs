@@ -1,0 +1,286 @@
+use std::path::Path;
+use std::process::Command;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::digest::Digest;
+
+const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
+const SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
+
+fn parse(text: impl AsRef<[u8]>) -> Result<List, ListProblem> {
+    List::parse(text.as_ref(), &Rules::default())
+}
+
+fn wanting(algorithm: Algorithm) -> Rules {
+    Rules { algorithm: Some(algorithm), ..Rules::default() }
+}
+
+fn listed(digests: &[&str]) -> Lookup {
+    let read =
+        |hex: &&str| Checksum::from_hex(Algorithm::of_hex_length(hex.len()).unwrap(), hex).unwrap();
+    Lookup::Listed(digests.iter().map(read).collect())
+}
+
+#[test]
+fn every_dialect_says_the_same() {
+    for text in [
+        format!("{SHA256}  dir/a b.txt\n"),
+        format!("{SHA256} *dir/a b.txt\n"),
+        format!("{SHA256} dir/a b.txt"),
+        format!("{SHA256}\tdir/a b.txt\r\n"),
+        format!("{}  dir/a b.txt\n", SHA256.to_uppercase()),
+        format!("\u{feff}{SHA256}  dir/a b.txt\n"),
+        format!("{SHA256}  ./dir/a b.txt\n"),
+        format!("{SHA256}  ././dir//a b.txt\n"),
+        format!("{SHA256}  dir/a b.txt  \n"),
+        format!("# made by hand\n\n   \n{SHA256}  dir/a b.txt\n\n"),
+        format!("SHA256 (dir/a b.txt) = {SHA256}\n"),
+        format!("SHA256(dir/a b.txt)= {SHA256}\n"),
+        format!("SHA2-256(dir/a b.txt)= {SHA256}\n"),
+        format!("sha256:{SHA256}  dir/a b.txt\n"),
+        format!("\\{SHA256}  dir/a b.txt\n"),
+        format!("{SHA256}\n"),
+        format!("sha256:{SHA256}"),
+        format!("{SHA256}  -\n{SHA256}  dir/a b.txt\n"),
+        format!("{SHA256}  dir/a b.txt\n{SHA256}  dir/a b.txt\n"),
+        format!("{SHA256}  a b.txt\n"),
+        format!("{SHA256}  /build/a b.txt\n"),
+        format!("{SHA256}  ../a b.txt\n"),
+        format!(
+            "SHA384 (dir/a b.txt) = abc\nSIZE (dir/a b.txt) = 3\nSHA256 (dir/a b.txt) = {SHA256}\n"
+        ),
+        format!(
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n# a.txt: 3 bytes\nSHA256 (dir/a b.txt) = {SHA256}\n-----BEGIN PGP SIGNATURE-----\n\niQIz\n=abcd\n-----END PGP SIGNATURE-----\n"
+        ),
+    ] {
+        let list = parse(&text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+        assert_eq!(list.find(&["dir/a b.txt"]), listed(&[SHA256]), "{text}");
+    }
+}
+
+#[test]
+fn names_only_select() {
+    let list = parse(format!("{MD5}  ../x/a\n{SHA1}  b/a\n{MD5}  c/d\n{SHA1}  d/\n")).unwrap();
+    assert_eq!(list.find(&["b/a"]), listed(&[SHA1]));
+    assert_eq!(list.find(&["a"]), Lookup::Ambiguous, "two files are not one with two digests");
+    assert_eq!(list.find(&["D"]), Lookup::Unlisted, "case counts");
+    assert_eq!(list.find(&[""]), Lookup::Unlisted);
+    let other = MD5.replace('9', "8");
+    let list = parse(format!("{MD5}  x/a\n{other}  y/a\n{MD5}  x/b\n{MD5}  y/b\n")).unwrap();
+    assert_eq!(list.find(&["a"]), Lookup::Ambiguous);
+    assert_eq!(list.find(&["z/a", "y/a"]), listed(&[&other]), "the whole name goes first");
+    assert_eq!(list.find(&["b"]), listed(&[MD5]), "the same digest is no contradiction");
+}
+
+#[test]
+fn blanks_at_the_end_of_a_name_may_be_part_of_it() {
+    let other = MD5.replace('9', "8");
+    let list = parse(format!("{MD5}  a \n{other}  a\n{MD5}  b \n")).unwrap();
+    assert_eq!(list.find(&["a "]), listed(&[MD5]));
+    assert_eq!(list.find(&["a"]), listed(&[&other]));
+    assert_eq!(list.find(&["b"]), listed(&[MD5]));
+}
+
+#[test]
+fn the_algorithm_can_be_chosen() {
+    let both = format!("MD5 (a) = {MD5}\nSHA256 (a) = {SHA256}\n");
+    assert_eq!(parse(&both).unwrap().find(&["a"]), listed(&[MD5, SHA256]));
+    let list = List::parse(both.as_bytes(), &wanting(Algorithm::Md5)).unwrap();
+    assert_eq!(list.find(&["a"]), listed(&[MD5]));
+    let list = List::parse(format!("{SHA256}  a").as_bytes(), &wanting(Algorithm::Blake3)).unwrap();
+    let Lookup::Listed(digests) = list.find(&["a"]) else { panic!() };
+    assert_eq!(digests[0].algorithm(), Algorithm::Blake3);
+}
+
+#[test]
+fn a_list_about_one_file_needs_no_name() {
+    let whole = Rules { whole: true, ..Rules::default() };
+    let text = format!("{SHA256}  /tmp/build/app-1.2.zip\n");
+    assert_eq!(parse(&text).unwrap().find(&["latest.zip"]), Lookup::Unlisted);
+    let list = List::parse(text.as_bytes(), &whole).unwrap();
+    assert_eq!(list.find(&["latest.zip"]), listed(&[SHA256]));
+    let two = format!("{text}{MD5}  other\n");
+    assert_eq!(List::parse(two.as_bytes(), &whole).unwrap().find(&["x"]), Lookup::Unlisted);
+}
+
+#[test]
+fn a_pattern_finds_digests_anywhere() {
+    let pattern = |pattern: &str, algorithm| Rules {
+        pattern: Some(Regex::new(pattern).unwrap()),
+        algorithm,
+        whole: false,
+    };
+    let meta = format!("name: a.zip\nsize: 3\nmd5: {MD5}\n");
+    let list = List::parse(meta.as_bytes(), &pattern(r"^md5:\s*(?<digest>\S+)", None)).unwrap();
+    assert_eq!(list.find(&["whatever"]), listed(&[MD5]));
+    let table = format!("a.zip | {MD5}\r\nb.zip | {}\r\n", MD5.replace('9', "8"));
+    let list =
+        List::parse(table.as_bytes(), &pattern(r"^(?<name>\S+) \| (?<digest>\S+)", None)).unwrap();
+    assert_eq!(list.find(&["a.zip"]), listed(&[MD5]));
+    let rules = pattern(r#""hash": "(?<digest>[^"]+)""#, Some(Algorithm::Md5));
+    let list = List::parse(b"{\"hash\": \"kAFQmDzST7DWlj99KOF/cg==\"}", &rules).unwrap();
+    assert_eq!(list.find(&["a"]), listed(&[MD5]));
+    let problem = List::parse(b"nothing\n", &pattern("(?<digest>[0-9a-f]{32})", None)).unwrap_err();
+    assert_eq!(problem.message, "no line matches `pattern`");
+}
+
+#[test]
+fn what_is_no_list_is_refused_with_its_line() {
+    let sha256 = || wanting(Algorithm::Sha256);
+    let rules = Rules::default;
+    for (text, rules, line, word) in [
+        (String::new(), rules(), None, "empty"),
+        (" \n\n".to_owned(), rules(), None, "empty"),
+        ("# nothing\n".to_owned(), rules(), None, "no digest"),
+        ("<!doctype html>\n<title>Sorry".to_owned(), rules(), Some(1), "web page"),
+        ("\n <?xml version=\"1.0\"?>".to_owned(), rules(), Some(1), "web page"),
+        (format!("{MD5}  a\nab\0c\n"), rules(), Some(2), "binary"),
+        (format!("{MD5}  a\nPlease log in\n"), rules(), Some(2), "`Please` is no line"),
+        (format!("{MD5}  a\n{}  b\n", &MD5[1..]), rules(), Some(2), "31 digits"),
+        (format!("{MD5}  a\n{}", &SHA256[..10]), rules(), Some(2), "10 digits"),
+        (format!("sha256:{SHA1}  a\n"), rules(), Some(1), "a digest of 40 digits is no sha256"),
+        (format!("{MD5}  a\n"), sha256(), Some(1), "a digest of 32 digits is no sha256"),
+        (format!("MD5 (a) = {MD5}\n"), sha256(), None, "no sha256"),
+        (format!("SHA256 (a) = {MD5}\n"), rules(), Some(1), "is no sha256"),
+        (format!("crc9:{MD5}  a\n"), rules(), Some(1), "is no line"),
+        (
+            format!("{MD5}  a\n{SHA1}  a\n{}  a\n", MD5.replace('9', "8")),
+            rules(),
+            Some(3),
+            "on line 1",
+        ),
+        (
+            format!("{MD5}  a\n{}  ./a\n", MD5.replace('9', "8")),
+            rules(),
+            Some(2),
+            "`a` is listed with another",
+        ),
+        (format!("{MD5}\n{}\n", MD5.replace('9', "8")), rules(), Some(2), "without a name"),
+        (format!("\\{MD5}  a\\x\n"), rules(), Some(1), "not escaped"),
+    ] {
+        let problem = match List::parse(text.as_bytes(), &rules) {
+            Err(problem) => problem,
+            Ok(_) => panic!("accepted: {text}"),
+        };
+        assert_eq!(problem.line, line, "{problem}\n{text}");
+        assert!(problem.message.contains(word), "{problem}\n{text}");
+    }
+}
+
+#[test]
+fn foreign_algorithms_alone_list_nothing() {
+    let list = parse(format!("BLAKE2b (a) = {SHA256}\nMD5 (b) = {MD5}\n")).unwrap();
+    assert_eq!(list.find(&["a"]), Lookup::Unlisted);
+    assert_eq!(list.find(&["b"]), listed(&[MD5]));
+}
+
+/// Names that need care in one dialect or another.
+const ODD: [&str; 11] = [
+    "plain.bin",
+    "two words.bin",
+    " leading",
+    "trailing ",
+    "*star",
+    "back\\slash",
+    "new\nline",
+    "return\rhere",
+    "(a) = b",
+    "dir (x)) = /f\u{fc}r",
+    "\\n",
+];
+
+fn coreutils(folder: &Path, program: &str, args: &[&str]) -> Vec<u8> {
+    let output = Command::new(program).args(args).args(ODD).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}");
+    output.stdout
+}
+
+#[test]
+fn what_coreutils_writes_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ODD {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, format!("content of {name}")).unwrap();
+    }
+    for (program, args, algorithm) in [
+        ("sha256sum", &[][..], Algorithm::Sha256),
+        ("sha256sum", &["--binary"], Algorithm::Sha256),
+        ("sha256sum", &["--tag"], Algorithm::Sha256),
+        ("md5sum", &["-b"], Algorithm::Md5),
+        ("md5sum", &["--tag"], Algorithm::Md5),
+        ("sha1sum", &[], Algorithm::Sha1),
+        ("sha512sum", &["--tag"], Algorithm::Sha512),
+    ] {
+        let list = parse(coreutils(folder.path(), program, args))
+            .unwrap_or_else(|problem| panic!("{program} {args:?}: {problem}"));
+        for name in ODD {
+            let mut hasher = crate::digest::Hasher::new([algorithm].into_iter().collect());
+            hasher.update(format!("content of {name}").as_bytes());
+            let expected = hasher.finish().get(algorithm).unwrap();
+            let found = list.find(&[name]);
+            assert_eq!(found, Lookup::Listed(vec![expected]), "{program} {args:?}: {name:?}");
+        }
+    }
+    assert!(
+        parse(coreutils(folder.path(), "b2sum", &["--tag"])).unwrap().find(&[ODD[0]])
+            == Lookup::Unlisted
+    );
+}
+
+#[test]
+fn long_lists_are_looked_up_at_once() {
+    let count = 20_000;
+    let digest = |n: usize| Digest::of(&n.to_le_bytes());
+    let text: String = (0..count).map(|n| format!("{}  dir/{n}.bin\n", digest(n))).collect();
+    let list = parse(text).unwrap();
+    for n in 0..count {
+        let expected = Lookup::Listed(vec![digest(n).into()]);
+        assert_eq!(list.find(&[&format!("dir/{n}.bin")]), expected);
+        assert_eq!(list.find(&[&format!("{n}.bin")]), expected);
+    }
+}
+
+fn escaped(name: &str) -> (String, &'static str) {
+    let escaped = name.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
+    let mark = if escaped == name { "" } else { "\\" };
+    (escaped, mark)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_name_comes_back(name in "[^\0]{1,20}", tag in any::<bool>()) {
+        let plain = normal(name.as_bytes()).into_owned();
+        prop_assume!(!name.trim().is_empty() && plain == name.as_bytes());
+        prop_assume!(!name.bytes().all(|byte| byte.is_ascii_whitespace()));
+        let (written, mark) = escaped(&name);
+        let line = if tag {
+            format!("{mark}MD5 ({written}) = {MD5}\n")
+        } else {
+            format!("{mark}{MD5}  {written}\n")
+        };
+        let list = parse(&line).unwrap();
+        prop_assert_eq!(list.find(&[&name]), listed(&[MD5]), "{}", line);
+    }
+
+    #[test]
+    fn no_bytes_break_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = parse(&bytes);
+    }
+
+    #[test]
+    fn no_mixture_breaks_the_reader(parts in proptest::collection::vec(0usize..14, 0..24)) {
+        const PARTS: [&str; 14] = [
+            MD5, SHA256, "  ", " *", "\\", "\n", "SHA256 (", ") = ", ")= ", "a/b", "./", "\r\n", "#", "MD5 (",
+        ];
+        let text: String = parts.iter().map(|&part| PARTS[part]).collect();
+        if let Ok(list) = parse(&text) {
+            let _ = list.find(&["a/b", "b"]);
+        }
+    }
+}
