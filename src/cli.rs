@@ -94,11 +94,13 @@ Examples:
     Verify(VerifyArgs),
     /// List the declared files
     ///
-    /// Neither the network nor the destination is looked at.
+    /// Nobody is asked. Digests are those of the manifest, the lock, and the checksum lists of the
+    /// last run.
     #[command(after_help = "\
 Examples:
   natsync list manifests/natgeo.yaml --format urls | head
-  natsync list natgeo.yaml --only tag:small --json")]
+  natsync list natgeo.yaml --only tag:small --json
+  natsync list natgeo.yaml --format sha256sums > SHA256SUMS")]
     List(ListArgs),
 }
 
@@ -241,6 +243,12 @@ pub enum ListFormat {
     Urls,
     /// One JSON object a line
     Json,
+    /// Pinned digests, for `sha256sum -c` in the destination
+    Sha256sums,
+    /// An input file for aria2c
+    Aria2,
+    /// A Metalink document (RFC 5854)
+    Metalink,
 }
 
 /// What chooses manifests and their entries.

@@ -192,6 +192,16 @@ impl<'m> Entry<'m> {
         mirrored
     }
 
+    /// The URL of the checksum list that names it, where that is at one.
+    #[must_use]
+    pub(crate) fn list_url(&self, form: Form) -> Option<String> {
+        let template = self.source.published.as_ref()?.place.template()?;
+        let url = self.url(form);
+        let mut list = String::new();
+        self.render(template, form, Some(&UrlParts::new(&url)), &mut list);
+        Some(list)
+    }
+
     /// Its length in bytes, where the manifest says it.
     #[must_use]
     pub fn size(&self) -> Option<u64> {

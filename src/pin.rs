@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::digest::{Algorithms, Checksum, Digests};
+use crate::digest::{Algorithm, Algorithms, Checksum, Digests};
 
 /// Digests and size that an entry must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,17 @@ pub enum Pinned {
     NoList,
 }
 
+impl Pinned {
+    /// What the entry must be, where that is said.
+    #[must_use]
+    pub fn pin(&self) -> Option<&Pin> {
+        match self {
+            Self::To(pin) => Some(pin),
+            _ => None,
+        }
+    }
+}
+
 impl Pin {
     /// Whether a publisher says so, rather than a first download.
     #[must_use]
@@ -56,6 +67,12 @@ impl Pin {
     #[must_use]
     pub fn algorithms(&self) -> Algorithms {
         self.checksums.iter().map(Checksum::algorithm).collect()
+    }
+
+    /// The digest under that algorithm, where it is pinned.
+    #[must_use]
+    pub fn checksum(&self, algorithm: Algorithm) -> Option<Checksum> {
+        self.checksums.iter().find(|checksum| checksum.algorithm() == algorithm).copied()
     }
 
     /// Whether a content with these digests is the pinned one; none where they do not tell.
@@ -95,7 +112,7 @@ impl fmt::Display for PinFrom {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Algorithm, Digest, Hasher};
+    use crate::digest::{Digest, Hasher};
 
     #[test]
     fn all_digests_must_hold() {

@@ -1,7 +1,8 @@
 //! Gathers what is said about each entry: by the manifest, the lock and checksum lists.
 
 use crate::entry::Entry;
-use crate::error::RunError;
+use crate::error::{Failure, RunError};
+use crate::lists::Lists;
 use crate::lock::{Content, DigestFrom, Lock};
 use crate::manifest::Manifest;
 use crate::pin::{Pin, PinFrom, Pinned};
@@ -10,14 +11,58 @@ use crate::state::Validators;
 /// Where pins come from in this run.
 #[derive(Debug)]
 pub(crate) struct Pins<'a> {
+    manifest: &'a Manifest,
     lock: Option<&'a Lock>,
     only_for_the_lock: bool,
+    lists: Lists<'a>,
 }
 
 impl<'a> Pins<'a> {
     /// Pins of a manifest and its lock.
-    pub(crate) fn new(_manifest: &'a Manifest, lock: Option<&'a Lock>) -> Self {
-        Self { lock, only_for_the_lock: false }
+    pub(crate) fn new(manifest: &'a Manifest, lock: Option<&'a Lock>) -> Self {
+        Self { manifest, lock, only_for_the_lock: false, lists: Lists::default() }
+    }
+
+    /// The same with checksum lists.
+    pub(crate) fn with_lists<'b>(&self, lists: Lists<'b>) -> Pins<'b>
+    where
+        'a: 'b,
+    {
+        Pins {
+            manifest: self.manifest,
+            lock: self.lock,
+            only_for_the_lock: self.only_for_the_lock,
+            lists,
+        }
+    }
+
+    /// Whether a checksum list decides on an entry: nothing that stands above it does.
+    ///
+    /// # Errors
+    /// When the lock cannot be read.
+    pub(crate) fn wants_list(&self, entry: &Entry<'_>, path: &str) -> Result<bool, RunError> {
+        let is_fetched = entry
+            .source()
+            .published
+            .as_ref()
+            .is_some_and(|published| published.place.template().is_some());
+        Ok(is_fetched && entry.checksums().is_empty() && self.locked(path)?.is_none())
+    }
+
+    /// Whether the pin of an entry comes from a list that was fetched, and so may be older than the
+    /// file.
+    pub(crate) fn is_listed(&self, entry: &Entry<'_>) -> bool {
+        self.wants_list(entry, entry.path().as_str()).unwrap_or(false)
+    }
+
+    /// Why the list of an entry cannot be used.
+    pub(crate) fn list_failure(&self, entry: &Entry<'_>) -> Option<Failure> {
+        self.lists.failure(entry)
+    }
+
+    /// Whether a list was wanted that nobody has fetched yet.
+    pub(crate) fn lacked_lists(&self) -> bool {
+        self.lists.lacked_some()
     }
 
     /// The same for a run that only completes the lock: what is pinned in it needs no look at all.
@@ -61,6 +106,9 @@ impl<'a> Pins<'a> {
         }
         if let Some(locked) = self.locked(path)? {
             return Ok(locked);
+        }
+        if let Some(listed) = self.lists.of(self.manifest, entry, path) {
+            return Ok(listed);
         }
         Ok(if size.is_some() { stated(&[]) } else { Pinned::Free })
     }

@@ -30,8 +30,6 @@ pub(crate) struct Survey {
     pub(crate) plan: Plan,
     /// What reading told about files that stay as they are.
     pub(crate) notes: Vec<Note>,
-    /// The state turned out to be damaged.
-    pub(crate) damaged: bool,
 }
 
 /// What is looked at, and how.
@@ -61,17 +59,17 @@ enum Content {
 }
 
 impl Survey {
-    /// Looks, and decides on each chosen entry.
+    /// Decides on each chosen entry, from what a scan found.
     ///
     /// # Errors
     /// When the lock cannot be read.
     pub(crate) fn make(
         scope: Scope<'_>,
-        state: Option<&State>,
+        scan: Scan,
         hashes: &PathHashes,
         reporter: &mut dyn Reporter,
     ) -> Result<Self, RunError> {
-        let Scan { inventory, owned, damaged } = scan(scope, state, reporter);
+        let Scan { inventory, owned, .. } = scan;
         let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
         let mut plan = Plan::with_bound(scope.manifest.entries().bound());
         let mut notes = Vec::new();
@@ -93,11 +91,12 @@ impl Survey {
             .collect();
         orphans.sort_unstable();
         plan.set_orphans(orphans);
-        Ok(Self { plan, notes, damaged })
+        Ok(Self { plan, notes })
     }
 }
 
-fn scan(scope: Scope<'_>, state: Option<&State>, reporter: &mut dyn Reporter) -> Scan {
+/// Looks at the directory and the state.
+pub(crate) fn scan(scope: Scope<'_>, state: Option<&State>, reporter: &mut dyn Reporter) -> Scan {
     let Some(dest) = scope.dest else {
         return Scan::default();
     };

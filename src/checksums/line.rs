@@ -95,9 +95,8 @@ pub(super) fn digest_of(word: &[u8], wanted: Option<Algorithm>) -> Result<Checks
     if digits == 0 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(nonsense());
     }
-    let algorithm = match algorithm.or_else(|| Algorithm::of_hex_length(digits)) {
-        Some(algorithm) => algorithm,
-        None => return Err(format!("no algorithm has digests of {digits} digits")),
+    let Some(algorithm) = algorithm.or_else(|| Algorithm::of_hex_length(digits)) else {
+        return Err(format!("no algorithm has digests of {digits} digits"));
     };
     Checksum::from_hex(algorithm, hex)
         .ok_or_else(|| format!("a digest of {digits} digits is no {algorithm}"))

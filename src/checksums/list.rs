@@ -81,7 +81,7 @@ impl List {
             return Err(problem("it is empty"));
         }
         if let Some(at) = content.iter().position(|&byte| byte == 0) {
-            let line = 1 + content[..at].iter().filter(|&&byte| byte == b'\n').count();
+            let line = content[..at].split(|&byte| byte == b'\n').count();
             let message = "it is a binary file, not a checksum list".to_owned();
             return Err(ListProblem { line: Some(line), message });
         }

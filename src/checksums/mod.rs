@@ -6,4 +6,7 @@
 mod line;
 mod list;
 
-pub(crate) use list::{List, ListProblem, Lookup, Rules};
+/// A list with more bytes is not read.
+pub(crate) const LARGEST: u64 = 256 << 20;
+
+pub(crate) use list::{List, Lookup, Rules};

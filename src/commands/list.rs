@@ -2,11 +2,15 @@
 
 use super::{Target, for_each, load};
 use crate::cli::{ListArgs, ListFormat};
+use crate::digest::Algorithm;
 use crate::entry::{Entry, Form};
 use crate::error::{ExitStatus, RunError};
+use crate::export::{Aria2, Export, Exported, Metalink, Sha256Sums};
 use crate::manifest::Manifest;
-use crate::report::{Console, Untrusted, fit, print_error, width_of, write_entry};
+use crate::pin::Pinned;
+use crate::report::{Console, Count, Untrusted, fit, print_error, width_of, write_entry};
 use crate::select::Selection;
+use crate::workspace;
 
 pub(super) fn run(args: &ListArgs, console: &Console) -> ExitStatus {
     let format = match (args.format, console.is_json()) {
@@ -31,9 +35,16 @@ fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitSt
     match format {
         ListFormat::Table => table(manifest, selection, console),
         ListFormat::Urls => urls(manifest, selection, console),
-        ListFormat::Json => each(manifest, selection, console, |entry| {
-            write_entry(console, entry);
-        }),
+        ListFormat::Json => with_pins(target, console, |entry, pinned| {
+            let sha256 = pinned.pin().and_then(|pin| pin.checksum(Algorithm::Sha256));
+            write_entry(console, entry, sha256.map(|sha256| sha256.hex()));
+        })?,
+        ListFormat::Sha256sums => export(&Sha256Sums, target, console)?,
+        ListFormat::Aria2 => {
+            let folder = manifest.shown_dest().to_owned();
+            export(&Aria2 { folder }, target, console)?;
+        }
+        ListFormat::Metalink => export(&Metalink, target, console)?,
     }
     match selection.unmatched(manifest) {
         Some(error) if console.is_open() => Err(error),
@@ -62,6 +73,70 @@ fn each(
             return;
         }
     }
+}
+
+/// Calls `print` with each chosen entry and what is said of it.
+fn with_pins(
+    target: &Target,
+    console: &Console,
+    mut print: impl FnMut(&Entry<'_>, &Pinned),
+) -> Result<(), RunError> {
+    let Target { manifest, selection } = target;
+    let mut failed = None;
+    workspace::with_pins(manifest, |pin_of| {
+        each(manifest, selection, console, |entry| {
+            if failed.is_some() {
+                return;
+            }
+            match pin_of(entry) {
+                Ok(pinned) => print(entry, &pinned),
+                Err(error) => failed = Some(error),
+            }
+        });
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Writes all of them in the form of another program, and says how many it cannot hold.
+fn export(form: &dyn Export, target: &Target, console: &Console) -> Result<(), RunError> {
+    let mut lacking = 0;
+    let mut hidden = false;
+    let write = |text: &str| console.results(|writer| writer.write_all(text.as_bytes()));
+    write(&form.begin());
+    with_pins(target, console, |entry, pinned| {
+        // Who is known to have nothing is not asked.
+        if *pinned == Pinned::Missing {
+            return;
+        }
+        let file = Exported::new(entry, pinned.pin());
+        hidden |= file.urls.first().is_some_and(|url| *url != entry.url(Form::Sent));
+        match form.entry(&file) {
+            Some(text) => write(&text),
+            None => lacking += 1,
+        }
+    })?;
+    write(&form.end());
+    if 0 < lacking {
+        let entries = Count::entries(lacking);
+        warn(
+            console,
+            &format!(
+                "{entries} left out, of which nothing is known that this form can hold; `natsync lock` pins their digests"
+            ),
+        );
+    }
+    if hidden {
+        warn(
+            console,
+            "values from the environment and passwords are not exported: some URLs will not work as they stand",
+        );
+    }
+    Ok(())
+}
+
+fn warn(console: &Console, message: &str) {
+    let warning = console.err_paint().warning();
+    console.remark(&format!("{warning}warning:{warning:#} {message}\n"));
 }
 
 fn urls(manifest: &Manifest, selection: &Selection, console: &Console) {

@@ -14,6 +14,7 @@ use crate::fetch::{
     Answer, Asked, Conditions, Exchange, Head, Hop, Length, Method, RequestPlan, RetryAfter,
     Target, Wanted, classify, exchange, is_transient, next_hop,
 };
+use crate::manifest::{Expect, MissingWhen, Source};
 
 /// What came back, with the place and the connection that it came over.
 #[derive(Debug)]
@@ -47,16 +48,38 @@ pub(super) enum Refusal {
     Waits,
 }
 
+/// What is asked, and what is known of the answer beforehand.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'q> {
+    pub(super) method: Method,
+    pub(super) conditions: &'q Conditions,
+    pub(super) length: Length,
+    pub(super) expect: &'q Expect,
+    pub(super) missing: &'q MissingWhen,
+}
+
+impl<'q> Question<'q> {
+    /// About a file of a source.
+    pub(super) fn about(
+        source: &'q Source,
+        method: Method,
+        conditions: &'q Conditions,
+        length: Length,
+    ) -> Self {
+        let (expect, missing) = (&source.expect, &source.missing_when);
+        Self { method, conditions, length, expect, missing }
+    }
+}
+
 /// Asks, and follows redirects. A job that had to wait goes on where it was.
 pub(super) async fn ask<'r>(
     run: &'r Run<'_>,
     job: &mut Job,
     entry: &Entry<'_>,
     slot: Slot<'r>,
-    method: Method,
-    conditions: &Conditions,
-    length: Length,
+    question: &Question<'_>,
 ) -> Result<Response<'r>, Refusal> {
+    let &Question { method, conditions, length, expect, missing } = question;
     let (mut target, mut way) = match job.on_the_way.take() {
         Some(waited) => (waited.target, waited.hops),
         None => (job.target.clone(), Hop::default()),
@@ -81,8 +104,8 @@ pub(super) async fn ask<'r>(
     let mut asked = Asked {
         conditional: !conditions.is_empty(),
         head_only: method == Method::Head,
-        expect: &source.expect,
-        missing: &source.missing_when,
+        expect,
+        missing,
         length,
         now: 0,
     };

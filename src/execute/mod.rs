@@ -10,6 +10,7 @@ mod job;
 mod lane;
 mod ledger;
 mod limit;
+mod lists;
 mod missing;
 mod probe;
 mod publish;
@@ -20,4 +21,4 @@ mod transfer;
 mod want;
 
 use run::Run;
-pub(crate) use run::{Work, execute};
+pub(crate) use run::{Disputed, Purpose, Work, execute};

@@ -1,7 +1,7 @@
 //! Asking about an entry without getting it: what `plan --refresh` does.
 
 use super::Run;
-use super::ask::{Refusal, Response, Verdict, ask, finish_body, place_for_get};
+use super::ask::{Question, Refusal, Response, Verdict, ask, finish_body, place_for_get};
 use super::dispatch::Slot;
 use super::job::Job;
 use super::transfer::{Attempt, conditions, could_be, served};
@@ -85,7 +85,15 @@ async fn head<'r>(
     let slot = if job.goes_on_with(Method::Get) {
         slot
     } else {
-        match ask(run, job, entry, slot, Method::Head, conditions, Length::Unknown).await {
+        match ask(
+            run,
+            job,
+            entry,
+            slot,
+            &Question::about(entry.source(), Method::Head, conditions, Length::Unknown),
+        )
+        .await
+        {
             Ok(response) if !matches!(response.verdict, Verdict::Missing { .. }) => {
                 return Ok(response);
             }
@@ -95,7 +103,14 @@ async fn head<'r>(
         }
         place_for_get(run, job)?
     };
-    let mut response = ask(run, job, entry, slot, Method::Get, conditions, Length::Unknown).await?;
+    let mut response = ask(
+        run,
+        job,
+        entry,
+        slot,
+        &Question::about(entry.source(), Method::Get, conditions, Length::Unknown),
+    )
+    .await?;
     if !matches!(response.verdict, Verdict::NotModified) {
         response.slot.connection = None;
     }

@@ -49,8 +49,38 @@ pub(crate) struct Work<'a> {
     pub(crate) rate_limit: Option<u64>,
     /// Whether the first failure ends the run.
     pub(crate) fail_fast: bool,
-    /// Whether to ask upstream for nothing but what is known of each file.
-    pub(crate) probing: bool,
+    pub(crate) purpose: Purpose<'a>,
+}
+
+/// What entries are asked about for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose<'a> {
+    /// To get them. Where a checksum list and a file contradict each other, `disputing` says whether
+    /// that is left open, since the list may be the older of the two.
+    Transfer { disputing: bool },
+    /// To know what upstream has, without getting it.
+    Probe,
+    /// To get the checksum lists that name these; `anew` past all caches.
+    Lists { of: &'a [EntryIndex], anew: bool },
+}
+
+/// What was learned in a run, outcomes apart.
+#[derive(Debug)]
+pub(crate) struct Executed {
+    /// Of each entry, when probing.
+    pub(crate) probes: Vec<(EntryIndex, Probed)>,
+    /// Checksum lists that cannot be had, by the shown form of their URLs.
+    pub(crate) lists: HashMap<String, Failure>,
+    /// Entries whose bytes are not those of their list, and that have no outcome yet.
+    pub(crate) disputed: Vec<Disputed>,
+}
+
+/// An entry whose bytes are not those of its list.
+#[derive(Clone, Debug)]
+pub(crate) struct Disputed {
+    pub(crate) entry: EntryIndex,
+    pub(crate) failure: Failure,
+    pub(crate) attempts: u32,
 }
 
 /// A run under way.
@@ -67,6 +97,10 @@ pub(super) struct Run<'a> {
     pub(super) source_paces: Vec<Option<Pace>>,
     pub(super) publisher: super::publish::Sender,
     pub(super) probes: Mutex<Vec<(EntryIndex, Probed)>>,
+    pub(super) lists: Mutex<HashMap<String, Failure>>,
+    pub(super) disputed: Mutex<Vec<Disputed>>,
+    /// Lists of which is known whether they can be had.
+    pub(super) settled: AtomicU64,
     /// Set when the run ends early: the disk is full, or an entry failed and that is enough.
     pub(super) halted: Stop,
     pub(super) full: AtomicBool,
@@ -74,8 +108,8 @@ pub(super) struct Run<'a> {
 }
 
 /// Carries out a plan. `reporter` gets every event; each entry that is not merely kept gets its
-/// outcome. Answers what was learned of each entry, when probing.
-pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(EntryIndex, Probed)> {
+/// outcome. Answers what was learned beside that.
+pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed {
     let (publisher, messages) = super::publish::channel();
     let run = Run::new(work, publisher);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -129,7 +163,11 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Vec<(Entr
         }
     });
     run.skip_rest(reporter);
-    run.probes.into_inner().unwrap_or_else(PoisonError::into_inner)
+    Executed {
+        probes: run.probes.into_inner().unwrap_or_else(PoisonError::into_inner),
+        lists: run.lists.into_inner().unwrap_or_else(PoisonError::into_inner),
+        disputed: run.disputed.into_inner().unwrap_or_else(PoisonError::into_inner),
+    }
 }
 
 /// Two cores saturate most lines; more threads than this only contend.
@@ -139,16 +177,7 @@ impl<'a> Run<'a> {
     fn new(work: &Work<'a>, publisher: super::publish::Sender) -> Self {
         let work = *work;
         let entries = work.manifest.entries();
-        let supply = work
-            .plan
-            .steps()
-            .filter(
-                |(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()),
-            )
-            .filter_map({
-                let entries = work.manifest.entries();
-                move |(index, _)| entries.get(index).map(|entry| new_job(&entry, work.rewrites))
-            });
+        let supply = supply(work);
         let (dialers, dialer_ids) = dialers(work.settings);
         let settings = {
             let entries = work.manifest.entries();
@@ -187,6 +216,9 @@ impl<'a> Run<'a> {
             source_paces: source_paces.collect(),
             publisher,
             probes: Mutex::default(),
+            lists: Mutex::default(),
+            disputed: Mutex::default(),
+            settled: AtomicU64::new(0),
             halted: Stop::default(),
             full: AtomicBool::new(false),
             chance: AtomicU64::new(seed),
@@ -227,10 +259,14 @@ impl<'a> Run<'a> {
                 Task::Unreachable(job, failure) => self.elsewhere(job, failure),
                 Task::Ask(mut job, slot) => {
                     let attempt = async {
-                        if self.work.probing {
-                            super::probe::probe(self, &mut job, slot).await
-                        } else {
-                            super::transfer::attempt(self, &mut job, slot).await
+                        match self.work.purpose {
+                            Purpose::Transfer { .. } => {
+                                super::transfer::attempt(self, &mut job, slot).await
+                            }
+                            Purpose::Probe => super::probe::probe(self, &mut job, slot).await,
+                            Purpose::Lists { .. } => {
+                                super::lists::fetch(self, &mut job, slot).await
+                            }
                         }
                     };
                     let attempt = tokio::select! {
@@ -329,9 +365,34 @@ fn dialers(settings: &[Http]) -> (Vec<Dialer>, Vec<usize>) {
     (dialers, ids)
 }
 
-fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
-    let target = target_of(entry, 0, 0, rewrites).map_err(|failure| (entry.index(), failure))?;
-    Ok(Job {
+/// The jobs of a run, in order.
+fn supply<'a>(work: Work<'a>) -> Box<dyn Iterator<Item = Supplied> + Send + 'a> {
+    let entries = work.manifest.entries();
+    if let Purpose::Lists { of, anew } = work.purpose {
+        let lists = of.iter().filter_map(move |&index| {
+            let entry = entries.get(index)?;
+            let url = entry.list_url(Form::Sent)?;
+            let target = Target::parse(&work.rewrites.apply(&url));
+            let job = target.map(|target| Job { anew, ..new_job(&entry, target) });
+            Some(job.map_err(|failure| (index, failure)))
+        });
+        return Box::new(lists);
+    }
+    let asks = |(index, step)| {
+        let asks = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
+        asks.then_some(index)
+    };
+    let jobs = work.plan.steps().filter_map(asks).filter_map(move |index| {
+        let entry = entries.get(index)?;
+        let target = target_of(&entry, 0, 0, work.rewrites);
+        let job = target.map(|target| new_job(&entry, target));
+        Some(job.map_err(|failure| (index, failure)))
+    });
+    Box::new(jobs)
+}
+
+fn new_job(entry: &Entry<'_>, target: Target) -> Job {
+    Job {
         entry: entry.index(),
         name: 0,
         place: 0,
@@ -343,7 +404,7 @@ fn new_job(entry: &Entry<'_>, rewrites: &Rewrites) -> Supplied {
         target,
         failure: None,
         on_the_way: None,
-    })
+    }
 }
 
 pub(super) fn target_of(

@@ -1,5 +1,6 @@
 //! What becomes of an entry after an attempt: again, elsewhere, or its outcome.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -20,13 +21,14 @@ use crate::plan::{Action, Decision, Reason, Step};
 use crate::state::Note;
 
 use super::probe::Probed;
-use super::run::{Run, target_of};
+use super::run::{Disputed, Purpose, Run, target_of};
 
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, mut job: Job, attempt: Attempt) {
         match attempt {
             Attempt::Settled => self.dispatch.finish(),
+            Attempt::Missing { status } if self.is_for_lists() => self.list_missing(&job, status),
             Attempt::Missing { status } => self.settle_missing(job, status),
             Attempt::Outdated => {
                 self.dispatch.put_back(Job { outdated: true, ..job }, Duration::ZERO);
@@ -94,6 +96,10 @@ impl Run<'_> {
     /// An entry failed where it was asked for: its next mirror is asked, or it failed for good, for
     /// the reason that its own origin gave.
     pub(super) fn elsewhere(&self, mut job: Job, failure: Failure) {
+        if self.is_for_lists() {
+            self.list_failed(&job, failure);
+            return self.dispatch.finish();
+        }
         job.mismatched |= failure.kind == ErrorKind::ChecksumMismatch;
         let failure = job.failure.take().unwrap_or(failure);
         let local =
@@ -113,8 +119,26 @@ impl Run<'_> {
                 job.failure = Some(failure);
                 self.dispatch.put_back(job, Duration::ZERO);
             }
+            Some(Err(_)) | None if self.is_disputed(&job, &failure) => {
+                let Job { entry, attempts, .. } = job;
+                let mut disputed = self.disputed.lock().unwrap_or_else(PoisonError::into_inner);
+                disputed.push(Disputed { entry, failure, attempts });
+                drop(disputed);
+                self.dispatch.finish();
+            }
             Some(Err(_)) | None => self.fail(job.entry, failure, job.attempts),
         }
+    }
+
+    fn is_for_lists(&self) -> bool {
+        matches!(self.work.purpose, Purpose::Lists { .. })
+    }
+
+    /// Whether it is a list that contradicts the bytes, and that may be read again.
+    fn is_disputed(&self, job: &Job, failure: &Failure) -> bool {
+        matches!(self.work.purpose, Purpose::Transfer { disputing: true })
+            && failure.kind == ErrorKind::ChecksumMismatch
+            && self.entries.get(job.entry).is_some_and(|entry| self.work.pins.is_listed(&entry))
     }
 
     fn settle_missing(&self, mut job: Job, status: u16) {
@@ -168,7 +192,7 @@ impl Run<'_> {
     }
 
     fn absent(&self, entry: &Entry<'_>, attempts: u32) {
-        if self.work.probing {
+        if matches!(self.work.purpose, Purpose::Probe) {
             let decision = Decision::new(Action::Absent, Reason::MissingUpstream);
             return self.probed(entry.index(), Probed { decision, size: None });
         }
@@ -185,6 +209,10 @@ impl Run<'_> {
 
     /// Gives a job in hand its last outcome.
     pub(super) fn fail(&self, entry: EntryIndex, failure: Failure, attempts: u32) {
+        if self.is_for_lists() {
+            self.list_lost(entry, failure);
+            return self.dispatch.finish();
+        }
         if failure.kind == ErrorKind::NoSpace {
             self.full.store(true, Ordering::Release);
         }
@@ -206,7 +234,8 @@ impl Run<'_> {
 
     /// At the very end: what an early end left over was never tried.
     pub(super) fn skip_rest(&self, reporter: &mut dyn Reporter) {
-        if self.work.probing || !(self.work.stop.is_requested() || self.halted.is_requested()) {
+        let is_transfer = matches!(self.work.purpose, Purpose::Transfer { .. });
+        if !is_transfer || !(self.work.stop.is_requested() || self.halted.is_requested()) {
             return;
         }
         for (index, step) in self.work.plan.steps() {

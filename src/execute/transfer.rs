@@ -5,7 +5,7 @@ use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
 
 use super::Run;
-use super::ask::{Refusal, Response, Verdict, ask, finish_body, place_for_get};
+use super::ask::{Question, Refusal, Response, Verdict, ask, finish_body, place_for_get};
 use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::{Message, Parcel};
@@ -115,7 +115,14 @@ async fn get<'r>(
     conditions: &Conditions,
     held: Option<Held>,
 ) -> Result<Attempt, Refusal> {
-    let mut response = ask(run, job, entry, slot, Method::Get, conditions, want.length()).await?;
+    let mut response = ask(
+        run,
+        job,
+        entry,
+        slot,
+        &Question::about(entry.source(), Method::Get, conditions, want.length()),
+    )
+    .await?;
     match response.verdict {
         Verdict::NotModified => {
             finish_body(&mut response.slot, response.body).await;
@@ -168,7 +175,15 @@ async fn adopt<'r>(
     let slot = if job.goes_on_with(Method::Get) {
         Some(slot)
     } else {
-        match ask(run, job, entry, slot, Method::Head, &none, Length::Unknown).await {
+        match ask(
+            run,
+            job,
+            entry,
+            slot,
+            &Question::about(entry.source(), Method::Head, &none, Length::Unknown),
+        )
+        .await
+        {
             Ok(mut response) => {
                 finish_body(&mut response.slot, response.body).await;
                 if let Verdict::Whole { length: Some(length) } = response.verdict
@@ -190,7 +205,14 @@ async fn adopt<'r>(
         Some(slot) => slot,
         None => place_for_get(run, job)?,
     };
-    let response = ask(run, job, entry, slot, Method::Get, &none, want.length()).await?;
+    let response = ask(
+        run,
+        job,
+        entry,
+        slot,
+        &Question::about(entry.source(), Method::Get, &none, want.length()),
+    )
+    .await?;
     match response.verdict {
         Verdict::Whole { length: Some(length) }
             if local.is_some_and(|local| could_be(&local, length, &response.headers)) =>

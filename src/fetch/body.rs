@@ -109,6 +109,46 @@ pub(crate) async fn receive(
     sink.finish(&stage).map_err(|error| Failure::disk("write the file", &error))
 }
 
+/// Receives a short text into memory.
+///
+/// # Errors
+/// When the body is cut, stalls, or is too long.
+pub(crate) async fn receive_text(
+    connection: &mut Connection,
+    mut body: Incoming,
+    length: Option<u64>,
+    most: u64,
+    stall: Duration,
+) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    loop {
+        let frame = match tokio::time::timeout(stall, connection.frame(&mut body)).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) => return Err(explain_body(&error, text.len() as u64, length)),
+            Ok(None) => break,
+            Err(_) => {
+                let message =
+                    format!("no byte for {} s after {} bytes", stall.as_secs_f32(), text.len());
+                return Err(Failure::new(ErrorKind::Stalled, message));
+            }
+        };
+        if let Ok(piece) = frame.into_data() {
+            text.extend_from_slice(&piece);
+        }
+        if most < text.len() as u64 {
+            let message = format!("it has more than {most} bytes");
+            return Err(Failure::new(ErrorKind::TooLarge, message));
+        }
+    }
+    match length {
+        Some(length) if length != text.len() as u64 => {
+            let message = format!("it ended at {} of {length} bytes", text.len());
+            Err(Failure::new(ErrorKind::Truncated, message))
+        }
+        _ => Ok(text),
+    }
+}
+
 /// Gathers pieces into blocks and writes them.
 struct Sink {
     block: Vec<u8>,

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
-use crate::digest::{Algorithm, Checksum};
+use crate::digest::{Algorithm, Checksum, Hasher};
+use crate::error::{ErrorKind, Failure};
 
 /// A digest in a header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,26 @@ pub(crate) fn stated_digests(headers: &HeaderMap) -> Vec<Stated> {
         }
     }
     stated
+}
+
+/// Holds a content in memory against what its answer states of it.
+///
+/// # Errors
+/// When one of the digests differs.
+pub(crate) fn check_digests(headers: &HeaderMap, content: &[u8]) -> Result<(), Failure> {
+    let stated = stated_digests(headers);
+    let mut hasher = Hasher::new(stated.iter().map(|stated| stated.checksum.algorithm()).collect());
+    hasher.update(content);
+    let digests = hasher.finish();
+    let differs =
+        |stated: &&Stated| digests.get(stated.checksum.algorithm()) != Some(stated.checksum);
+    match stated.iter().find(differs) {
+        None => Ok(()),
+        Some(stated) => Err(Failure::new(
+            ErrorKind::ChecksumMismatch,
+            format!("the bytes are not what the server's `{}` says", stated.field),
+        )),
+    }
 }
 
 type Read = fn(&str) -> Option<Checksum>;

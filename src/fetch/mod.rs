@@ -19,12 +19,12 @@ mod sniff;
 mod tls;
 mod validators;
 
-pub(crate) use body::{BodyRules, Received, receive};
+pub(crate) use body::{BodyRules, Received, receive, receive_text};
 pub(crate) use classify::{Answer, Asked, Head, Length, classify};
 pub(crate) use connect::{Dialer, Names, Wanted};
 pub(crate) use connection::Connection;
 pub(crate) use exchange::{Exchange, exchange};
-pub(crate) use integrity::{Stated, stated_digests};
+pub(crate) use integrity::{Stated, check_digests, stated_digests};
 pub(crate) use origin::{Origin, Target};
 pub(crate) use pace::Pace;
 pub(crate) use redirect::{Hop, next_hop};

@@ -1,9 +1,18 @@
-//! Digests that a manifest states.
+//! Digests that a manifest states, and where publishers list them.
 
-use super::fields::Fields;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use regex::bytes::Regex;
+
+use super::fields::{CHECKSUMS, Fields};
 use super::node::{Key, Node};
 use super::read::Reader;
+use super::templates::Uses;
+use super::types::{ListPlace, Published};
+use crate::checksums::{LARGEST, List, Rules};
 use crate::digest::{Algorithm, Checksum};
+use crate::template::Use;
 
 impl Reader<'_> {
     /// The digests among the keys of a mapping.
@@ -25,5 +34,103 @@ impl Reader<'_> {
     #[expect(clippy::unused_self, reason = "it is asked as the other questions are")]
     pub(super) fn stated<'n>(&self, fields: &Fields<'n>) -> Option<(&'n Key, &'n Node)> {
         Algorithm::DECLARED.into_iter().find_map(|algorithm| fields.item(algorithm.as_str()))
+    }
+
+    /// Where the publisher lists digests.
+    pub(super) fn published(&mut self, node: &Node, uses: &mut Uses) -> Option<Published> {
+        let fields = Fields::open(self, node, CHECKSUMS, "`checksums`")?;
+        let places: Vec<_> =
+            ["file", "url", "sidecar"].iter().filter_map(|key| fields.item(key)).collect();
+        let [(place, value)] = places[..] else {
+            let message = if places.is_empty() {
+                "`checksums` needs one of `file`, `url` and `sidecar`"
+            } else {
+                "`checksums` takes only one of `file`, `url` and `sidecar`"
+            };
+            let hint = "such as `checksums: {sidecar: \"{+url}.sha256\"}`";
+            self.problem(node.at, message, Some(hint.to_owned()));
+            return None;
+        };
+        let before = self.problems.len();
+        let algorithm = fields.get("algorithm").and_then(|node| {
+            self.parsed(
+                node,
+                "algorithm",
+                "`sha256`, `sha512`, `sha1`, `md5` or `blake3`",
+                Algorithm::named,
+            )
+        });
+        let pattern = fields.get("pattern").and_then(|node| self.pattern(node));
+        let optional = fields.get("optional").map(|node| self.flag(node, "optional"));
+        let rules = Rules { algorithm, pattern, whole: place.name == "sidecar" };
+        if before < self.problems.len() {
+            return None;
+        }
+        let place = match place.name.as_str() {
+            "file" => self.checksum_file(value, &rules)?,
+            "url" => ListPlace::Url(self.template(value, "checksums", Use::Mirror, uses)?),
+            _ => ListPlace::Sidecar(self.template(value, "checksums", Use::Mirror, uses)?),
+        };
+        Some(Published { place, rules, optional: optional.flatten().unwrap_or(false) })
+    }
+
+    fn pattern(&mut self, node: &Node) -> Option<Regex> {
+        let text = self.text(node, "pattern")?;
+        match Regex::new(text) {
+            Ok(regex) if regex.capture_names().flatten().any(|name| name == "digest") => {
+                Some(regex)
+            }
+            Ok(_) => {
+                let hint = "write `(?<digest>[0-9a-f]{64})` where the digest stands";
+                self.problem(node.at, "`pattern` has no group `digest`", Some(hint.to_owned()));
+                None
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                let message = format!("`pattern` is no regular expression: {why}");
+                self.problem(node.at, message, None);
+                None
+            }
+        }
+    }
+
+    fn checksum_file(&mut self, node: &Node, rules: &Rules) -> Option<ListPlace> {
+        let name = self.text(node, "file")?.to_owned();
+        let path = self.folder.join(&name);
+        let read = || -> std::io::Result<Vec<u8>> {
+            if !std::fs::metadata(&path)?.is_file() {
+                return Err(std::io::Error::other("it is no regular file"));
+            }
+            let mut content = Vec::new();
+            std::fs::File::open(&path)?.take(LARGEST + 1).read_to_end(&mut content)?;
+            Ok(content)
+        };
+        let content = match read() {
+            Ok(content) if content.len() as u64 <= LARGEST => content,
+            Ok(_) => {
+                self.problem(node.at, format!("`{name}` has more than {LARGEST} bytes"), None);
+                return None;
+            }
+            Err(error) => {
+                let hint = "the path is relative to the manifest";
+                self.problem(
+                    node.at,
+                    format!("cannot read `{name}`: {error}"),
+                    Some(hint.to_owned()),
+                );
+                return None;
+            }
+        };
+        match List::parse(&content, rules) {
+            Ok(list) => {
+                let folder = path.parent().map(std::path::Path::to_owned).unwrap_or_default();
+                Some(ListPlace::File { folder, list: Arc::new(list) })
+            }
+            Err(problem) => {
+                self.problem(node.at, format!("`{name}` cannot be used: {problem}"), None);
+                None
+            }
+        }
     }
 }

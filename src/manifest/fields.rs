@@ -39,6 +39,7 @@ pub(super) const SOURCE: Table = &[
     ("expect", "what the content must be like"),
     ("overrides", "single entries that differ"),
     ("tags", "words that `--only tag:NAME` chooses by"),
+    ("checksums", "where the publisher lists digests: a file, a URL, or sidecars"),
     ("sha256", "the SHA-256 of its only file"),
     ("sha512", "the SHA-512 of its only file"),
     ("sha1", "the SHA-1 of its only file"),
@@ -110,6 +111,16 @@ pub(super) const OVERRIDE: Table = &[
     ("md5", "its MD5"),
     ("blake3", "its BLAKE3"),
     ("reason", "why"),
+];
+
+/// `checksums`.
+pub(super) const CHECKSUMS: Table = &[
+    ("file", "a checksum list, relative to the manifest"),
+    ("url", "the URL template of a checksum list"),
+    ("sidecar", "the URL template of the list of a single file, such as {+url}.sha256"),
+    ("algorithm", "sha256, sha512, sha1, md5 or blake3, where the list does not say it"),
+    ("pattern", "a regular expression with a group `digest`, and maybe `name`"),
+    ("optional", "whether an entry may be missing in the list"),
 ];
 
 /// A range as a mapping.

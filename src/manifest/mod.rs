@@ -30,4 +30,4 @@ pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 pub use secret::Secret;
 pub use types::{Check, Manifest, OnMissing, Orphans, Quota, Source};
-pub(crate) use types::{File, Locations, Override};
+pub(crate) use types::{File, ListPlace, Locations, Override, Published};

@@ -61,6 +61,10 @@ impl Reader<'_> {
             Some(node) => self.template(node, "path", Use::Path, &mut uses),
             None => Some(default_path()),
         };
+        let published = match fields.get("checksums") {
+            Some(node) => self.published(node, &mut uses).map(Some),
+            None => Some(None),
+        };
         let excludes = self.excludes(&fields, &uses);
         let overrides = self.overrides(&fields, &mut uses);
         let (locations, mirrors, path) = (locations?, mirrors?, path?);
@@ -92,6 +96,7 @@ impl Reader<'_> {
             headers,
             http,
             checksums,
+            published: published?,
             space: uses.declared.space,
             locations,
             path,
@@ -318,7 +323,9 @@ impl Reader<'_> {
                 );
             }
         }
-        for mirror in &source.mirrors {
+        let lists = source.published.as_ref().and_then(|published| published.place.template());
+        let others = source.mirrors.iter().map(|mirror| (mirror, "a mirror"));
+        for (mirror, what) in others.chain(lists.map(|list| (list, "the checksum list"))) {
             let mut url = String::new();
             match &source.locations {
                 Locations::Templates { url: own, .. } => {
@@ -345,7 +352,7 @@ impl Reader<'_> {
             if let Err(why) = check_url(&mirrored) {
                 self.problem(
                     source.path_at,
-                    format!("a mirror is no URL that can be asked for: {why}"),
+                    format!("{what} is no URL that can be asked for: {why}"),
                     Some("it begins with `http://` or `https://` and a host".to_owned()),
                 );
             }

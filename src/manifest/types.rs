@@ -1,12 +1,14 @@
 //! The validated manifest.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::expect::{Expect, MissingWhen};
 use super::http::Http;
 use super::problem::Span;
 use super::secret::Secret;
+use crate::checksums::{List, Rules};
 use crate::digest::Checksum;
 use crate::entry::Entries;
 use crate::template::{Matcher, Space, Template};
@@ -55,6 +57,8 @@ pub struct Source {
     pub http: Http,
     /// The digests of the only file of a source with one.
     pub(crate) checksums: Vec<Checksum>,
+    /// Where the publisher lists digests.
+    pub(crate) published: Option<Published>,
     pub(crate) space: Space,
     pub(crate) locations: Locations,
     pub(crate) path: Template,
@@ -81,6 +85,36 @@ pub(crate) struct File {
     pub(crate) size: Option<u64>,
     pub(crate) checksums: Vec<Checksum>,
     pub(crate) at: Span,
+}
+
+/// Where a publisher lists the digests of a source's files.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) place: ListPlace,
+    pub(crate) rules: Rules,
+    /// Whether an entry may be missing in the list.
+    pub(crate) optional: bool,
+}
+
+/// Where a checksum list is.
+#[derive(Clone, Debug)]
+pub(crate) enum ListPlace {
+    /// In a file beside the manifest, which was read with it.
+    File { folder: PathBuf, list: Arc<List> },
+    /// At a URL.
+    Url(Template),
+    /// At a URL for each entry.
+    Sidecar(Template),
+}
+
+impl ListPlace {
+    /// The template of its URL, where it has one.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        match self {
+            Self::File { .. } => None,
+            Self::Url(template) | Self::Sidecar(template) => Some(template),
+        }
+    }
 }
 
 /// Single entries that differ.

@@ -279,7 +279,7 @@ impl Closing<Plan> for Lines<'_> {
 }
 
 /// Writes the line of `list` for an entry.
-pub(crate) fn write_entry(console: &Console, entry: &Entry<'_>) {
+pub(crate) fn write_entry(console: &Console, entry: &Entry<'_>, sha256: Option<String>) {
     let mirrors: Vec<_> =
         (1..entry.places()).map(|place| entry.candidate(0, place, Form::Shown)).collect();
     write_line(
@@ -290,7 +290,7 @@ pub(crate) fn write_entry(console: &Console, entry: &Entry<'_>) {
             path: &path_of(entry),
             url: &entry.url(Form::Shown),
             mirrors: &mirrors,
-            sha256: None,
+            sha256,
         },
     );
 }

@@ -44,3 +44,4 @@ pub use tee::{Closing, Tally, Tee};
 pub use text::{Paint, fit, width_of, wrap};
 
 pub(crate) use json::write_entry;
+pub(crate) use units::Count;

@@ -90,14 +90,14 @@ impl fmt::Display for Left {
 
 /// A number with its noun: `1 entry`, `338 entries`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Count(pub(super) u64, pub(super) &'static str, pub(super) &'static str);
+pub(crate) struct Count(pub(super) u64, pub(super) &'static str, pub(super) &'static str);
 
 impl Count {
-    pub(super) fn entries(number: u64) -> Self {
+    pub(crate) fn entries(number: u64) -> Self {
         Self(number, "entry", "entries")
     }
 
-    pub(super) fn files(number: u64) -> Self {
+    pub(crate) fn files(number: u64) -> Self {
         Self(number, "file", "files")
     }
 }

@@ -58,6 +58,17 @@ pub(crate) struct Held {
     pub(crate) stamp: u64,
 }
 
+/// What is kept of a checksum list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeptList {
+    /// Its bytes.
+    Content(Vec<u8>),
+    /// That upstream had none.
+    Missing,
+    /// Nothing: it was never fetched.
+    Unknown,
+}
+
 /// One thing to note.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Note {
@@ -83,6 +94,17 @@ pub(crate) enum Note {
         path: String,
         /// When.
         checked: Timestamp,
+    },
+    /// A checksum list, or that there is none.
+    List {
+        /// Its URL, shown form.
+        url: String,
+        /// `ETag`, as it was sent.
+        etag: Option<String>,
+        /// `Last-Modified`, as it was sent.
+        last_modified: Option<String>,
+        /// Its bytes.
+        content: Option<Vec<u8>>,
     },
     /// Upstream has no such file.
     Missing {
@@ -283,6 +305,32 @@ impl State {
         found.optional().ok().flatten()
     }
 
+    /// What makes a conditional request for a checksum list possible: `ETag` and `Last-Modified`.
+    #[must_use]
+    pub(crate) fn list_validators(&self, url: &str) -> Option<(Option<String>, Option<String>)> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT etag, last_modified FROM lists WHERE url = ?1 AND content IS NOT NULL",
+            )
+            .ok()?;
+        statement.query_row([url], |row| Ok((row.get(0)?, row.get(1)?))).optional().ok().flatten()
+    }
+
+    /// A checksum list as it was when it was fetched last.
+    #[must_use]
+    pub(crate) fn list(&self, url: &str) -> KeptList {
+        let connection = self.lock();
+        let content = connection
+            .prepare_cached("SELECT content FROM lists WHERE url = ?1")
+            .and_then(|mut statement| statement.query_row([url], |row| row.get(0)).optional());
+        match content {
+            Ok(Some(Some(content))) => KeptList::Content(content),
+            Ok(Some(None)) => KeptList::Missing,
+            Ok(None) | Err(_) => KeptList::Unknown,
+        }
+    }
+
     /// Notes all of them in one transaction. Only for what is durable on the disk.
     ///
     /// # Errors
@@ -306,6 +354,9 @@ impl State {
             let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
             let mut missing = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO missing (path, manifest, url, since) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            let mut list = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO lists (url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4)",
             )?;
             let now = Timestamp::now();
             for note in notes {
@@ -343,6 +394,9 @@ impl State {
                     }
                     Note::Checked { path, checked } => {
                         confirm.execute(params![path, checked.as_second()])?;
+                    }
+                    Note::List { url, etag, last_modified, content } => {
+                        list.execute(params![url, etag, last_modified, content])?;
                     }
                     Note::Missing { path, url, since } => {
                         missing.execute(params![path, self.manifest, url, since.as_second()])?;

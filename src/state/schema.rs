@@ -44,7 +44,7 @@ const TABLES: &str = "
         url TEXT PRIMARY KEY NOT NULL,
         etag TEXT,
         last_modified TEXT,
-        content BLOB NOT NULL
+        content BLOB
     ) STRICT, WITHOUT ROWID;
 ";
 

@@ -203,6 +203,11 @@ impl Template {
             .any(|part| matches!(part, Part::Builtin { builtin, .. } if *builtin != Builtin::Index))
     }
 
+    /// Whether it is the same for every entry.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text { .. }))
+    }
+
     /// Whether a part of it is the file name in the URL.
     pub(crate) fn uses_filename(&self) -> bool {
         let names = [Builtin::Filename, Builtin::Stem, Builtin::Ext];

@@ -9,13 +9,14 @@ use crate::dest::Dest;
 use crate::entry::EntryIndex;
 use crate::error::{ErrorKind, Failure, RunError};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
-use crate::execute::{Work, execute};
+use crate::execute::{Purpose, Work, execute};
+use crate::lists::Lists;
 use crate::manifest::{Manifest, PathHashes};
 use crate::pins::Pins;
 use crate::plan::{Action, Decision, Plan, Step};
 use crate::state::State;
 use crate::stop::Stop;
-use crate::survey::{Scope, Survey};
+use crate::survey::{Scope, Survey, scan};
 
 /// Makes the destination hold what the manifest declares.
 ///
@@ -82,12 +83,16 @@ pub(super) fn run(
     warn(&mut reporter, opened.warning);
     let mut state = opened.value;
     let scope = Scope { manifest, options, pins, dest: Some(&dest), stop };
-    let survey = Survey::make(scope, Some(&state), &hashes, &mut reporter)?;
-    if survey.damaged {
+    let scan = scan(scope, Some(&state), &mut reporter);
+    if scan.damaged {
         let renewed = state.renew(&dest).map_err(unwritable)?;
         warn(&mut reporter, renewed.warning);
         state = renewed.value;
     }
+    let lists = super::lists::fetch_all(scope, &state, &mut reporter)?;
+    let listed = pins.with_lists(Lists::new(Some(&state), lists));
+    let scope = Scope { pins: &listed, ..scope };
+    let survey = Survey::make(scope, scan, &hashes, &mut reporter)?;
     tell_plan(scope, &survey.plan, &[], &mut reporter);
     // A file that was read is not read the next time.
     if !survey.notes.is_empty() {
@@ -95,13 +100,15 @@ pub(super) fn run(
     }
     let plan = survey.plan;
     reporter.summary.entries = plan.counts().entries();
-    settle_without_network(options, &plan, &mut reporter);
+    settle_without_network(scope, &plan, &mut reporter);
     if !options.offline && needs_network(&plan) {
         let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
         reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let settings = settings(manifest, options);
-        let work = Work { state: Some(&state), ..work(scope, &plan, &settings) };
-        execute(&work, &mut reporter);
+        let purpose = Purpose::Transfer { disputing: true };
+        let work = Work { state: Some(&state), purpose, ..work(scope, &plan, &settings) };
+        let executed = execute(&work, &mut reporter);
+        super::lists::settle(scope, &state, &plan, executed.disputed, &mut reporter)?;
     }
     let Account { mut summary, failed, absent, .. } = reporter;
     summary.elapsed = began.elapsed();
@@ -109,11 +116,16 @@ pub(super) fn run(
 }
 
 /// Gives their outcome to all entries that nobody need be asked about.
-fn settle_without_network(options: &Options, plan: &Plan, reporter: &mut Account<'_>) {
+fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<'_>) {
+    let Scope { manifest, options, pins, .. } = scope;
+    let entries = manifest.entries();
     reporter.summary.kept = plan.counts().keep;
-    for (entry, step) in plan.steps() {
+    for (index, step) in plan.steps() {
         let outcome = match step {
-            Step::Obstructed(obstacle) => Outcome::Failed(obstructed(obstacle)),
+            Step::Obstructed(obstacle) => match entries.get(index) {
+                Some(entry) => Outcome::Failed(obstructed(obstacle, &entry, pins)),
+                None => continue,
+            },
             Step::Do(Decision { action: Action::Absent, .. }) => Outcome::Absent,
             Step::Do(Decision { action: Action::Keep, .. }) if options.report_kept => Outcome::Kept,
             Step::Do(Decision { action: Action::Fetch | Action::Replace, .. })
@@ -126,7 +138,7 @@ fn settle_without_network(options: &Options, plan: &Plan, reporter: &mut Account
             }
             _ => continue,
         };
-        reporter.event(&Event::Finished { entry, outcome, attempts: 0 });
+        reporter.event(&Event::Finished { entry: index, outcome, attempts: 0 });
     }
 }
 

@@ -4,22 +4,29 @@
 //! plain value.
 
 mod apply;
+mod lists;
 mod lock;
 mod plan;
 mod verify;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::background::in_background;
 use crate::dest::Dest;
 use crate::dest::RunGuard;
+use crate::entry::Entry;
 use crate::error::{ErrorKind, Failure, RunError};
 use crate::event::{Event, Phase, Reporter};
-use crate::execute::Work;
+use crate::execute::{Purpose, Work};
+use crate::lists::Lists;
 use crate::lock::Lock;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 pub use crate::options::Options;
+use crate::pin::Pinned;
+use crate::pins::Pins;
 use crate::plan::{Obstacle, Plan, Step};
+use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::Scope;
 pub use apply::apply;
@@ -76,7 +83,7 @@ fn work<'a>(scope: Scope<'a>, plan: &'a Plan, settings: &'a [Http]) -> Work<'a> 
         connections: options.jobs.unwrap_or(manifest.http().connections),
         rate_limit: options.limit_rate,
         fail_fast: options.fail_fast,
-        probing: false,
+        purpose: Purpose::Transfer { disputing: false },
     }
 }
 
@@ -104,7 +111,30 @@ fn needs_network(plan: &Plan) -> bool {
         .any(|(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()))
 }
 
-fn obstructed(obstacle: Obstacle) -> Failure {
+/// Hands `look` what tells what is said of an entry, as the manifest, the lock and the checksum lists of the
+/// last run have it. Asks nobody and changes nothing.
+///
+/// # Errors
+/// When the lock is wrong or the destination cannot be read.
+pub fn with_pins<T>(
+    manifest: &Manifest,
+    look: impl FnOnce(&dyn Fn(&Entry<'_>) -> Result<Pinned, RunError>) -> T,
+) -> Result<T, RunError> {
+    let lock = read_lock(manifest)?;
+    let has_lists = manifest.sources().iter().any(|source| source.published.is_some());
+    let dest = if has_lists { Dest::open(manifest.dest())? } else { None };
+    let state = dest.as_ref().and_then(|dest| State::look(dest, manifest.name()).value);
+    let lists = Lists::new(state.as_ref(), HashMap::new());
+    let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
+    Ok(look(&|entry| pins.of(entry, entry.path().as_str())))
+}
+
+fn obstructed(obstacle: Obstacle, entry: &Entry<'_>, pins: &Pins<'_>) -> Failure {
+    if obstacle == Obstacle::NoList
+        && let Some(failure) = pins.list_failure(entry)
+    {
+        return failure;
+    }
     let (kind, hint) = match obstacle {
         Obstacle::Unreadable => (ErrorKind::Io, None),
         Obstacle::Unlisted | Obstacle::Ambiguous | Obstacle::NoList => (

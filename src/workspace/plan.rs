@@ -1,17 +1,20 @@
 //! `plan`: what would be done.
 
+use std::collections::HashMap;
+
 use super::{Options, expand, needs_network, obstructed, read_lock, settings, work};
 use crate::dest::Dest;
 use crate::entry::EntryIndex;
 use crate::error::RunError;
 use crate::event::{Event, Outcome, Phase, Reporter, warn};
-use crate::execute::{Work, execute};
+use crate::execute::{Purpose, Work, execute};
+use crate::lists::Lists;
 use crate::manifest::{Manifest, Source};
 use crate::pins::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Step};
 use crate::state::State;
 use crate::stop::Stop;
-use crate::survey::{Scope, Survey};
+use crate::survey::{Scope, Survey, scan};
 
 /// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
 ///
@@ -32,15 +35,22 @@ pub fn plan(
     });
     let lock = read_lock(manifest)?;
     super::lock::check_locked(manifest, options, lock.as_ref())?;
-    let pins = Pins::new(manifest, lock.as_ref());
+    let lists = Lists::new(state.as_ref(), HashMap::new());
+    let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
-    let mut survey = Survey::make(scope, state.as_ref(), &hashes, reporter)?;
-    if survey.damaged {
+    let scan = scan(scope, state.as_ref(), reporter);
+    let damaged = scan.damaged;
+    let mut survey = Survey::make(scope, scan, &hashes, reporter)?;
+    if pins.lacked_lists() {
+        let message = "checksum lists that no run has fetched yet are not taken into account";
+        warn(reporter, Some(message.to_owned()));
+    }
+    if damaged {
         warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
     }
     let mut sizes = Vec::new();
     if options.refresh && !options.offline && !stop.is_requested() {
-        let state = state.as_ref().filter(|_| !survey.damaged);
+        let state = state.as_ref().filter(|_| !damaged);
         sizes = refresh(scope, state, &mut survey.plan, reporter);
     }
     // What was cut short is no plan to tell.
@@ -64,8 +74,8 @@ fn refresh(
     let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
     reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
     let settings = settings(scope.manifest, scope.options);
-    let work = Work { state, probing: true, ..work(scope, plan, &settings) };
-    let probes = execute(&work, reporter);
+    let work = Work { state, purpose: Purpose::Probe, ..work(scope, plan, &settings) };
+    let probes = execute(&work, reporter).probes;
     let mut sizes = Vec::new();
     for (entry, probed) in probes {
         plan.set(entry, Step::Do(probed.decision));
@@ -110,10 +120,10 @@ pub(super) fn tell_plan(
             }
             if options.report_actions && (decision.action != Action::Keep || options.report_kept) {
                 reporter.event(&Event::Action { entry: index, decision, size });
-                if let Step::Obstructed(obstacle) = step {
+                if let (Step::Obstructed(obstacle), Some(entry)) = (step, entries.get(index)) {
                     reporter.event(&Event::Finished {
                         entry: index,
-                        outcome: Outcome::Failed(obstructed(obstacle)),
+                        outcome: Outcome::Failed(obstructed(obstacle, &entry, pins)),
                         attempts: 0,
                     });
                 }

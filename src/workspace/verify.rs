@@ -1,10 +1,13 @@
 //! `verify`: is the directory right?
 
+use std::collections::HashMap;
+
 use super::{expand, read_lock};
 use crate::dest::Dest;
 use crate::error::RunError;
 use crate::event::{Reporter, warn};
 use crate::inventory::Inventory;
+use crate::lists::Lists;
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pins::Pins;
@@ -35,7 +38,8 @@ pub fn verify(
         opened.value
     });
     let known = Inventory::of_state(state.as_ref());
-    let pins = Pins::new(manifest, lock.as_ref());
+    let pins =
+        Pins::new(manifest, lock.as_ref()).with_lists(Lists::new(state.as_ref(), HashMap::new()));
     let work = Verification {
         manifest,
         options,

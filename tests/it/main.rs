@@ -7,7 +7,9 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod apply;
+mod checksums;
 mod digests;
+mod exports;
 mod json;
 mod limits;
 mod list;

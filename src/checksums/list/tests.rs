@@ -161,10 +161,7 @@ fn what_is_no_list_is_refused_with_its_line() {
         (format!("{MD5}\n{}\n", MD5.replace('9', "8")), rules(), Some(2), "without a name"),
         (format!("\\{MD5}  a\\x\n"), rules(), Some(1), "not escaped"),
     ] {
-        let problem = match List::parse(text.as_bytes(), &rules) {
-            Err(problem) => problem,
-            Ok(_) => panic!("accepted: {text}"),
-        };
+        let Err(problem) = List::parse(text.as_bytes(), &rules) else { panic!("accepted: {text}") };
         assert_eq!(problem.line, line, "{problem}\n{text}");
         assert!(problem.message.contains(word), "{problem}\n{text}");
     }
@@ -235,8 +232,8 @@ fn what_coreutils_writes_is_read() {
 fn long_lists_are_looked_up_at_once() {
     let count = 20_000;
     let digest = |n: usize| Digest::of(&n.to_le_bytes());
-    let text: String = (0..count).map(|n| format!("{}  dir/{n}.bin\n", digest(n))).collect();
-    let list = parse(text).unwrap();
+    let lines: Vec<_> = (0..count).map(|n| format!("{}  dir/{n}.bin", digest(n))).collect();
+    let list = parse(lines.join("\n")).unwrap();
     for n in 0..count {
         let expected = Lookup::Listed(vec![digest(n).into()]);
         assert_eq!(list.find(&[&format!("dir/{n}.bin")]), expected);

@@ -125,7 +125,7 @@ pub(super) struct EntryLine<'a> {
     pub(super) path: &'a str,
     pub(super) url: &'a str,
     pub(super) mirrors: &'a [String],
-    pub(super) sha256: Option<&'a str>,
+    pub(super) sha256: Option<String>,
 }
 
 /// An error, with its place in a manifest where it has one.
