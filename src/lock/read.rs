@@ -23,12 +23,71 @@ const REMAKE: &str = "check out the last good one, or remove it and run `natsync
 pub(crate) struct Lock {
     path: PathBuf,
     file: Mutex<Blocks>,
-    /// Hashes of paths with the place of their line, in order.
-    index: Vec<(u64, u64)>,
+    index: Index,
     /// Whether the lines stand in the order of their paths.
     sorted: bool,
     /// Where the first line after the header begins.
     first: u64,
+}
+
+/// Hashes of paths with the place of their line.
+#[derive(Debug, Default)]
+struct Index {
+    /// In order.
+    places: Vec<(u64, u64)>,
+    /// Where hashes with each of the first bits begin: a search through all of them would wait for
+    /// memory at every step.
+    starts: Vec<u32>,
+    /// How many bits those are.
+    bits: u32,
+}
+
+impl Index {
+    fn new(mut places: Vec<(u64, u64)>) -> Self {
+        places.sort_unstable();
+        // Eight to sixteen in each part, as far as a part can be numbered.
+        let bits =
+            if u32::try_from(places.len()).is_ok() { places.len().max(16).ilog2() - 3 } else { 0 };
+        let mut index = Self { places, starts: Vec::new(), bits };
+        index.divide();
+        index
+    }
+
+    /// Notes anew where the parts begin.
+    fn divide(&mut self) {
+        let mut starts = vec![0; (1 << self.bits) + 1];
+        for &(hash, _) in &self.places {
+            starts[self.part(hash) + 1] += 1;
+        }
+        let mut sum = 0u32;
+        for start in &mut starts {
+            sum = sum.wrapping_add(*start);
+            *start = sum;
+        }
+        self.starts = starts;
+    }
+
+    fn part(&self, hash: u64) -> usize {
+        // Shifting by all 64 bits is no shift at all.
+        let part = hash.checked_shr(64 - self.bits).unwrap_or(0);
+        usize::try_from(part).unwrap_or(0)
+    }
+
+    /// The places of the lines with that hash.
+    fn find(&self, hash: u64) -> impl Iterator<Item = u64> {
+        let part = self.part(hash);
+        let range = if self.bits == 0 {
+            let first = self.places.partition_point(|&(other, _)| other < hash);
+            first..self.places.len()
+        } else {
+            self.starts[part] as usize..self.starts[part + 1] as usize
+        };
+        self.places[range]
+            .iter()
+            .skip_while(move |&&(other, _)| other < hash)
+            .take_while(move |&&(other, _)| other == hash)
+            .map(|&(_, place)| place)
+    }
 }
 
 /// A file of which the block that was read last is kept.
@@ -80,7 +139,7 @@ impl Lock {
             index.push((hash(&parsed.path), offset));
             before = parsed.path;
         }
-        index.sort_unstable();
+        let index = Index::new(index);
         let file = lines.reader.into_inner();
         let file = Mutex::new(Blocks { file, start: 0, bytes: Vec::new() });
         let mut lock = Self { path: path.to_owned(), file, index, sorted, first };
@@ -91,7 +150,7 @@ impl Lock {
     /// How many entries are pinned.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
-        self.index.len()
+        self.index.places.len()
     }
 
     /// What is pinned at a path.
@@ -99,9 +158,7 @@ impl Lock {
     /// # Errors
     /// When the file cannot be read any more.
     pub(crate) fn find(&self, path: &str) -> Result<Option<LockLine>, LockProblem> {
-        let hash = hash(path);
-        let first = self.index.partition_point(|&(other, _)| other < hash);
-        for &(_, offset) in self.index[first..].iter().take_while(|&&(other, _)| other == hash) {
+        for offset in self.index.find(hash(path)) {
             let line = self.line_at(offset)?;
             if line.path == path {
                 return Ok(Some(line));
@@ -113,8 +170,7 @@ impl Lock {
     /// Whether something is pinned at the path with that hash ([`path_hash`]), as far as the hash tells.
     #[must_use]
     pub(crate) fn has(&self, hash: u128) -> bool {
-        let hash = short(hash);
-        self.index.binary_search_by_key(&hash, |&(other, _)| other).is_ok()
+        self.index.find(short(hash)).next().is_some()
     }
 
     /// All lines in the order of their paths.
@@ -150,18 +206,19 @@ impl Lock {
     /// Two lines for one path may stand there only if they say the same; one of them is dropped.
     fn refuse_contradictions(&mut self) -> Result<(), LockProblem> {
         let mut repeated = std::collections::HashSet::new();
-        for place in 1..self.index.len() {
-            let hash = self.index[place].0;
-            let same = self.index[..place].iter().rev().take_while(|(other, _)| *other == hash);
+        let places = &self.index.places;
+        for place in 1..places.len() {
+            let hash = places[place].0;
+            let same = places[..place].iter().rev().take_while(|(other, _)| *other == hash);
             for &(_, earlier) in same {
-                let (one, other) = (self.line_at(earlier)?, self.line_at(self.index[place].1)?);
+                let (one, other) = (self.line_at(earlier)?, self.line_at(places[place].1)?);
                 if one == other {
                     repeated.insert(place);
                     break;
                 }
                 if one.path == other.path {
                     let (first, second) =
-                        (self.number_of(earlier), self.number_of(self.index[place].1));
+                        (self.number_of(earlier), self.number_of(places[place].1));
                     let (first, second) = (first.min(second), first.max(second));
                     let message = format!(
                         "`{}` is pinned twice, here and on line {first}, and not to the same",
@@ -173,11 +230,14 @@ impl Lock {
                 }
             }
         }
-        let mut place = 0;
-        self.index.retain(|_| {
-            place += 1;
-            !repeated.contains(&(place - 1))
-        });
+        if !repeated.is_empty() {
+            let mut place = 0;
+            self.index.places.retain(|_| {
+                place += 1;
+                !repeated.contains(&(place - 1))
+            });
+            self.index.divide();
+        }
         Ok(())
     }
 
@@ -217,7 +277,7 @@ impl Blocks {
                 && from < self.bytes.len()
             {
                 let rest = &self.bytes[from..];
-                if let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+                if let Some(end) = memchr::memchr(b'\n', rest) {
                     return Ok(&self.bytes[from..from + end]);
                 }
                 let at_end = self.bytes.len() < wanted && self.start == offset;

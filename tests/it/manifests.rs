@@ -134,7 +134,7 @@ fn blue_marble_is_six_levels_of_tiles() {
 
 #[test]
 fn the_manifests_in_the_documents_are_valid() {
-    for document in ["README.md", "docs/manifest.md"] {
+    for document in ["README.md", "docs/manifest.md", "docs/checksums.md"] {
         let text = fs::read_to_string(root().join(document)).expect("the document");
         let manifests: Vec<&str> = text
             .split("```yaml\n")
