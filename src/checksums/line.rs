@@ -11,7 +11,7 @@ pub(super) struct Said {
 }
 
 /// The digest of a line.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stated {
     /// One that can be checked.
     Known(Checksum),
@@ -55,7 +55,10 @@ fn tagged(line: &[u8]) -> Option<Result<Said, String>> {
     let digest = digest.trim_ascii_end();
     let name = Some(name.to_vec());
     let algorithm = match tag.strip_prefix("SHA2-") {
-        Some(bits) => Algorithm::named(&format!("SHA{bits}")),
+        Some(bits) => ["256", "512"]
+            .contains(&bits)
+            .then(|| Algorithm::named(&format!("SHA{bits}")))
+            .flatten(),
         None => Algorithm::named(tag),
     };
     let Some(algorithm) = algorithm else {

@@ -1,6 +1,7 @@
 //! A whole list: read once, looked up many times.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use regex::bytes::Regex;
 
@@ -53,10 +54,12 @@ pub(crate) struct List {
     names: Vec<u8>,
     /// In the order of names.
     items: Vec<Item>,
-    /// The same by the last component of names; made when it is needed first.
-    by_base: std::sync::OnceLock<Vec<u32>>,
+    /// One item for each last component of names, in their order; made when it is needed first.
+    by_base: OnceLock<Vec<Base>>,
     /// Digests that stand alone, or that belong to the only name of a list about one file.
     bare: Vec<Checksum>,
+    /// Where the first of those stands.
+    bare_line: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,14 @@ struct Item {
     digest: Stated,
     /// The name without the blanks at its end, which may be part of it or not.
     trimmed: bool,
+}
+
+/// The files that have one last component.
+#[derive(Clone, Copy, Debug)]
+struct Base {
+    item: u32,
+    /// Whether the list says different things of them.
+    ambiguous: bool,
 }
 
 impl List {
@@ -93,7 +104,8 @@ impl List {
             return Err(problem("it is larger than any checksum list"));
         }
         let mut list = Self::default();
-        for (number, line) in lines(content) {
+        for line in Lines::new(content) {
+            let (number, line) = line?;
             let said = match &rules.pattern {
                 Some(pattern) => match by_pattern(line, pattern, rules.algorithm) {
                     Some(said) => said,
@@ -101,22 +113,28 @@ impl List {
                 },
                 None => read(line, rules.algorithm),
             };
-            let said = said.map_err(|message| ListProblem { line: Some(number), message })?;
+            let mut said = said.map_err(|message| ListProblem { line: Some(number), message })?;
             // Of several algorithms the manifest may have chosen one.
             if let (Stated::Known(digest), Some(wanted)) = (said.digest, rules.algorithm)
                 && digest.algorithm() != wanted
             {
-                continue;
+                said.digest = Stated::Foreign;
             }
             list.add(said, number)?;
         }
-        if list.items.is_empty() && list.bare.is_empty() {
+        let has_digest = list.items.iter().any(|item| item.digest != Stated::Foreign);
+        if !has_digest && list.bare.is_empty() {
             let message = match (&rules.pattern, rules.algorithm) {
                 (Some(_), _) => "no line matches `pattern`".to_owned(),
                 (None, Some(wanted)) => format!("it has no {wanted}"),
                 (None, None) => "it has no digest".to_owned(),
             };
             return Err(ListProblem { line: None, message });
+        }
+        // A line that was cut off after its digest would speak for every file.
+        if let (Some(_), Some(line)) = (list.items.first(), list.bare_line) {
+            let message = "a digest without a name, in a list of names".to_owned();
+            return Err(ListProblem { line: Some(line), message });
         }
         list.sort()?;
         if rules.whole {
@@ -130,49 +148,72 @@ impl List {
     pub(crate) fn find(&self, names: &[&str]) -> Lookup {
         let exact = names.iter().map(|name| self.named(&normal(name.as_bytes())));
         let by_base = names.iter().map(|name| self.based(base(name.as_bytes())));
-        for found in exact.chain(by_base) {
-            if found != Lookup::Unlisted {
-                return found;
-            }
+        match exact.chain(by_base).flatten().next() {
+            Some(found) => found,
+            None if self.bare.is_empty() => Lookup::Unlisted,
+            None => Lookup::Listed(self.bare.clone()),
         }
-        if self.bare.is_empty() { Lookup::Unlisted } else { Lookup::Listed(self.bare.clone()) }
     }
 
-    fn named(&self, name: &[u8]) -> Lookup {
+    /// What is said of a name. Where that is nothing that can be checked, the name is unlisted; where
+    /// it is not there at all, the answer is none.
+    fn named(&self, name: &[u8]) -> Option<Lookup> {
         let from = self.items.partition_point(|item| self.name(item) < name);
-        let same = self.items[from..].iter().take_while(|item| self.name(item) == name);
-        lookup(same)
-    }
-
-    fn based(&self, wanted: &[u8]) -> Lookup {
-        if wanted.is_empty() {
-            return Lookup::Unlisted;
-        }
-        let base_of = |&place: &u32| base(self.name(&self.items[place as usize]));
-        let places = self.by_base.get_or_init(|| {
-            let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
-            let mut places: Vec<u32> = (0..count).collect();
-            places.sort_by(|one, other| base_of(one).cmp(base_of(other)));
-            places
-        });
-        let from = places.partition_point(|place| base_of(place) < wanted);
-        let same = places[from..].iter().take_while(|place| base_of(place) == wanted);
-        // Files in several folders count as one only where the list says the same of each.
-        let mut found = None;
-        for &place in same {
-            let said = self.named(self.name(&self.items[place as usize]));
-            match &found {
-                None => found = Some(said),
-                Some(other) if *other == said => {}
-                Some(_) => return Lookup::Ambiguous,
+        let mut digests: Vec<Checksum> = Vec::new();
+        let mut found = false;
+        for item in self.items[from..].iter().take_while(|item| self.name(item) == name) {
+            found = true;
+            let Stated::Known(digest) = item.digest else { continue };
+            match digests.iter().find(|other| other.algorithm() == digest.algorithm()) {
+                Some(other) if *other == digest => {}
+                Some(_) => return Some(Lookup::Ambiguous),
+                None => digests.push(digest),
             }
         }
-        found.unwrap_or(Lookup::Unlisted)
+        let lookup = if digests.is_empty() { Lookup::Unlisted } else { Lookup::Listed(digests) };
+        found.then_some(lookup)
+    }
+
+    fn based(&self, wanted: &[u8]) -> Option<Lookup> {
+        let bases = self.by_base.get_or_init(|| self.bases());
+        let place = bases.binary_search_by(|other| self.base(other.item).cmp(wanted)).ok()?;
+        let Base { item, ambiguous } = bases[place];
+        if ambiguous {
+            return Some(Lookup::Ambiguous);
+        }
+        self.named(self.name(&self.items[item as usize]))
+    }
+
+    /// Files in several folders count as one only where the list says the same of each.
+    fn bases(&self) -> Vec<Base> {
+        let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+        let mut items: Vec<u32> = (0..count).filter(|&item| !self.base(item).is_empty()).collect();
+        items.sort_by(|&one, &other| self.base(one).cmp(self.base(other)).then(one.cmp(&other)));
+        let mut bases: Vec<Base> = Vec::new();
+        for item in items {
+            match bases.last_mut() {
+                Some(last) if self.base(last.item) == self.base(item) => {
+                    let (one, other) = (self.name_at(last.item), self.name_at(item));
+                    last.ambiguous |= one != other && self.named(one) != self.named(other);
+                }
+                _ => bases.push(Base { item, ambiguous: false }),
+            }
+        }
+        bases
+    }
+
+    fn base(&self, item: u32) -> &[u8] {
+        base(self.name_at(item))
+    }
+
+    fn name_at(&self, item: u32) -> &[u8] {
+        self.name(&self.items[item as usize])
     }
 
     fn add(&mut self, said: Said, number: usize) -> Result<(), ListProblem> {
         let Some(name) = said.name else {
             let Stated::Known(digest) = said.digest else { return Ok(()) };
+            self.bare_line.get_or_insert(number);
             let other = self.bare.iter().find(|bare| bare.algorithm() == digest.algorithm());
             return match other {
                 Some(other) if *other == digest => Ok(()),
@@ -210,35 +251,26 @@ impl List {
         let names = std::mem::take(&mut self.names);
         let name = |item: &Item| &names[item.start as usize..item.end as usize];
         self.items.sort_by(|one, other| {
-            let rest = (one.trimmed, one.line).cmp(&(other.trimmed, other.line));
-            name(one).cmp(name(other)).then(rest)
+            let key = |item: &Item| (item.trimmed, item.digest, item.line);
+            name(one).cmp(name(other)).then_with(|| key(one).cmp(&key(other)))
         });
-        // A name that is there as it is needs no guess.
-        let mut before: Option<Item> = None;
-        self.items.retain(|item| {
-            let is_guess = item.trimmed
-                && before.is_some_and(|before| !before.trimmed && name(&before) == name(item));
-            if !is_guess {
-                before = Some(*item);
-            }
-            !is_guess
+        self.items.dedup_by(|later, earlier| {
+            let same = (later.trimmed, later.digest) == (earlier.trimmed, earlier.digest);
+            // A name that is there as it is needs no guess.
+            let guess = later.trimmed && !earlier.trimmed;
+            (same || guess) && name(later) == name(earlier)
         });
-        let mut first = 0;
-        for at in 1..self.items.len() {
-            if name(&self.items[first]) != name(&self.items[at]) {
-                first = at;
+        for pair in self.items.windows(2) {
+            let [one, other] = pair else { continue };
+            let (Stated::Known(first), Stated::Known(second)) = (one.digest, other.digest) else {
                 continue;
-            }
-            let Stated::Known(digest) = self.items[at].digest else { continue };
-            let contradicted = self.items[first..at].iter().find(|item| {
-                matches!(item.digest, Stated::Known(other)
-                    if other.algorithm() == digest.algorithm() && other != digest)
-            });
-            if let Some(earlier) = contradicted {
-                let name = excerpt(name(earlier));
-                let message =
-                    format!("`{name}` is listed with another digest on line {}", earlier.line);
-                return Err(ListProblem { line: Some(self.items[at].line as usize), message });
+            };
+            let contradict = first.algorithm() == second.algorithm() && first != second;
+            if contradict && !other.trimmed && name(one) == name(other) {
+                let (earlier, later) = (one.line.min(other.line), one.line.max(other.line));
+                let name = excerpt(name(one));
+                let message = format!("`{name}` is listed with another digest on line {earlier}");
+                return Err(ListProblem { line: Some(later as usize), message });
             }
         }
         self.names = names;
@@ -264,64 +296,83 @@ impl List {
     }
 }
 
-fn lookup<'i>(items: impl Iterator<Item = &'i Item>) -> Lookup {
-    let mut digests: Vec<Checksum> = Vec::new();
-    for item in items {
-        let Stated::Known(digest) = item.digest else { continue };
-        match digests.iter().find(|other| other.algorithm() == digest.algorithm()) {
-            Some(other) if *other == digest => {}
-            Some(_) => return Lookup::Ambiguous,
-            None => digests.push(digest),
-        }
-    }
-    if digests.is_empty() { Lookup::Unlisted } else { Lookup::Listed(digests) }
-}
-
 /// Lines that say something, with their numbers: no blank ones, no comments, not the wrapper of a
 /// signed message (RFC 9580, section 7), whose signature is somebody else's to check.
-fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut part = Part::Plain;
-    let numbered = (1..).zip(content.split(|&byte| byte == b'\n'));
-    numbered.filter_map(move |(number, line)| {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        match part {
-            Part::Plain if line == b"-----BEGIN PGP SIGNED MESSAGE-----" => {
-                part = Part::Head;
-                return None;
-            }
-            Part::Head => {
-                if line.is_empty() {
-                    part = Part::Signed;
-                }
-                return None;
-            }
-            Part::Signed if line == b"-----BEGIN PGP SIGNATURE-----" => {
-                part = Part::Signature;
-                return None;
-            }
-            Part::Signature => {
-                if line == b"-----END PGP SIGNATURE-----" {
-                    part = Part::Plain;
-                }
-                return None;
-            }
-            Part::Plain | Part::Signed => {}
-        }
-        let line = match part {
-            Part::Signed => line.strip_prefix(b"- ").unwrap_or(line),
-            _ => line,
-        };
-        let is_said = !line.trim_ascii().is_empty() && !line.starts_with(b"#");
-        is_said.then_some((number, line))
-    })
+struct Lines<'c> {
+    rest: Option<&'c [u8]>,
+    number: usize,
+    part: Part,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Part {
     Plain,
     Head,
     Signed,
     Signature,
+}
+
+impl<'c> Lines<'c> {
+    fn new(content: &'c [u8]) -> Self {
+        Self { rest: Some(content), number: 0, part: Part::Plain }
+    }
+
+    fn problem(&self, message: &str) -> ListProblem {
+        ListProblem { line: Some(self.number), message: message.to_owned() }
+    }
+}
+
+impl<'c> Iterator for Lines<'c> {
+    type Item = Result<(usize, &'c [u8]), ListProblem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(rest) = self.rest {
+            let (line, after) = match rest.iter().position(|&byte| byte == b'\n') {
+                Some(end) => (&rest[..end], Some(&rest[end + 1..])),
+                None => (rest, None),
+            };
+            self.rest = after;
+            self.number += 1;
+            let mut line = line.strip_suffix(b"\r").unwrap_or(line);
+            match self.part {
+                Part::Plain if line == b"-----BEGIN PGP SIGNED MESSAGE-----" => {
+                    self.part = Part::Head;
+                    continue;
+                }
+                Part::Head if line.is_empty() => {
+                    self.part = Part::Signed;
+                    continue;
+                }
+                Part::Head if line.starts_with(b"Hash: ") => continue,
+                Part::Head => {
+                    self.rest = None;
+                    return Some(
+                        Err(self.problem("the head of a signed message has only `Hash:`")),
+                    );
+                }
+                Part::Signed if line == b"-----BEGIN PGP SIGNATURE-----" => {
+                    self.part = Part::Signature;
+                    continue;
+                }
+                Part::Signature => {
+                    if line == b"-----END PGP SIGNATURE-----" {
+                        self.part = Part::Plain;
+                    }
+                    continue;
+                }
+                Part::Signed => line = line.strip_prefix(b"- ").unwrap_or(line),
+                Part::Plain => {}
+            }
+            if !line.trim_ascii().is_empty() && !line.starts_with(b"#") {
+                return Some(Ok((self.number, line)));
+            }
+        }
+        if self.part == Part::Plain {
+            return None;
+        }
+        self.part = Part::Plain;
+        Some(Err(self.problem("the signed message is cut short")))
+    }
 }
 
 fn by_pattern(

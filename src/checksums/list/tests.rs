@@ -159,6 +159,19 @@ fn what_is_no_list_is_refused_with_its_line() {
             "`a` is listed with another",
         ),
         (format!("{MD5}\n{}\n", MD5.replace('9', "8")), rules(), Some(2), "without a name"),
+        (format!("{MD5}  a\n{SHA1}\n"), rules(), Some(2), "without a name, in a list of names"),
+        (
+            format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: x\n\n{MD5}  a\n"),
+            rules(),
+            Some(5),
+            "cut short",
+        ),
+        (
+            format!("-----BEGIN PGP SIGNED MESSAGE-----\n{MD5}  a\n"),
+            rules(),
+            Some(2),
+            "the head of",
+        ),
         (format!("\\{MD5}  a\\x\n"), rules(), Some(1), "not escaped"),
     ] {
         let Err(problem) = List::parse(text.as_bytes(), &rules) else { panic!("accepted: {text}") };
@@ -172,6 +185,25 @@ fn foreign_algorithms_alone_list_nothing() {
     let list = parse(format!("BLAKE2b (a) = {SHA256}\nMD5 (b) = {MD5}\n")).unwrap();
     assert_eq!(list.find(&["a"]), Lookup::Unlisted);
     assert_eq!(list.find(&["b"]), listed(&[MD5]));
+}
+
+#[test]
+fn a_name_that_is_there_is_not_looked_for_elsewhere() {
+    let text = format!("SHA512 (a) = {SHA256}{SHA256}\nSHA256 (d/a) = {SHA256}\n");
+    let list = List::parse(text.as_bytes(), &wanting(Algorithm::Sha256)).unwrap();
+    assert_eq!(list.find(&["a"]), Lookup::Unlisted);
+    assert_eq!(list.find(&["d/a"]), listed(&[SHA256]));
+}
+
+#[test]
+fn a_list_that_repeats_itself_is_read_at_once() {
+    let same = format!("{SHA256}  a/__init__.py\n").repeat(30_000);
+    assert_eq!(parse(same).unwrap().find(&["__init__.py"]), listed(&[SHA256]));
+    let many: Vec<_> = (0..20_000).map(|n| format!("{SHA256}  {n}/__init__.py")).collect();
+    let list = parse(many.join("\n")).unwrap();
+    for _ in 0..20_000 {
+        assert_eq!(list.find(&["x/__init__.py"]), listed(&[SHA256]));
+    }
 }
 
 /// Names that need care in one dialect or another.
