@@ -127,7 +127,7 @@ impl List {
             let message = match (&rules.pattern, rules.algorithm) {
                 (Some(_), _) => "no line matches `pattern`".to_owned(),
                 (None, Some(wanted)) => format!("it has no {wanted}"),
-                (None, None) => "it has no digest".to_owned(),
+                (None, None) => "it has no digest that natsync can check".to_owned(),
             };
             return Err(ListProblem { line: None, message });
         }
