@@ -1,5 +1,6 @@
 //! Which entries a run is about (`--only`).
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -95,13 +96,24 @@ impl Selection {
     }
 }
 
-/// The pattern that chooses one path, ready to be pasted into a shell after `--only`.
+/// The arguments that choose one entry of a manifest, ready to be pasted into a shell.
 #[must_use]
-pub(crate) fn pattern_of(path: &str) -> String {
-    let glob = globset::escape(path);
+pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
+    let only = format!("--only {}", shell_word(&globset::escape(path)));
+    if manifest == Path::new("natsync.yaml") {
+        return only;
+    }
+    format!("{only} {}", shell_word(&manifest.to_string_lossy()))
+}
+
+fn shell_word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | ',' | '@');
-    if glob.chars().all(plain) { glob } else { format!("'{}'", glob.replace('\'', "'\\''")) }
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 impl Clone for Selection {
@@ -184,6 +196,17 @@ fn hint(manifest: &Manifest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_can_be_pasted() {
+        let default = Path::new("natsync.yaml");
+        assert_eq!(arguments_for("a/b-1.txt", default), "--only a/b-1.txt");
+        assert_eq!(arguments_for("a b[1]*.txt", default), "--only 'a b[[]1[]][*].txt'");
+        assert_eq!(arguments_for("it's", default), r"--only 'it'\''s'");
+        assert_eq!(arguments_for("a", Path::new("my m.yaml")), "--only a 'my m.yaml'");
+        let glob = glob("a b[[]1[]][*].txt").unwrap();
+        assert!(glob.is_match("a b[1]*.txt") && !glob.is_match("a b1x.txt"));
+    }
     use crate::report::testing::manifest;
 
     const YAML: &str = "version: 1

@@ -12,9 +12,9 @@ use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::Message;
 use super::transfer::Attempt;
-use crate::checksums::LARGEST;
+use crate::checksums::{LARGEST, List};
 use crate::entry::{Entry, EntryIndex, Form};
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
 use crate::event::Event;
 use crate::fetch::{
     Conditions, Length, Method, check_digests, is_transient, receive_text, upstream_validators,
@@ -37,6 +37,7 @@ async fn get<'r>(
     entry: &Entry<'_>,
     slot: Slot<'r>,
 ) -> Result<Attempt, Refusal> {
+    let lane = slot.lane;
     let url = entry.list_url(Form::Shown).unwrap_or_default();
     let known = run.work.state.filter(|_| !job.anew).and_then(|state| state.list_validators(&url));
     let conditions = known.map_or_else(Conditions::default, |(etag, last_modified)| Conditions {
@@ -65,6 +66,12 @@ async fn get<'r>(
         }
         Verdict::Whole { length } => {
             let (headers, content) = receive(run, job, response, length).await?;
+            // What is no list must not take the place of the one that is kept.
+            let rules = entry.source().published.as_ref().map(|published| &published.rules);
+            if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
+                let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
+                return Err(Refusal::Failed { lane, failure, again: false, after: None });
+            }
             let (etag, last_modified) = upstream_validators(&headers);
             run.note_list(Note::List { url, etag, last_modified, content: Some(content) });
             Ok(Attempt::Settled)
@@ -86,7 +93,7 @@ async fn receive(
         Refusal::Failed { lane, failure, again, after: None }
     };
     let Some(mut connection) = slot.connection.take() else {
-        let lost = Failure::new(crate::error::ErrorKind::Connect, "the connection was lost");
+        let lost = Failure::new(ErrorKind::Connect, "the connection was lost");
         return Err(failed(lost));
     };
     let stall = run.settings(job).stall_timeout;
@@ -114,7 +121,7 @@ impl Run<'_> {
             self.note_list(Note::List { url, etag: None, last_modified: None, content: None });
         } else {
             let message = format!("the server has no such file ({status})");
-            let failure = Failure::new(crate::error::ErrorKind::HttpStatus, message);
+            let failure = Failure::new(ErrorKind::HttpStatus, message);
             self.list_failed(job, failure.with_status(status));
         }
         self.dispatch.finish();

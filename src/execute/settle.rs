@@ -12,6 +12,7 @@ use super::job::Job;
 use super::missing::Ruling;
 use super::publish::Message;
 use super::transfer::Attempt;
+use super::want::Want;
 use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Outcome, Reporter};
@@ -159,6 +160,15 @@ impl Run<'_> {
         }
         let source = entry.source();
         let origin = job.target.origin.to_string();
+        if let Ok(want) = Want::of(self, &entry)
+            && want.is_locked()
+        {
+            let message = format!("upstream does not have it any more ({status})");
+            let failure = Failure::new(ErrorKind::HttpStatus, message).with_status(status);
+            let failure = failure.at_origin(&origin);
+            let failure = want.advise(failure, &entry.path(), self.work.manifest.file());
+            return self.fail(job.entry, failure, job.attempts);
+        }
         if source.on_missing == OnMissing::Fail {
             let what = if status == 404 || status == 410 {
                 format!("the server has no such file ({status})")

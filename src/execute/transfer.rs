@@ -59,16 +59,11 @@ pub(super) async fn attempt<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>)
         _ => get(run, job, &entry, &want, slot, &Conditions::default(), None).await,
     };
     match made {
-        Ok(Attempt::Missing { status }) if want.is_locked() => {
-            let message = format!("upstream does not have it any more ({status})");
-            let failure = Failure::new(ErrorKind::HttpStatus, message).with_status(status);
-            let failure =
-                want.advise(failure.at_origin(&job.target.origin.to_string()), &entry.path());
-            Attempt::Refused(Refusal::Failed { lane, failure, again: false, after: None })
-        }
         Ok(attempt) => attempt,
-        Err(Refusal::Failed { lane, failure, again, after }) => {
-            let failure = want.advise(failure, &entry.path());
+        Err(Refusal::Failed { lane, failure, again, after })
+            if failure.kind == ErrorKind::ChecksumMismatch =>
+        {
+            let failure = want.advise(failure, &entry.path(), run.work.manifest.file());
             Attempt::Refused(Refusal::Failed { lane, failure, again, after })
         }
         Err(refusal) => Attempt::Refused(refusal),

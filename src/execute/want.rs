@@ -1,5 +1,7 @@
 //! What an entry is wanted to be: its pin, and what an answer says of itself.
 
+use std::path::Path;
+
 use hyper::HeaderMap;
 
 use super::Run;
@@ -10,7 +12,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::fetch::{Length, Stated, stated_digests};
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::RelPath;
-use crate::select::pattern_of;
+use crate::select::arguments_for;
 
 /// What an entry must be, as far as anybody has said it.
 #[derive(Debug)]
@@ -47,14 +49,14 @@ impl Want {
     }
 
     /// What to do about a failure to get what the lock pins.
-    pub(super) fn advise(&self, failure: Failure, path: &RelPath) -> Failure {
-        if !self.is_locked() || failure.kind != ErrorKind::ChecksumMismatch {
+    pub(super) fn advise(&self, mut failure: Failure, path: &RelPath, manifest: &Path) -> Failure {
+        if !self.is_locked() {
             return failure;
         }
-        let pattern = pattern_of(path.as_str());
-        failure.with_hint(format!(
-            "upstream differs from the lock; `natsync lock --upgrade --only {pattern}` accepts that"
-        ))
+        let entry = arguments_for(path.as_str(), manifest);
+        let advice = format!("; `natsync lock --upgrade {entry}` accepts what upstream has now");
+        failure.message.push_str(&advice);
+        failure
     }
 
     /// Whether the lock says that there is such a file.

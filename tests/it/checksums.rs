@@ -333,3 +333,17 @@ fn headers_of_the_source_reach_a_list_at_its_own_origin_alone() {
     world.apply().success();
     assert_eq!(elsewhere.requests()[0].header("x-token"), None);
 }
+
+#[test]
+fn what_is_no_list_does_not_replace_the_one_that_is_kept() {
+    let world = listed(&[]);
+    world.apply().success();
+    world.origin.always("/d/SHA256SUMS", Answer::status(200).body("<html>"));
+    assert_eq!(world.apply().code(1).counts(), "entries 3, failed 3");
+    world.origin.behave();
+    world.origin.forget();
+    let run = world.run(["apply", "--json", "--offline"]).success();
+    assert_eq!(run.counts(), "entries 3, kept 3");
+    assert_eq!(world.apply().success().counts(), "entries 3, kept 3");
+    assert_eq!(world.origin.requests()[0].status, 304);
+}

@@ -99,12 +99,10 @@ fn a_change_upstream_is_kept_out_until_it_is_accepted() {
     assert_eq!(run.failure("2.txt").0, "checksum_mismatch");
     assert!(run.failure("2.txt").1.contains("the lock says sha256:"), "{}", run.output());
     assert_eq!(world.read("out/2.txt"), b"edited");
+    let command = "`natsync lock --upgrade --only 2.txt`";
+    assert!(run.failure("2.txt").1.contains(command), "{}", run.output());
     let run = world.run(["apply"]).code(1);
-    assert!(
-        run.stderr.contains("natsync lock --upgrade --only 2.txt"),
-        "the command that accepts it\n{}",
-        run.output()
-    );
+    assert!(run.stderr.contains(command), "{}", run.output());
 
     let before = text(&world);
     let run = world.run(["lock", "--upgrade", "--only", "2.txt", "--json"]).success();
@@ -377,4 +375,19 @@ fn a_person_reads_what_was_trusted() {
     natsync.lock: 2 entries not pinned: 4.txt, 5.txt
     natsync.lock: 1 entry pinned and not declared: 1.txt
     ");
+}
+
+#[test]
+fn an_alternate_that_is_pinned_is_still_found() {
+    let world = World::new()
+        .serve("/a.csv.zip", "zipped")
+        .source("$BASE/a.zip", &["alternates: [$BASE/a.csv.zip]", "path: a.zip"]);
+    world.run(["lock"]).success();
+    assert!(lines(&world)[0]["served"].as_str().unwrap().ends_with("/a.csv.zip"));
+    world.delete("out/a.zip");
+    assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
+    world.delete("out/a.zip");
+    world.origin.remove("/a.csv.zip");
+    let message = world.apply().code(1).failure("a.zip").1;
+    assert!(message.contains("natsync lock --upgrade --only a.zip"), "{message}");
 }
