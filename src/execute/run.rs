@@ -1,5 +1,6 @@
 //! A run: its threads and workers, and what they share.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -330,8 +331,8 @@ impl<'a> Run<'a> {
 
     pub(super) fn rewritten(&self, target: Target) -> Result<Target, Failure> {
         match self.work.rewrites.apply(target.as_str()) {
-            std::borrow::Cow::Borrowed(_) => Ok(target),
-            std::borrow::Cow::Owned(url) => Target::parse(&url),
+            Cow::Borrowed(_) => Ok(target),
+            Cow::Owned(url) => Target::parse(&url),
         }
     }
 
@@ -372,7 +373,8 @@ fn supply<'a>(work: Work<'a>) -> Box<dyn Iterator<Item = Supplied> + Send + 'a> 
         let lists = of.iter().filter_map(move |&index| {
             let entry = entries.get(index)?;
             let url = entry.list_url(Form::Sent)?;
-            let target = Target::parse(&work.rewrites.apply(&url));
+            let shown = || entry.list_url(Form::Shown).unwrap_or_default();
+            let target = target_for(&url, shown, work.rewrites);
             let job = target.map(|target| Job { anew, ..new_job(&entry, target) });
             Some(job.map_err(|failure| (index, failure)))
         });
@@ -413,5 +415,18 @@ pub(super) fn target_of(
     place: usize,
     rewrites: &Rewrites,
 ) -> Result<Target, Failure> {
-    Target::parse(&rewrites.apply(&entry.candidate(name, place, Form::Sent)))
+    let shown = || entry.candidate(name, place, Form::Shown);
+    target_for(&entry.candidate(name, place, Form::Sent), shown, rewrites)
+}
+
+/// What is asked for at a URL, or where a rewrite leads. What is printed of it comes from `shown`.
+fn target_for(
+    sent: &str,
+    shown: impl FnOnce() -> String,
+    rewrites: &Rewrites,
+) -> Result<Target, Failure> {
+    match rewrites.apply(sent) {
+        Cow::Borrowed(sent) => Target::parse_shown(sent, &shown()),
+        Cow::Owned(rewritten) => Target::parse(&rewritten),
+    }
 }

@@ -196,18 +196,18 @@ impl Names {
                 *known = Some(Known { addresses: addresses.clone(), since: Instant::now() });
                 Ok(addresses)
             }
-            Err(error) => Err(unresolved(host, via, &error)),
+            Err(error) => Err(unresolved(origin, via, &error)),
         }
     }
 }
 
 /// The standard library gives the resolver's word only as text.
-fn unresolved(host: &str, via: Option<&Via>, error: &io::Error) -> Failure {
+fn unresolved(origin: &Origin, via: Option<&Via>, error: &io::Error) -> Failure {
     let proxy = if via.is_some() { "the proxy's name " } else { "" };
     let what = if error.to_string().contains("Temporary failure") {
         "the name server does not answer"
     } else {
         "there is no such name"
     };
-    Failure::new(ErrorKind::Dns, format!("cannot resolve {proxy}`{host}`: {what}"))
+    Failure::new(ErrorKind::Dns, format!("cannot resolve {proxy}`{}`: {what}", origin.shown_host()))
 }

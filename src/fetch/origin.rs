@@ -1,7 +1,9 @@
 //! Where a request goes: an origin (scheme, host, port) and what is asked of it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use url::{Host, Url};
 
@@ -9,7 +11,7 @@ use crate::error::{ErrorKind, Failure};
 use crate::manifest::Secret;
 
 /// Scheme, host and port: what secrets are bound to, and what limits count by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     /// Whether TLS is spoken.
     pub(crate) secure: bool,
@@ -17,6 +19,22 @@ pub(crate) struct Origin {
     pub(crate) host: String,
     /// The port, also where it is the scheme's own.
     pub(crate) port: u16,
+    /// What is printed in its place, where a part of it came from the environment.
+    shown: Option<Arc<str>>,
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        (self.secure, self.port, &self.host) == (other.secure, other.port, &other.host)
+    }
+}
+
+impl Eq for Origin {}
+
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.secure, self.port, &self.host).hash(state);
+    }
 }
 
 /// A URL taken apart for a request.
@@ -42,6 +60,19 @@ impl Origin {
         }
     }
 
+    /// The beginning of a URL there. It may hold what must not be printed.
+    pub(crate) fn url(&self) -> String {
+        format!("http{}://{}", if self.secure { "s" } else { "" }, self.authority())
+    }
+
+    /// The host as it may be printed.
+    pub(crate) fn shown_host(&self) -> &str {
+        match &self.shown {
+            Some(shown) => shown.split_once("://").map_or(shown, |(_, host)| host),
+            None => self.bare_host(),
+        }
+    }
+
     /// The host without the brackets of an IPv6 address.
     pub(crate) fn bare_host(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
@@ -50,7 +81,10 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http{}://{}", if self.secure { "s" } else { "" }, self.authority())
+        match &self.shown {
+            Some(shown) => f.write_str(shown),
+            None => f.write_str(&self.url()),
+        }
     }
 }
 
@@ -66,12 +100,37 @@ impl Target {
         Self::from_url(url)
     }
 
+    /// The same for a URL of which parts are hidden in its shown form: its origin prints as it does there.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn parse_shown(url: &str, shown: &str) -> Result<Self, Failure> {
+        let mut target = Self::parse(url)?;
+        let origin = |url: &str| {
+            let (scheme, rest) = url.split_once("://")?;
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            Some(format!("{scheme}://{host}"))
+        };
+        // Where all of the beginning came from the environment, there is no scheme to be seen.
+        let printed =
+            origin(shown).unwrap_or_else(|| shown.split('/').next().unwrap_or(shown).to_owned());
+        if origin(url).as_ref() != Some(&printed) {
+            target.origin.shown = Some(printed.into());
+        }
+        Ok(target)
+    }
+
     /// Takes the URL apart that a reference leads to from this one (RFC 3986, section 5).
     pub(crate) fn join(&self, reference: &str) -> Result<Self, Failure> {
         let url = self.url.join(reference).map_err(|error| {
             Failure::new(ErrorKind::Redirect, format!("the redirect's target is no URL: {error}"))
         })?;
-        Self::from_url(url)
+        let mut target = Self::from_url(url)?;
+        if target.origin == self.origin {
+            target.origin.shown.clone_from(&self.origin.shown);
+        }
+        Ok(target)
     }
 
     fn from_url(mut url: Url) -> Result<Self, Failure> {
@@ -86,7 +145,7 @@ impl Target {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(Failure::new(ErrorKind::Protocol, "the URL names no host"));
         };
-        let origin = Origin { secure, host: host.to_ascii_lowercase(), port };
+        let origin = Origin { secure, host: host.to_ascii_lowercase(), port, shown: None };
         let decode = |text: &str| {
             percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
         };
@@ -142,6 +201,22 @@ mod tests {
         assert_eq!((user.as_str(), password.expose()), ("me", "p@ss"));
         assert_eq!(Target::parse("http://[::1]/").unwrap().origin.bare_host(), "::1");
         assert!(Target::parse("ftp://h/x").is_err());
+    }
+
+    #[test]
+    fn what_came_from_the_environment_is_not_printed() {
+        let sent = "https://me:pw@internal.example:8443/a";
+        for (shown, printed) in [
+            ("https://me:***@${HOST}:8443/a", "https://${HOST}:8443"),
+            ("${BASE}/a", "${BASE}"),
+            ("https://me:***@internal.example:8443/a", "https://internal.example:8443"),
+        ] {
+            let target = Target::parse_shown(sent, shown).unwrap();
+            assert_eq!(target.origin.to_string(), printed);
+            assert_eq!(target.join("/b").unwrap().origin.to_string(), printed);
+            assert_eq!(target.origin, Target::parse(sent).unwrap().origin);
+            assert_eq!(target.origin.url(), "https://internal.example:8443");
+        }
     }
 
     #[test]

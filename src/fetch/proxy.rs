@@ -40,7 +40,7 @@ impl Proxies {
 
     /// The proxy for an origin, if it has one.
     pub(super) fn via(&self, origin: &Origin) -> Result<Option<Via>, Failure> {
-        let Ok(uri) = origin.to_string().parse() else {
+        let Ok(uri) = origin.url().parse() else {
             return Ok(None);
         };
         let Some(intercept) = self.0.intercept(&uri) else {

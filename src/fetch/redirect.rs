@@ -23,7 +23,7 @@ pub(crate) fn next_hop(
 ) -> Result<Target, Failure> {
     let target = from.join(location)?;
     let fail = |message: String| Err(Failure::new(ErrorKind::Redirect, message));
-    let asked = format!("{}{}", from.origin, from.resource);
+    let asked = format!("{}{}", from.origin.url(), from.resource);
     hop.seen.push(asked);
     if from.origin.secure && !target.origin.secure {
         return fail(format!("{} redirects from https to http", from.origin));
@@ -31,7 +31,7 @@ pub(crate) fn next_hop(
     if target.is_link_local() {
         return fail(format!("{} redirects to a link-local address", from.origin));
     }
-    if hop.seen.contains(&format!("{}{}", target.origin, target.resource)) {
+    if hop.seen.contains(&format!("{}{}", target.origin.url(), target.resource)) {
         return fail(format!("{} redirects in a circle", from.origin));
     }
     if most < u32::try_from(hop.seen.len()).unwrap_or(u32::MAX) {

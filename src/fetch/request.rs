@@ -64,7 +64,7 @@ impl RequestPlan<'_> {
         proxy: Option<&OverProxy>,
     ) -> Result<Request<Empty<Bytes>>, Failure> {
         let uri = if proxy.is_some() {
-            format!("{}{}", target.origin, target.resource)
+            format!("{}{}", target.origin.url(), target.resource)
         } else {
             target.resource.clone()
         };

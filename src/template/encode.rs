@@ -45,7 +45,8 @@ pub(crate) fn encode_literal(text: &str, into: &mut String) {
     into.extend(utf8_percent_encode(rest, &LITERAL));
 }
 
-/// Puts `***` in the place of a password in the URL that begins at `start`.
+/// Puts `***` in the place of a password in the URL that begins at `start`. A user without a password is
+/// a token more often than a name.
 pub(super) fn mask_password(url: &mut String, start: usize) {
     let Some(scheme) = url[start..].find("://") else {
         return;
@@ -55,8 +56,12 @@ pub(super) fn mask_password(url: &mut String, start: usize) {
     let Some(at) = url[authority..end].rfind('@') else {
         return;
     };
-    if let Some(colon) = url[authority..authority + at].find(':') {
-        url.replace_range(authority + colon + 1..authority + at, "***");
+    let secret = match url[authority..authority + at].find(':') {
+        Some(colon) => authority + colon + 1,
+        None => authority,
+    };
+    if secret < authority + at {
+        url.replace_range(secret..authority + at, "***");
     }
 }
 
@@ -85,7 +90,8 @@ mod tests {
     fn passwords_are_masked() {
         for (url, shown) in [
             ("http://me:secret@h/a@b:c", "http://me:***@h/a@b:c"),
-            ("http://me@h/", "http://me@h/"),
+            ("http://token@h/", "http://***@h/"),
+            ("http://@h/", "http://@h/"),
             ("http://h/x@y:z", "http://h/x@y:z"),
             ("http://me:p@ss@h", "http://me:***@h"),
         ] {

@@ -119,3 +119,23 @@ fn a_dead_host_with_a_password_is_named_without_it() {
     tells_nothing(&world, &run);
     assert!(run.stderr.contains("127.0.0.1"), "{}", run.stderr);
 }
+
+#[test]
+fn a_host_from_the_environment_is_not_told_either() {
+    // A name that resolves nowhere, and one that answers with errors.
+    let world = World::new()
+        .env("HOST", "secret-host.invalid")
+        .source("https://${HOST}/a.txt", &["http: {retries: 0, connect_timeout: 2s}"]);
+    for args in [&["apply"][..], &["apply", "--json", "-v"], &["plan", "--refresh"]] {
+        let run = world.run(args);
+        assert!(!run.output().contains("secret-host"), "{}", run.output());
+        assert!(run.output().contains("${HOST}"), "{}", run.output());
+    }
+    let world = World::new();
+    let base = world.origin.base().replace("127.0.0.1", "localhost");
+    let world = world.env("BASE", &base).source("${BASE}/a.txt", &["http: {retries: 0}"]);
+    world.origin.always("/a.txt", Answer::redirect(302, "/b.txt"));
+    world.origin.always("/b.txt", Answer::status(500));
+    let run = world.run(["apply", "-v"]).code(1);
+    assert!(!run.output().contains("localhost"), "{}", run.output());
+}
