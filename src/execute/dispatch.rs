@@ -18,6 +18,7 @@ pub(super) use health::Reach;
 use super::job::Job;
 use super::lane::{Health, Lane, Readiness};
 use super::limit::Limit;
+use super::supply::Supply;
 use crate::entry::EntryIndex;
 use crate::error::Failure;
 use crate::fetch::{Connection, Origin};
@@ -63,8 +64,7 @@ pub(super) struct Dispatch<'a> {
 }
 
 struct Inner<'a> {
-    supply: Box<dyn Iterator<Item = Supplied> + Send + 'a>,
-    exhausted: bool,
+    supply: Supply<'a>,
     lanes: Vec<Lane>,
     by_origin: HashMap<(Origin, usize), usize>,
     delayed: BinaryHeap<Reverse<Delayed>>,
@@ -149,14 +149,9 @@ impl Inner<'_> {
 }
 
 impl<'a> Dispatch<'a> {
-    pub(super) fn new(
-        supply: impl Iterator<Item = Supplied> + Send + 'a,
-        settings: Settings<'a>,
-        connections: usize,
-    ) -> Self {
+    pub(super) fn new(supply: Supply<'a>, settings: Settings<'a>, connections: usize) -> Self {
         let inner = Inner {
-            supply: Box::new(supply),
-            exhausted: false,
+            supply,
             lanes: Vec::new(),
             by_origin: HashMap::new(),
             delayed: BinaryHeap::new(),
@@ -221,19 +216,18 @@ impl<'a> Dispatch<'a> {
         if let Some(task) = self.take_waiting(inner, now, &mut soonest) {
             return Next::Task(task);
         }
-        while !inner.exhausted && inner.waiting < LOOK_AHEAD {
-            let job = match inner.supply.next() {
-                None => {
-                    inner.exhausted = true;
-                    break;
-                }
-                Some(Err((entry, failure))) => {
+        while inner.waiting < LOOK_AHEAD
+            && let Some((source, supplied)) = inner.supply.next(&inner.lanes)
+        {
+            let job = match supplied {
+                Err((entry, failure)) => {
                     inner.active += 1;
                     return Next::Task(Task::Unusable(entry, failure));
                 }
-                Some(Ok(job)) => job,
+                Ok(job) => job,
             };
             let lane = self.lane(inner, &job);
+            inner.supply.went_to(source, lane);
             let crowded = inner.is_crowded(lane);
             let there = &mut inner.lanes[lane];
             if there.is_idle() {
@@ -253,7 +247,7 @@ impl<'a> Dispatch<'a> {
             inner.lanes[lane].jobs.push_back(job);
             inner.waiting += 1;
         }
-        if inner.exhausted && inner.waiting == 0 && inner.active == 0 {
+        if inner.supply.is_exhausted() && inner.waiting == 0 && inner.active == 0 {
             return Next::Done;
         }
         Next::Wait(soonest)
@@ -395,7 +389,7 @@ impl<'a> Dispatch<'a> {
     pub(super) fn finish(&self) {
         let mut inner = self.lock();
         inner.active -= 1;
-        if inner.exhausted && inner.waiting == 0 && inner.active == 0 {
+        if inner.supply.is_exhausted() && inner.waiting == 0 && inner.active == 0 {
             drop(inner);
             self.idle_workers.notify_waiters();
         }

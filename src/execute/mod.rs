@@ -16,6 +16,7 @@ mod probe;
 mod publish;
 mod run;
 mod settle;
+mod supply;
 mod threads;
 mod transfer;
 mod want;

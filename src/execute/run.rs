@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use super::dispatch::{Dispatch, Supplied, Task, Terms};
+use super::dispatch::{Dispatch, Task, Terms};
 use super::job::Job;
 use super::ledger::{Ledger, TICK};
 use super::missing::{Chosen, Missing};
 use super::publish::Message;
+use super::supply::{Jobs, Supply};
 use super::threads::{AtWork, Last, Leaving, Listening, Serving};
 use crate::dest::{Dest, Stat};
 use crate::entry::{Entries, Entry, EntryIndex, Form};
@@ -367,7 +368,7 @@ fn dialers(settings: &[Http]) -> (Vec<Dialer>, Vec<usize>) {
 }
 
 /// The jobs of a run, in order.
-fn supply<'a>(work: Work<'a>) -> Box<dyn Iterator<Item = Supplied> + Send + 'a> {
+fn supply(work: Work<'_>) -> Supply<'_> {
     let entries = work.manifest.entries();
     if let Purpose::Lists { of, anew } = work.purpose {
         let lists = of.iter().filter_map(move |&index| {
@@ -378,19 +379,25 @@ fn supply<'a>(work: Work<'a>) -> Box<dyn Iterator<Item = Supplied> + Send + 'a> 
             let job = target.map(|target| Job { anew, ..new_job(&entry, target) });
             Some(job.map_err(|failure| (index, failure)))
         });
-        return Box::new(lists);
+        return Supply::new([Box::new(lists) as Jobs<'_>]);
     }
-    let asks = |(index, step)| {
-        let asks = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
-        asks.then_some(index)
+    let jobs_of = |source: usize| {
+        let range = entries.source_range(source);
+        let steps = work.plan.steps_from(EntryIndex(range.start));
+        let asks = |(index, step)| {
+            let asks = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
+            asks.then_some(index)
+        };
+        let own = steps.take_while(move |(index, _)| index.0 < range.end).filter_map(asks);
+        let jobs = own.filter_map(move |index| {
+            let entry = entries.get(index)?;
+            let target = target_of(&entry, 0, 0, work.rewrites);
+            let job = target.map(|target| new_job(&entry, target));
+            Some(job.map_err(|failure| (index, failure)))
+        });
+        Box::new(jobs) as Jobs<'_>
     };
-    let jobs = work.plan.steps().filter_map(asks).filter_map(move |index| {
-        let entry = entries.get(index)?;
-        let target = target_of(&entry, 0, 0, work.rewrites);
-        let job = target.map(|target| new_job(&entry, target));
-        Some(job.map_err(|failure| (index, failure)))
-    });
-    Box::new(jobs)
+    Supply::new((0..work.manifest.sources().len()).map(jobs_of))
 }
 
 fn new_job(entry: &Entry<'_>, target: Target) -> Job {

@@ -24,9 +24,14 @@ fn job(entry: u64, url: &str) -> Job {
 }
 
 /// A dispatcher of these URLs, entries numbered from 0.
+/// All jobs from one source.
+fn one<'a>(jobs: impl Iterator<Item = Supplied> + Send + 'a) -> Supply<'a> {
+    Supply::new([Box::new(jobs) as crate::execute::supply::Jobs<'a>])
+}
+
 fn dispatch<'a>(urls: &'a [&'a str], http: &'a Http, connections: usize) -> Dispatch<'a> {
     let supply = urls.iter().zip(0..).map(|(url, entry)| Ok(job(entry, url)));
-    Dispatch::new(supply, Box::new(move |_| Terms { http, dialer: 0 }), connections)
+    Dispatch::new(one(supply), Box::new(move |_| Terms { http, dialer: 0 }), connections)
 }
 
 fn per_host(number: usize) -> Http {
@@ -94,7 +99,7 @@ fn sources_that_share_an_origin_are_bound_by_the_strictest() {
         let http = if job.entry.0 == 1 { &narrow } else { &wide };
         Terms { http, dialer: 0 }
     };
-    let dispatch = Dispatch::new(supply, Box::new(settings), 64);
+    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64);
     let _slot = ask(&dispatch, now);
     assert_eq!(waits(&dispatch, now), None);
 }
@@ -107,7 +112,7 @@ fn what_goes_another_way_to_an_origin_shares_nothing_with_it() {
         let dialer = usize::from(job.entry.0 == 1);
         Terms { http: &http, dialer }
     };
-    let dispatch = Dispatch::new(supply, Box::new(settings), 64);
+    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64);
     let (_, slot) = ask(&dispatch, now);
     let (entry, other) = ask(&dispatch, now);
     assert_eq!(entry, 1);
@@ -262,5 +267,21 @@ fn no_more_jobs_wait_than_are_bounded() {
     let dispatch = dispatch(&urls, &http, 64);
     let _slot = ask(&dispatch, now);
     assert_eq!(waits(&dispatch, now), None);
-    assert_eq!(dispatch.lock().waiting, LOOK_AHEAD);
+    assert_eq!(dispatch.lock().waiting, crate::execute::supply::BACKLOG);
+}
+
+#[test]
+fn a_source_whose_origin_pauses_does_not_keep_the_next_waiting() {
+    let (http, now) = (per_host(1), Instant::now());
+    let first = (0..100_000).map(|entry| Ok(job(entry, "http://a/x")));
+    let second = (100_000..100_002).map(|entry| Ok(job(entry, "http://b/x")));
+    let supply =
+        Supply::new([Box::new(first) as crate::execute::supply::Jobs<'_>, Box::new(second)]);
+    let dispatch = Dispatch::new(supply, Box::new(|_| Terms { http: &http, dialer: 0 }), 64);
+    let (entry, held) = ask(&dispatch, now);
+    dispatch.hold(held.lane, Duration::from_mins(1));
+    let (next, slot) = ask(&dispatch, now);
+    assert_eq!((entry, next), (0, 100_000));
+    drop((held, slot));
+    assert_eq!(ask(&dispatch, now).0, 100_001);
 }
