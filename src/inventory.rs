@@ -27,8 +27,6 @@ pub(crate) struct Inventory {
     missing: HashMap<u128, Missing>,
     /// Digests under other algorithms, which few files need.
     others: HashMap<u128, Vec<Checksum>>,
-    /// Files whose digest a publisher states.
-    published: HashSet<u128>,
 }
 
 /// What the state knows of a file.
@@ -169,17 +167,11 @@ impl Inventory {
         self.known.get(&hash)
     }
 
-    /// Whether upstream had no file for the path with that hash.
+    /// Whether upstream had no file for the path with that hash, at the URL that the manifest declares
+    /// now.
     #[must_use]
-    pub(crate) fn is_missing(&self, hash: u128) -> bool {
-        self.missing.contains_key(&hash)
-    }
-
-    /// Whether the state knows that a publisher states the digest of the file at the path with that
-    /// hash.
-    #[must_use]
-    pub(crate) fn is_published(&self, hash: u128) -> bool {
-        self.published.contains(&hash)
+    pub(crate) fn is_missing(&self, hash: u128, url: impl Fn() -> String) -> bool {
+        self.missing.get(&hash).is_some_and(|missing| url_hash(&url()) == missing.url)
     }
 
     /// Whether a regular file is at the path with that hash.
@@ -237,9 +229,6 @@ impl Scan {
                 if !row.others.is_empty() {
                     inventory.others.insert(hash, row.others);
                 }
-                if row.published {
-                    inventory.published.insert(hash);
-                }
             },
             |path, url, since| {
                 inventory.missing.insert(path_hash(path), Missing { url: url_hash(url), since });
@@ -280,7 +269,7 @@ mod tests {
             path: path.to_owned(),
             stat,
             digests: Digests::new(Digest::of(b"x"), Vec::new()),
-            published: false,
+            witnessed: true,
             url: url.to_owned(),
             checked: Timestamp::UNIX_EPOCH,
             validators: Validators::default(),

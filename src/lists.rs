@@ -7,21 +7,27 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::checksums::{List, Lookup};
 use crate::entry::{Entry, Form};
 use crate::error::{ErrorKind, Failure};
-use crate::manifest::{ListPlace, Manifest, Published};
+use crate::manifest::{ListPlace, Manifest, OnMissing, Published};
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::RelPath;
 use crate::state::{KeptList, State};
 use crate::template::UrlParts;
+
+/// Checksum lists that could not be had, by source and the shown form of their URLs.
+pub(crate) type Lost = HashMap<(usize, String), Failure>;
 
 /// The lists that the sources of a manifest name.
 #[derive(Debug, Default)]
 pub(crate) struct Lists<'a> {
     /// Where fetched ones are kept.
     state: Option<&'a State>,
-    /// Those that could not be had in this run, by the shown form of their URLs.
-    lost: HashMap<String, Failure>,
-    /// Those that were read, by the same.
-    read: RwLock<HashMap<String, Arc<Known>>>,
+    /// Those that could not be had in this run.
+    lost: Lost,
+    /// Whether this run asked for all that it wants.
+    asked: bool,
+    /// Those that were read, by source and the shown form of their URLs: each source has rules of
+    /// its own.
+    read: RwLock<HashMap<usize, HashMap<String, Arc<Known>>>>,
     /// Whether a list was wanted that nobody has fetched yet.
     unknown: AtomicBool,
 }
@@ -39,9 +45,14 @@ enum Known {
 }
 
 impl<'a> Lists<'a> {
-    /// The lists as they are in the state, but for those that could not be had.
-    pub(crate) fn new(state: Option<&'a State>, lost: HashMap<String, Failure>) -> Self {
-        Self { state, lost, ..Self::default() }
+    /// The lists of the last run, as the state keeps them.
+    pub(crate) fn kept(state: Option<&'a State>) -> Self {
+        Self { state, ..Self::default() }
+    }
+
+    /// The lists that this run asked for, but for those that could not be had.
+    pub(crate) fn fetched(state: &'a State, lost: Lost) -> Self {
+        Self { state: Some(state), lost, asked: true, ..Self::default() }
     }
 
     /// What a list says of an entry; none where the source names no list.
@@ -57,12 +68,12 @@ impl<'a> Lists<'a> {
             }
             ListPlace::Url(_) | ListPlace::Sidecar(_) => {
                 let url = entry.list_url(Form::Shown)?;
-                let known = match &published.place {
-                    ListPlace::Sidecar(_) => Arc::new(self.fetch(&url, published)),
-                    _ => self.known(&url, published),
-                };
-                match &*known {
+                match &*self.known(entry, &url, published) {
                     Known::List(list) => look_up(list, &names(entry, path, Some(&url))),
+                    // Without its sidecar, the file itself may be one that is allowed to be missing.
+                    Known::Missing if !published.optional && may_lack(entry) => {
+                        return Some(Pinned::Unvouched);
+                    }
                     Known::Missing => Lookup::Unlisted,
                     Known::Broken(_) => return Some(Pinned::NoList),
                     Known::Unknown => {
@@ -89,7 +100,7 @@ impl<'a> Lists<'a> {
     pub(crate) fn failure(&self, entry: &Entry<'_>) -> Option<Failure> {
         let published = entry.source().published.as_ref()?;
         let url = entry.list_url(Form::Shown)?;
-        match &*self.known(&url, published) {
+        match &*self.known(entry, &url, published) {
             Known::Broken(failure) => Some(failure.clone()),
             _ => None,
         }
@@ -100,18 +111,23 @@ impl<'a> Lists<'a> {
         self.unknown.load(Ordering::Relaxed)
     }
 
-    fn known(&self, url: &str, published: &Published) -> Arc<Known> {
+    fn known(&self, entry: &Entry<'_>, url: &str, published: &Published) -> Arc<Known> {
+        let source = entry.source_index();
+        if matches!(published.place, ListPlace::Sidecar(_)) {
+            // Nobody else asks for it: keeping it would be keeping all of them.
+            return Arc::new(self.fetch(source, url, published));
+        }
         let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = read.get(url) {
+        if let Some(known) = read.get(&source).and_then(|read| read.get(url)) {
             return Arc::clone(known);
         }
         drop(read);
-        let known = Arc::new(self.fetch(url, published));
+        let known = Arc::new(self.fetch(source, url, published));
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(read.entry(url.to_owned()).or_insert(known))
+        Arc::clone(read.entry(source).or_default().entry(url.to_owned()).or_insert(known))
     }
 
-    fn fetch(&self, url: &str, published: &Published) -> Known {
+    fn fetch(&self, source: usize, url: &str, published: &Published) -> Known {
         let broken = |why: &str, failure: Option<&Failure>| {
             let message = format!("the checksum list {url} cannot be used: {why}");
             let kind = failure.map_or(ErrorKind::UnexpectedContent, |failure| failure.kind);
@@ -121,10 +137,14 @@ impl<'a> Lists<'a> {
             broken.origin = failure.and_then(|failure| failure.origin.clone());
             Known::Broken(broken)
         };
-        if let Some(failure) = self.lost.get(url) {
+        if let Some(failure) = self.lost.get(&(source, url.to_owned())) {
             return broken(&failure.message, Some(failure));
         }
         match self.state.map_or(KeptList::Unknown, |state| state.list(url)) {
+            // Without what it says, nobody would vouch for its files.
+            KeptList::Unknown if self.asked => {
+                broken("it could not be kept in the state, or not be read from there", None)
+            }
             KeptList::Unknown => Known::Unknown,
             KeptList::Missing => Known::Missing,
             KeptList::Content(content) => match List::parse(&content, &published.rules) {
@@ -133,6 +153,10 @@ impl<'a> Lists<'a> {
             },
         }
     }
+}
+
+fn may_lack(entry: &Entry<'_>) -> bool {
+    entry.source().on_missing != OnMissing::Fail
 }
 
 fn look_up(list: &List, names: &[String]) -> Lookup {

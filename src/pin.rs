@@ -39,6 +39,8 @@ pub enum Pinned {
     Missing,
     /// No list names it, and one should.
     Unlisted,
+    /// It has no sidecar, and should have one, unless upstream does not have the file either.
+    Unvouched,
     /// Its list names several files that it could be.
     Ambiguous,
     /// The list that should name it cannot be used.

@@ -99,7 +99,9 @@ impl Selection {
 /// The arguments that choose one entry of a manifest, ready to be pasted into a shell.
 #[must_use]
 pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
-    let only = format!("--only {}", shell_word(&globset::escape(path)));
+    // What begins like a flag must not look like one.
+    let gap = if path.starts_with('-') { '=' } else { ' ' };
+    let only = format!("--only{gap}{}", shell_word(&globset::escape(path)));
     if manifest == Path::new("natsync.yaml") {
         return only;
     }
@@ -202,6 +204,7 @@ mod tests {
         let default = Path::new("natsync.yaml");
         assert_eq!(arguments_for("a/b-1.txt", default), "--only a/b-1.txt");
         assert_eq!(arguments_for("a b[1]*.txt", default), "--only 'a b[[]1[]][*].txt'");
+        assert_eq!(arguments_for("-v.txt", default), "--only=-v.txt");
         assert_eq!(arguments_for("it's", default), r"--only 'it'\''s'");
         assert_eq!(arguments_for("a", Path::new("my m.yaml")), "--only a 'my m.yaml'");
         let glob = glob("a b[[]1[]][*].txt").unwrap();

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,7 +15,7 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::RunError;
 use crate::event::{Event, Phase, Reporter};
 use crate::inventory::{Inventory, Scan};
-use crate::manifest::{Manifest, PathHashes, Source};
+use crate::manifest::{Check, Manifest, PathHashes, Source};
 use crate::options::Options;
 use crate::pin::Pinned;
 use crate::pins::Pins;
@@ -22,7 +23,7 @@ use crate::plan::{
     Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
 };
 use crate::rel_path::path_hash;
-use crate::state::{FileRow, Note, State, Validators};
+use crate::state::{FileRow, Note, State};
 use crate::stop::Stop;
 
 /// What is to be done, and what was learned on the way.
@@ -73,7 +74,7 @@ impl Survey {
         let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
         let mut plan = Plan::with_bound(scope.manifest.entries().bound());
         let mut notes = Vec::new();
-        let unread = look.decide_all(&mut plan, &mut notes)?;
+        let unread = look.decide_all(&mut plan)?;
         if let Some(dest) = scope.dest.filter(|_| !unread.is_empty()) {
             reporter
                 .event(&Event::Phase { phase: Phase::Hashing, total: Some(unread.len() as u64) });
@@ -110,11 +111,7 @@ pub(crate) fn scan(scope: Scope<'_>, state: Option<&State>, reporter: &mut dyn R
 
 impl Look<'_> {
     /// Decides on each chosen entry. Answers which files must be read first.
-    fn decide_all(
-        &self,
-        plan: &mut Plan,
-        notes: &mut Vec<Note>,
-    ) -> Result<Vec<(EntryIndex, Algorithms)>, RunError> {
+    fn decide_all(&self, plan: &mut Plan) -> Result<Vec<(EntryIndex, Algorithms)>, RunError> {
         let Scope { manifest, options, pins, stop, .. } = self.scope;
         let mut unread = Vec::new();
         let mut path = String::new();
@@ -140,14 +137,8 @@ impl Look<'_> {
             let pinned = pins.of(&entry, &path)?;
             let hash = path_hash(&path);
             let disk = self.inventory.look(&path, hash, || entry.url(Form::Shown));
-            match self.decide(&entry, &pinned, &disk) {
+            match self.decide(&entry, &path, &pinned, &disk)? {
                 Verdict::Decided(decision) => {
-                    if decision.action == Action::Keep
-                        && is_published(&pinned)
-                        && !self.inventory.is_published(hash)
-                    {
-                        notes.push(Note::Published { path: path.clone() });
-                    }
                     plan.set(entry.index(), Step::Do(decision));
                 }
                 Verdict::Obstructed(obstacle) => {
@@ -166,17 +157,29 @@ impl Look<'_> {
         Ok(unread)
     }
 
-    fn decide(&self, entry: &Entry<'_>, pinned: &Pinned, disk: &OnDisk) -> Verdict {
-        let options = self.scope.options;
-        match decide(pinned, disk, &policy(entry.source(), options, self.now)) {
-            // Without the network nobody can be asked: what is there stays.
+    fn decide(
+        &self,
+        entry: &Entry<'_>,
+        path: &str,
+        pinned: &Pinned,
+        disk: &OnDisk,
+    ) -> Result<Verdict, RunError> {
+        let Scope { options, pins, .. } = self.scope;
+        let mut policy = policy(entry.source(), options, self.now);
+        let writes = pins.writes(entry, path)?;
+        if writes {
+            // A pin is what upstream has now, not what it had once.
+            (policy.check, policy.missing_ttl) = (Check::Always, Duration::ZERO);
+        }
+        Ok(match decide(pinned, disk, &policy) {
+            // Without the network nobody can be asked: what is there stays, and is not pinned.
             Verdict::Decided(Decision { action: Action::Revalidate, reason })
-                if options.offline =>
+                if options.offline && !pins.is_for_lock() =>
             {
                 Verdict::Decided(Decision::new(Action::Keep, reason))
             }
             verdict => verdict,
-        }
+        })
     }
 
     /// Decides on an entry whose file was read, and says what that told.
@@ -206,20 +209,18 @@ impl Look<'_> {
                 (OnDisk { found, digests: Some(digests), ..seen }, Some(stat))
             }
         };
-        if let Verdict::Decided(decision) = self.decide(&entry, &pinned, &disk) {
+        if let Verdict::Decided(decision) = self.decide(&entry, path, &pinned, &disk)? {
             plan.set(index, Step::Do(decision));
             if let (Some(stat), Some(digests)) = (stat, &disk.digests) {
-                self.note(&entry, &pinned, &disk, decision, digests, stat, notes)?;
+                self.note(&entry, &disk, decision, digests, stat, notes)?;
             }
         }
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what was just found out of one file")]
     fn note(
         &self,
         entry: &Entry<'_>,
-        pinned: &Pinned,
         disk: &OnDisk,
         decision: Decision,
         digests: &Digests,
@@ -232,21 +233,20 @@ impl Look<'_> {
             .as_ref()
             .is_some_and(|record| record.same_url && record.digests.sha256() == digests.sha256());
         if is_known {
-            if is_published(pinned) {
-                notes.push(Note::Published { path: path.clone() });
-            }
             notes.push(Note::Read { path, stat, digests: digests.clone() });
         } else if decision.action == Action::Keep {
-            // What the lock knows of the pinned bytes is true of these.
-            let validators = self.scope.pins.validators(&path)?.unwrap_or_else(Validators::default);
+            // What the lock knows of its bytes is true of these, where they are the same.
+            let validators = self.scope.pins.validators(entry, &path, digests.sha256())?;
             notes.push(Note::File(Box::new(FileRow {
                 path,
                 stat,
                 digests: digests.clone(),
-                published: is_published(pinned),
+                // Where the lock tells what upstream calls them, upstream served them.
+                witnessed: validators.is_some(),
                 url: entry.url(Form::Shown),
-                checked: self.now,
-                validators,
+                // Nobody asked upstream.
+                checked: Timestamp::UNIX_EPOCH,
+                validators: validators.unwrap_or_default(),
             })));
         }
         Ok(())
@@ -264,10 +264,6 @@ fn settled(pinned: &Pinned) -> Decision {
         Pinned::Missing => Decision::new(Action::Absent, Reason::MissingUpstream),
         _ => Decision::new(Action::Keep, Reason::Pinned),
     }
-}
-
-fn is_published(pinned: &Pinned) -> bool {
-    matches!(pinned, Pinned::To(pin) if pin.is_published())
 }
 
 fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {

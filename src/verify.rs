@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digest, Digests};
-use crate::entry::{Entry, EntryIndex};
+use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, Failure, RunError};
 use crate::event::{Event, Finding, Phase, Reporter, Verified};
 use crate::inventory::{Inventory, Known};
@@ -201,7 +201,9 @@ impl Worker<'_> {
         let hash = path_hash(path);
         let known = self.work.known.known(hash);
         let pinned = self.work.pins.of(entry, path)?;
-        let is_absent = pinned == Pinned::Missing || self.work.known.is_missing(hash);
+        let may_lack = entry.source().on_missing != OnMissing::Fail;
+        let is_absent = pinned == Pinned::Missing
+            || may_lack && self.work.known.is_missing(hash, || entry.url(Form::Shown));
         let expected = match (pinned, known) {
             (Pinned::To(pin), _) if !pin.checksums.is_empty() => Expected::Pin(pin),
             (_, Some(known)) => Expected::Noted(known.digest),
@@ -218,7 +220,7 @@ impl Worker<'_> {
             Ok(verified) => verified,
             Err(error) if is_gone(&error) => match expected {
                 Expected::Nothing | Expected::Noted(_) if is_absent => only(Finding::Absent),
-                Expected::Nothing if entry.source().on_missing == OnMissing::Skip => {
+                Expected::Nothing if may_lack => {
                     only(Finding::Unknown)
                 }
                 _ => only(Finding::Gone),

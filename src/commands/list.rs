@@ -27,6 +27,11 @@ pub(super) fn run(args: &ListArgs, console: &Console) -> ExitStatus {
         Ok(targets) => targets,
         Err(status) => return status,
     };
+    if format == ListFormat::Metalink && 1 < targets.len() {
+        let error = RunError::usage("a Metalink is one document: name one manifest");
+        print_error(console, &error);
+        return error.exit_status();
+    }
     for_each(targets, None, console, |target| list(format, &target, console))
 }
 
@@ -35,7 +40,7 @@ fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitSt
     match format {
         ListFormat::Table => table(manifest, selection, console),
         ListFormat::Urls => urls(manifest, selection, console),
-        ListFormat::Json => with_pins(target, console, |entry, pinned| {
+        ListFormat::Json => with_pins(target, console, "", |entry, pinned| {
             let sha256 = pinned.pin().and_then(|pin| pin.checksum(Algorithm::Sha256));
             write_entry(console, entry, sha256.map(|sha256| sha256.hex()));
         })?,
@@ -75,15 +80,18 @@ fn each(
     }
 }
 
-/// Calls `print` with each chosen entry and what is said of it.
+/// Calls `print` with each chosen entry and what is said of it. `begin` is written before, once it is
+/// certain that the lock can be read.
 fn with_pins(
     target: &Target,
     console: &Console,
+    begin: &str,
     mut print: impl FnMut(&Entry<'_>, &Pinned),
 ) -> Result<(), RunError> {
     let Target { manifest, selection } = target;
     let mut failed = None;
     workspace::with_pins(manifest, |pin_of| {
+        console.results(|writer| writer.write_all(begin.as_bytes()));
         each(manifest, selection, console, |entry| {
             if failed.is_some() {
                 return;
@@ -102,8 +110,7 @@ fn export(form: &dyn Export, target: &Target, console: &Console) -> Result<(), R
     let mut lacking = 0;
     let mut hidden = false;
     let write = |text: &str| console.results(|writer| writer.write_all(text.as_bytes()));
-    write(&form.begin());
-    with_pins(target, console, |entry, pinned| {
+    with_pins(target, console, &form.begin(), |entry, pinned| {
         // Who is known to have nothing is not asked.
         if *pinned == Pinned::Missing {
             return;

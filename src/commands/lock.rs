@@ -68,7 +68,8 @@ fn lock(
     )?;
     talk.finish();
     results.close(&done);
-    Ok(tally.applied(&done.0))
+    let status = tally.applied(&done.0);
+    Ok(if status == ExitStatus::Ok && done.1.lost != 0 { ExitStatus::Failed } else { status })
 }
 
 fn check(target: Target, console: &Console) -> Result<ExitStatus, RunError> {

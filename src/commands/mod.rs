@@ -48,12 +48,25 @@ fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, ExitStatu
     let options = LoadOptions { today, set: &args.set, env: &env, dest: args.dest.as_deref() };
     let default = [PathBuf::from(DEFAULT_MANIFEST)];
     let files = if args.manifests.is_empty() { &default[..] } else { &args.manifests };
-    let mut targets = Vec::new();
+    let mut targets: Vec<Target> = Vec::new();
     let mut status = ExitStatus::Ok;
     for file in files {
         let is_default = args.manifests.is_empty();
         match load_one(file, is_default, args, &options) {
-            Ok(target) => targets.push(target),
+            Ok(target) => {
+                if let Some(other) =
+                    targets.iter().find(|other| share_lock(other.manifest.file(), file))
+                {
+                    let (one, two) = (other.manifest.file().display(), file.display());
+                    let error = RunError::Usage {
+                        message: format!("`{one}` and `{two}` would share one lock"),
+                        hint: Some("rename one of them".to_owned()),
+                    };
+                    print_error(console, &error);
+                    return Err(error.exit_status());
+                }
+                targets.push(target);
+            }
             Err(error) => {
                 print_error(console, &error);
                 status = worst(status, error.exit_status());
@@ -61,6 +74,11 @@ fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, ExitStatu
         }
     }
     if status == ExitStatus::Ok { Ok(targets) } else { Err(status) }
+}
+
+/// Whether two manifests differ in nothing but their ending.
+fn share_lock(one: &Path, other: &Path) -> bool {
+    one != other && crate::lock::file_of(one) == crate::lock::file_of(other)
 }
 
 fn load_one(

@@ -17,7 +17,7 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, Failure};
 use crate::event::Event;
 use crate::fetch::{
-    Conditions, Length, Method, check_digests, is_transient, receive_text, upstream_validators,
+    BodyRules, Conditions, Length, Method, check_digests, is_transient, receive_text, upstream_validators,
 };
 use crate::manifest::{Expect, ListPlace, MissingWhen};
 use crate::state::Note;
@@ -65,7 +65,7 @@ async fn get<'r>(
             Ok(Attempt::Missing { status })
         }
         Verdict::Whole { length } => {
-            let (headers, content) = receive(run, job, response, length).await?;
+            let (headers, content) = receive(run, job, response, length, &expect).await?;
             // What is no list must not take the place of the one that is kept.
             let rules = entry.source().published.as_ref().map(|published| &published.rules);
             if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
@@ -84,6 +84,7 @@ async fn receive(
     job: &Job,
     response: Response<'_>,
     length: Option<u64>,
+    expect: &Expect,
 ) -> Result<(HeaderMap, Vec<u8>), Refusal> {
     let Response { mut slot, headers, body, .. } = response;
     let lane = slot.lane;
@@ -96,9 +97,16 @@ async fn receive(
         let lost = Failure::new(ErrorKind::Connect, "the connection was lost");
         return Err(failed(lost));
     };
-    let stall = run.settings(job).stall_timeout;
-    let content =
-        receive_text(&mut connection, body, length, LARGEST, stall).await.map_err(failed)?;
+    let http = run.settings(job);
+    let rules = BodyRules {
+        length,
+        expect,
+        known: Length::Unknown,
+        stall: http.stall_timeout,
+        min_rate: http.min_rate,
+    };
+    let paces = run.paces(run.entries.source_of(job.entry));
+    let content = receive_text(&mut connection, body, &rules, &paces).await.map_err(failed)?;
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }
@@ -134,8 +142,9 @@ impl Run<'_> {
 
     /// A list that cannot be had.
     pub(super) fn list_lost(&self, entry: EntryIndex, failure: Failure) {
-        let url = self.entry(entry).list_url(Form::Shown).unwrap_or_default();
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(url, failure);
+        let entry = self.entry(entry);
+        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(list, failure);
         self.list_settled();
     }
 

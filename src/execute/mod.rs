@@ -22,4 +22,4 @@ mod transfer;
 mod want;
 
 use run::Run;
-pub(crate) use run::{Disputed, Purpose, Work, execute};
+pub(crate) use run::{Disputed, Executed, Purpose, Work, execute};

@@ -40,8 +40,6 @@ pub(super) struct Parcel {
     /// The declared URL, shown form.
     pub(super) url: String,
     pub(super) validators: Validators,
-    /// Whether a publisher states the digest.
-    pub(super) published: bool,
 }
 
 /// What is handed to the publisher.
@@ -192,7 +190,7 @@ fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> O
             return None;
         }
     };
-    let Parcel { entry, path, verified, replaces, attempts, url, validators, published } = parcel;
+    let Parcel { entry, path, verified, replaces, attempts, url, validators } = parcel;
     let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
     let outcome = if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
     ledger.finish(entry, outcome, attempts);
@@ -202,7 +200,7 @@ fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> O
             path: path.as_str().to_owned(),
             stat,
             digests: verified.digests().clone(),
-            published,
+            witnessed: true,
             url,
             checked: Timestamp::now(),
             validators,

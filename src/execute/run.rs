@@ -20,6 +20,7 @@ use crate::entry::{Entries, Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Reporter};
 use crate::fetch::{Dialer, Names, Pace, Target};
+use crate::lists::Lost;
 use crate::manifest::{Http, Manifest, Secret};
 use crate::pins::Pins;
 use crate::plan::{Action, Plan, Step};
@@ -71,10 +72,12 @@ pub(crate) enum Purpose<'a> {
 pub(crate) struct Executed {
     /// Of each entry, when probing.
     pub(crate) probes: Vec<(EntryIndex, Probed)>,
-    /// Checksum lists that cannot be had, by the shown form of their URLs.
-    pub(crate) lists: HashMap<String, Failure>,
+    /// Checksum lists that cannot be had.
+    pub(crate) lists: Lost,
     /// Entries whose bytes are not those of their list, and that have no outcome yet.
     pub(crate) disputed: Vec<Disputed>,
+    /// Whether the run ended before everything was tried.
+    pub(crate) halted: bool,
 }
 
 /// An entry whose bytes are not those of its list.
@@ -99,7 +102,7 @@ pub(super) struct Run<'a> {
     pub(super) source_paces: Vec<Option<Pace>>,
     pub(super) publisher: super::publish::Sender,
     pub(super) probes: Mutex<Vec<(EntryIndex, Probed)>>,
-    pub(super) lists: Mutex<HashMap<String, Failure>>,
+    pub(super) lists: Mutex<Lost>,
     pub(super) disputed: Mutex<Vec<Disputed>>,
     /// Lists of which is known whether they can be had.
     pub(super) settled: AtomicU64,
@@ -169,6 +172,7 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed 
         probes: run.probes.into_inner().unwrap_or_else(PoisonError::into_inner),
         lists: run.lists.into_inner().unwrap_or_else(PoisonError::into_inner),
         disputed: run.disputed.into_inner().unwrap_or_else(PoisonError::into_inner),
+        halted: run.halted.is_requested(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What becomes of an entry after an attempt: again, elsewhere, or its outcome.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -111,6 +112,13 @@ impl Run<'_> {
             if place < entry.places() {
                 return Some(self.move_job(&mut job, &entry, name, place));
             }
+            // What the lock has may be what an alternate served.
+            if failure.kind == ErrorKind::ChecksumMismatch
+                && name + 1 < entry.names()
+                && Want::of(self, &entry).is_ok_and(|want| want.is_locked())
+            {
+                return Some(self.move_job(&mut job, &entry, name + 1, 0));
+            }
             // Damage on the way passes, and a proxy may have kept an old copy: once more from the start.
             (job.mismatched && !std::mem::replace(&mut job.anew, true))
                 .then(|| self.move_job(&mut job, &entry, 0, 0))
@@ -160,6 +168,12 @@ impl Run<'_> {
         }
         let source = entry.source();
         let origin = job.target.origin.to_string();
+        if job.mismatched
+            && let Some(failure) = job.failure.take()
+        {
+            // Another of its names is there, with other bytes.
+            return self.fail(job.entry, failure, job.attempts);
+        }
         if let Ok(want) = Want::of(self, &entry)
             && want.is_locked()
         {
@@ -248,9 +262,11 @@ impl Run<'_> {
         if !is_transfer || !(self.work.stop.is_requested() || self.halted.is_requested()) {
             return;
         }
+        let disputed = self.disputed.lock().unwrap_or_else(PoisonError::into_inner);
+        let disputed: HashSet<_> = disputed.iter().map(|disputed| disputed.entry).collect();
         for (index, step) in self.work.plan.steps() {
             let wanted = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
-            if wanted && !self.ledger.is_finished(index) {
+            if wanted && !self.ledger.is_finished(index) && !disputed.contains(&index) {
                 reporter.event(&Event::Finished {
                     entry: index,
                     outcome: Outcome::Skipped,

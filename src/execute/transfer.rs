@@ -49,11 +49,13 @@ pub(super) async fn attempt<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>)
         }
     };
     let made = match run.work.plan.step(job.entry) {
+        _ if want.is_unvouched() => refuse(run, job, &entry, slot).await,
         Step::Do(Decision { action: Action::Revalidate, .. }) if !job.outdated => {
-            let path = entry.path();
-            match run.held(&path) {
+            let held = run.held(&entry.path());
+            match held.filter(|held| want.believes(held)) {
                 Some(held) => revalidate(run, job, &entry, &want, slot, held).await,
-                None => adopt(run, job, &entry, &want, slot).await,
+                None if want.adopts() => adopt(run, job, &entry, &want, slot).await,
+                None => get(run, job, &entry, &want, slot, &Conditions::default(), None).await,
             }
         }
         _ => get(run, job, &entry, &want, slot, &Conditions::default(), None).await,
@@ -68,6 +70,27 @@ pub(super) async fn attempt<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>)
         }
         Err(refusal) => Attempt::Refused(refusal),
     }
+}
+
+/// Asks whether there is a file that nobody vouches for: missing it may be, but not had.
+async fn refuse<'r>(
+    run: &'r Run<'_>,
+    job: &mut Job,
+    entry: &Entry<'_>,
+    slot: Slot<'r>,
+) -> Result<Attempt, Refusal> {
+    let none = Conditions::default();
+    let question = Question::about(entry.source(), Method::Head, &none, Length::Unknown);
+    let mut response = ask(run, job, entry, slot, &question).await?;
+    finish_body(&mut response.slot, response.body).await;
+    let lane = response.slot.lane;
+    run.dispatch.succeeded(lane, 0);
+    if let Verdict::Missing { status } = response.verdict {
+        return Ok(Attempt::Missing { status });
+    }
+    let failure = Failure::new(ErrorKind::Unlisted, "its sidecar does not exist")
+        .with_hint("`checksums: {optional: true}` allows files without a digest");
+    Err(Refusal::Failed { lane, failure, again: false, after: None })
 }
 
 /// Asks whether a file that natsync wrote is still what upstream has.
@@ -123,8 +146,10 @@ async fn get<'r>(
             finish_body(&mut response.slot, response.body).await;
             run.dispatch.succeeded(response.slot.lane, 0);
             let local = run.local(&entry.path());
-            if held.zip(local).is_some_and(|(held, local)| held.stamp == local.stamp()) {
-                unchanged(run, job, entry);
+            if let Some((held, local)) = held.zip(local)
+                && held.stamp == local.stamp()
+            {
+                unchanged(run, job, entry, &held, &response.headers);
                 return Ok(Attempt::Settled);
             }
             // The answer was about a file that is not there any more: edited or deleted meanwhile.
@@ -143,15 +168,31 @@ async fn get<'r>(
 }
 
 /// The file on disk is what upstream has. When that was confirmed matters only to `check` with an age.
-fn unchanged(run: &Run<'_>, job: &Job, entry: &Entry<'_>) {
+fn unchanged(run: &Run<'_>, job: &Job, entry: &Entry<'_>, held: &Held, headers: &HeaderMap) {
     let outcome = Outcome::Unchanged { bytes: 0 };
-    if matches!(entry.source().check, Check::Age(_)) {
-        let note =
-            Note::Checked { path: entry.path().as_str().to_owned(), checked: Timestamp::now() };
+    let validators = renewed(&held.validators, headers);
+    if validators.is_some() || matches!(entry.source().check, Check::Age(_)) {
+        let path = entry.path().as_str().to_owned();
+        let note = Note::Checked { path, checked: Timestamp::now(), validators };
         run.publish(Message::Note(Box::new(note), Some((job.entry, outcome, job.attempts))));
     } else {
         run.ledger.finish(job.entry, outcome, job.attempts);
     }
+}
+
+/// What upstream calls a file from now on, where a 304 says so (RFC 9111, section 4.3.4): another
+/// entity tag than the one that was asked with would be about another file.
+fn renewed(held: &Validators, headers: &HeaderMap) -> Option<Validators> {
+    let (etag, last_modified) = upstream_validators(headers);
+    if etag.is_some() && held.etag.is_some() && etag != held.etag {
+        return None;
+    }
+    let renewed = Validators {
+        served: held.served.clone(),
+        etag: etag.or_else(|| held.etag.clone()),
+        last_modified: last_modified.or_else(|| held.last_modified.clone()),
+    };
+    (renewed != *held).then_some(renewed)
 }
 
 /// Asks about a file that natsync did not write. Its length and age decide; a 304 would prove
@@ -251,7 +292,7 @@ async fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: Stat, heade
                 path: path.as_str().to_owned(),
                 stat: local,
                 digests: Digests::new(digest, Vec::new()),
-                published: false,
+                witnessed: false,
                 url: entry.url(Form::Shown),
                 checked: Timestamp::now(),
                 validators: validators(job, entry, headers),
@@ -349,9 +390,17 @@ async fn receive_file<'r>(
         .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
     check_content(entry, want, &headers, &beginning, &end).map_err(failed)?;
     let path = entry.path();
-    let replaces =
-        !matches!(run.work.plan.step(job.entry), Step::Do(Decision { action: Action::Fetch, .. }));
-    let same = held.is_some_and(|held| held.digest == verified.digests().sha256());
+    let (replaces, asks) = match run.work.plan.step(job.entry) {
+        Step::Do(decision) => {
+            (decision.action != Action::Fetch, decision.action == Action::Revalidate)
+        }
+        _ => (true, false),
+    };
+    let same = match held {
+        Some(held) => held.digest == verified.digests().sha256(),
+        // Of a file that natsync did not write, only reading it tells.
+        None => asks && run.local(&path).is_some_and(|local| local.size == bytes),
+    };
     // What is recorded must be what is there now, not what was there when the run began.
     let still = |_: &Stat| {
         let read = run.dest().read(&path).and_then(|file| Digest::of_reader(file, || true));
@@ -363,7 +412,7 @@ async fn receive_file<'r>(
             path: path.as_str().to_owned(),
             stat,
             digests: verified.digests().clone(),
-            published: want.is_published(),
+            witnessed: true,
             url: entry.url(Form::Shown),
             checked: Timestamp::now(),
             validators,
@@ -383,7 +432,6 @@ async fn receive_file<'r>(
         attempts: job.attempts,
         url: entry.url(Form::Shown),
         validators,
-        published: want.is_published(),
     })));
     Ok(Attempt::Settled)
 }

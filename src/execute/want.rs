@@ -8,28 +8,52 @@ use super::Run;
 use crate::dest::VerifyError;
 use crate::digest::{Algorithms, Checksum};
 use crate::entry::Entry;
-use crate::error::{ErrorKind, Failure};
+use crate::error::{ErrorKind, Failure, RunError};
 use crate::fetch::{Length, Stated, stated_digests};
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::RelPath;
 use crate::select::arguments_for;
+use crate::state::Held;
 
 /// What an entry must be, as far as anybody has said it.
 #[derive(Debug)]
 pub(super) struct Want {
     pin: Option<Pin>,
+    /// Whether it must not be had: what should vouch for it does not exist.
+    unvouched: bool,
+    /// Whether the run pins it.
+    writes: bool,
 }
 
 impl Want {
     /// Looks up what is said of an entry.
     pub(super) fn of(run: &Run<'_>, entry: &Entry<'_>) -> Result<Self, Failure> {
-        let pinned = run.work.pins.of(entry, entry.path().as_str());
-        let pinned = pinned.map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))?;
+        let path = entry.path();
+        let pins = run.work.pins;
+        let lost = |error: RunError| Failure::new(ErrorKind::Io, error.to_string());
+        let pinned = pins.of(entry, path.as_str()).map_err(lost)?;
+        let writes = pins.writes(entry, path.as_str()).map_err(lost)?;
+        let unvouched = pinned == Pinned::Unvouched;
         let pin = match pinned {
             Pinned::To(pin) => Some(pin),
             _ => None,
         };
-        Ok(Self { pin })
+        Ok(Self { pin, unvouched, writes })
+    }
+
+    /// Whether it must not be had: all that matters is whether it is there.
+    pub(super) fn is_unvouched(&self) -> bool {
+        self.unvouched
+    }
+
+    /// Whether what is held counts: where the run pins an entry, only what upstream served does.
+    pub(super) fn believes(&self, held: &Held) -> bool {
+        held.witnessed || !self.writes
+    }
+
+    /// Whether a file that natsync did not write may be taken for what upstream has.
+    pub(super) fn adopts(&self) -> bool {
+        !self.writes
     }
 
     /// What is known of its length.
@@ -41,11 +65,6 @@ impl Want {
             }
             Some(pin) => Length::Pinned(pin.size),
         }
-    }
-
-    /// Whether a publisher states its digest.
-    pub(super) fn is_published(&self) -> bool {
-        self.pin.as_ref().is_some_and(Pin::is_published)
     }
 
     /// What to do about a failure to get what the lock pins.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use tokio::time::Instant;
 
 use super::classify::{Length, check_length};
@@ -62,23 +62,7 @@ pub(crate) async fn receive(
     let mut sink = Sink::new(rules.length);
     let mut window = Window::new(rules.min_rate);
     let most = rules.known.most(rules.expect);
-    loop {
-        let frame = match tokio::time::timeout(rules.stall, connection.frame(&mut body)).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(explain_body(&error, sink.received, rules.length)),
-            Ok(None) => break,
-            Err(_) => {
-                let message = format!(
-                    "no byte for {} s after {} bytes",
-                    rules.stall.as_secs_f32(),
-                    sink.received
-                );
-                return Err(Failure::new(ErrorKind::Stalled, message));
-            }
-        };
-        let Ok(piece) = frame.into_data() else {
-            continue;
-        };
+    while let Some(piece) = next_piece(connection, &mut body, rules, sink.received).await? {
         let bytes = piece.len() as u64;
         sink.take(&piece, &stage).map_err(|error| Failure::disk("write the file", &error))?;
         if let Some(most) = most
@@ -112,40 +96,60 @@ pub(crate) async fn receive(
 /// Receives a short text into memory.
 ///
 /// # Errors
-/// When the body is cut, stalls, or is too long.
+/// When the body is cut, stalls, drips, or is too long.
 pub(crate) async fn receive_text(
     connection: &mut Connection,
     mut body: Incoming,
-    length: Option<u64>,
-    most: u64,
-    stall: Duration,
+    rules: &BodyRules<'_>,
+    paces: &[&Pace],
 ) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    loop {
-        let frame = match tokio::time::timeout(stall, connection.frame(&mut body)).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(explain_body(&error, text.len() as u64, length)),
-            Ok(None) => break,
-            Err(_) => {
-                let message =
-                    format!("no byte for {} s after {} bytes", stall.as_secs_f32(), text.len());
-                return Err(Failure::new(ErrorKind::Stalled, message));
-            }
-        };
-        if let Ok(piece) = frame.into_data() {
-            text.extend_from_slice(&piece);
-        }
-        if most < text.len() as u64 {
+    let mut window = Window::new(rules.min_rate);
+    while let Some(piece) = next_piece(connection, &mut body, rules, text.len() as u64).await? {
+        text.extend_from_slice(&piece);
+        if let Some(most) = rules.known.most(rules.expect)
+            && most < text.len() as u64
+        {
             let message = format!("it has more than {most} bytes");
             return Err(Failure::new(ErrorKind::TooLarge, message));
         }
+        window.add(piece.len() as u64)?;
+        for pace in paces {
+            pace.take(piece.len() as u64).await;
+        }
     }
-    match length {
+    match rules.length {
         Some(length) if length != text.len() as u64 => {
             let message = format!("it ended at {} of {length} bytes", text.len());
             Err(Failure::new(ErrorKind::Truncated, message))
         }
         _ => Ok(text),
+    }
+}
+
+/// The next bytes of a body, of which so many came before. None at its end.
+async fn next_piece(
+    connection: &mut Connection,
+    body: &mut Incoming,
+    rules: &BodyRules<'_>,
+    received: u64,
+) -> Result<Option<Bytes>, Failure> {
+    loop {
+        match tokio::time::timeout(rules.stall, connection.frame(body)).await {
+            Ok(Some(Ok(frame))) => {
+                // What is no data are trailers.
+                if let Ok(piece) = frame.into_data() {
+                    return Ok(Some(piece));
+                }
+            }
+            Ok(Some(Err(error))) => return Err(explain_body(&error, received, rules.length)),
+            Ok(None) => return Ok(None),
+            Err(_) => {
+                let seconds = rules.stall.as_secs_f32();
+                let message = format!("no byte for {seconds} s after {received} bytes");
+                return Err(Failure::new(ErrorKind::Stalled, message));
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod line;
 mod problem;
 mod read;
+mod standing;
 mod write;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use line::{Content, DigestFrom, LockLine};
 pub use problem::LockProblem;
 pub(crate) use read::Lock;
+pub(crate) use standing::Standing;
 pub(crate) use write::LockWriter;
 
 /// Raised with every change of what a line means.

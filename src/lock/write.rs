@@ -17,7 +17,8 @@ pub(crate) struct LockWriter {
 #[derive(Debug)]
 struct Output {
     place: PathBuf,
-    draft: Draft,
+    /// None where it is only compared.
+    draft: Option<Draft>,
     old: Option<BufReader<File>>,
     /// Whether a byte differed so far.
     differs: bool,
@@ -48,10 +49,18 @@ impl LockWriter {
         // What is left of a killed run with the same number may be taken.
         let _ = fs::remove_file(&path);
         let file = File::options().write(true).create_new(true).open(&path)?;
-        Self::begin(place, Draft { path, file }, manifest)
+        Self::begin(place, Some(Draft { path, file }), manifest)
     }
 
-    fn begin(place: PathBuf, draft: Draft, manifest: &str) -> io::Result<Self> {
+    /// Begins a lock that is only compared with the one that is there.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(crate) fn comparing(file: &Path, manifest: &str) -> io::Result<Self> {
+        Self::begin(file.to_owned(), None, manifest)
+    }
+
+    fn begin(place: PathBuf, draft: Option<Draft>, manifest: &str) -> io::Result<Self> {
         let old = match File::open(&place) {
             Ok(file) => Some(BufReader::new(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -87,7 +96,7 @@ impl LockWriter {
         let mut output = self.to.into_inner().map_err(io::IntoInnerError::into_error)?;
         output.differs |= output.has_more()?;
         let Output { place, draft, differs, .. } = output;
-        if differs {
+        if let Some(draft) = draft.filter(|_| differs) {
             if let Ok(metadata) = fs::metadata(&place) {
                 draft.file.set_permissions(metadata.permissions())?;
             }
@@ -124,7 +133,9 @@ impl Write for Output {
                 Err(error) => return Err(error),
             };
         }
-        self.draft.file.write_all(bytes)?;
+        if let Some(draft) = &mut self.draft {
+            draft.file.write_all(bytes)?;
+        }
         Ok(bytes.len())
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Action, Decision, Reason};
 use crate::digest::Digests;
 use crate::manifest::Check;
-use crate::pin::{Pin, Pinned};
+use crate::pin::{Pin, PinFrom, Pinned};
 
 /// What is known of an entry's place on disk, as a plain value.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,17 +128,20 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
         Pinned::Unlisted => return Verdict::Obstructed(Obstacle::Unlisted),
         Pinned::Ambiguous => return Verdict::Obstructed(Obstacle::Ambiguous),
         Pinned::NoList => return Verdict::Obstructed(Obstacle::NoList),
-        Pinned::Free | Pinned::Missing => None,
+        // The lock knows better than anybody else, whatever is on disk.
+        Pinned::Missing => return decided(Action::Absent, Reason::MissingUpstream),
+        Pinned::Free | Pinned::Unvouched => None,
         Pinned::To(pin) => Some(pin),
     };
     let size = match disk.found {
         Found::Obstacle(obstacle) => return Verdict::Obstructed(obstacle),
         Found::Nothing => {
+            // What the lock has a digest of was there after the note was made, or is there elsewhere.
+            let is_locked = pin.is_some_and(|pin| pin.from == PinFrom::Lock);
             let noted = disk
                 .missing_since
                 .is_some_and(|since| is_younger(since, policy.missing_ttl, policy.now));
-            let absent = *pinned == Pinned::Missing || noted;
-            return if absent && !policy.force {
+            return if noted && !is_locked && !policy.force {
                 decided(Action::Absent, Reason::MissingUpstream)
             } else {
                 decided(Action::Fetch, Reason::NotOnDisk)
@@ -154,6 +157,8 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
             decided(Action::Replace, Reason::SizeDiffers)
         }
         Some(pin) if !pin.checksums.is_empty() => decide_pinned(pin, disk, policy),
+        // No digest vouches for it, which is not what the manifest asks for.
+        _ if *pinned == Pinned::Unvouched => decided(Action::Revalidate, Reason::Stale),
         _ => decide_free(disk, policy),
     }
 }
@@ -215,7 +220,6 @@ fn is_younger(then: Timestamp, age: Duration, now: Timestamp) -> bool {
 mod tests {
     use super::*;
     use crate::digest::{Algorithm, Checksum, Digest};
-    use crate::pin::PinFrom;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -438,12 +442,32 @@ mod tests {
     #[test]
     fn what_is_pinned_as_missing_is_not_asked_for() {
         let absent = decided(Action::Absent, Reason::MissingUpstream);
-        assert_eq!(decide(&Pinned::Missing, &nothing(), &policy()), absent);
         let force = Policy { force: true, ..policy() };
+        for disk in [nothing(), file(None), file(Some(record(StatMatch::Same)))] {
+            assert_eq!(decide(&Pinned::Missing, &disk, &policy()), absent);
+            assert_eq!(decide(&Pinned::Missing, &disk, &force), absent);
+        }
+    }
+
+    #[test]
+    fn what_the_lock_has_is_not_believed_missing() {
+        let policy = Policy { missing_ttl: Duration::from_hours(1), ..policy() };
+        let noted = OnDisk { missing_since: Some(at(NOW - 60)), ..nothing() };
+        let absent = decided(Action::Absent, Reason::MissingUpstream);
+        assert_eq!(decide(&Pinned::Free, &noted, &policy), absent);
         let fetch = decided(Action::Fetch, Reason::NotOnDisk);
-        assert_eq!(decide(&Pinned::Missing, &nothing(), &force), fetch);
+        assert_eq!(decide(&pin(None, 1), &noted, &policy), fetch);
+    }
+
+    #[test]
+    fn without_a_sidecar_the_file_itself_is_asked_for() {
+        let fetch = decided(Action::Fetch, Reason::NotOnDisk);
+        assert_eq!(decide(&Pinned::Unvouched, &nothing(), &policy()), fetch);
         let stale = decided(Action::Revalidate, Reason::Stale);
-        assert_eq!(decide(&Pinned::Missing, &file(None), &policy()), stale);
+        assert_eq!(decide(&Pinned::Unvouched, &file(None), &policy()), stale);
+        let fresh = Policy { check: Check::Never, ..policy() };
+        let known = file(Some(record(StatMatch::Same)));
+        assert_eq!(decide(&Pinned::Unvouched, &known, &fresh), stale);
     }
 
     #[test]

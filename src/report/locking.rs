@@ -74,6 +74,9 @@ pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
             console.result(&format!("{}\n", wrap(&line, console.out_width())));
         }
     }
+    if drift.untidy {
+        console.result(&format!("{name}.lock: its lines are not as natsync writes them\n"));
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +94,7 @@ mod tests {
             missing: 38,
             changed: 3,
             dropped: 1,
+            lost: 0,
         };
         assert_eq!(
             describe(&report),

@@ -26,8 +26,8 @@ pub(crate) struct FileRow {
     pub(crate) stat: Stat,
     /// Its digests.
     pub(crate) digests: Digests,
-    /// Whether a publisher states its digest.
-    pub(crate) published: bool,
+    /// Whether these bytes came from upstream, rather than were taken for what it has.
+    pub(crate) witnessed: bool,
     /// The declared URL.
     pub(crate) url: String,
     /// When upstream last served or confirmed it.
@@ -56,6 +56,8 @@ pub(crate) struct Held {
     pub(crate) digest: Digest,
     /// [`Stat::stamp`] when it was noted.
     pub(crate) stamp: u64,
+    /// Whether these bytes came from upstream.
+    pub(crate) witnessed: bool,
 }
 
 /// What is kept of a checksum list.
@@ -83,17 +85,14 @@ pub(crate) enum Note {
         /// Its digests.
         digests: Digests,
     },
-    /// A publisher states the digest that a known file has.
-    Published {
-        /// Which.
-        path: String,
-    },
     /// Upstream confirmed a file.
     Checked {
         /// Which.
         path: String,
         /// When.
         checked: Timestamp,
+        /// What upstream calls it now, where it said so.
+        validators: Option<Validators>,
     },
     /// A checksum list, or that there is none.
     List {
@@ -136,8 +135,6 @@ pub(crate) struct Known<'a> {
     pub(crate) digest: Digest,
     /// Its digests under other algorithms, as far as they were needed.
     pub(crate) others: Vec<Checksum>,
-    /// Whether a publisher states its digest.
-    pub(crate) published: bool,
     /// When upstream last served or confirmed it.
     pub(crate) checked: Timestamp,
 }
@@ -153,20 +150,18 @@ pub(crate) enum Noted<'a> {
         served: &'a str,
         size: u64,
         sha256: Digest,
-        /// Whether a publisher states its digest.
-        published: bool,
         etag: Option<&'a str>,
         last_modified: Option<&'a str>,
     },
     /// That upstream has none.
-    Missing { path: &'a str, url: &'a str },
+    Missing { path: &'a str },
 }
 
 impl<'a> Noted<'a> {
     /// Below the destination.
     pub(crate) fn path(&self) -> &'a str {
         match self {
-            Self::File { path, .. } | Self::Missing { path, .. } => path,
+            Self::File { path, .. } | Self::Missing { path } => path,
         }
     }
 }
@@ -226,7 +221,7 @@ impl State {
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare("SELECT path, manifest, url, stamp, racy, sha256, checked, others, published, size FROM files")?;
+            .prepare("SELECT path, manifest, url, stamp, racy, sha256, checked, others, size FROM files")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             visit(Known {
@@ -238,8 +233,7 @@ impl State {
                 digest: Digest::from_bytes(row.get(5)?),
                 checked: instant(row.get(6)?),
                 others: read_others(row.get_ref(7)?.as_str_or_null()?),
-                published: row.get(8)?,
-                size: row.get(9)?,
+                size: row.get(8)?,
             });
         }
         let mut statement = connection.prepare("SELECT path, url, since FROM missing")?;
@@ -260,23 +254,22 @@ impl State {
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement = connection.prepare(
-            "SELECT path, url, served, size, sha256, published, etag, last_modified FROM files
-             UNION ALL SELECT path, url, NULL, 0, NULL, 0, NULL, NULL FROM missing ORDER BY path",
+            "SELECT path, url, served, size, sha256, etag, last_modified FROM files
+             UNION ALL SELECT path, url, NULL, 0, NULL, NULL, NULL FROM missing ORDER BY path",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (path, url) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
             let noted = match row.get_ref(2)?.as_str_or_null()? {
-                None => Noted::Missing { path, url },
+                None => Noted::Missing { path },
                 Some(served) => Noted::File {
                     path,
                     url,
                     served,
                     size: row.get(3)?,
                     sha256: Digest::from_bytes(row.get(4)?),
-                    published: row.get(5)?,
-                    etag: row.get_ref(6)?.as_str_or_null()?,
-                    last_modified: row.get_ref(7)?.as_str_or_null()?,
+                    etag: row.get_ref(5)?.as_str_or_null()?,
+                    last_modified: row.get_ref(6)?.as_str_or_null()?,
                 },
             };
             if !visit(noted) {
@@ -293,14 +286,15 @@ impl State {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT served, etag, last_modified, sha256, stamp FROM files WHERE path = ?1",
+                "SELECT served, etag, last_modified, sha256, stamp, witnessed FROM files WHERE path = ?1",
             )
             .ok()?;
         let found = statement.query_row([path], |row| {
             let validators =
                 Validators { served: row.get(0)?, etag: row.get(1)?, last_modified: row.get(2)? };
             let digest = Digest::from_bytes(row.get(3)?);
-            Ok(Held { validators, digest, stamp: row.get::<_, i64>(4)?.cast_unsigned() })
+            let stamp = row.get::<_, i64>(4)?.cast_unsigned();
+            Ok(Held { validators, digest, stamp, witnessed: row.get(5)? })
         });
         found.optional().ok().flatten()
     }
@@ -341,16 +335,17 @@ impl State {
         {
             let mut file = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO files
-                 (path, manifest, url, served, size, stamp, racy, sha256, others, published, checked, etag, last_modified)
+                 (path, manifest, url, served, size, stamp, racy, sha256, others, witnessed, checked, etag, last_modified)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?;
             let mut read = transaction.prepare_cached(
                 "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
             )?;
-            let mut publish =
-                transaction.prepare_cached("UPDATE files SET published = 1 WHERE path = ?1")?;
             let mut confirm =
                 transaction.prepare_cached("UPDATE files SET checked = ?2 WHERE path = ?1")?;
+            let mut rename = transaction.prepare_cached(
+                "UPDATE files SET served = ?2, etag = ?3, last_modified = ?4 WHERE path = ?1",
+            )?;
             let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
             let mut missing = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO missing (path, manifest, url, since) VALUES (?1, ?2, ?3, ?4)",
@@ -372,7 +367,7 @@ impl State {
                             is_racy(&row.stat, now),
                             row.digests.sha256().as_bytes(),
                             write_others(row.digests.others()),
-                            row.published,
+                            row.witnessed,
                             row.checked.as_second(),
                             row.validators.etag,
                             row.validators.last_modified,
@@ -389,11 +384,11 @@ impl State {
                             write_others(digests.others()),
                         ])?;
                     }
-                    Note::Published { path } => {
-                        publish.execute([path])?;
-                    }
-                    Note::Checked { path, checked } => {
+                    Note::Checked { path, checked, validators } => {
                         confirm.execute(params![path, checked.as_second()])?;
+                        if let Some(Validators { served, etag, last_modified }) = validators {
+                            rename.execute(params![path, served, etag, last_modified])?;
+                        }
                     }
                     Note::List { url, etag, last_modified, content } => {
                         list.execute(params![url, etag, last_modified, content])?;
@@ -468,7 +463,7 @@ mod tests {
             path: path.to_owned(),
             stat,
             digests: Digests::new(Digest::of(b"x"), Vec::new()),
-            published: false,
+            witnessed: true,
             url: "http://h/x".to_owned(),
             checked: Timestamp::from_second(7).unwrap(),
             validators: Validators {

@@ -16,7 +16,7 @@ pub(super) const FILE: &str = "state.db";
 const APPLICATION: i32 = 0x6e61_7473;
 
 /// Raised with every change of the tables. A state of another version is begun anew: it is a cache.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 const TABLES: &str = "
     CREATE TABLE files (
@@ -29,7 +29,7 @@ const TABLES: &str = "
         racy INTEGER NOT NULL,
         sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
         others TEXT,
-        published INTEGER NOT NULL,
+        witnessed INTEGER NOT NULL,
         checked INTEGER NOT NULL,
         etag TEXT,
         last_modified TEXT
@@ -235,7 +235,7 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
         return Err(Unusable::Version(version));
     }
     connection.prepare(
-        "SELECT path, url, served, stamp, racy, sha256, others, published, checked, etag, last_modified FROM files",
+        "SELECT path, url, served, stamp, racy, sha256, others, witnessed, checked, etag, last_modified FROM files",
     )?;
     connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
     connection.prepare("SELECT path, url, since FROM missing")?;

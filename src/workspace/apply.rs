@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::plan::tell_plan;
-use super::{Options, acquire, expand, needs_network, obstructed, read_lock, settings, work};
+use super::{
+    Options, acquire, expand, lacked_lists, needs_network, obstructed, read_lock, settings, work,
+};
 use crate::dest::Dest;
 use crate::entry::EntryIndex;
 use crate::error::{ErrorKind, Failure, RunError};
@@ -12,7 +14,7 @@ use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::execute::{Purpose, Work, execute};
 use crate::lists::Lists;
 use crate::manifest::{Manifest, PathHashes};
-use crate::pins::Pins;
+use crate::pins::{Pinning, Pins};
 use crate::plan::{Action, Decision, Plan, Step};
 use crate::state::State;
 use crate::stop::Stop;
@@ -33,45 +35,45 @@ pub fn apply(
 ) -> Result<Summary, RunError> {
     let lock = read_lock(manifest)?;
     super::lock::check_locked(manifest, options, lock.as_ref())?;
-    let pins = Pins::new(manifest, lock.as_ref());
-    let done = run(manifest, options, &pins, stop, reporter)?;
-    if let Some(lock) = &lock
-        && !stop.is_requested()
-    {
-        super::lock::extend(lock, &done, manifest, reporter)?;
-    }
-    done.state.close();
-    Ok(done.summary)
+    // Offline nobody can tell what there is to be pinned.
+    let extending = lock.as_ref().filter(|_| !options.offline);
+    let pinning = if extending.is_some() { Pinning::Extending } else { Pinning::Nothing };
+    let pins = Pins::new(manifest, lock.as_ref()).pinning(pinning);
+    run(manifest, options, &pins, stop, reporter, |done, reporter| match extending {
+        Some(lock) => super::lock::extend(lock, done, manifest, reporter),
+        None => Ok(()),
+    })
 }
 
-/// A run that came to its end, with what its lock is made of.
-pub(super) struct Done {
-    pub(super) summary: Summary,
-    pub(super) plan: Plan,
+/// A run that came to its end, with what a lock is made of.
+pub(super) struct Done<'a> {
+    pub(super) plan: &'a Plan,
+    /// What the entries had to be.
+    pub(super) pins: &'a Pins<'a>,
     /// Entries without the outcome that they should have.
-    pub(super) failed: HashSet<EntryIndex>,
+    pub(super) failed: &'a HashSet<EntryIndex>,
     /// Entries that upstream does not have.
-    pub(super) absent: HashSet<EntryIndex>,
+    pub(super) absent: &'a HashSet<EntryIndex>,
     /// The paths of all entries.
-    pub(super) hashes: PathHashes,
-    pub(super) state: State,
-    /// Nobody else may begin before the lock is written.
-    _guard: crate::dest::RunGuard,
+    pub(super) hashes: &'a PathHashes,
+    pub(super) state: &'a State,
 }
 
-/// Plans and makes it so.
+/// Plans and makes it so. `conclude` has its turn at the end, before anybody else may begin, unless the
+/// end was asked for.
 pub(super) fn run(
     manifest: &Manifest,
     options: &Options,
     pins: &Pins<'_>,
     stop: &Stop,
     reporter: &mut dyn Reporter,
-) -> Result<Done, RunError> {
+    conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
+) -> Result<Summary, RunError> {
     let began = Instant::now();
     let mut reporter = Account::new(reporter);
     let hashes = expand(manifest, options, &mut reporter)?;
     let dest = Dest::create(manifest.dest())?;
-    let guard = acquire(&dest, options.wait, stop)?;
+    let _guard = acquire(&dest, options.wait, stop)?;
     let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
     dest.clear_staging().map_err(|source| storage("clear the staging area of", source))?;
     let unwritable = |error| RunError::Storage {
@@ -89,10 +91,15 @@ pub(super) fn run(
         warn(&mut reporter, renewed.warning);
         state = renewed.value;
     }
-    let lists = super::lists::fetch_all(scope, &state, &mut reporter)?;
-    let listed = pins.with_lists(Lists::new(Some(&state), lists));
+    let lists = if options.offline {
+        Lists::kept(Some(&state))
+    } else {
+        Lists::fetched(&state, super::lists::fetch_all(scope, &state, &mut reporter)?)
+    };
+    let listed = pins.with_lists(lists);
     let scope = Scope { pins: &listed, ..scope };
     let survey = Survey::make(scope, scan, &hashes, &mut reporter)?;
+    warn(&mut reporter, lacked_lists(&listed));
     tell_plan(scope, &survey.plan, &[], &mut reporter);
     // A file that was read is not read the next time.
     if !survey.notes.is_empty() {
@@ -101,18 +108,35 @@ pub(super) fn run(
     let plan = survey.plan;
     reporter.summary.entries = plan.counts().entries();
     settle_without_network(scope, &plan, &mut reporter);
-    if !options.offline && needs_network(&plan) {
+    if options.fail_fast && 0 < reporter.summary.failed {
+        skip_all(&plan, &mut reporter);
+    } else if !options.offline && needs_network(&plan) {
         let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
         reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let settings = settings(manifest, options);
         let purpose = Purpose::Transfer { disputing: true };
         let work = Work { state: Some(&state), purpose, ..work(scope, &plan, &settings) };
         let executed = execute(&work, &mut reporter);
-        super::lists::settle(scope, &state, &plan, executed.disputed, &mut reporter)?;
+        super::lists::settle(scope, &state, &plan, executed, &mut reporter)?;
     }
-    let Account { mut summary, failed, absent, .. } = reporter;
+    let Account { mut summary, failed, absent, reporter } = reporter;
+    if !stop.is_requested() {
+        let (failed, absent, hashes) = (&failed, &absent, &hashes);
+        let done = Done { plan: &plan, pins: &listed, failed, absent, hashes, state: &state };
+        conclude(&done, reporter)?;
+    }
+    state.close();
     summary.elapsed = began.elapsed();
-    Ok(Done { summary, plan, failed, absent, hashes, state, _guard: guard })
+    Ok(summary)
+}
+
+/// After a failure that is enough: nothing is asked for.
+fn skip_all(plan: &Plan, reporter: &mut Account<'_>) {
+    for (entry, step) in plan.steps() {
+        if matches!(step, Step::Do(decision) if decision.action.asks_upstream()) {
+            reporter.event(&Event::Finished { entry, outcome: Outcome::Skipped, attempts: 0 });
+        }
+    }
 }
 
 /// Gives their outcome to all entries that nobody need be asked about.
@@ -128,13 +152,11 @@ fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<
             },
             Step::Do(Decision { action: Action::Absent, .. }) => Outcome::Absent,
             Step::Do(Decision { action: Action::Keep, .. }) if options.report_kept => Outcome::Kept,
-            Step::Do(Decision { action: Action::Fetch | Action::Replace, .. })
-                if options.offline =>
-            {
-                Outcome::Failed(Failure::new(
-                    ErrorKind::Offline,
-                    "it must be fetched, and `--offline` forbids that",
-                ))
+            Step::Do(decision) if options.offline && decision.action.asks_upstream() => {
+                let what =
+                    if decision.action == Action::Revalidate { "asked about" } else { "fetched" };
+                let message = format!("it must be {what}, and `--offline` forbids that");
+                Outcome::Failed(Failure::new(ErrorKind::Offline, message))
             }
             _ => continue,
         };

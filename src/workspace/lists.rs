@@ -1,13 +1,13 @@
 //! Checksum lists: fetched before anything is decided, and read again where they contradict the bytes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{settings, work};
 use crate::entry::{EntryIndex, Form};
-use crate::error::{Failure, RunError};
+use crate::error::RunError;
 use crate::event::{Event, Outcome, Phase, Reporter};
-use crate::execute::{Disputed, Purpose, Work, execute};
-use crate::lists::Lists;
+use crate::execute::{Disputed, Executed, Purpose, Work, execute};
+use crate::lists::{Lists, Lost};
 use crate::manifest::ListPlace;
 use crate::plan::{Plan, Step};
 use crate::state::State;
@@ -22,10 +22,7 @@ pub(super) fn fetch_all(
     scope: Scope<'_>,
     state: &State,
     reporter: &mut dyn Reporter,
-) -> Result<HashMap<String, Failure>, RunError> {
-    if scope.options.offline {
-        return Ok(HashMap::new());
-    }
+) -> Result<Lost, RunError> {
     let wanted = wanted(scope)?;
     Ok(fetch(scope, state, &wanted, false, reporter))
 }
@@ -52,7 +49,7 @@ fn wanted(scope: Scope<'_>) -> Result<Vec<EntryIndex>, RunError> {
                 continue;
             }
             let url = entry.list_url(Form::Sent).unwrap_or_default();
-            if is_sidecar || seen.insert(url) {
+            if is_sidecar || seen.insert((number, url)) {
                 wanted.push(entry.index());
             }
             // Whoever comes next names the same.
@@ -70,9 +67,9 @@ fn fetch(
     wanted: &[EntryIndex],
     anew: bool,
     reporter: &mut dyn Reporter,
-) -> HashMap<String, Failure> {
+) -> Lost {
     if wanted.is_empty() || scope.stop.is_requested() {
-        return HashMap::new();
+        return Lost::new();
     }
     reporter.event(&Event::Phase { phase: Phase::Lists, total: Some(wanted.len() as u64) });
     let settings = settings(scope.manifest, scope.options);
@@ -92,10 +89,17 @@ pub(super) fn settle(
     scope: Scope<'_>,
     state: &State,
     plan: &Plan,
-    disputed: Vec<Disputed>,
+    executed: Executed,
     reporter: &mut dyn Reporter,
 ) -> Result<(), RunError> {
+    let Executed { disputed, halted, .. } = executed;
     if disputed.is_empty() {
+        return Ok(());
+    }
+    if halted || scope.stop.is_requested() {
+        for disputed in disputed {
+            fail(disputed, reporter);
+        }
         return Ok(());
     }
     let entries = scope.manifest.entries();
@@ -104,13 +108,14 @@ pub(super) fn settle(
         disputed.iter().filter_map(|disputed| entries.get(disputed.entry)).collect();
     let wanted: Vec<_> = named
         .iter()
-        .filter(|entry| seen.insert(entry.list_url(Form::Sent)))
+        .filter(|entry| seen.insert((entry.source_index(), entry.list_url(Form::Sent))))
         .map(crate::entry::Entry::index)
         .collect();
     let lost = fetch(scope, state, &wanted, true, reporter);
-    let pins = scope.pins.with_lists(Lists::new(Some(state), lost));
+    let pins = scope.pins.with_lists(Lists::fetched(state, lost));
     let mut again = Plan::with_bound(plan.bound());
-    for Disputed { entry: index, failure, attempts } in disputed {
+    for disputed in disputed {
+        let index = disputed.entry;
         let Some(entry) = entries.get(index) else { continue };
         let path = entry.path();
         let (before, now) =
@@ -119,10 +124,7 @@ pub(super) fn settle(
             again.set(index, plan.step(index));
             continue;
         }
-        let hint = "the mirror may be in the middle of an update; try again later";
-        let failure = failure.with_hint(hint);
-        let outcome = Outcome::Failed(failure);
-        reporter.event(&Event::Finished { entry: index, outcome, attempts });
+        fail(disputed, reporter);
     }
     if again.steps().any(|(_, step)| step != Step::None) {
         let total = again.counts().entries();
@@ -132,4 +134,11 @@ pub(super) fn settle(
         execute(&Work { state: Some(state), ..work(scope, &again, &settings) }, reporter);
     }
     Ok(())
+}
+
+fn fail(disputed: Disputed, reporter: &mut dyn Reporter) {
+    let Disputed { entry, failure, attempts } = disputed;
+    let hint = "the mirror may be in the middle of an update; try again later";
+    let outcome = Outcome::Failed(failure.with_hint(hint));
+    reporter.event(&Event::Finished { entry, outcome, attempts });
 }

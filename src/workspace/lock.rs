@@ -10,13 +10,16 @@ use std::iter::Peekable;
 
 use super::apply::{Done, run};
 use super::{Options, expand, read_lock};
-use crate::digest::{Algorithm, Checksum, Digest};
-use crate::entry::{Entry, Form};
+use crate::digest::Digest;
+use crate::entry::{EntryIndex, Form};
 use crate::error::RunError;
 use crate::event::{Event, Reporter, Summary, warn};
-use crate::lock::{Content, DigestFrom, Lock, LockLine, LockProblem, LockWriter, file_of};
+use crate::lock::{
+    Content, DigestFrom, Lock, LockLine, LockProblem, LockWriter, Standing, file_of,
+};
 use crate::manifest::{Manifest, PathHashes};
-use crate::pins::Pins;
+use crate::pin::Pin;
+use crate::pins::{Pinning, Pins};
 use crate::plan::Step;
 use crate::rel_path::path_hash;
 use crate::state::{Noted, State};
@@ -42,6 +45,8 @@ pub struct LockReport {
     pub changed: u64,
     /// Lines that the manifest no longer declares.
     pub dropped: u64,
+    /// Entries that should be pinned and are not, since the state could not note them.
+    pub lost: u64,
 }
 
 /// How a lock and its manifest differ.
@@ -55,6 +60,8 @@ pub struct Drift {
     pub differing: Named,
     /// Lines that the manifest does not declare.
     pub undeclared: Named,
+    /// Whether its lines are out of order, or written as natsync does not write them.
+    pub untidy: bool,
 }
 
 /// A number of paths, of which the first ones are known.
@@ -88,7 +95,7 @@ impl Drift {
     /// Whether `lock` would change the lock.
     #[must_use]
     pub fn is_some(&self) -> bool {
-        self.unpinned.count + self.differing.count + self.undeclared.count != 0
+        self.untidy || self.unpinned.count + self.differing.count + self.undeclared.count != 0
     }
 }
 
@@ -104,40 +111,33 @@ pub fn lock(
     reporter: &mut dyn Reporter,
 ) -> Result<(Summary, LockReport), RunError> {
     let old = read_lock(manifest)?;
-    let upgrade = options.upgrade;
-    let pins = if upgrade {
-        Pins::new(manifest, None)
-    } else {
-        Pins::only_for_the_lock(manifest, old.as_ref())
-    };
-    let done = run(manifest, options, &pins, stop, reporter)?;
+    let pinning = if options.upgrade { Pinning::Upgrading } else { Pinning::Completing };
+    let pins = Pins::new(manifest, old.as_ref()).pinning(pinning);
     let pinned = old.as_ref().map_or(0, |old| old.len() as u64);
     let mut report = LockReport { pinned, ..LockReport::default() };
-    if !stop.is_requested() {
-        let news = News::of(manifest, &done, old.as_ref(), |entry, line| {
-            upgrade || line.is_none() || !entry.checksums().is_empty()
-        })?;
+    let summary = run(manifest, options, &pins, stop, reporter, |done, reporter| {
+        let news = News::of(manifest, done, old.as_ref())?;
         // A choice says nothing of the rest.
-        let declared = options.selection.is_all().then_some(&done.hashes);
-        report = write(manifest, old.as_ref(), &news, declared, &done.state, reporter)?;
-    }
-    done.state.close();
-    Ok((done.summary, report))
+        let declared = options.selection.is_all().then_some(done.hashes);
+        report = write(manifest, old.as_ref(), &news, declared, done.state, reporter)?;
+        Ok(())
+    })?;
+    Ok((summary, report))
 }
 
 /// After an apply: pins for entries that the lock does not have yet.
 pub(super) fn extend(
     lock: &Lock,
-    done: &Done,
+    done: &Done<'_>,
     manifest: &Manifest,
     reporter: &mut dyn Reporter,
 ) -> Result<(), RunError> {
-    let mut news = News::of(manifest, done, Some(lock), |_, line| line.is_none())?;
-    news.moved.clear();
-    if news.files.is_empty() && news.missing.is_empty() {
+    let mut news = News::of(manifest, done, Some(lock))?;
+    news.edited.clear();
+    if news.lines.is_empty() {
         return Ok(());
     }
-    let report = write(manifest, Some(lock), &news, None, &done.state, reporter)?;
+    let report = write(manifest, Some(lock), &news, None, done.state, reporter)?;
     let added = report.pinned.saturating_sub(lock.len() as u64);
     if 0 < added {
         reporter.event(&Event::LockExtended { added });
@@ -156,14 +156,23 @@ pub fn lock_drift(
 ) -> Result<Drift, RunError> {
     let declared = expand(manifest, options, reporter)?;
     let lock = read_lock(manifest)?;
-    let mut drift = compare(manifest, options, lock.as_ref())?;
-    if let Some(lock) = lock.as_ref().filter(|_| options.selection.is_all()) {
+    let mut drift = compare(manifest, options, lock.as_ref(), |standing| {
+        *standing != Standing::Stands
+    })?;
+    if let Some(lock) = &lock {
+        let is_all = options.selection.is_all();
+        let file = file_of(manifest.file());
+        let unreadable =
+            |source| RunError::Storage { doing: "read the lock", path: file.clone(), source };
+        let mut tidy = LockWriter::comparing(&file, manifest.name()).map_err(unreadable)?;
         for line in lock.lines()? {
             let line = line?;
-            if !declared.contains(path_hash(&line.path)) {
+            tidy.write(&line).map_err(unreadable)?;
+            if is_all && !declared.contains(path_hash(&line.path)) {
                 drift.undeclared.add(&line.path);
             }
         }
+        drift.untidy = tidy.finish().map_err(unreadable)?;
     }
     Ok(drift)
 }
@@ -180,7 +189,13 @@ pub(super) fn check_locked(
     if !options.locked {
         return Ok(());
     }
-    let drift = compare(manifest, options, lock)?;
+    // Who vouches for a digest is worth correcting, but no reason to stop.
+    let differs = |standing: &Standing| match standing {
+        Standing::Stands => false,
+        Standing::Edited { has_moved, .. } => *has_moved,
+        Standing::Contradicted => true,
+    };
+    let drift = compare(manifest, options, lock, differs)?;
     let mut wrong = Vec::new();
     if lock.is_none() {
         wrong.push("there is no lock".to_owned());
@@ -202,7 +217,12 @@ pub(super) fn check_locked(
     Err(problem.into())
 }
 
-fn compare(manifest: &Manifest, options: &Options, lock: Option<&Lock>) -> Result<Drift, RunError> {
+fn compare(
+    manifest: &Manifest,
+    options: &Options,
+    lock: Option<&Lock>,
+    differs: impl Fn(&Standing) -> bool,
+) -> Result<Drift, RunError> {
     let mut drift = Drift::default();
     let mut path = String::new();
     for entry in manifest.entries().iter() {
@@ -219,7 +239,7 @@ fn compare(manifest: &Manifest, options: &Options, lock: Option<&Lock>) -> Resul
             None => drift.unpinned.add(&path),
             Some(line) => {
                 drift.pinned += 1;
-                if contradicts(&entry, &line) {
+                if differs(&line.under(&entry)) {
                     drift.differing.add(&path);
                 }
             }
@@ -228,40 +248,27 @@ fn compare(manifest: &Manifest, options: &Options, lock: Option<&Lock>) -> Resul
     Ok(drift)
 }
 
-/// Whether a line says something else than the manifest.
-fn contradicts(entry: &Entry<'_>, line: &LockLine) -> bool {
-    let stated = |algorithm| {
-        entry.checksums().iter().find(|checksum| checksum.algorithm() == algorithm).copied()
-    };
-    let content = match &line.content {
-        Content::Missing => !entry.checksums().is_empty(),
-        Content::File { size, sha256, .. } => {
-            entry.size().is_some_and(|stated| stated != *size)
-                || stated(Algorithm::Sha256).is_some_and(|stated| stated != Checksum::from(*sha256))
-        }
-    };
-    content || line.url != entry.url(Form::Shown)
+/// What a run learned for the lock.
+struct News {
+    /// Entries that get a new line, by the hashes of their paths, in order.
+    lines: Vec<NewLine>,
+    /// Lines that stay in another form.
+    edited: HashMap<u128, LockLine>,
 }
 
-/// What a run learned, by the hashes of paths.
-struct News {
-    /// Files to be pinned as the state has them.
-    files: Vec<u128>,
-    /// Entries to be pinned as missing.
-    missing: Vec<u128>,
-    /// Lines that stay, with another URL.
-    moved: HashMap<u128, String>,
+/// An entry that gets a new line.
+#[derive(Clone, Copy)]
+struct NewLine {
+    hash: u128,
+    entry: EntryIndex,
+    /// None where upstream has no such file.
+    from: Option<DigestFrom>,
 }
 
 impl News {
-    /// Of all entries that did not fail: those that `is_new` says are to be pinned.
-    fn of(
-        manifest: &Manifest,
-        done: &Done,
-        lock: Option<&Lock>,
-        is_new: impl Fn(&Entry<'_>, Option<&LockLine>) -> bool,
-    ) -> Result<Self, RunError> {
-        let mut news = Self { files: Vec::new(), missing: Vec::new(), moved: HashMap::new() };
+    /// Of all entries that did not fail.
+    fn of(manifest: &Manifest, done: &Done<'_>, old: Option<&Lock>) -> Result<Self, RunError> {
+        let mut news = Self { lines: Vec::new(), edited: HashMap::new() };
         let entries = manifest.entries();
         let mut path = String::new();
         for (index, step) in done.plan.steps() {
@@ -272,26 +279,54 @@ impl News {
             path.clear();
             entry.write_path(&mut path);
             let hash = path_hash(&path);
-            let line = match lock {
-                Some(lock) if lock.has(hash) => lock.find(&path)?,
-                _ => None,
-            };
-            if !is_new(&entry, line.as_ref()) {
-                if let Some(line) = line {
-                    let url = entry.url(Form::Shown);
-                    if url != line.url {
-                        news.moved.insert(hash, url);
-                    }
-                }
-            } else if done.absent.contains(&index) {
-                news.missing.push(hash);
-            } else {
-                news.files.push(hash);
+            if done.pins.writes(&entry, &path)? {
+                let from = if done.absent.contains(&index) {
+                    None
+                } else if done.pins.of(&entry, &path)?.pin().is_some_and(Pin::is_published) {
+                    Some(DigestFrom::Publisher)
+                } else {
+                    Some(DigestFrom::FirstUse)
+                };
+                news.lines.push(NewLine { hash, entry: index, from });
+            } else if let Some(old) = old.filter(|old| old.has(hash))
+                && let Some(line) = old.find(&path)?
+                && let Standing::Edited { line, .. } = line.under(&entry)
+            {
+                news.edited.insert(hash, line);
             }
         }
-        news.files.sort_unstable();
-        news.missing.sort_unstable();
+        news.lines.sort_unstable_by_key(|line| line.hash);
         Ok(news)
+    }
+
+    /// The new line of what is noted, where there is to be one.
+    fn line(&self, noted: &Noted<'_>, manifest: &Manifest) -> Option<LockLine> {
+        let path = noted.path();
+        let hash = path_hash(path);
+        let place = self.lines.binary_search_by_key(&hash, |line| line.hash).ok()?;
+        let NewLine { entry, from, .. } = self.lines[place];
+        let declared = manifest.entries().get(entry)?.url(Form::Shown);
+        let content = match (*noted, from) {
+            (Noted::Missing { .. }, None) => Content::Missing,
+            (
+                Noted::File { url, served, size, sha256, etag, last_modified, .. },
+                Some(from),
+            ) => {
+                // What came from another URL is known by other names.
+                let here = url == declared;
+                let served = (here && !served.is_empty() && served != url).then_some(served);
+                Content::File {
+                    served: served.map(str::to_owned),
+                    size,
+                    sha256,
+                    from,
+                    etag: etag.filter(|_| here).map(str::to_owned),
+                    last_modified: last_modified.filter(|_| here).map(str::to_owned),
+                }
+            }
+            _ => return None,
+        };
+        Some(LockLine { path: path.to_owned(), url: declared, content })
     }
 }
 
@@ -312,11 +347,13 @@ fn write(
         None => Box::new(std::iter::empty()),
     };
     let mut merge = Merge {
+        manifest,
         writer: LockWriter::create(&file, manifest.name()).map_err(unwritable)?,
         old: lines.peekable(),
         news,
         declared,
         report: LockReport::default(),
+        taken: 0,
         same: HashMap::new(),
     };
     let mut failed = None;
@@ -336,21 +373,30 @@ fn write(
         source: io::Error::other(error),
     })?;
     merge.keep_until(None).map_err(|error| error.into_run_error(unwritable))?;
-    let Merge { writer, mut report, same, .. } = merge;
+    let Merge { writer, mut report, same, taken, .. } = merge;
     report.pinned = writer.lines();
+    report.lost = news.lines.len() as u64 - taken;
     writer.finish().map_err(unwritable)?;
     warn(reporter, suspicion(&same));
+    let lost = format!(
+        "{} files are not pinned: they changed meanwhile, or the state could not be written; run `natsync lock`",
+        report.lost
+    );
+    warn(reporter, (report.lost != 0).then_some(lost));
     Ok(report)
 }
 
 type OldLines<'a> = Box<dyn Iterator<Item = Result<LockLine, LockProblem>> + 'a>;
 
 struct Merge<'a> {
+    manifest: &'a Manifest,
     writer: LockWriter,
     old: Peekable<OldLines<'a>>,
     news: &'a News,
     declared: Option<&'a PathHashes>,
     report: LockReport,
+    /// New lines so far.
+    taken: u64,
     /// How many new lines have which digest, and the path of one.
     same: HashMap<Digest, (u32, String)>,
 }
@@ -378,18 +424,15 @@ impl From<io::Error> for MergeError {
 impl Merge<'_> {
     /// Takes what the state notes of the next path.
     fn take(&mut self, noted: &Noted<'_>) -> Result<(), MergeError> {
-        let path = noted.path();
-        let hash = path_hash(path);
-        let news = match noted {
-            Noted::File { .. } => &self.news.files,
-            Noted::Missing { .. } => &self.news.missing,
-        };
-        if news.binary_search(&hash).is_err() {
+        let Some(mut line) = self.news.line(noted, self.manifest) else {
             return Ok(());
-        }
-        let line = line_of(noted);
-        self.keep_until(Some(path))?;
+        };
+        self.taken += 1;
+        self.keep_until(Some(&line.path))?;
         let before = self.next_old_if(|old| old.path == line.path)?;
+        if let Some(before) = &before {
+            line.settle_into(before);
+        }
         if before.as_ref() != Some(&line) {
             self.account(&line, before.is_some());
         }
@@ -427,8 +470,8 @@ impl Merge<'_> {
                 self.report.dropped += 1;
                 continue;
             }
-            if let Some(url) = self.news.moved.get(&hash) {
-                line.url.clone_from(url);
+            if let Some(edited) = self.news.edited.get(&hash) {
+                line.clone_from(edited);
                 self.report.changed += 1;
             }
             self.writer.write(&line)?;
@@ -442,29 +485,6 @@ impl Merge<'_> {
     ) -> Result<Option<LockLine>, MergeError> {
         let next = self.old.next_if(|line| line.as_ref().map_or(true, &wanted));
         next.transpose().map_err(MergeError::Lock)
-    }
-}
-
-fn line_of(noted: &Noted<'_>) -> LockLine {
-    match *noted {
-        Noted::Missing { path, url } => {
-            LockLine { path: path.to_owned(), url: url.to_owned(), content: Content::Missing }
-        }
-        Noted::File { path, url, served, size, sha256, published, etag, last_modified } => {
-            let elsewhere = !served.is_empty() && served != url;
-            LockLine {
-                path: path.to_owned(),
-                url: url.to_owned(),
-                content: Content::File {
-                    served: elsewhere.then(|| served.to_owned()),
-                    size,
-                    sha256,
-                    from: if published { DigestFrom::Publisher } else { DigestFrom::FirstUse },
-                    etag: etag.map(str::to_owned),
-                    last_modified: last_modified.map(str::to_owned),
-                },
-            }
-        }
     }
 }
 

@@ -9,7 +9,6 @@ mod lock;
 mod plan;
 mod verify;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::background::in_background;
@@ -106,6 +105,12 @@ fn settings(manifest: &Manifest, options: &Options) -> Vec<Http> {
     manifest.sources().iter().map(with_options).collect()
 }
 
+/// Says so when lists were wanted that nobody has fetched yet.
+fn lacked_lists(pins: &Pins<'_>) -> Option<String> {
+    let message = "checksum lists that no run has fetched yet are not taken into account";
+    pins.lacked_lists().then(|| message.to_owned())
+}
+
 fn needs_network(plan: &Plan) -> bool {
     plan.steps()
         .any(|(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()))
@@ -124,7 +129,7 @@ pub fn with_pins<T>(
     let has_lists = manifest.sources().iter().any(|source| source.published.is_some());
     let dest = if has_lists { Dest::open(manifest.dest())? } else { None };
     let state = dest.as_ref().and_then(|dest| State::look(dest, manifest.name()).value);
-    let lists = Lists::new(state.as_ref(), HashMap::new());
+    let lists = Lists::kept(state.as_ref());
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     Ok(look(&|entry| pins.of(entry, entry.path().as_str())))
 }

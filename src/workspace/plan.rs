@@ -1,8 +1,6 @@
 //! `plan`: what would be done.
 
-use std::collections::HashMap;
-
-use super::{Options, expand, needs_network, obstructed, read_lock, settings, work};
+use super::{Options, expand, lacked_lists, needs_network, obstructed, read_lock, settings, work};
 use crate::dest::Dest;
 use crate::entry::EntryIndex;
 use crate::error::RunError;
@@ -35,16 +33,13 @@ pub fn plan(
     });
     let lock = read_lock(manifest)?;
     super::lock::check_locked(manifest, options, lock.as_ref())?;
-    let lists = Lists::new(state.as_ref(), HashMap::new());
+    let lists = Lists::kept(state.as_ref());
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
     let scan = scan(scope, state.as_ref(), reporter);
     let damaged = scan.damaged;
     let mut survey = Survey::make(scope, scan, &hashes, reporter)?;
-    if pins.lacked_lists() {
-        let message = "checksum lists that no run has fetched yet are not taken into account";
-        warn(reporter, Some(message.to_owned()));
-    }
+    warn(reporter, lacked_lists(&pins));
     if damaged {
         warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
     }

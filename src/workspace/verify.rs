@@ -1,7 +1,5 @@
 //! `verify`: is the directory right?
 
-use std::collections::HashMap;
-
 use super::{expand, read_lock};
 use crate::dest::Dest;
 use crate::error::RunError;
@@ -39,7 +37,7 @@ pub fn verify(
     });
     let known = Inventory::of_state(state.as_ref());
     let pins =
-        Pins::new(manifest, lock.as_ref()).with_lists(Lists::new(state.as_ref(), HashMap::new()));
+        Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state.as_ref()));
     let work = Verification {
         manifest,
         options,
