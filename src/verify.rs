@@ -220,9 +220,7 @@ impl Worker<'_> {
             Ok(verified) => verified,
             Err(error) if is_gone(&error) => match expected {
                 Expected::Nothing | Expected::Noted(_) if is_absent => only(Finding::Absent),
-                Expected::Nothing if may_lack => {
-                    only(Finding::Unknown)
-                }
+                Expected::Nothing if may_lack => only(Finding::Unknown),
                 _ => only(Finding::Gone),
             },
             Err(error) => Verified {

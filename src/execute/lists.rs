@@ -17,7 +17,8 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, Failure};
 use crate::event::Event;
 use crate::fetch::{
-    BodyRules, Conditions, Length, Method, check_digests, is_transient, receive_text, upstream_validators,
+    BodyRules, Conditions, Length, Method, check_digests, is_transient, receive_text,
+    upstream_validators,
 };
 use crate::manifest::{Expect, ListPlace, MissingWhen};
 use crate::state::Note;

@@ -59,10 +59,8 @@ impl LockLine {
     /// Of a new line for the same bytes at the same URL only who vouches for them is taken over: what
     /// upstream calls them is history, and a lock is the same whatever history it has.
     pub(crate) fn settle_into(&mut self, old: &Self) {
-        if let (
-            Content::File { sha256, from, .. },
-            Content::File { sha256: before, .. },
-        ) = (&self.content, &old.content)
+        if let (Content::File { sha256, from, .. }, Content::File { sha256: before, .. }) =
+            (&self.content, &old.content)
             && (sha256, &self.url) == (before, &old.url)
         {
             let from = *from;

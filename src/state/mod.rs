@@ -220,8 +220,9 @@ impl State {
         mut missing: impl FnMut(&str, &str, Timestamp),
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
-        let mut statement = connection
-            .prepare("SELECT path, manifest, url, stamp, racy, sha256, checked, others, size FROM files")?;
+        let mut statement = connection.prepare(
+            "SELECT path, manifest, url, stamp, racy, sha256, checked, others, size FROM files",
+        )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             visit(Known {

@@ -156,9 +156,8 @@ pub fn lock_drift(
 ) -> Result<Drift, RunError> {
     let declared = expand(manifest, options, reporter)?;
     let lock = read_lock(manifest)?;
-    let mut drift = compare(manifest, options, lock.as_ref(), |standing| {
-        *standing != Standing::Stands
-    })?;
+    let mut drift =
+        compare(manifest, options, lock.as_ref(), |standing| *standing != Standing::Stands)?;
     if let Some(lock) = &lock {
         let is_all = options.selection.is_all();
         let file = file_of(manifest.file());
@@ -308,10 +307,7 @@ impl News {
         let declared = manifest.entries().get(entry)?.url(Form::Shown);
         let content = match (*noted, from) {
             (Noted::Missing { .. }, None) => Content::Missing,
-            (
-                Noted::File { url, served, size, sha256, etag, last_modified, .. },
-                Some(from),
-            ) => {
+            (Noted::File { url, served, size, sha256, etag, last_modified, .. }, Some(from)) => {
                 // What came from another URL is known by other names.
                 let here = url == declared;
                 let served = (here && !served.is_empty() && served != url).then_some(served);

@@ -36,8 +36,7 @@ pub fn verify(
         opened.value
     });
     let known = Inventory::of_state(state.as_ref());
-    let pins =
-        Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state.as_ref()));
+    let pins = Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state.as_ref()));
     let work = Verification {
         manifest,
         options,

@@ -3,19 +3,15 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use sha2::{Digest as _, Sha256};
+use md5::Digest as _;
 
 use crate::origin::Answer;
-use crate::world::{World, numbered};
-
-fn hex(content: impl AsRef<[u8]>) -> String {
-    Sha256::digest(content).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
+use crate::world::{World, hex, numbered, sha256_of};
 
 /// A list of such files, as `sha256sum` writes it.
 fn sums(files: &[(&str, &str)]) -> String {
     let lines: Vec<_> =
-        files.iter().map(|(name, content)| format!("{}  {name}\n", hex(content))).collect();
+        files.iter().map(|(name, content)| format!("{}  {name}\n", sha256_of(content))).collect();
     lines.concat()
 }
 
@@ -40,7 +36,9 @@ fn sidecars(optional: bool) -> World {
     let world = World::new();
     for n in 1..=3 {
         let content = numbered(n);
-        world.origin.serve(&format!("/{n}.txt.sha256"), format!("{}  {n}.txt\n", hex(&content)));
+        world
+            .origin
+            .serve(&format!("/{n}.txt.sha256"), format!("{}  {n}.txt\n", sha256_of(&content)));
         world.origin.serve(&format!("/{n}.txt"), content);
     }
     let sidecar = format!("checksums: {{sidecar: \"{{+url}}.sha256\", optional: {optional}}}");
@@ -101,7 +99,7 @@ fn a_sidecar_is_asked_for_beside_each_file() {
 #[test]
 fn a_sidecar_may_have_any_name_in_it() {
     let world = sidecars(false);
-    let digest = hex(numbered(2));
+    let digest = sha256_of(numbered(2));
     for text in [
         format!("{digest}\n"),
         format!("{digest}  /home/build/artefact.txt\n"),
@@ -129,7 +127,7 @@ fn a_sidecar_that_is_not_there_is_an_error_unless_it_may_be_missing() {
 
 #[test]
 fn what_is_not_listed_is_an_error_unless_it_may_be() {
-    let list = format!("{}  1.txt\n", hex(numbered(1)));
+    let list = format!("{}  1.txt\n", sha256_of(numbered(1)));
     let world = listed(&[]);
     world.origin.serve("/d/SHA256SUMS", list.clone());
     let run = world.apply().code(1);
@@ -299,7 +297,7 @@ fn names_in_folders_are_told_apart() {
     let mut list = String::new();
     for folder in ["a", "b"] {
         world.origin.serve(&format!("/r/{folder}/x.bin"), format!("in {folder}"));
-        let _ = writeln!(list, "{}  ./{folder}/x.bin", hex(format!("in {folder}")));
+        let _ = writeln!(list, "{}  ./{folder}/x.bin", sha256_of(format!("in {folder}")));
     }
     world.origin.serve("/r/SHA256SUMS", list);
     let world = world.source(
@@ -346,4 +344,94 @@ fn what_is_no_list_does_not_replace_the_one_that_is_kept() {
     assert_eq!(run.counts(), "entries 3, kept 3");
     assert_eq!(world.apply().success().counts(), "entries 3, kept 3");
     assert_eq!(world.origin.requests()[0].status, 304);
+}
+
+#[test]
+fn sources_read_the_same_list_by_their_own_rules() {
+    let world = World::new();
+    world.origin.serve("/1.txt", numbered(1));
+    world.origin.serve("/2.txt", numbered(2));
+    // A list with MD5 digests, and bare ones: only one of the sources says which they are.
+    let md5 = |content: &str| hex(&md5::Md5::digest(content));
+    world
+        .origin
+        .serve("/SUMS", format!("1.txt={}\n2.txt={}\n", md5(&numbered(1)), md5(&numbered(2))));
+    let world = world.manifest(
+        "sources:
+  - {name: plain, url: $BASE/1.txt, checksums: {url: $BASE/SUMS}}
+  - name: matched
+    url: $BASE/2.txt
+    checksums: {url: $BASE/SUMS, pattern: '^(?<name>[^=]+)=(?<digest>\\w+)$', algorithm: md5}
+",
+    );
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 2, downloaded 1, failed 1");
+    assert_eq!(run.failure("1.txt").0, "unexpected_content");
+    assert_eq!(run.result("2.txt")["outcome"], "downloaded");
+}
+
+#[test]
+fn without_its_sidecar_a_file_may_be_missing_but_not_had() {
+    let world = World::new();
+    for n in [1, 3] {
+        world.origin.serve(&format!("/{n}.txt"), numbered(n));
+    }
+    world.origin.serve("/1.txt.sha256", sha256_of(numbered(1)));
+    let world = world.source(
+        "$BASE/{n}.txt",
+        &["vars: {n: 1..3}", "on_missing: skip", "checksums: {sidecar: \"{+url}.sha256\"}"],
+    );
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 3, downloaded 1, absent 1, failed 1");
+    assert_eq!(
+        (run.outcomes()["2.txt"].as_str(), run.failure("3.txt").0.as_str()),
+        ("absent", "unlisted")
+    );
+    assert_eq!(world.names(), ["1.txt"]);
+    // Not one byte of it was asked for.
+    assert_eq!(world.origin.requests_for("/3.txt").iter().filter(|r| r.method == "GET").count(), 0);
+}
+
+#[test]
+fn a_list_that_drips_is_given_up_and_a_limit_holds_for_it() {
+    let world = listed(&[]);
+    let long = format!("{}{}", sums_of_three(&numbered(2)), "# padding\n".repeat(20_000));
+    world.origin.serve("/d/SHA256SUMS", long);
+    let run = world.run(["apply", "--json", "--limit-rate", "100k"]).success();
+    assert!(1.5 < run.elapsed.as_secs_f32(), "200 kB at 100 kB/s in {:?}", run.elapsed);
+}
+
+#[test]
+fn a_list_that_cannot_be_kept_vouches_for_nothing() {
+    let world = listed(&[]);
+    world.apply().success();
+    let state = rusqlite::Connection::open(world.state()).unwrap();
+    state
+        .execute_batch(
+            "DELETE FROM lists; CREATE TRIGGER t BEFORE INSERT ON lists BEGIN SELECT RAISE(IGNORE); END",
+        )
+        .unwrap();
+    drop(state);
+    world.write("out/1.txt", "edited");
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 3, failed 3");
+    assert!(run.failure("1.txt").1.contains("could not be kept"), "{}", run.output());
+    assert_eq!(world.read("out/1.txt"), b"edited");
+}
+
+#[test]
+fn a_dispute_has_one_outcome_also_where_the_run_ends_early() {
+    let world = listed(&["mirrors: []"]);
+    world.origin.serve("/d/2.txt", "disputed\n");
+    world.origin.always("/d/3.txt", Answer::status(403));
+    for _ in 0..3 {
+        let run = world.run(["apply", "--json", "--fail-fast", "-j", "1"]).code(1);
+        // The sum of all outcomes is that of the entries; `counts` holds it.
+        run.counts();
+        let mut paths: Vec<_> =
+            run.results().iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), run.results().len(), "{}", run.output());
+    }
 }

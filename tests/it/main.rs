@@ -21,6 +21,7 @@ mod mirrors;
 mod missing;
 mod nginx;
 mod origin;
+mod pinning;
 mod plan;
 mod proxy;
 mod redirects;

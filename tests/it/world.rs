@@ -260,6 +260,17 @@ pub(crate) fn numbered(n: usize) -> String {
     format!("file {n}\n")
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The SHA-256 of a content, in hexadecimal digits.
+pub(crate) fn sha256_of(content: impl AsRef<[u8]>) -> String {
+    use sha2::Digest as _;
+    hex(&sha2::Sha256::digest(content))
+}
+
 /// A path as a regular expression that matches it alone.
 fn regex_of(path: &Path) -> String {
     path.to_string_lossy()
