@@ -7,6 +7,7 @@
 
 mod folder;
 mod guard;
+mod part;
 mod stage;
 mod stat;
 mod walk;
@@ -24,7 +25,8 @@ use crate::error::RunError;
 use crate::rel_path::RelPath;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
-pub(crate) use stage::{Staged, Verified, VerifyError};
+pub(crate) use part::{PartNote, Parts};
+pub(crate) use stage::{Begun, Staged, Verified, VerifyError, keep_edges};
 pub(crate) use stat::Stat;
 pub(crate) use walk::Sighting;
 
@@ -105,18 +107,39 @@ impl Dest {
         &self.path
     }
 
-    /// Removes what earlier runs left in the staging area. Only for the holder of the [`RunGuard`].
+    /// What earlier runs left in the staging area: beginnings of files. All else there is removed. Only
+    /// for the holder of the [`RunGuard`].
     ///
     /// # Errors
     /// When the area cannot be read or a file in it cannot be removed.
-    pub(crate) fn clear_staging(&self) -> io::Result<()> {
-        let Some(staging) = &self.staging else {
-            return Ok(());
-        };
-        for name in staging.names()? {
-            staging.remove(&name)?;
+    pub(crate) fn parts(&self) -> io::Result<Parts> {
+        match &self.staging {
+            Some(staging) => Parts::collect(staging),
+            None => Ok(Parts::default()),
         }
-        Ok(())
+    }
+
+    /// Takes up a part, so that it belongs to this transfer alone.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn take_up(&self, part: &part::Part) -> io::Result<stage::Found> {
+        let staging = self.staging.as_ref().expect("a destination to write to has a staging area");
+        stage::Found::open(staging, self.run, part)
+    }
+
+    /// Bytes that may still be written here, where the system tells.
+    #[must_use]
+    pub(crate) fn free_space(&self) -> Option<u64> {
+        let space = rustix::fs::fstatvfs(&self.root).ok()?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// Removes the parts that nobody took.
+    pub(crate) fn clear_parts(&self, parts: &Parts) {
+        if let Some(staging) = &self.staging {
+            parts.clear(staging);
+        }
     }
 
     /// Makes a private file for the bytes of one entry, which are hashed as they come: under SHA-256

@@ -2,23 +2,27 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use super::folder::Shared;
+use super::part::{Part, PartNote, Written, remove_note};
 use crate::digest::{Algorithms, Checksum, Digests, Hasher};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A file that only this transfer writes to. Dropped, it is removed.
+/// A file that only this transfer writes to. Dropped, it is removed, unless it is to be kept as the
+/// beginning of a file.
 #[derive(Debug)]
 pub(crate) struct Staged {
     file: File,
-    name: Name,
+    name: Option<Name>,
     hasher: Hasher,
     length: u64,
+    /// What it is kept as, and how many bytes of it are.
+    kept: Option<(PartNote, u64)>,
 }
 
 /// A staged file whose length and digest are known and were confirmed; the only thing that can be
@@ -57,17 +61,17 @@ impl From<io::Error> for VerifyError {
 
 impl Staged {
     pub(super) fn create(staging: &Shared, run: u64, algorithms: Algorithms) -> io::Result<Self> {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{run:016x}-{number:x}");
+        let text = private_name(run);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
             File::from(rustix::fs::openat(&**staging, &text, flags, Mode::from_raw_mode(0o666))?);
         Ok(Self {
             file,
-            name: Name { folder: Shared::clone(staging), text, armed: Cell::new(true) },
+            name: Some(Name::new(staging, text)),
             hasher: Hasher::new(algorithms),
             length: 0,
+            kept: None,
         })
     }
 
@@ -80,6 +84,42 @@ impl Staged {
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Keeps what is written, also if this process is killed, as the beginning of what the note says.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub(crate) fn keep_as(&mut self, note: &PartNote) -> io::Result<()> {
+        let Some(name) = &self.name else { return Ok(()) };
+        if self.kept.is_none() {
+            name.noted.set(true);
+            note.begin(&name.folder, &name.text)?;
+        }
+        let (_, kept) = self.kept.get_or_insert_with(|| (note.clone(), 0));
+        if *kept < self.length {
+            let sha256 = self.hasher.clone().finish().sha256().to_string();
+            Written { length: self.length, sha256 }.add(&name.folder, &name.text)?;
+            *kept = self.length;
+        }
+        Ok(())
+    }
+
+    /// What it is the beginning of, where it is kept as that.
+    #[must_use]
+    pub(crate) fn note(&self) -> Option<&PartNote> {
+        self.kept.as_ref().map(|(note, _)| note)
+    }
+
+    /// Gives the bytes up.
+    pub(crate) fn discard(mut self) {
+        self.kept = None;
+    }
+
+    /// The digests so far.
+    #[must_use]
+    pub(crate) fn digests(&self) -> Digests {
+        self.hasher.clone().finish()
     }
 
     /// Bytes written so far.
@@ -95,7 +135,7 @@ impl Staged {
     /// # Errors
     /// When a digest differs, the lengths differ or the disk fails.
     pub(crate) fn verify(
-        self,
+        mut self,
         expected: &[Checksum],
         modified: Option<i64>,
     ) -> Result<Verified, VerifyError> {
@@ -107,6 +147,8 @@ impl Staged {
                 &Timestamps { last_access: time, last_modification: time },
             );
         }
+        // From here on it is a whole file or nothing.
+        self.kept = None;
         let stat = super::Stat::from(rustix::fs::fstat(&self.file).map_err(io::Error::from)?);
         if stat.size != self.length {
             let message = format!(
@@ -115,7 +157,7 @@ impl Staged {
             );
             return Err(VerifyError::Disk(io::Error::other(message)));
         }
-        let digests = self.hasher.finish();
+        let digests = std::mem::take(&mut self.hasher).finish();
         for &expected in expected {
             let got = digests.get(expected.algorithm());
             if got != Some(expected) {
@@ -123,7 +165,7 @@ impl Staged {
             }
         }
         Ok(Verified {
-            name: self.name,
+            name: self.name.take().ok_or_else(|| io::Error::other("it was verified before"))?,
             length: self.length,
             digests,
             permissions: stat.permissions(),
@@ -162,21 +204,168 @@ impl Verified {
     /// It has its final name: there is nothing left to remove.
     pub(super) fn disarm(&self) {
         self.name.armed.set(false);
+        if self.name.noted.get() {
+            remove_note(&self.name.folder, &self.name.text);
+        }
     }
 }
 
-/// A name in the staging area, removed with its owner unless that was published.
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some((note, _)) = self.kept.clone() {
+            // What cannot be noted any more is not believed the next time.
+            let _ = self.keep_as(&note);
+            if let Some(name) = &self.name {
+                name.armed.set(false);
+            }
+        }
+    }
+}
+
+/// The beginning of a file, to which the rest is to be added.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Its bytes.
+    pub(crate) staged: Staged,
+    /// The first of them.
+    pub(crate) beginning: Vec<u8>,
+    /// The last of them.
+    pub(crate) end: Vec<u8>,
+}
+
+/// The part of an earlier run, before it was looked at.
+#[derive(Debug)]
+pub(crate) struct Found {
+    file: File,
+    name: Name,
+    part: Part,
+}
+
+impl Found {
+    pub(super) fn open(staging: &Shared, run: u64, part: &Part) -> io::Result<Self> {
+        let name = Name::new(staging, private_name(run));
+        // Whoever else wants it finds nothing any more.
+        rustix::fs::renameat(&**staging, part.name.as_str(), &**staging, name.text.as_str())?;
+        remove_note(staging, &part.name);
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&**staging, &name.text, flags, Mode::empty())?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        Ok(Self { file, name, part: part.clone() })
+    }
+
+    /// Reads it, which may take long, and goes on after at most `upto` bytes of it. `edge` bytes of both
+    /// ends are kept. None where it is not what its note says.
+    ///
+    /// # Errors
+    /// When the disk fails, or `go_on` says no.
+    pub(crate) fn read(
+        mut self,
+        algorithms: Algorithms,
+        edge: usize,
+        upto: u64,
+        go_on: impl Fn() -> bool,
+    ) -> io::Result<Option<Begun>> {
+        let written = &self.part.written;
+        let upto = upto.min(written.length);
+        let mut begun = Reading { edge, ..Reading::new(algorithms) };
+        let complete = begun.read(&mut self.file, upto, &go_on)?;
+        let mut proof = Reading { hasher: begun.hasher.clone(), ..Reading::default() };
+        let proven = complete && proof.read(&mut self.file, written.length - upto, &go_on)?;
+        if upto == 0 || !proven || proof.hasher.finish().sha256().to_string() != written.sha256 {
+            return Ok(None);
+        }
+        self.file.set_len(upto)?;
+        self.file.seek(SeekFrom::Start(upto))?;
+        let Reading { hasher, beginning, end, .. } = begun;
+        let (file, name) = (self.file, Some(self.name));
+        let mut staged = Staged { file, name, hasher, length: upto, kept: None };
+        staged.keep_as(&self.part.note)?;
+        Ok(Some(Begun { staged, beginning, end }))
+    }
+}
+
+/// Bytes that are read anew.
+#[derive(Default)]
+struct Reading {
+    hasher: Hasher,
+    edge: usize,
+    beginning: Vec<u8>,
+    end: Vec<u8>,
+}
+
+impl Reading {
+    fn new(algorithms: Algorithms) -> Self {
+        Self { hasher: Hasher::new(algorithms), ..Self::default() }
+    }
+
+    /// Reads the next bytes. Answers whether there were so many.
+    fn read(
+        &mut self,
+        file: &mut File,
+        mut bytes: u64,
+        go_on: &impl Fn() -> bool,
+    ) -> io::Result<bool> {
+        let mut block = vec![0; 256 * 1024];
+        while 0 < bytes {
+            if !go_on() {
+                return Err(io::Error::from(io::ErrorKind::Interrupted));
+            }
+            let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(block.len());
+            let read = match file.read(&mut block[..most]) {
+                Ok(0) => return Ok(false),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            bytes -= read as u64;
+            let piece = &block[..read];
+            self.hasher.update(piece);
+            keep_edges(&mut self.beginning, &mut self.end, piece, self.edge);
+        }
+        Ok(true)
+    }
+}
+
+/// Keeps so many bytes of both ends of what passes.
+pub(crate) fn keep_edges(beginning: &mut Vec<u8>, end: &mut Vec<u8>, piece: &[u8], edge: usize) {
+    if beginning.len() < edge {
+        beginning.extend_from_slice(&piece[..piece.len().min(edge - beginning.len())]);
+    }
+    end.extend_from_slice(&piece[piece.len().saturating_sub(edge)..]);
+    end.drain(..end.len().saturating_sub(edge));
+}
+
+fn private_name(run: u64) -> String {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{run:016x}-{number:x}")
+}
+
+/// A name in the staging area, removed with its owner unless that was published or is kept.
 #[derive(Debug)]
 struct Name {
     folder: Shared,
     text: String,
     armed: Cell<bool>,
+    /// Whether there is a note beside it.
+    noted: Cell<bool>,
+}
+
+impl Name {
+    fn new(staging: &Shared, text: String) -> Self {
+        let (armed, noted) = (Cell::new(true), Cell::new(false));
+        Self { folder: Shared::clone(staging), text, armed, noted }
+    }
 }
 
 impl Drop for Name {
     fn drop(&mut self) {
         if self.armed.get() {
             let _ = rustix::fs::unlinkat(&*self.folder, &self.text, AtFlags::empty());
+            if self.noted.get() {
+                remove_note(&self.folder, &self.text);
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use super::job::{Job, OnTheWay};
 use crate::entry::Entry;
 use crate::error::{ErrorKind, Failure};
 use crate::fetch::{
-    Answer, Asked, Conditions, Exchange, Head, Hop, Length, Method, RequestPlan, RetryAfter,
-    Target, Wanted, classify, exchange, is_transient, next_hop,
+    Answer, Asked, Conditions, Exchange, Head, Here, Hop, Length, Method, Range, RequestPlan,
+    RetryAfter, Target, Wanted, classify, exchange, is_transient, next_hop,
 };
 use crate::manifest::{Expect, MissingWhen, Source};
 
@@ -30,6 +30,10 @@ pub(super) struct Response<'r> {
 pub(super) enum Verdict {
     /// The body is the file.
     Whole { length: Option<u64> },
+    /// The body is the rest of the file.
+    Rest { length: u64 },
+    /// What is here is of no use.
+    Restart,
     /// What is on disk is what upstream has.
     NotModified,
     /// Upstream has no such file.
@@ -53,6 +57,8 @@ pub(super) enum Refusal {
 pub(super) struct Question<'q> {
     pub(super) method: Method,
     pub(super) conditions: &'q Conditions,
+    /// What is here already, and how only the rest is asked for.
+    pub(super) rest: Option<(&'q Range, Here<'q>)>,
     pub(super) length: Length,
     pub(super) expect: &'q Expect,
     pub(super) missing: &'q MissingWhen,
@@ -67,7 +73,7 @@ impl<'q> Question<'q> {
         length: Length,
     ) -> Self {
         let (expect, missing) = (&source.expect, &source.missing_when);
-        Self { method, conditions, length, expect, missing }
+        Self { method, conditions, rest: None, length, expect, missing }
     }
 }
 
@@ -79,7 +85,7 @@ pub(super) async fn ask<'r>(
     slot: Slot<'r>,
     question: &Question<'_>,
 ) -> Result<Response<'r>, Refusal> {
-    let &Question { method, conditions, length, expect, missing } = question;
+    let &Question { method, conditions, rest, length, expect, missing } = question;
     let (mut target, mut way) = match job.on_the_way.take() {
         Some(waited) => (waited.target, waited.hops),
         None => (job.target.clone(), Hop::default()),
@@ -99,14 +105,16 @@ pub(super) async fn ask<'r>(
     let headers: &[_] = if own { &source.headers } else { &[] };
     let user_agent = http.user_agent.as_deref().unwrap_or(crate::USER_AGENT);
     let past_caches = job.anew;
-    let plan =
-        RequestPlan { method, conditions, headers, home: &asked_first, user_agent, past_caches };
+    let range = rest.map(|(range, _)| range);
+    let home = &asked_first;
+    let plan = RequestPlan { method, conditions, range, headers, home, user_agent, past_caches };
     let mut asked = Asked {
         conditional: !conditions.is_empty(),
         head_only: method == Method::Head,
         expect,
         missing,
         length,
+        here: rest.map(|(_, here)| here),
         now: 0,
     };
     let mut slot = slot;
@@ -134,6 +142,8 @@ pub(super) async fn ask<'r>(
         asked.now = jiff::Timestamp::now().as_second();
         let verdict = match classify(&asked, &head) {
             Answer::Whole { length } => Verdict::Whole { length },
+            Answer::Rest { length } => Verdict::Rest { length },
+            Answer::Restart => Verdict::Restart,
             Answer::NotModified => Verdict::NotModified,
             Answer::Missing { status } => Verdict::Missing { status },
             Answer::Retry { failure, after } => {

@@ -1,5 +1,6 @@
 //! One entry on its way through a run.
 
+use super::resume::Kept;
 use crate::entry::EntryIndex;
 use crate::error::Failure;
 use crate::fetch::{Hop, Method, Target};
@@ -23,6 +24,8 @@ pub(super) struct Job {
     pub(super) mismatched: bool,
     /// Whether it is asked for once more from the start, past all caches, because of that.
     pub(super) anew: bool,
+    /// What arrived of it in an attempt that failed.
+    pub(super) kept: Option<Box<Kept>>,
     /// What is asked for.
     pub(super) target: Target,
     /// Why it failed at the origin itself, once it is asked for elsewhere.
@@ -44,6 +47,13 @@ pub(super) struct OnTheWay {
 }
 
 impl Job {
+    /// Gives up what arrived of it so far.
+    pub(super) fn forget(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            kept.begun.staged.discard();
+        }
+    }
+
     /// Whether it waited, and goes on with a request of that kind.
     pub(super) fn goes_on_with(&self, method: Method) -> bool {
         self.on_the_way.as_ref().is_some_and(|way| way.method == method)

@@ -50,6 +50,7 @@ async fn get<'r>(
     let question = Question {
         method: Method::Get,
         conditions: &conditions,
+        rest: None,
         length: Length::Unknown,
         expect: &expect,
         missing: &MissingWhen::default(),
@@ -65,6 +66,8 @@ async fn get<'r>(
             finish_body(&mut response.slot, response.body).await;
             Ok(Attempt::Missing { status })
         }
+        // Nothing of it was asked for in part.
+        Verdict::Rest { .. } | Verdict::Restart => Ok(Attempt::Again),
         Verdict::Whole { length } => {
             let (headers, content) = receive(run, job, response, length, &expect).await?;
             // What is no list must not take the place of the one that is kept.

@@ -14,6 +14,7 @@ mod lists;
 mod missing;
 mod probe;
 mod publish;
+mod resume;
 mod run;
 mod settle;
 mod supply;

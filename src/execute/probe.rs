@@ -55,6 +55,8 @@ async fn look<'r>(
         }
         Verdict::Missing { .. } => return Ok(None),
         Verdict::Whole { length } => length,
+        // Nothing was asked for in part.
+        Verdict::Rest { .. } | Verdict::Restart => None,
     };
     if planned.action != Action::Revalidate {
         return Ok(Some(Probed { decision: planned, size: length }));

@@ -13,9 +13,10 @@ use super::job::Job;
 use super::ledger::{Ledger, TICK};
 use super::missing::{Chosen, Missing};
 use super::publish::Message;
+use super::resume::Places;
 use super::supply::{Jobs, Supply};
 use super::threads::{AtWork, Last, Leaving, Listening, Serving};
-use crate::dest::{Dest, Stat};
+use crate::dest::{Dest, Parts, Stat};
 use crate::entry::{Entries, Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Reporter};
@@ -40,6 +41,8 @@ pub(crate) struct Work<'a> {
     pub(crate) dest: Option<&'a Dest>,
     /// What is known of them. There may be none when probing.
     pub(crate) state: Option<&'a State>,
+    /// What earlier runs left.
+    pub(crate) parts: Option<&'a Parts>,
     /// What the entries must be.
     pub(crate) pins: &'a Pins<'a>,
     pub(crate) rewrites: &'a Rewrites,
@@ -104,6 +107,7 @@ pub(super) struct Run<'a> {
     pub(super) probes: Mutex<Vec<(EntryIndex, Probed)>>,
     pub(super) lists: Mutex<Lost>,
     pub(super) disputed: Mutex<Vec<Disputed>>,
+    pub(super) places: Places,
     /// Lists of which is known whether they can be had.
     pub(super) settled: AtomicU64,
     /// Set when the run ends early: the disk is full, or an entry failed and that is enough.
@@ -224,6 +228,7 @@ impl<'a> Run<'a> {
             probes: Mutex::default(),
             lists: Mutex::default(),
             disputed: Mutex::default(),
+            places: Places::default(),
             settled: AtomicU64::new(0),
             halted: Stop::default(),
             full: AtomicBool::new(false),
@@ -414,6 +419,7 @@ fn new_job(entry: &Entry<'_>, target: Target) -> Job {
         outdated: false,
         mismatched: false,
         anew: false,
+        kept: None,
         target,
         failure: None,
         on_the_way: None,

@@ -29,7 +29,14 @@ impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, mut job: Job, attempt: Attempt) {
         match attempt {
-            Attempt::Settled => self.dispatch.finish(),
+            Attempt::Settled => {
+                job.forget();
+                self.dispatch.finish();
+            }
+            Attempt::Again => {
+                job.forget();
+                self.dispatch.put_back(job, Duration::ZERO);
+            }
             Attempt::Missing { status } if self.is_for_lists() => self.list_missing(&job, status),
             Attempt::Missing { status } => self.settle_missing(job, status),
             Attempt::Outdated => {
@@ -151,6 +158,7 @@ impl Run<'_> {
     }
 
     fn settle_missing(&self, mut job: Job, status: u16) {
+        job.forget();
         let Some(entry) = self.entries.get(job.entry) else {
             return self.dispatch.finish();
         };
@@ -284,6 +292,8 @@ impl Run<'_> {
         place: usize,
     ) -> Result<(), Failure> {
         job.target = target_of(entry, name, place, self.work.rewrites)?;
+        // What comes from there may be another file.
+        job.forget();
         job.name = name;
         job.place = place;
         job.tries = 0;

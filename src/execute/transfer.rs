@@ -9,14 +9,15 @@ use super::ask::{Question, Refusal, Response, Verdict, ask, finish_body, place_f
 use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::{Message, Parcel};
+use super::resume::{self, Rest};
 use super::want::Want;
-use crate::dest::Stat;
+use crate::dest::{Begun, PartNote, Stat, Verified};
 use crate::digest::{Digest, Digests};
 use crate::entry::{Entry, Form};
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, Outcome};
 use crate::fetch::{
-    BodyRules, Conditions, Length, Method, Received, http_date, is_html, receive,
+    BodyRules, Conditions, Length, Method, Sink, http_date, is_html, is_transient, receive,
     upstream_validators,
 };
 use crate::manifest::Check;
@@ -33,6 +34,8 @@ pub(super) enum Attempt {
     Missing { status: u16 },
     /// What was asked about changed on disk meanwhile: it is got without a question.
     Outdated,
+    /// What arrived of it before is of no use: it is got from the start.
+    Again,
     /// It failed.
     Refused(Refusal),
 }
@@ -133,14 +136,17 @@ async fn get<'r>(
     conditions: &Conditions,
     held: Option<Held>,
 ) -> Result<Attempt, Refusal> {
-    let mut response = ask(
-        run,
-        job,
-        entry,
-        slot,
-        &Question::about(entry.source(), Method::Get, conditions, want.length()),
-    )
-    .await?;
+    resume::take_up(run, job, entry, want).await;
+    if let Some(kept) = job.kept.take_if(|kept| want.is_met_by(&kept.begun.staged.digests())) {
+        // All of it came before: only its name is missing.
+        return publish_kept(run, job, entry, want, slot.lane, kept.begun, held);
+    }
+    let rest = Rest::of(job, want);
+    let question = Question {
+        rest: rest.as_ref().map(|rest| (&rest.range, rest.here())),
+        ..Question::about(entry.source(), Method::Get, conditions, want.length())
+    };
+    let mut response = ask(run, job, entry, slot, &question).await?;
     match response.verdict {
         Verdict::NotModified => {
             finish_body(&mut response.slot, response.body).await;
@@ -161,10 +167,47 @@ async fn get<'r>(
             run.dispatch.succeeded(response.slot.lane, 0);
             Ok(Attempt::Missing { status })
         }
+        Verdict::Restart => {
+            finish_body(&mut response.slot, response.body).await;
+            Ok(Attempt::Again)
+        }
+        Verdict::Rest { length } => {
+            let Some(kept) = job.kept.take() else { return Ok(Attempt::Again) };
+            let total = kept.begun.staged.length() + length;
+            let coming = Coming { total: Some(total), begun: Some(kept.begun) };
+            receive_file(run, job, entry, want, response, coming, held).await
+        }
         Verdict::Whole { length } => {
-            receive_file(run, job, entry, want, response, length, held).await
+            job.forget();
+            receive_file(run, job, entry, want, response, Coming::all(length), held).await
         }
     }
+}
+
+/// Puts in place what an earlier run received whole and came no further with.
+fn publish_kept(
+    run: &Run<'_>,
+    job: &Job,
+    entry: &Entry<'_>,
+    want: &Want,
+    lane: usize,
+    begun: Begun,
+    held: Option<Held>,
+) -> Result<Attempt, Refusal> {
+    let Begun { staged, beginning, end } = begun;
+    let failed = |failure| Refusal::Failed { lane, failure, again: false, after: None };
+    let note = staged.note().cloned().unwrap_or_default();
+    let nothing = HeaderMap::new();
+    let proof = want.proof(&nothing, None);
+    let bytes = staged.length();
+    let modified = note.last_modified.as_deref().and_then(http_date);
+    let verified = staged
+        .verify(&proof.checksums(), modified)
+        .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
+    check_content(entry, want, &nothing, &beginning, &end).map_err(failed)?;
+    let PartNote { url: served, etag, last_modified, .. } = note;
+    settle_file(run, job, entry, verified, Validators { served, etag, last_modified }, held);
+    Ok(Attempt::Settled)
 }
 
 /// The file on disk is what upstream has. When that was confirmed matters only to `check` with an age.
@@ -263,14 +306,15 @@ async fn adopt<'r>(
             Ok(Attempt::Settled)
         }
         Verdict::Whole { length } => {
-            receive_file(run, job, entry, want, response, length, None).await
+            receive_file(run, job, entry, want, response, Coming::all(length), None).await
         }
         Verdict::Missing { status } => {
             let mut slot = response.slot;
             finish_body(&mut slot, response.body).await;
             Ok(Attempt::Missing { status })
         }
-        Verdict::NotModified => Ok(Attempt::Missing { status: 304 }),
+        // Neither was asked for.
+        Verdict::NotModified | Verdict::Rest { .. } | Verdict::Restart => Ok(Attempt::Again),
     }
 }
 
@@ -333,35 +377,46 @@ fn validators(job: &Job, entry: &Entry<'_>, headers: &HeaderMap) -> Validators {
     Validators { served: served(job, entry), etag, last_modified }
 }
 
+/// What is coming, and what is here of it.
+struct Coming {
+    /// The length of the whole, where it is known.
+    total: Option<u64>,
+    begun: Option<Begun>,
+}
+
+impl Coming {
+    fn all(total: Option<u64>) -> Self {
+        Self { total, begun: None }
+    }
+}
+
 /// Receives the body and sends it on its way to its place.
 async fn receive_file<'r>(
     run: &'r Run<'_>,
-    job: &Job,
+    job: &mut Job,
     entry: &Entry<'_>,
     want: &Want,
     response: Response<'r>,
-    length: Option<u64>,
+    coming: Coming,
     held: Option<Held>,
 ) -> Result<Attempt, Refusal> {
     let Response { mut slot, headers, body, .. } = response;
+    let Coming { total, begun } = coming;
     let lane = slot.lane;
-    let source = entry.source();
-    let http = run.settings(job);
+    let origin = job.target.origin.to_string();
     let failed = |failure: Failure| {
-        let again = crate::fetch::is_transient(failure.kind);
-        Refusal::Failed {
-            lane,
-            failure: failure.at_origin(&job.target.origin.to_string()),
-            again,
-            after: None,
-        }
+        let again = is_transient(failure.kind);
+        Refusal::Failed { lane, failure: failure.at_origin(&origin), again, after: None }
     };
-    if let Some(size) = length {
-        run.ledger.tell(Event::Sized { entry: job.entry, size });
+    let here = begun.as_ref().map_or(0, |begun| begun.staged.length());
+    if let Some(total) = total {
+        run.ledger.tell(Event::Sized { entry: job.entry, size: total - here });
+        check_space(run, total - here).map_err(failed)?;
     }
+    let http = run.settings(job);
     let rules = BodyRules {
-        length,
-        expect: &source.expect,
+        length: total,
+        expect: &entry.source().expect,
         known: want.length(),
         stall: http.stall_timeout,
         min_rate: http.min_rate,
@@ -371,25 +426,77 @@ async fn receive_file<'r>(
     };
     let paces = run.paces(entry.source_index());
     let progress = |bytes| run.ledger.tell(Event::Received { entry: job.entry, bytes });
-    let proof = want.proof(&headers);
+    let proof = want.proof(&headers, begun.as_ref().map(|begun| &begun.staged));
     let algorithms = proof.algorithms();
-    let stage = || run.dest().stage(algorithms);
-    let received =
-        receive(&mut connection, body, &rules, &paces, stage, progress).await.map_err(failed)?;
+    let stage = Box::new(move || run.dest().stage(algorithms));
+    let mut sink = match begun {
+        Some(begun) => Sink::resume(begun, stage),
+        None => Sink::new(total, stage, resume::note(job, entry, want, &headers, total)),
+    };
+    if let Err(failure) = receive(&mut connection, body, &rules, &paces, &mut sink, progress).await
+    {
+        keep(run, job, sink, here, &failure);
+        return Err(failed(failure));
+    }
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }
-    let bytes = received.staged.length();
-    run.dispatch.succeeded(lane, bytes);
+    let staged = sink.finish().map_err(|error| failed(Failure::disk("write the file", &error)))?;
+    let Begun { staged, beginning, end } = staged;
+    let bytes = staged.length();
+    run.dispatch.succeeded(lane, bytes - here);
     drop(slot);
-    let Received { staged, beginning, end } = received;
     let validators = validators(job, entry, &headers);
     let modified = validators.last_modified.as_deref().and_then(http_date);
     let verified = staged
         .verify(&proof.checksums(), modified)
         .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
     check_content(entry, want, &headers, &beginning, &end).map_err(failed)?;
+    settle_file(run, job, entry, verified, validators, held);
+    Ok(Attempt::Settled)
+}
+
+/// Less than this is written without a look at the room that is left.
+const LARGE: u64 = 1024 * 1024;
+
+/// What cannot fit is not begun.
+fn check_space(run: &Run<'_>, bytes: u64) -> Result<(), Failure> {
+    match run.dest().free_space().filter(|_| LARGE <= bytes) {
+        Some(free) if free < bytes => {
+            let message = format!("{bytes} bytes are to come, and the disk has room for {free}");
+            Err(Failure::new(ErrorKind::NoSpace, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// From so many new bytes on an attempt that failed was worth it, and is not counted.
+const PROGRESS: u64 = 1024 * 1024;
+
+/// Keeps what arrived for the next attempt, where what came so far can be believed.
+fn keep(run: &Run<'_>, job: &mut Job, sink: Sink<'_>, here: u64, failure: &Failure) {
+    use ErrorKind::{Connect, Stalled, Timeout, Truncated};
+    if !matches!(failure.kind, Connect | Stalled | Timeout | Truncated) {
+        return sink.discard();
+    }
+    let Some(begun) = sink.keep() else { return };
+    if here + PROGRESS <= begun.staged.length() {
+        job.tries = 0;
+    }
+    job.kept = run.places.keep(begun);
+}
+
+/// Sends a proven file on its way to its place, or leaves the one that is there, if it is the same.
+fn settle_file(
+    run: &Run<'_>,
+    job: &Job,
+    entry: &Entry<'_>,
+    verified: Verified,
+    validators: Validators,
+    held: Option<Held>,
+) {
     let path = entry.path();
+    let bytes = verified.length();
     let (replaces, asks) = match run.work.plan.step(job.entry) {
         Step::Do(decision) => {
             (decision.action != Action::Fetch, decision.action == Action::Revalidate)
@@ -418,11 +525,10 @@ async fn receive_file<'r>(
             validators,
         };
         let outcome = Outcome::Unchanged { bytes };
-        run.publish(Message::Note(
+        return run.publish(Message::Note(
             Box::new(Note::File(Box::new(row))),
             Some((job.entry, outcome, job.attempts)),
         ));
-        return Ok(Attempt::Settled);
     }
     run.publish(Message::Publish(Box::new(Parcel {
         entry: job.entry,
@@ -433,7 +539,6 @@ async fn receive_file<'r>(
         url: entry.url(Form::Shown),
         validators,
     })));
-    Ok(Attempt::Settled)
 }
 
 /// Holds the bytes themselves against what the manifest expects.

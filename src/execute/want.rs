@@ -5,8 +5,8 @@ use std::path::Path;
 use hyper::HeaderMap;
 
 use super::Run;
-use crate::dest::VerifyError;
-use crate::digest::{Algorithms, Checksum};
+use crate::dest::{Staged, VerifyError};
+use crate::digest::{Algorithms, Checksum, Digests};
 use crate::entry::Entry;
 use crate::error::{ErrorKind, Failure, RunError};
 use crate::fetch::{Length, Stated, stated_digests};
@@ -56,6 +56,27 @@ impl Want {
         !self.writes
     }
 
+    /// Whether the digest of the whole decides in the end.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pin.as_ref().is_some_and(|pin| !pin.checksums.is_empty())
+    }
+
+    /// The digests that it must have, as text.
+    pub(super) fn digests(&self) -> Vec<String> {
+        let checksums = self.pin.iter().flat_map(|pin| &pin.checksums);
+        checksums.map(Checksum::to_string).collect()
+    }
+
+    /// What must be computed to tell whether it has them.
+    pub(super) fn algorithms(&self) -> Algorithms {
+        self.pin.as_ref().map_or_else(Algorithms::default, Pin::algorithms)
+    }
+
+    /// Whether a content with these digests is what it must be.
+    pub(super) fn is_met_by(&self, digests: &Digests) -> bool {
+        self.is_pinned() && self.pin.as_ref().is_some_and(|pin| pin.holds(digests) == Some(true))
+    }
+
     /// What is known of its length.
     pub(super) fn length(&self) -> Length {
         match &self.pin {
@@ -83,10 +104,18 @@ impl Want {
         self.pin.as_ref().is_some_and(|pin| pin.from == PinFrom::Lock)
     }
 
-    /// What the bytes of an answer with these header fields must have.
-    pub(super) fn proof(&self, headers: &HeaderMap) -> Proof<'_> {
+    /// What the bytes of an answer with these header fields must have. Where it has only the rest of
+    /// them, only what is said of the whole counts, and what can be computed still.
+    pub(super) fn proof(&self, headers: &HeaderMap, begun: Option<&Staged>) -> Proof<'_> {
         let checksums = self.pin.as_ref().map_or(&[][..], |pin| &pin.checksums);
-        Proof { pin: self.pin.as_ref(), checksums, stated: stated_digests(headers) }
+        let mut stated = stated_digests(headers);
+        if let Some(begun) = begun {
+            let digests = begun.digests();
+            stated.retain(|stated| {
+                stated.is_of_whole() && digests.get(stated.checksum.algorithm()).is_some()
+            });
+        }
+        Proof { pin: self.pin.as_ref(), checksums, stated }
     }
 }
 

@@ -10,21 +10,27 @@ use super::classify::{Length, check_length};
 use super::connection::Connection;
 use super::exchange::explain_body;
 use super::pace::Pace;
-use crate::dest::Staged;
+use crate::dest::{Begun, PartNote, Staged, keep_edges};
 use crate::error::{ErrorKind, Failure};
 use crate::manifest::Expect;
 
 /// Pieces are gathered up to this size: one write instead of many, and still no memory to speak of.
 const BLOCK: usize = 256 * 1024;
 /// How much of both ends is kept to tell a file's kind.
-const EDGE: usize = 512;
+pub(crate) const EDGE: usize = 512;
+/// Less than this is not worth keeping when the rest does not come.
+const WORTH: u64 = 1024;
+/// After so many bytes they are made to outlast the process, which costs a second file.
+const SECURED: u64 = 16 * 1024 * 1024;
+/// So long nothing comes before what is there is made so, too.
+const LULL: Duration = Duration::from_millis(200);
 /// `min_rate` is an average over this time.
 const RATE_WINDOW: Duration = Duration::from_mins(1);
 
 /// What a body must keep to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyRules<'a> {
-    /// Its declared length.
+    /// The declared length of the whole file.
     pub(crate) length: Option<u64>,
     /// What the manifest expects.
     pub(crate) expect: &'a Expect,
@@ -36,18 +42,8 @@ pub(crate) struct BodyRules<'a> {
     pub(crate) min_rate: u64,
 }
 
-/// A body that arrived whole.
-#[derive(Debug)]
-pub(crate) struct Received {
-    /// Its bytes, staged.
-    pub(crate) staged: Staged,
-    /// Its first bytes.
-    pub(crate) beginning: Vec<u8>,
-    /// Its last bytes.
-    pub(crate) end: Vec<u8>,
-}
-
-/// Receives a body. `progress` is told of each piece's bytes.
+/// Receives a body into a sink. `progress` is told of each piece's bytes. What arrived before a failure
+/// is in the sink.
 ///
 /// # Errors
 /// When the body is cut, stalls, drips, is too long or too short, or the disk fails.
@@ -56,15 +52,21 @@ pub(crate) async fn receive(
     mut body: Incoming,
     rules: &BodyRules<'_>,
     paces: &[&Pace],
-    stage: impl Fn() -> io::Result<Staged>,
+    sink: &mut Sink<'_>,
     mut progress: impl FnMut(u64),
-) -> Result<Received, Failure> {
-    let mut sink = Sink::new(rules.length);
+) -> Result<(), Failure> {
     let mut window = Window::new(rules.min_rate);
     let most = rules.known.most(rules.expect);
-    while let Some(piece) = next_piece(connection, &mut body, rules, sink.received).await? {
+    loop {
+        let received = sink.received;
+        let lull = || {
+            // What cannot be kept is no failure of the transfer.
+            let _ = sink.secure();
+        };
+        let piece = next_piece(connection, &mut body, rules, received, lull).await?;
+        let Some(piece) = piece else { break };
         let bytes = piece.len() as u64;
-        sink.take(&piece, &stage).map_err(|error| Failure::disk("write the file", &error))?;
+        sink.take(&piece).map_err(|error| Failure::disk("write the file", &error))?;
         if let Some(most) = most
             && most < sink.received
         {
@@ -89,8 +91,7 @@ pub(crate) async fn receive(
         let message = format!("the file ended at {} of {length} bytes", sink.received);
         return Err(Failure::new(ErrorKind::Truncated, message));
     }
-    check_length(sink.received, rules.expect, rules.known)?;
-    sink.finish(&stage).map_err(|error| Failure::disk("write the file", &error))
+    check_length(sink.received, rules.expect, rules.known)
 }
 
 /// Receives a short text into memory.
@@ -105,7 +106,9 @@ pub(crate) async fn receive_text(
 ) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     let mut window = Window::new(rules.min_rate);
-    while let Some(piece) = next_piece(connection, &mut body, rules, text.len() as u64).await? {
+    while let Some(piece) =
+        next_piece(connection, &mut body, rules, text.len() as u64, || {}).await?
+    {
         text.extend_from_slice(&piece);
         if let Some(most) = rules.known.most(rules.expect)
             && most < text.len() as u64
@@ -127,15 +130,26 @@ pub(crate) async fn receive_text(
     }
 }
 
-/// The next bytes of a body, of which so many came before. None at its end.
+/// The next bytes of a body, of which so many came before. None at its end. `lull` is called when nothing
+/// came for a while.
 async fn next_piece(
     connection: &mut Connection,
     body: &mut Incoming,
     rules: &BodyRules<'_>,
     received: u64,
+    mut lull: impl FnMut(),
 ) -> Result<Option<Bytes>, Failure> {
+    let quiet = LULL.min(rules.stall);
     loop {
-        match tokio::time::timeout(rules.stall, connection.frame(body)).await {
+        let frame = match tokio::time::timeout(quiet, connection.frame(body)).await {
+            Ok(frame) => Ok(frame),
+            Err(_) => {
+                lull();
+                let rest = rules.stall.saturating_sub(quiet);
+                tokio::time::timeout(rest, connection.frame(body)).await
+            }
+        };
+        match frame {
             Ok(Some(Ok(frame))) => {
                 // What is no data are trailers.
                 if let Ok(piece) = frame.into_data() {
@@ -153,60 +167,133 @@ async fn next_piece(
     }
 }
 
-/// Gathers pieces into blocks and writes them.
-struct Sink {
+/// Makes a staged file.
+pub(crate) type Stage<'a> = Box<dyn Fn() -> io::Result<Staged> + Send + 'a>;
+
+/// Gathers pieces into blocks and writes them. Dropped unfinished, it keeps what arrived, where there is
+/// a way to get only the rest.
+pub(crate) struct Sink<'a> {
     block: Vec<u8>,
     staged: Option<Staged>,
     beginning: Vec<u8>,
+    end: Vec<u8>,
+    /// Bytes so far, those of earlier attempts included.
     received: u64,
+    /// Bytes that are kept for certain.
+    secured: u64,
+    stage: Stage<'a>,
+    note: Option<PartNote>,
 }
 
-impl Sink {
-    fn new(length: Option<u64>) -> Self {
+impl<'a> Sink<'a> {
+    /// A sink for a body of so many bytes, where they are known. A note says what its bytes are the
+    /// beginning of, where a beginning is worth something.
+    pub(crate) fn new(length: Option<u64>, stage: Stage<'a>, note: Option<PartNote>) -> Self {
         let room = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(BLOCK);
-        Self { block: Vec::with_capacity(room), staged: None, beginning: Vec::new(), received: 0 }
+        Self {
+            block: Vec::with_capacity(room),
+            staged: None,
+            beginning: Vec::new(),
+            end: Vec::new(),
+            received: 0,
+            secured: 0,
+            stage,
+            note,
+        }
     }
 
-    fn take(
-        &mut self,
-        mut piece: &[u8],
-        stage: &impl Fn() -> io::Result<Staged>,
-    ) -> io::Result<()> {
+    /// A sink for the rest of a file that was begun.
+    pub(crate) fn resume(begun: Begun, stage: Stage<'a>) -> Self {
+        let Begun { staged, beginning, end } = begun;
+        let received = staged.length();
+        let note = staged.note().cloned();
+        let (block, secured, staged) = (Vec::new(), received, Some(staged));
+        Self { block, staged, beginning, end, received, secured, stage, note }
+    }
+
+    fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
         self.received += piece.len() as u64;
         while !piece.is_empty() {
             let (now, later) = piece.split_at(piece.len().min(BLOCK - self.block.len()));
             self.block.extend_from_slice(now);
             piece = later;
             if self.block.len() == BLOCK {
-                self.flush(stage)?;
-                self.block.clear();
+                self.flush()?;
             }
+        }
+        if SECURED <= self.received - self.secured {
+            self.secure()?;
         }
         Ok(())
     }
 
-    fn flush(&mut self, stage: &impl Fn() -> io::Result<Staged>) -> io::Result<()> {
-        if self.staged.is_none() {
-            self.beginning = self.block[..self.block.len().min(EDGE)].to_vec();
-        }
+    fn flush(&mut self) -> io::Result<()> {
+        keep_edges(&mut self.beginning, &mut self.end, &self.block, EDGE);
         let staged = match &mut self.staged {
             Some(staged) => staged,
-            none => none.insert(stage()?),
+            none => none.insert((self.stage)()?),
         };
-        staged.write(&self.block)
+        staged.write(&self.block)?;
+        self.block.clear();
+        Ok(())
     }
 
-    fn finish(mut self, stage: &impl Fn() -> io::Result<Staged>) -> io::Result<Received> {
-        // Also an empty file is a file.
-        if !self.block.is_empty() || self.staged.is_none() {
-            self.flush(stage)?;
+    /// Sees to it that what arrived so far is there for another attempt, and for another run.
+    fn secure(&mut self) -> io::Result<()> {
+        if let Some(note) = self.note.clone()
+            && self.secured < self.received
+        {
+            self.flush()?;
+            if let Some(staged) = &mut self.staged {
+                staged.keep_as(&note)?;
+            }
+            self.secured = self.received;
         }
-        let end = self.block[self.block.len().saturating_sub(EDGE)..].to_vec();
-        let staged = match self.staged {
-            Some(staged) => staged,
-            None => stage()?,
-        };
-        Ok(Received { staged, beginning: self.beginning, end })
+        Ok(())
+    }
+
+    /// All of it: also an empty file is a file.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn finish(mut self) -> io::Result<Begun> {
+        if !self.block.is_empty() || self.staged.is_none() {
+            self.flush()?;
+        }
+        // There is nothing to keep any more.
+        self.note = None;
+        let staged = self.staged.take().map_or_else(&self.stage, Ok)?;
+        let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
+        Ok(Begun { staged, beginning, end })
+    }
+
+    /// Gives the bytes up.
+    pub(crate) fn discard(mut self) {
+        self.note = None;
+        if let Some(staged) = self.staged.take() {
+            staged.discard();
+        }
+    }
+
+    /// What arrived before a failure, to go on from there. None where there is nothing to keep.
+    pub(crate) fn keep(mut self) -> Option<Begun> {
+        if self.note.is_none() || self.received < WORTH {
+            return None;
+        }
+        self.secure().ok()?;
+        self.note = None;
+        let staged = self.staged.take()?;
+        let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
+        Some(Begun { staged, beginning, end })
+    }
+}
+
+impl Drop for Sink<'_> {
+    fn drop(&mut self) {
+        // The transfer was called off in the middle.
+        if WORTH <= self.received {
+            let _ = self.secure();
+        }
     }
 }
 

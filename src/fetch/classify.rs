@@ -1,8 +1,8 @@
 //! What an answer means: one pure function from the head of a response to what to do with it.
 
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER,
-    TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use hyper::{HeaderMap, StatusCode};
 
@@ -50,8 +50,25 @@ pub(crate) struct Asked<'a> {
     pub(crate) missing: &'a MissingWhen,
     /// What is known of the file's length.
     pub(crate) length: Length,
+    /// What is here already, where only the rest was asked for.
+    pub(crate) here: Option<Here<'a>>,
     /// When the answer came, in seconds since 1970.
     pub(crate) now: i64,
+}
+
+/// The beginning of a file that is here already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Here<'a> {
+    /// Bytes.
+    pub(crate) length: u64,
+    /// The length of the whole, where it was told.
+    pub(crate) total: Option<u64>,
+    /// What upstream called the whole.
+    pub(crate) etag: Option<&'a str>,
+    /// Its `Last-Modified`.
+    pub(crate) last_modified: Option<&'a str>,
+    /// Whether the digest of the whole decides in the end, so that an answer may leave these out.
+    pub(crate) pinned: bool,
 }
 
 /// The head of a response.
@@ -70,6 +87,10 @@ pub(crate) struct Head<'a> {
 pub(crate) enum Answer {
     /// The body is the file. `length` in bytes, where it is declared.
     Whole { length: Option<u64> },
+    /// The body is the rest of the file, which has so many bytes.
+    Rest { length: u64 },
+    /// What is here is of no use: the whole file is asked for.
+    Restart,
     /// What is on disk is what upstream has.
     NotModified,
     /// Upstream has no such file.
@@ -94,6 +115,10 @@ pub(crate) fn classify(asked: &Asked, head: &Head) -> Answer {
     }
     match status {
         200 | 203 => whole(asked, head, media_type),
+        206 | 412 | 416 if asked.here.is_some() => {
+            let rest = asked.here.filter(|_| status == 206).and_then(|here| rest(&here, head));
+            rest.map_or(Answer::Restart, |length| Answer::Rest { length })
+        }
         304 if asked.conditional => Answer::NotModified,
         304 => Answer::Fail(
             protocol("the server answers 304 to a request that was not conditional")
@@ -122,6 +147,43 @@ pub(crate) fn classify(asked: &Asked, head: &Head) -> Answer {
         },
         _ => Answer::Fail(refused(head.status)),
     }
+}
+
+/// The length of the rest, where the answer is exactly that of the same file (RFC 9110, section 15.3.7).
+/// None for any doubt.
+fn rest(here: &Here<'_>, head: &Head<'_>) -> Option<u64> {
+    if applied_encoding(head.headers).is_some() {
+        return None;
+    }
+    let (first, last, total) = content_range(single(head.headers, &CONTENT_RANGE)?)?;
+    // Old caches do not know `If-Range`: what comes must itself say that it is the same file.
+    let agrees = |ours: Option<&str>, name| match (ours, single(head.headers, name)) {
+        (Some(ours), Some(theirs)) => Some(ours == theirs),
+        _ => None,
+    };
+    let same = match (agrees(here.etag, &ETAG), agrees(here.last_modified, &LAST_MODIFIED)) {
+        (Some(same), _) => same,
+        (None, Some(same)) => same && (here.pinned || here.etag.is_none()),
+        (None, None) => here.pinned,
+    };
+    let length = last.checked_sub(first)?.checked_add(1)?;
+    let declared = declared_length(head.headers).ok()?;
+    let fits = first == here.length
+        && last.checked_add(1) == Some(total)
+        && here.total.is_none_or(|known| known == total)
+        && declared.is_none_or(|declared| declared == length);
+    (same && fits && head.framed).then_some(length)
+}
+
+/// `bytes 5-9/10`: first, last, and the length of the whole.
+fn content_range(text: &str) -> Option<(u64, u64, u64)> {
+    let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let number = |text: &str| {
+        let text = text.trim();
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    };
+    Some((number(first)?, number(last)?, number(total)?))
 }
 
 fn whole(asked: &Asked, head: &Head, media_type: Option<&str>) -> Answer {
@@ -271,6 +333,7 @@ mod tests {
         expect: Expect,
         missing: MissingWhen,
         length: Length,
+        here: Option<Here<'static>>,
         framed: bool,
     }
 
@@ -280,6 +343,7 @@ mod tests {
             expect: Expect::default(),
             missing: MissingWhen::default(),
             length: Length::Unknown,
+            here: None,
             framed: true,
         }
     }
@@ -296,6 +360,7 @@ mod tests {
             expect: &case.expect,
             missing: &case.missing,
             length: case.length,
+            here: case.here,
             now: 0,
         };
         classify(
@@ -443,5 +508,60 @@ mod tests {
             kind(&answer(&plain(), 300, &[("location", "/b")])),
             Some(ErrorKind::HttpStatus)
         );
+    }
+
+    #[test]
+    fn the_rest_is_taken_only_where_it_is_that_of_the_same_file() {
+        let etag = Some("\"a\"");
+        let (last_modified, pinned) = (Some("Sun, 06 Nov 1994 08:49:37 GMT"), false);
+        let here = Here { length: 4, total: Some(10), etag, last_modified, pinned };
+        let resuming = Case { here: Some(here), ..plain() };
+        let range = |range: &'static str| ("content-range", range);
+        let rest = [range("bytes 4-9/10"), ("etag", "\"a\""), ("content-length", "6")];
+        assert_eq!(answer(&resuming, 206, &rest), Answer::Rest { length: 6 });
+        let unknown = Case { here: Some(Here { total: None, ..here }), ..plain() };
+        let longer = [range("bytes 4-11/12"), ("etag", "\"a\"")];
+        assert_eq!(answer(&unknown, 206, &longer), Answer::Rest { length: 8 });
+        // Only a digest of the whole makes up for a validator that is not there.
+        let decided = Case { here: Some(Here { pinned: true, ..here }), ..plain() };
+        assert_eq!(answer(&decided, 206, &rest[..1]), Answer::Rest { length: 6 });
+        let dated = Case { here: Some(Here { etag: None, ..here }), ..plain() };
+        let same = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(answer(&dated, 206, &[rest[0], same]), Answer::Rest { length: 6 });
+        let other = ("last-modified", "Sun, 06 Nov 1994 08:49:38 GMT");
+        for case in [&dated, &decided, &resuming] {
+            assert_eq!(answer(case, 206, &[rest[0], other]), Answer::Restart);
+        }
+        for (status, headers) in [
+            (206, vec![range("bytes 4-9/10"), ("etag", "\"b\"")]),
+            (206, vec![range("bytes 4-9/10")]),
+            (206, vec![range("bytes 4-9/10"), ("etag", "\"a\""), ("content-length", "5")]),
+            (206, vec![range("bytes 4-9/10"), rest[1], ("content-encoding", "gzip")]),
+            (206, vec![range("bytes 3-9/10"), rest[1]]),
+            (206, vec![range("bytes 5-9/10"), rest[1]]),
+            (206, vec![range("bytes 4-8/10"), rest[1]]),
+            (206, vec![range("bytes 4-10/11"), rest[1]]),
+            (206, vec![range("bytes 4-9/*"), rest[1]]),
+            (206, vec![range("bytes 9-4/10"), rest[1]]),
+            (206, vec![range("bytes 4-18446744073709551615/18446744073709551616"), rest[1]]),
+            (206, vec![range("items 4-9/10"), rest[1]]),
+            (206, vec![("content-type", "multipart/byteranges; boundary=x")]),
+            (206, vec![]),
+            (412, vec![]),
+            (416, vec![range("bytes */10")]),
+        ] {
+            assert_eq!(
+                answer(&resuming, status, &headers),
+                Answer::Restart,
+                "{status} {headers:?}"
+            );
+        }
+        assert_eq!(
+            answer(&resuming, 200, &[("content-length", "10")]),
+            Answer::Whole { length: Some(10) }
+        );
+        // Nobody asked for a part.
+        assert!(matches!(answer(&plain(), 206, &rest), Answer::Fail(_)));
+        assert!(matches!(answer(&plain(), 416, &[]), Answer::Fail(_)));
     }
 }

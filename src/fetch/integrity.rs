@@ -17,6 +17,13 @@ pub(crate) struct Stated {
     pub(crate) checksum: Checksum,
 }
 
+impl Stated {
+    /// Whether it is about the whole file also where the answer has a part of it.
+    pub(crate) fn is_of_whole(&self) -> bool {
+        !matches!(self.field, "Content-Digest" | "Content-MD5")
+    }
+}
+
 /// What an answer with a whole file states of it: `Repr-Digest` and `Content-Digest` (RFC 9530),
 /// `Digest` (RFC 3230), `Content-MD5` (RFC 1864) and `x-goog-hash`. What is malformed or of an unknown
 /// algorithm says nothing.

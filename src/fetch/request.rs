@@ -5,7 +5,7 @@ use http_body_util::Empty;
 use hyper::Request;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HOST, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, USER_AGENT,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, USER_AGENT,
 };
 
 use super::connection::OverProxy;
@@ -38,6 +38,15 @@ impl Conditions {
     }
 }
 
+/// Asks for the rest of a file only, if it still is the same one (RFC 9110, sections 13.1.5 and 14.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// Bytes that are here already.
+    pub(crate) from: u64,
+    /// `If-Range`. Without it the digest of the whole has to tell.
+    pub(crate) validator: Option<String>,
+}
+
 /// What every hop of a request shares.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestPlan<'a> {
@@ -45,6 +54,8 @@ pub(crate) struct RequestPlan<'a> {
     pub(crate) method: Method,
     /// Conditions, for the first origin and what it redirects to.
     pub(crate) conditions: &'a Conditions,
+    /// Only the rest.
+    pub(crate) range: Option<&'a Range>,
     /// Header fields of the source.
     pub(crate) headers: &'a [(String, Secret)],
     /// What is asked for first. Only its origin gets them, and its user and password.
@@ -85,6 +96,12 @@ impl RequestPlan<'_> {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         // Bytes are bytes: what is stored and hashed is what the server has.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(range) = self.range {
+            headers.insert(RANGE, text(&format!("bytes={}-", range.from))?);
+            if let Some(validator) = &range.validator {
+                headers.insert(IF_RANGE, text(validator)?);
+            }
+        }
         if self.past_caches {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
@@ -135,6 +152,7 @@ mod tests {
         let plan = RequestPlan {
             method: Method::Get,
             conditions: &Conditions::default(),
+            range: None,
             headers: &headers,
             home: &home,
             user_agent: "natsync",

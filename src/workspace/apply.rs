@@ -75,7 +75,7 @@ pub(super) fn run(
     let dest = Dest::create(manifest.dest())?;
     let _guard = acquire(&dest, options.wait, stop)?;
     let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
-    dest.clear_staging().map_err(|source| storage("clear the staging area of", source))?;
+    let parts = dest.parts().map_err(|source| storage("clear the staging area of", source))?;
     let unwritable = |error| RunError::Storage {
         doing: "write the state",
         path: crate::state::file_of(dest.path()),
@@ -115,9 +115,14 @@ pub(super) fn run(
         reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let settings = settings(manifest, options);
         let purpose = Purpose::Transfer { disputing: true };
-        let work = Work { state: Some(&state), purpose, ..work(scope, &plan, &settings) };
+        let parts = Some(&parts);
+        let work = Work { state: Some(&state), parts, purpose, ..work(scope, &plan, &settings) };
         let executed = execute(&work, &mut reporter);
         super::lists::settle(scope, &state, &plan, executed, &mut reporter)?;
+    }
+    // What nobody asked for again is of no use, unless it is of entries that were not chosen.
+    if options.selection.is_all() && !stop.is_requested() && !options.offline {
+        dest.clear_parts(&parts);
     }
     let Account { mut summary, failed, absent, reporter } = reporter;
     if !stop.is_requested() {

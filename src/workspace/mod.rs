@@ -75,6 +75,7 @@ fn work<'a>(scope: Scope<'a>, plan: &'a Plan, settings: &'a [Http]) -> Work<'a> 
         plan,
         dest,
         state: None,
+        parts: None,
         pins,
         rewrites: &options.rewrites,
         stop,

@@ -25,6 +25,7 @@ mod pinning;
 mod plan;
 mod proxy;
 mod redirects;
+mod resume;
 mod rewrite;
 mod secrets;
 mod signals;

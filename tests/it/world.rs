@@ -222,6 +222,24 @@ impl World {
         self.files("out/.natsync/partial").into_keys().collect()
     }
 
+    /// Waits until so many beginnings of files are on disk for another run.
+    #[track_caller]
+    pub(crate) fn wait_for_parts(&self, count: usize) {
+        let end = std::time::Instant::now() + crate::origin::PATIENCE;
+        let noted = || {
+            let is_noted = |name: &String| {
+                let note = self.path("out/.natsync/partial").join(name);
+                name.contains(".part")
+                    && fs::read_to_string(note).is_ok_and(|text| 1 < text.lines().count())
+            };
+            self.partial_files().iter().filter(|name| is_noted(name)).count()
+        };
+        while noted() < count {
+            assert!(std::time::Instant::now() < end, "waited in vain for {count} parts");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The state's database.
     pub(crate) fn state(&self) -> PathBuf {
         self.path("out/.natsync/state.db")

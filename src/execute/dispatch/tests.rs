@@ -17,6 +17,7 @@ fn job(entry: u64, url: &str) -> Job {
         outdated: false,
         mismatched: false,
         anew: false,
+        kept: None,
         target,
         failure: None,
         on_the_way: None,

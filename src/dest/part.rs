@@ -1,0 +1,275 @@
+//! Beginnings of files that could not be received whole, kept so that the rest is enough the next time.
+//!
+//! Beside the bytes lies a note: what they are the beginning of, and, line after line, how many of them
+//! have which digest. Only those are believed that the last whole line vouches for, whatever became of the
+//! file since: a run that was killed, a power cut, a hand in the wrong place.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use super::folder::Folder;
+
+/// The ending of a note's name.
+const NOTE: &str = ".part";
+/// No note is longer.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// What a part is the beginning of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartNote {
+    /// Below the destination.
+    pub(crate) path: String,
+    /// What served it, shown form.
+    pub(crate) url: String,
+    /// The digests that the whole must have, where they are known.
+    pub(crate) pin: Vec<String>,
+    /// A strong `ETag`.
+    pub(crate) etag: Option<String>,
+    /// `Last-Modified`.
+    pub(crate) last_modified: Option<String>,
+    /// Whether that is as good as a strong `ETag`.
+    pub(crate) dated: bool,
+    /// The length of the whole, where it was told.
+    pub(crate) total: Option<u64>,
+}
+
+/// Bytes that are there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Written {
+    pub(super) length: u64,
+    pub(super) sha256: String,
+}
+
+/// What earlier runs left, by path.
+#[derive(Debug, Default)]
+pub(crate) struct Parts(Mutex<HashMap<String, Part>>);
+
+/// A part of an earlier run.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(super) name: String,
+    pub(super) note: PartNote,
+    pub(super) written: Written,
+}
+
+impl PartNote {
+    /// Begins the note of the part of that name.
+    pub(super) fn begin(&self, staging: &Folder, name: &str) -> io::Result<()> {
+        append(staging, name, OFlags::TRUNC, self)
+    }
+
+    /// What `If-Range` takes, where upstream said something strong enough (RFC 9110, section 13.1.5).
+    pub(crate) fn validator(&self) -> Option<&str> {
+        let date = self.last_modified.as_deref().filter(|_| self.dated);
+        self.etag.as_deref().or(date)
+    }
+}
+
+impl Written {
+    /// Adds it to the note of the part of that name.
+    pub(super) fn add(&self, staging: &Folder, name: &str) -> io::Result<()> {
+        append(staging, name, OFlags::APPEND, self)
+    }
+}
+
+fn append(staging: &Folder, name: &str, how: OFlags, line: &impl Serialize) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | how;
+    let note = rustix::fs::openat(staging, note_of(name), flags, Mode::from_raw_mode(0o600))?;
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    File::from(note).write_all(&text)
+}
+
+impl Part {
+    /// None where it has no note that can be believed.
+    fn read(staging: &Folder, name: &str) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let note = rustix::fs::openat(staging, note_of(name), flags, Mode::empty()).ok()?;
+        let mut text = String::new();
+        File::from(note).take(LONGEST).read_to_string(&mut text).ok()?;
+        // What the end of the process cut off has no end of line.
+        let whole = &text[..=text.rfind('\n')?];
+        let mut lines = whole.lines();
+        let note = serde_json::from_str(lines.next()?).ok()?;
+        let written = serde_json::from_str(lines.next_back()?).ok()?;
+        Some(Self { name: name.to_owned(), note, written })
+    }
+
+    /// What it is the beginning of.
+    pub(crate) fn note(&self) -> &PartNote {
+        &self.note
+    }
+
+    /// Removes it with its note.
+    pub(super) fn remove(&self, staging: &Folder) {
+        let _ = staging.remove(self.name.as_str());
+        remove_note(staging, &self.name);
+    }
+}
+
+impl Parts {
+    /// What is left of earlier runs in the staging area. Whatever is no part with its note is removed.
+    pub(super) fn collect(staging: &Folder) -> io::Result<Self> {
+        let names = staging.names()?;
+        let texts: HashSet<_> = names.iter().filter_map(|name| name.to_str()).collect();
+        let mut parts: HashMap<String, Part> = HashMap::new();
+        for name in &texts {
+            let Some(stem) = name.strip_suffix(NOTE).filter(|stem| texts.contains(stem)) else {
+                continue;
+            };
+            let Some(part) = Part::read(staging, stem) else { continue };
+            let longer = |other: &Part| part.written.length < other.written.length;
+            if !parts.get(&part.note.path).is_some_and(longer) {
+                parts.insert(part.note.path.clone(), part);
+            }
+        }
+        let kept: HashSet<_> = parts.values().map(|part| part.name.as_str()).collect();
+        for name in &names {
+            let text = name.to_str().unwrap_or_default();
+            if !kept.contains(text.strip_suffix(NOTE).unwrap_or(text)) {
+                staging.remove(name)?;
+            }
+        }
+        Ok(Self(Mutex::new(parts)))
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// The part of a path, if it is the wanted one. It is nobody else's from then on.
+    pub(crate) fn take(&self, path: &str, wanted: impl Fn(&PartNote) -> bool) -> Option<Part> {
+        let mut parts = self.lock();
+        if parts.get(path).is_some_and(|part| wanted(&part.note)) {
+            parts.remove(path)
+        } else {
+            None
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Part>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes all that nobody took.
+    pub(super) fn clear(&self, staging: &Folder) {
+        for (_, part) in self.lock().drain() {
+            part.remove(staging);
+        }
+    }
+}
+
+/// Removes the note of a part.
+pub(super) fn remove_note(staging: &Folder, name: &str) {
+    let _ = staging.remove(note_of(name).as_str());
+}
+
+fn note_of(name: &str) -> String {
+    format!("{name}{NOTE}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dest::Dest;
+    use crate::digest::Algorithms;
+
+    fn note(path: &str) -> PartNote {
+        PartNote { path: path.to_owned(), etag: Some("\"a\"".to_owned()), ..PartNote::default() }
+    }
+
+    fn staging(dest: &Dest) -> std::path::PathBuf {
+        dest.path().join(crate::dest::CONTROL).join("partial")
+    }
+
+    fn names(dest: &Dest) -> Vec<String> {
+        let names = std::fs::read_dir(staging(dest)).unwrap();
+        let name = |entry: io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = names.map(|entry| name(entry).into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn fresh() -> (tempfile::TempDir, Dest) {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(&folder.path().join("out")).unwrap();
+        (folder, dest)
+    }
+
+    fn leave(dest: &Dest, path: &str, pieces: &[&[u8]]) {
+        let mut staged = dest.stage(Algorithms::default()).unwrap();
+        for piece in pieces {
+            staged.write(piece).unwrap();
+            staged.keep_as(&note(path)).unwrap();
+        }
+    }
+
+    fn take_up(dest: &Dest, path: &str, upto: u64) -> Option<(u64, Vec<u8>)> {
+        let part = dest.parts().unwrap().take(path, |_| true)?;
+        let found = dest.take_up(&part).unwrap();
+        let begun = found.read(Algorithms::default(), 4, upto, || true).unwrap()?;
+        Some((begun.staged.length(), begun.end))
+    }
+
+    #[test]
+    fn what_was_left_is_taken_up() {
+        let (_folder, dest) = fresh();
+        leave(&dest, "a", &[b"abc", b"defg"]);
+        assert_eq!(names(&dest).len(), 2);
+        assert_eq!(take_up(&dest, "a", u64::MAX), Some((7, b"defg".to_vec())));
+        // It was kept again, as it was dropped unfinished.
+        assert_eq!(take_up(&dest, "a", 5), Some((5, b"bcde".to_vec())));
+        assert_eq!(take_up(&dest, "b", 5), None);
+    }
+
+    #[test]
+    fn bytes_that_no_line_vouches_for_are_not_believed() {
+        let (_folder, dest) = fresh();
+        for (damage, left) in [
+            (
+                &(|path: &std::path::Path| {
+                    let mut file = File::options().append(true).open(path).unwrap();
+                    file.write_all(b"more").unwrap();
+                }) as &dyn Fn(&std::path::Path),
+                Some(7),
+            ),
+            (&|path| std::fs::write(path, b"abcdefX").unwrap(), None),
+            (&|path| std::fs::write(path, b"abc").unwrap(), None),
+            (&|path| std::fs::write(path, b"").unwrap(), None),
+            (&|path| std::fs::write(path.with_extension("part"), b"{}").unwrap(), None),
+            (&|path| std::fs::write(path.with_extension("part"), b"").unwrap(), None),
+            (
+                &|path| {
+                    let path = path.with_extension("part");
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    std::fs::write(&path, &text[..text.len() - 3]).unwrap();
+                },
+                Some(3),
+            ),
+        ] {
+            leave(&dest, "a", &[b"abc", b"defg"]);
+            let part = names(&dest).into_iter().find(|name| !name.ends_with(NOTE)).unwrap();
+            damage(&staging(&dest).join(part));
+            assert_eq!(take_up(&dest, "a", u64::MAX).map(|(length, _)| length), left);
+            dest.clear_parts(&dest.parts().unwrap());
+            assert_eq!(names(&dest), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn of_several_parts_of_one_path_the_longest_stays() {
+        let (_folder, dest) = fresh();
+        leave(&dest, "a", &[b"abc"]);
+        leave(&dest, "a", &[b"abcdef"]);
+        leave(&dest, "a", &[b"ab"]);
+        std::fs::write(staging(&dest).join("stranger"), b"x").unwrap();
+        std::fs::write(staging(&dest).join("stranger.part"), b"x").unwrap();
+        assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 6);
+    }
+}
