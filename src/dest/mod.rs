@@ -26,7 +26,7 @@ use crate::rel_path::RelPath;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
 pub(crate) use part::{PartNote, Parts};
-pub(crate) use stage::{Begun, Staged, Verified, VerifyError, keep_edges};
+pub(crate) use stage::{Begun, Beside, Staged, Verified, VerifyError, keep_edges};
 pub(crate) use stat::Stat;
 pub(crate) use walk::Sighting;
 

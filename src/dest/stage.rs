@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
@@ -63,7 +64,7 @@ impl Staged {
     pub(super) fn create(staging: &Shared, run: u64, algorithms: Algorithms) -> io::Result<Self> {
         let text = private_name(run);
         let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
             File::from(rustix::fs::openat(&**staging, &text, flags, Mode::from_raw_mode(0o666))?);
         Ok(Self {
@@ -83,6 +84,40 @@ impl Staged {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// A way to write to the file beyond what is written so far.
+    ///
+    /// # Errors
+    /// When there are too many open files.
+    pub(crate) fn beside(&self) -> io::Result<Beside> {
+        Ok(Beside(self.file.try_clone()?))
+    }
+
+    /// Reads and hashes what was written beside it, up to that place. `edge` bytes of both ends are kept.
+    ///
+    /// # Errors
+    /// When the disk fails, or `go_on` says no.
+    pub(crate) fn absorb(
+        &mut self,
+        upto: u64,
+        beginning: &mut Vec<u8>,
+        end: &mut Vec<u8>,
+        edge: usize,
+        go_on: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.length))?;
+        let hasher = std::mem::take(&mut self.hasher);
+        let (first, last) = (std::mem::take(beginning), std::mem::take(end));
+        let mut reading = Reading { hasher, edge, beginning: first, end: last };
+        let whole = reading.read(&mut self.file, upto.saturating_sub(self.length), &go_on)?;
+        self.hasher = reading.hasher;
+        (*beginning, *end) = (reading.beginning, reading.end);
+        if !whole {
+            return Err(io::Error::other("the staged file is shorter than what was written"));
+        }
+        self.length = upto;
         Ok(())
     }
 
@@ -219,6 +254,20 @@ impl Drop for Staged {
                 name.armed.set(false);
             }
         }
+    }
+}
+
+/// A staged file, for bytes that come out of their order.
+#[derive(Debug)]
+pub(crate) struct Beside(File);
+
+impl Beside {
+    /// Writes at that place.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
     }
 }
 

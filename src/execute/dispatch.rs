@@ -372,6 +372,26 @@ impl<'a> Dispatch<'a> {
         free.then(|| self.slot(&mut inner, lane, now))
     }
 
+    /// A further place at an origin for the file of a job in hand, if no other job wants it.
+    pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let lane = self.lane_of(&mut inner, origin, job);
+        let there = &inner.lanes[lane];
+        let free = there.is_idle()
+            && matches!(there.health, Health::Up)
+            && there.readiness(now) == Readiness::Ready
+            && inner.lanes.iter().map(|lane| lane.in_use).sum::<usize>() < self.connections;
+        free.then(|| self.slot(&mut inner, lane, now))
+    }
+
+    /// A place was given back by somebody who does not ask for the next job.
+    pub(super) fn wake(&self) {
+        if self.has_more() {
+            self.idle_workers.notify_one();
+        }
+    }
+
     /// A job waits for a place where its attempt goes on. It keeps no worker from other jobs.
     pub(super) fn wait(&self, job: Job) {
         let mut guard = self.lock();

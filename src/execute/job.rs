@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub(super) anew: bool,
     /// What arrived of it in an attempt that failed.
     pub(super) kept: Option<Box<Kept>>,
+    /// Whether it is got over one connection: its server sends no ranges.
+    pub(super) whole: bool,
     /// What is asked for.
     pub(super) target: Target,
     /// Why it failed at the origin itself, once it is asked for elsewhere.
@@ -47,6 +49,25 @@ pub(super) struct OnTheWay {
 }
 
 impl Job {
+    /// For a request beside its own, about the same file at the same place.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            entry: self.entry,
+            name: self.name,
+            place: self.place,
+            tries: 0,
+            attempts: 0,
+            outdated: self.outdated,
+            mismatched: false,
+            anew: self.anew,
+            kept: None,
+            whole: true,
+            target: self.target.clone(),
+            failure: None,
+            on_the_way: None,
+        }
+    }
+
     /// Gives up what arrived of it so far.
     pub(super) fn forget(&mut self) {
         if let Some(kept) = self.kept.take() {

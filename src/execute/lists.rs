@@ -17,7 +17,7 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, Failure};
 use crate::event::Event;
 use crate::fetch::{
-    BodyRules, Conditions, Length, Method, check_digests, is_transient, receive_text,
+    BodyRules, Conditions, Length, Method, check_digests, is_transient, receive,
     upstream_validators,
 };
 use crate::manifest::{Expect, ListPlace, MissingWhen};
@@ -69,7 +69,7 @@ async fn get<'r>(
         // Nothing of it was asked for in part.
         Verdict::Rest { .. } | Verdict::Restart => Ok(Attempt::Again),
         Verdict::Whole { length } => {
-            let (headers, content) = receive(run, job, response, length, &expect).await?;
+            let (headers, content) = receive_list(run, job, response, length, &expect).await?;
             // What is no list must not take the place of the one that is kept.
             let rules = entry.source().published.as_ref().map(|published| &published.rules);
             if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
@@ -83,7 +83,7 @@ async fn get<'r>(
     }
 }
 
-async fn receive(
+async fn receive_list(
     run: &Run<'_>,
     job: &Job,
     response: Response<'_>,
@@ -110,7 +110,8 @@ async fn receive(
         min_rate: http.min_rate,
     };
     let paces = run.paces(run.entries.source_of(job.entry));
-    let content = receive_text(&mut connection, body, &rules, &paces).await.map_err(failed)?;
+    let mut content = Vec::new();
+    receive(&mut connection, body, &rules, &paces, &mut content, |_| {}).await.map_err(failed)?;
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }

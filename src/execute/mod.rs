@@ -16,6 +16,7 @@ mod probe;
 mod publish;
 mod resume;
 mod run;
+mod segments;
 mod settle;
 mod supply;
 mod threads;

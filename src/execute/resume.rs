@@ -113,7 +113,8 @@ impl Rest {
     pub(super) fn of(job: &Job, want: &Want) -> Option<Self> {
         let staged = &job.kept.as_ref()?.begun.staged;
         let note = staged.note()?.clone();
-        let range = Range { from: staged.length(), validator: note.validator().map(str::to_owned) };
+        let validator = note.validator().map(str::to_owned);
+        let range = Range { from: staged.length(), upto: None, validator };
         Some(Self { range, note, pinned: want.is_pinned() })
     }
 
@@ -121,6 +122,7 @@ impl Rest {
     pub(super) fn here(&self) -> Here<'_> {
         Here {
             length: self.range.from,
+            upto: None,
             total: self.note.total,
             etag: self.note.etag.as_deref(),
             last_modified: self.note.last_modified.as_deref(),

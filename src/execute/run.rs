@@ -420,6 +420,7 @@ fn new_job(entry: &Entry<'_>, target: Target) -> Job {
         mismatched: false,
         anew: false,
         kept: None,
+        whole: false,
         target,
         failure: None,
         on_the_way: None,

@@ -10,6 +10,7 @@ use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::{Message, Parcel};
 use super::resume::{self, Rest};
+use super::segments::{self, File};
 use super::want::Want;
 use crate::dest::{Begun, PartNote, Stat, Verified};
 use crate::digest::{Digest, Digests};
@@ -433,8 +434,23 @@ async fn receive_file<'r>(
         Some(begun) => Sink::resume(begun, stage),
         None => Sink::new(total, stage, resume::note(job, entry, want, &headers, total)),
     };
-    if let Err(failure) = receive(&mut connection, body, &rules, &paces, &mut sink, progress).await
-    {
+    let segmented = total.zip(sink.note().cloned()).filter(|&(total, _)| {
+        1 < http.segments
+            && !job.whole
+            && http.segment_min_size <= total - here
+            && segments::are_allowed(&headers, 0 < here)
+    });
+    let received = match &segmented {
+        None => receive(&mut connection, body, &rules, &paces, &mut sink, progress).await,
+        Some((total, note)) => {
+            let (job, rules, paces) = (&*job, &rules, &paces[..]);
+            let file = File { run, job, entry, want, note, total: *total, rules, paces };
+            segments::receive_all(&file, &mut connection, body, &mut sink, progress).await
+        }
+    };
+    if let Err(failure) = received {
+        // Who does not send ranges as they were asked for is not asked for them again.
+        job.whole |= segmented.is_some() && failure.kind == ErrorKind::Protocol;
         keep(run, job, sink, here, &failure);
         return Err(failed(failure));
     }

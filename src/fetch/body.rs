@@ -10,7 +10,7 @@ use super::classify::{Length, check_length};
 use super::connection::Connection;
 use super::exchange::explain_body;
 use super::pace::Pace;
-use crate::dest::{Begun, PartNote, Staged, keep_edges};
+use crate::dest::{Begun, Beside, PartNote, Staged, keep_edges};
 use crate::error::{ErrorKind, Failure};
 use crate::manifest::Expect;
 
@@ -42,8 +42,40 @@ pub(crate) struct BodyRules<'a> {
     pub(crate) min_rate: u64,
 }
 
-/// Receives a body into a sink. `progress` is told of each piece's bytes. What arrived before a failure
-/// is in the sink.
+/// Where the bytes of a body go.
+pub(crate) trait Receiver {
+    /// Bytes of the file so far, those of earlier attempts included.
+    fn received(&self) -> u64;
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn take(&mut self, piece: &[u8]) -> io::Result<()>;
+
+    /// Nothing came for a while.
+    fn lull(&mut self) {}
+
+    /// Whether what follows is not wanted any more.
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+/// A short text in memory.
+impl Receiver for Vec<u8> {
+    fn received(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+/// Receives a body. `progress` is told of each piece's bytes. What arrived before a failure is where it
+/// was to go.
 ///
 /// # Errors
 /// When the body is cut, stalls, drips, is too long or too short, or the disk fails.
@@ -52,32 +84,28 @@ pub(crate) async fn receive(
     mut body: Incoming,
     rules: &BodyRules<'_>,
     paces: &[&Pace],
-    sink: &mut Sink<'_>,
+    to: &mut impl Receiver,
     mut progress: impl FnMut(u64),
 ) -> Result<(), Failure> {
     let mut window = Window::new(rules.min_rate);
     let most = rules.known.most(rules.expect);
-    loop {
-        let received = sink.received;
-        let lull = || {
-            // What cannot be kept is no failure of the transfer.
-            let _ = sink.secure();
+    while !to.is_full() {
+        let received = to.received();
+        let piece = next_piece(connection, &mut body, rules, received, || to.lull()).await?;
+        let Some(piece) = piece else {
+            return check_end(to.received(), rules);
         };
-        let piece = next_piece(connection, &mut body, rules, received, lull).await?;
-        let Some(piece) = piece else { break };
         let bytes = piece.len() as u64;
-        sink.take(&piece).map_err(|error| Failure::disk("write the file", &error))?;
+        to.take(&piece).map_err(|error| Failure::disk("write the file", &error))?;
         if let Some(most) = most
-            && most < sink.received
+            && most < to.received()
         {
-            return Err(check_length(sink.received, rules.expect, rules.known)
-                .err()
-                .unwrap_or_else(|| {
-                    Failure::new(
-                        ErrorKind::TooLarge,
-                        format!("the file has more than {most} bytes"),
-                    )
-                }));
+            let too_large = || {
+                let message = format!("the file has more than {most} bytes");
+                Failure::new(ErrorKind::TooLarge, message)
+            };
+            let explained = check_length(to.received(), rules.expect, rules.known);
+            return Err(explained.err().unwrap_or_else(too_large));
         }
         progress(bytes);
         window.add(bytes)?;
@@ -85,48 +113,17 @@ pub(crate) async fn receive(
             pace.take(bytes).await;
         }
     }
-    if let Some(length) = rules.length
-        && length != sink.received
-    {
-        let message = format!("the file ended at {} of {length} bytes", sink.received);
-        return Err(Failure::new(ErrorKind::Truncated, message));
-    }
-    check_length(sink.received, rules.expect, rules.known)
+    Ok(())
 }
 
-/// Receives a short text into memory.
-///
-/// # Errors
-/// When the body is cut, stalls, drips, or is too long.
-pub(crate) async fn receive_text(
-    connection: &mut Connection,
-    mut body: Incoming,
-    rules: &BodyRules<'_>,
-    paces: &[&Pace],
-) -> Result<Vec<u8>, Failure> {
-    let mut text = Vec::new();
-    let mut window = Window::new(rules.min_rate);
-    while let Some(piece) =
-        next_piece(connection, &mut body, rules, text.len() as u64, || {}).await?
-    {
-        text.extend_from_slice(&piece);
-        if let Some(most) = rules.known.most(rules.expect)
-            && most < text.len() as u64
-        {
-            let message = format!("it has more than {most} bytes");
-            return Err(Failure::new(ErrorKind::TooLarge, message));
-        }
-        window.add(piece.len() as u64)?;
-        for pace in paces {
-            pace.take(piece.len() as u64).await;
-        }
-    }
+/// Whether a body that is over is whole.
+fn check_end(received: u64, rules: &BodyRules<'_>) -> Result<(), Failure> {
     match rules.length {
-        Some(length) if length != text.len() as u64 => {
-            let message = format!("it ended at {} of {length} bytes", text.len());
+        Some(length) if length != received => {
+            let message = format!("the file ended at {received} of {length} bytes");
             Err(Failure::new(ErrorKind::Truncated, message))
         }
-        _ => Ok(text),
+        _ => check_length(received, rules.expect, rules.known),
     }
 }
 
@@ -211,22 +208,6 @@ impl<'a> Sink<'a> {
         Self { block, staged, beginning, end, received, secured, stage, note }
     }
 
-    fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
-        self.received += piece.len() as u64;
-        while !piece.is_empty() {
-            let (now, later) = piece.split_at(piece.len().min(BLOCK - self.block.len()));
-            self.block.extend_from_slice(now);
-            piece = later;
-            if self.block.len() == BLOCK {
-                self.flush()?;
-            }
-        }
-        if SECURED <= self.received - self.secured {
-            self.secure()?;
-        }
-        Ok(())
-    }
-
     fn flush(&mut self) -> io::Result<()> {
         keep_edges(&mut self.beginning, &mut self.end, &self.block, EDGE);
         let staged = match &mut self.staged {
@@ -252,6 +233,55 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
+    /// What its bytes are the beginning of, where a beginning is worth something.
+    pub(crate) fn note(&self) -> Option<&PartNote> {
+        self.note.as_ref()
+    }
+
+    /// A way to write to the same file at other places.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn beside(&mut self) -> io::Result<Beside> {
+        let staged = match &mut self.staged {
+            Some(staged) => staged,
+            none => none.insert((self.stage)()?),
+        };
+        staged.beside()
+    }
+
+    /// Takes over what was written beside it, up to that place.
+    ///
+    /// # Errors
+    /// When the disk fails, or `go_on` says no.
+    pub(crate) async fn absorb(
+        &mut self,
+        upto: u64,
+        go_on: impl Fn() -> bool + Send + 'static,
+    ) -> io::Result<()> {
+        if !self.block.is_empty() {
+            self.flush()?;
+        }
+        if upto <= self.received {
+            return Ok(());
+        }
+        let Some(mut staged) = self.staged.take() else { return Ok(()) };
+        let (mut beginning, mut end) =
+            (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
+        // It may be long: not on the event loop.
+        let absorbed = tokio::task::spawn_blocking(move || {
+            let read = staged.absorb(upto, &mut beginning, &mut end, EDGE, go_on);
+            read.map(|()| Begun { staged, beginning, end })
+        });
+        let absorbed = absorbed.await;
+        let begun =
+            absorbed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        (self.beginning, self.end) = (begun.beginning, begun.end);
+        self.received = begun.staged.length();
+        self.staged = Some(begun.staged);
+        Ok(())
+    }
+
     /// All of it: also an empty file is a file.
     ///
     /// # Errors
@@ -263,6 +293,11 @@ impl<'a> Sink<'a> {
         // There is nothing to keep any more.
         self.note = None;
         let staged = self.staged.take().map_or_else(&self.stage, Ok)?;
+        if staged.length() != self.received {
+            let (there, received) = (staged.length(), self.received);
+            let message = format!("{there} bytes were written of {received} that came");
+            return Err(io::Error::other(message));
+        }
         let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
         Ok(Begun { staged, beginning, end })
     }
@@ -285,6 +320,33 @@ impl<'a> Sink<'a> {
         let staged = self.staged.take()?;
         let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
         Some(Begun { staged, beginning, end })
+    }
+}
+
+impl Receiver for Sink<'_> {
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        self.received += piece.len() as u64;
+        while !piece.is_empty() {
+            let (now, later) = piece.split_at(piece.len().min(BLOCK - self.block.len()));
+            self.block.extend_from_slice(now);
+            piece = later;
+            if self.block.len() == BLOCK {
+                self.flush()?;
+            }
+        }
+        if SECURED <= self.received - self.secured {
+            self.secure()?;
+        }
+        Ok(())
+    }
+
+    fn lull(&mut self) {
+        // What cannot be kept is no failure of the transfer.
+        let _ = self.secure();
     }
 }
 

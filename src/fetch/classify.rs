@@ -61,6 +61,8 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Here<'a> {
     /// Bytes.
     pub(crate) length: u64,
+    /// The first byte that was not asked for, where not all of the rest was.
+    pub(crate) upto: Option<u64>,
     /// The length of the whole, where it was told.
     pub(crate) total: Option<u64>,
     /// What upstream called the whole.
@@ -169,7 +171,7 @@ fn rest(here: &Here<'_>, head: &Head<'_>) -> Option<u64> {
     let length = last.checked_sub(first)?.checked_add(1)?;
     let declared = declared_length(head.headers).ok()?;
     let fits = first == here.length
-        && last.checked_add(1) == Some(total)
+        && last.checked_add(1) == Some(here.upto.unwrap_or(total).min(total))
         && here.total.is_none_or(|known| known == total)
         && declared.is_none_or(|declared| declared == length);
     (same && fits && head.framed).then_some(length)
@@ -514,7 +516,8 @@ mod tests {
     fn the_rest_is_taken_only_where_it_is_that_of_the_same_file() {
         let etag = Some("\"a\"");
         let (last_modified, pinned) = (Some("Sun, 06 Nov 1994 08:49:37 GMT"), false);
-        let here = Here { length: 4, total: Some(10), etag, last_modified, pinned };
+        let (length, upto, total) = (4, None, Some(10));
+        let here = Here { length, upto, total, etag, last_modified, pinned };
         let resuming = Case { here: Some(here), ..plain() };
         let range = |range: &'static str| ("content-range", range);
         let rest = [range("bytes 4-9/10"), ("etag", "\"a\""), ("content-length", "6")];
@@ -560,6 +563,13 @@ mod tests {
             answer(&resuming, 200, &[("content-length", "10")]),
             Answer::Whole { length: Some(10) }
         );
+        // In the middle, exactly what was asked for.
+        let middle = Case { here: Some(Here { upto: Some(8), ..here }), ..plain() };
+        let inner = [range("bytes 4-7/10"), rest[1]];
+        assert_eq!(answer(&middle, 206, &inner), Answer::Rest { length: 4 });
+        for other in ["bytes 4-9/10", "bytes 4-6/10", "bytes 4-7/11"] {
+            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Answer::Restart);
+        }
         // Nobody asked for a part.
         assert!(matches!(answer(&plain(), 206, &rest), Answer::Fail(_)));
         assert!(matches!(answer(&plain(), 416, &[]), Answer::Fail(_)));

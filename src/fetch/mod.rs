@@ -19,7 +19,7 @@ mod sniff;
 mod tls;
 mod validators;
 
-pub(crate) use body::{BodyRules, EDGE, Sink, receive, receive_text};
+pub(crate) use body::{BodyRules, EDGE, Receiver, Sink, receive};
 pub(crate) use classify::{Answer, Asked, Head, Here, Length, classify};
 pub(crate) use connect::{Dialer, Names, Wanted};
 pub(crate) use connection::Connection;

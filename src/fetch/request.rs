@@ -38,11 +38,13 @@ impl Conditions {
     }
 }
 
-/// Asks for the rest of a file only, if it still is the same one (RFC 9110, sections 13.1.5 and 14.2).
+/// Asks for the rest of a file only, or for a part of that, if it still is the same one (RFC 9110, sections 13.1.5 and 14.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
     /// Bytes that are here already.
     pub(crate) from: u64,
+    /// The first byte that is not wanted, where not all of the rest is.
+    pub(crate) upto: Option<u64>,
     /// `If-Range`. Without it the digest of the whole has to tell.
     pub(crate) validator: Option<String>,
 }
@@ -97,7 +99,9 @@ impl RequestPlan<'_> {
         // Bytes are bytes: what is stored and hashed is what the server has.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(range) = self.range {
-            headers.insert(RANGE, text(&format!("bytes={}-", range.from))?);
+            let last = range.upto.map(|upto| upto.saturating_sub(1).to_string());
+            let wanted = format!("bytes={}-{}", range.from, last.unwrap_or_default());
+            headers.insert(RANGE, text(&wanted)?);
             if let Some(validator) = &range.validator {
                 headers.insert(IF_RANGE, text(validator)?);
             }

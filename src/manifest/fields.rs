@@ -76,7 +76,7 @@ pub(super) const HTTP: Table = &[
     ("user_agent", "the User-Agent header"),
     ("proxy", "the URL of a proxy"),
     ("ca_file", "certificates to trust, instead of the system's"),
-    ("segments", "ranges of one file at a time: 1"),
+    ("segments", "ranges of one large file at a time"),
     ("segment_min_size", "files smaller than this are not segmented"),
     ("http2", "whether HTTP/2 is used: auto or never"),
 ];

@@ -34,6 +34,10 @@ pub struct Http {
     pub proxy: Option<Secret>,
     /// The certificates to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// Ranges of one large file at a time.
+    pub segments: usize,
+    /// Smaller files are got in one piece, in bytes.
+    pub segment_min_size: u64,
 }
 
 /// Connections to one origin.
@@ -61,6 +65,8 @@ impl Default for Http {
             user_agent: None,
             proxy: None,
             ca_file: None,
+            segments: 1,
+            segment_min_size: 64 * 1024 * 1024,
         }
     }
 }

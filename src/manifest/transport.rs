@@ -76,6 +76,16 @@ impl Reader<'_> {
         {
             http.min_rate = min_rate;
         }
+        if let Some(node) = fields.get("segments")
+            && let Some(segments) = self.number(node, "segments", 1, 64)
+        {
+            http.segments = usize::try_from(segments).unwrap_or(1);
+        }
+        if let Some(node) = fields.get("segment_min_size")
+            && let Some(size) = self.size(node, "segment_min_size")
+        {
+            http.segment_min_size = size;
+        }
         if let Some(node) = fields.get("user_agent") {
             http.user_agent =
                 self.parsed(node, "user_agent", "a text that can stand in a header", |text| {
@@ -111,16 +121,6 @@ impl Reader<'_> {
 
     /// Settings of which only the default is carried out so far.
     fn later_settings(&mut self, fields: &Fields<'_>) {
-        if let Some(node) = fields.get("segments")
-            && self.number(node, "segments", 1, 64).is_some_and(|segments| 1 < segments)
-        {
-            self.problem(
-                node.at,
-                "`segments` above 1 is not supported by this version of natsync",
-                None,
-            );
-        }
-        fields.get("segment_min_size").map(|node| self.size(node, "segment_min_size"));
         if let Some(node) = fields.get("http2") {
             match self.text(node, "http2") {
                 Some("auto" | "never") | None => {}

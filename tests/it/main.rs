@@ -28,6 +28,7 @@ mod redirects;
 mod resume;
 mod rewrite;
 mod secrets;
+mod segments;
 mod signals;
 mod state;
 mod tls;

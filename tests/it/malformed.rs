@@ -120,7 +120,6 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("digest for many files", "version: 1\ndest: out\nsources:\n  - url: http://h/{n}\n    vars: {n: 1..2}\n    md5: 900150983cd24fb0d6963f7d28e17f72\n", "6:5", "`md5` is for a source of one file"),
     ("digest beside files", "version: 1\ndest: out\nsources:\n  - files: [{url: http://h/a}]\n    md5: 900150983cd24fb0d6963f7d28e17f72\n", "5:5", "`md5` is for a source of one file"),
     ("digest of one entry without a reason", "version: 1\ndest: out\nsources:\n  - url: http://h/{n}\n    vars: {n: 1..2}\n    overrides: [{when: {n: 1}, md5: 900150983cd24fb0d6963f7d28e17f72}]\n", "6:17", "needs a `reason`"),
-    ("segments, which come later", "SRC    http: {segments: 4}\n", "6:22", "`segments` above 1 is not supported"),
     ("alias bomb", "BOMB", "", "expands beyond all bounds"),
     ("deep nesting", "DEEP", "", "not YAML"),
 ];

@@ -11,16 +11,8 @@ use crate::world::{World, sha256_of};
 const SIZE: usize = 300_000;
 const CUT: usize = 120_000;
 
-/// Bytes that are nowhere the same.
 fn content(seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..SIZE).map(|_| next()).collect()
+    crate::world::content(seed, SIZE)
 }
 
 fn world(file: impl Into<File>) -> World {

@@ -1,0 +1,191 @@
+//! One large file over several connections: the same bytes, the same proof, and faults that cost no more
+//! than their range.
+
+use std::collections::BTreeSet;
+
+use crate::origin::{Answer, File, Request};
+use crate::world::{World, content, sha256_of};
+
+const SIZE: usize = 4_000_000;
+
+fn bytes(seed: u64) -> Vec<u8> {
+    content(seed, SIZE)
+}
+
+fn world(file: impl Into<File>, settings: &[&str]) -> World {
+    let mut lines = vec!["http: {segments: 4, segment_min_size: 1MB, retries: 4}"];
+    lines.extend(settings);
+    World::new().serve("/a.bin", file).source("$BASE/a.bin", &lines)
+}
+
+fn ranges(world: &World) -> Vec<String> {
+    let range = |request: &Request| request.header("range").map(str::to_owned);
+    world.origin.requests_for("/a.bin").iter().filter_map(range).collect()
+}
+
+/// How many bytes all ranges have together.
+fn asked(world: &World) -> usize {
+    let length = |range: &String| {
+        let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+        Some(last.parse::<usize>().ok()? + 1 - first.parse::<usize>().ok()?)
+    };
+    ranges(world).iter().map(|range| length(range).unwrap_or(SIZE)).sum()
+}
+
+#[track_caller]
+fn ends_with(world: &World, bytes: &[u8]) {
+    let run = world.apply().success();
+    assert_eq!(run.result("a.bin")["sha256"], sha256_of(bytes));
+    assert!(world.read("out/a.bin") == bytes, "the wrong bytes");
+    assert_eq!(world.partial_files(), [""; 0]);
+}
+
+/// A file that comes so slowly from the front that others can help.
+fn slowly() -> Answer {
+    Answer::file().drip(20_000, std::time::Duration::from_millis(4))
+}
+
+#[test]
+fn ranges_from_the_end_meet_what_comes_from_the_front() {
+    let bytes = bytes(1);
+    let world = world(bytes.clone(), &[]);
+    world.origin.attempts("/a.bin", [slowly()]);
+    ends_with(&world, &bytes);
+    let ranges = ranges(&world);
+    assert!(3 < ranges.len(), "{ranges:?}");
+    assert_eq!(ranges.iter().collect::<BTreeSet<_>>().len(), ranges.len(), "no range twice");
+    let requests = world.origin.requests();
+    let validator = |request: &Request| request.header("if-range").map(str::to_owned);
+    assert!(requests[1..].iter().all(|r| validator(r).as_deref() == Some("\"v1-4000000\"")));
+    assert!(world.origin.most_connections() <= 4);
+    // The file is kept by its digest afterwards, as any other.
+    world.origin.forget();
+    assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
+}
+
+#[test]
+fn a_digest_covers_the_whole_file() {
+    let bytes = bytes(2);
+    let digest = format!("sha256: {}", sha256_of(&bytes));
+    let world = world(bytes.clone(), &[&digest]);
+    world.origin.attempts("/a.bin", [slowly()]);
+    ends_with(&world, &bytes);
+
+    let world = self::world(self::bytes(3), &[&digest]);
+    world.origin.always("/a.bin", slowly());
+    let run = world.apply().code(1);
+    assert_eq!(run.failure("a.bin").0, "checksum_mismatch");
+    assert!(!world.exists("out/a.bin"));
+}
+
+#[test]
+fn a_fault_costs_its_range_alone() {
+    let bytes = bytes(4);
+    for (name, fault) in [
+        ("cut", Answer::file().cut_at(30_000)),
+        ("reset", Answer::file().rst_at(1000)),
+        ("busy", Answer::status(503)),
+        ("closed", Answer::close()),
+    ] {
+        let world = world(bytes.clone(), &[]);
+        // The first is the answer from the front, the second a range.
+        world.origin.attempts("/a.bin", [slowly(), fault]);
+        ends_with(&world, &bytes);
+        assert!(asked(&world) < SIZE * 5 / 4, "{name}: {:?}", ranges(&world));
+        let whole = world.origin.requests().iter().filter(|r| r.header("range").is_none()).count();
+        assert_eq!(whole, 1, "{name}");
+    }
+}
+
+#[test]
+fn a_front_that_is_cut_becomes_ranges_too() {
+    let bytes = bytes(5);
+    let world = world(bytes.clone(), &[]);
+    world.origin.attempts("/a.bin", [slowly().cut_at(100_000)]);
+    ends_with(&world, &bytes);
+    let whole = world.origin.requests().iter().filter(|r| r.header("range").is_none()).count();
+    assert_eq!(whole, 1);
+    assert_eq!(asked(&world), SIZE - 100_000, "{:?}", ranges(&world));
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_is_never_mixed() {
+    let (old, new) = (bytes(6), bytes(7));
+    let world = world(old, &[]);
+    let gate = crate::origin::Gate::new();
+    world.origin.attempts("/a.bin", [Answer::file().gate_at(100_000, &gate)]);
+    let other = Answer::status(200).header("ETag", "\"new\"").body(new.clone());
+    world.origin.always("/a.bin", other);
+    let running = world.spawn(["apply", "--json"]);
+    world.origin.wait_for(2);
+    world.origin.serve("/a.bin", new.clone());
+    gate.open();
+    running.wait();
+    let now = world.files("out");
+    // Whole old bytes, or whole new ones.
+    let file = now.get("a.bin");
+    assert!(file.is_none_or(|file| *file == bytes(6) || *file == new));
+    world.origin.behave();
+    world.apply().success();
+    assert!(world.read("out/a.bin") == new);
+}
+
+#[test]
+fn without_ranges_or_a_validator_one_connection_is_enough() {
+    let bytes = bytes(8);
+    for (name, file, answer) in [
+        ("no ranges", File::new(bytes.clone()), slowly().without_header("accept-ranges")),
+        ("no validator", File::new(bytes.clone()).weak_etag().no_last_modified(), slowly()),
+    ] {
+        let world = world(file, &[]);
+        world.origin.always("/a.bin", answer);
+        ends_with(&world, &bytes);
+        assert_eq!((ranges(&world).len(), world.origin.requests().len()), (0, 1), "{name}");
+    }
+}
+
+#[test]
+fn a_server_that_only_says_that_it_sends_ranges_is_no_trouble() {
+    let bytes = bytes(9);
+    let world = world(bytes.clone(), &[]);
+    let whole = Answer::status(200)
+        .header("ETag", "\"v1-4000000\"")
+        .header("Accept-Ranges", "bytes")
+        .body(bytes.clone());
+    world.origin.always("/a.bin", whole.drip(20_000, std::time::Duration::from_millis(2)));
+    ends_with(&world, &bytes);
+}
+
+#[test]
+fn many_files_share_the_places() {
+    let world = World::new().manifest(
+        "http: {segments: 8, segment_min_size: 1MB, connections: 4}\nsources: [{url: \"$BASE/{n}.bin\", vars: {n: 1..6}}]\n",
+    );
+    for n in 1..=6 {
+        world.origin.serve(&format!("/{n}.bin"), bytes(n));
+    }
+    assert_eq!(world.apply().success().counts(), "entries 6, downloaded 6");
+    for n in 1..=6 {
+        let (got, expected) = (world.read(&format!("out/{n}.bin")), bytes(n));
+        let differs = got.iter().zip(&expected).position(|(one, other)| one != other);
+        let last = got.iter().zip(&expected).rposition(|(one, other)| one != other);
+        assert_eq!((got.len(), differs, last), (SIZE, None, None), "{n}");
+    }
+    assert!(world.origin.most_connections() <= 4, "{}", world.origin.most_connections());
+}
+
+#[test]
+fn a_killed_run_goes_on_from_what_has_no_gap() {
+    let bytes = bytes(10);
+    let world = world(bytes.clone(), &[]);
+    let gate = crate::origin::Gate::new();
+    world.origin.attempts("/a.bin", [Answer::file().gate_at(700_000, &gate)]);
+    let running = world.spawn(["apply", "--json"]);
+    world.wait_for_parts(1);
+    running.signal(rustix::process::Signal::KILL);
+    running.wait();
+    gate.open();
+    world.origin.forget();
+    ends_with(&world, &bytes);
+    assert_eq!(ranges(&world)[0], "bytes=700000-");
+}
