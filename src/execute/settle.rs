@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -244,9 +243,6 @@ impl Run<'_> {
         if self.is_for_lists() {
             self.list_lost(entry, failure);
             return self.dispatch.finish();
-        }
-        if failure.kind == ErrorKind::NoSpace {
-            self.full.store(true, Ordering::Release);
         }
         if self.work.fail_fast {
             self.halted.request(ExitStatus::Failed);

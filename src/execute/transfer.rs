@@ -1,5 +1,7 @@
 //! One attempt at one entry: what is asked, and what the answer makes of it.
 
+use std::sync::atomic::Ordering;
+
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use jiff::Timestamp;
@@ -412,8 +414,15 @@ async fn receive_file<'r>(
     let here = begun.as_ref().map_or(0, |begun| begun.staged.length());
     if let Some(total) = total {
         run.ledger.tell(Event::Sized { entry: job.entry, size: total - here });
+        // Who announces more than there is room for says nothing of other files.
         check_space(run, total - here).map_err(failed)?;
     }
+    let failed = |failure: Failure| {
+        if failure.kind == ErrorKind::NoSpace {
+            run.full.store(true, Ordering::Release);
+        }
+        failed(failure)
+    };
     let http = run.settings(job);
     let rules = BodyRules {
         length: total,

@@ -10,6 +10,7 @@ mod apply;
 mod checksums;
 mod digests;
 mod exports;
+mod faults;
 mod json;
 mod limits;
 mod list;

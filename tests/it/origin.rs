@@ -8,6 +8,7 @@ mod connection;
 mod file;
 mod gate;
 mod log;
+mod secured;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -21,6 +22,7 @@ pub(crate) use answer::Answer;
 pub(crate) use file::{File, first_modified};
 pub(crate) use gate::Gate;
 pub(crate) use log::Request;
+pub(crate) use secured::Secured;
 
 /// How long a test waits for something to happen before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

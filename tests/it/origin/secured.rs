@@ -1,0 +1,139 @@
+//! TLS in front of an origin: what it says and how it breaks off stays as it is.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection};
+
+/// A port that speaks TLS and hands on what it hears.
+pub(crate) struct Secured {
+    port: u16,
+    authority: String,
+    over: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Secured {
+    /// In front of the origin at that port.
+    pub(crate) fn new(origin: u16) -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "the authority of a test");
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority");
+        let authority = issuer.pem();
+        let config = Arc::new(config(&issuer));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let acceptor = thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if ended.load(Ordering::Acquire) {
+                    return;
+                }
+                let config = Arc::clone(&config);
+                // Errors are one side or the other going away.
+                thread::spawn(move || drop(relay(stream, origin, config)));
+            }
+        });
+        Self { port, authority, over, acceptor: Some(acceptor) }
+    }
+
+    pub(crate) fn base(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate to trust, in PEM.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        let woken = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
+        if let (true, Some(acceptor)) = (woken, self.acceptor.take()) {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn config(issuer: &CertifiedIssuer<'_, KeyPair>) -> ServerConfig {
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.signed_by(&key, issuer).expect("a certificate");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("a certificate and its key")
+}
+
+/// Hands bytes on in both ways until one side ends. The end of the origin's side is that of the
+/// connection, without a word of TLS, as when a server dies.
+fn relay(mut outside: TcpStream, origin: u16, config: Arc<ServerConfig>) -> io::Result<()> {
+    let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
+    let mut inside = TcpStream::connect((Ipv4Addr::LOCALHOST, origin))?;
+    let tick = Some(Duration::from_millis(2));
+    outside.set_read_timeout(tick)?;
+    inside.set_read_timeout(tick)?;
+    outside.set_nodelay(true)?;
+    inside.set_nodelay(true)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match tls.read_tls(&mut outside) {
+            Ok(0) => {
+                let _ = inside.shutdown(Shutdown::Both);
+                return Ok(());
+            }
+            Ok(_) => {
+                tls.process_new_packets().map_err(io::Error::other)?;
+            }
+            Err(error) if is_quiet(&error) => {}
+            Err(error) => return Err(error),
+        }
+        loop {
+            match tls.reader().read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => inside.write_all(&buffer[..read])?,
+                Err(error) if is_quiet(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        match inside.read(&mut buffer) {
+            Ok(0) => {
+                flush(&mut tls, &mut outside)?;
+                return outside.shutdown(Shutdown::Both);
+            }
+            Ok(read) => tls.writer().write_all(&buffer[..read])?,
+            Err(error) if is_quiet(&error) => {}
+            Err(error) => {
+                let _ = flush(&mut tls, &mut outside);
+                return Err(error);
+            }
+        }
+        flush(&mut tls, &mut outside)?;
+    }
+}
+
+fn flush(tls: &mut ServerConnection, outside: &mut TcpStream) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(outside)?;
+    }
+    Ok(())
+}
+
+fn is_quiet(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
