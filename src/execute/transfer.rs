@@ -486,7 +486,10 @@ const LARGE: u64 = 1024 * 1024;
 
 /// What cannot fit is not begun.
 fn check_space(run: &Run<'_>, bytes: u64) -> Result<(), Failure> {
-    match run.dest().free_space().filter(|_| LARGE <= bytes) {
+    if bytes < LARGE {
+        return Ok(());
+    }
+    match run.dest().free_space() {
         Some(free) if free < bytes => {
             let message = format!("{bytes} bytes are to come, and the disk has room for {free}");
             Err(Failure::new(ErrorKind::NoSpace, message))
