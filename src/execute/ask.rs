@@ -11,8 +11,8 @@ use super::job::{Job, OnTheWay};
 use crate::entry::Entry;
 use crate::error::{ErrorKind, Failure};
 use crate::fetch::{
-    Answer, Asked, Conditions, Exchange, Head, Here, Hop, Length, Method, Range, RequestPlan,
-    RetryAfter, Target, Wanted, classify, exchange, is_transient, next_hop,
+    Answer, Asked, Conditions, Connection, Exchange, Head, Here, Hop, Length, Method, Range,
+    RequestPlan, RetryAfter, Target, Wanted, classify, exchange, is_transient, next_hop, pause,
 };
 use crate::manifest::{Expect, MissingWhen, Source};
 
@@ -124,7 +124,9 @@ pub(super) async fn ask<'r>(
         slot = returned;
         run.dispatch.reached(&mut slot);
         let (parts, body) = response.into_parts();
-        let framed = hyper::body::Body::size_hint(&body).exact().is_some()
+        // HTTP/2 marks the end of a body itself.
+        let framed = parts.version == hyper::Version::HTTP_2
+            || hyper::body::Body::size_hint(&body).exact().is_some()
             || parts.headers.get(hyper::header::TRANSFER_ENCODING).is_some_and(|coding| {
                 coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
             });
@@ -198,40 +200,28 @@ async fn hop<'r>(
 ) -> Result<(hyper::Response<Incoming>, Slot<'r>), Refusal> {
     let lane = slot.lane;
     let origin = target.origin.to_string();
-    loop {
+    let failed = |failure: Failure, again| Refusal::Failed {
+        lane,
+        failure: failure.at_origin(&origin),
+        again,
+        after: None,
+    };
+    for lost in 0..MOST_LOST {
         let began = Instant::now();
-        let fresh = slot.connection.is_none();
-        let mut connection = match slot.connection.take() {
-            Some(mut connection) => {
-                if !connection.is_reusable().await {
-                    continue;
-                }
-                connection
-            }
-            None => {
-                let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
-                let within = run.settings(job).connect_timeout;
-                match run.dialer(job).dial(&target.origin, wanted, within).await {
-                    Ok(connection) => connection,
-                    Err(failure) => {
-                        return Err(not_reached(lane, began, failure));
-                    }
-                }
-            }
-        };
-        let proxy = connection.over_proxy.clone();
-        let request = plan.build(target, proxy.as_ref()).map_err(|failure| Refusal::Failed {
-            lane,
-            failure: failure.at_origin(&origin),
-            again: false,
-            after: None,
-        })?;
+        let (mut connection, fresh) = connect(run, job, &mut slot, target, hops).await?;
+        let request = plan.build(target, &connection).map_err(|failure| failed(failure, false))?;
         match exchange(&mut connection, request, run.settings(job).stall_timeout).await {
             Exchange::Answered(response) => {
                 slot.connection = Some(connection);
                 return Ok((response, slot));
             }
-            Exchange::Stale => {}
+            Exchange::Stale => run.dispatch.retire(lane, &connection),
+            Exchange::Refused => tokio::time::sleep(pause(lost, run.chance())).await,
+            Exchange::Throttled(failure) => {
+                run.dispatch.retire(lane, &connection);
+                run.dispatch.objected(lane);
+                return Err(failed(failure, true));
+            }
             Exchange::Failed(failure)
                 if fresh && failure.kind == ErrorKind::Timeout && !run.dispatch.answers(lane) =>
             {
@@ -240,15 +230,59 @@ async fn hop<'r>(
             }
             Exchange::Failed(failure) => {
                 let again = is_transient(failure.kind);
-                return Err(Refusal::Failed {
-                    lane,
-                    failure: failure.at_origin(&origin),
-                    again,
-                    after: None,
-                });
+                return Err(failed(failure, again));
             }
         }
     }
+    let failure = Failure::new(ErrorKind::Connect, "one connection after the other was lost");
+    Err(failed(failure, true))
+}
+
+/// So many connections may be lost before a request is heard. HTTP/1.1 never comes near.
+const MOST_LOST: u32 = 10;
+
+/// An idle connection, a place in a shared one, or a new one. Answers also whether it is new.
+async fn connect<'r>(
+    run: &'r Run<'_>,
+    job: &Job,
+    slot: &mut Slot<'r>,
+    target: &Target,
+    hops: usize,
+) -> Result<(Connection, bool), Refusal> {
+    let lane = slot.lane;
+    if let Some(mut connection) = slot.connection.take()
+        && connection.is_reusable().await
+    {
+        return Ok((connection, false));
+    }
+    let dialer = run.dialer(job);
+    let may_share = dialer.may_share(&target.origin);
+    let turn = may_share.then(|| run.dispatch.turn(lane)).flatten();
+    let mut waited = match &turn {
+        Some(turn) => Some(turn.lock().await),
+        None => None,
+    };
+    if may_share && let Some(shared) = run.dispatch.shared(lane) {
+        return Ok((shared, false));
+    }
+    if run.dispatch.turn(lane).is_none() {
+        // Who was before us found out that there is nothing to wait for.
+        waited = None;
+    }
+    let began = Instant::now();
+    let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
+    let within = run.settings(job).connect_timeout;
+    // Large, and seldom needed: not within the future of each transfer.
+    let dialed = Box::pin(dialer.dial(&target.origin, wanted, within)).await;
+    if may_share {
+        match &dialed {
+            Ok(connection) => run.dispatch.opened(lane, connection),
+            Err(_) => run.dispatch.not_opened(lane),
+        }
+    }
+    drop(waited);
+    let connection = dialed.map_err(|failure| not_reached(lane, began, failure))?;
+    Ok((connection, true))
 }
 
 /// No connection: which says something of the origin, but not where a redirect led to what may not

@@ -5,6 +5,7 @@
 //! yet, up to a fixed number.
 
 mod health;
+mod shared;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 pub(super) use health::Reach;
+pub(super) use shared::Shared;
 
 use super::job::Job;
 use super::lane::{Health, Lane, Readiness};
@@ -485,6 +487,7 @@ impl Places for Dispatch<'_> {
         lane.trying &= !slot.trying;
         lane.serving -= usize::from(slot.served);
         if let Some(connection) = slot.connection.take()
+            && !connection.is_shared()
             && lane.connections() < lane.limit.get()
         {
             lane.idle.push((connection, Instant::now()));

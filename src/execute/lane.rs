@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::dispatch::Shared;
 use super::job::Job;
 use super::limit::Limit;
 use crate::error::Failure;
@@ -40,6 +41,8 @@ pub(super) struct Lane {
     pub(super) answers: bool,
     /// Transfers under way to which an answer came.
     pub(super) serving: usize,
+    /// Connections that transfers share.
+    pub(super) shared: Shared,
 }
 
 /// Whether an origin can be reached.
@@ -71,6 +74,7 @@ impl Lane {
             trying: false,
             answers: false,
             serving: 0,
+            shared: Shared::default(),
         }
     }
 

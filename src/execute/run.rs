@@ -366,7 +366,7 @@ fn dialers(settings: &[Http]) -> (Vec<Dialer>, Vec<usize>) {
     let ids = settings
         .iter()
         .map(|http| {
-            let way = (http.proxy.as_ref().map(Secret::expose), &http.ca_file);
+            let way = (http.proxy.as_ref().map(Secret::expose), &http.ca_file, http.http2);
             *known.entry(way).or_insert_with(|| {
                 dialers.push(Dialer::new(http, Arc::clone(&names)));
                 dialers.len() - 1

@@ -454,7 +454,7 @@ async fn receive_file<'r>(
         Some((total, note)) => {
             let (job, rules, paces) = (&*job, &rules, &paces[..]);
             let file = File { run, job, entry, want, note, total: *total, rules, paces };
-            segments::receive_all(&file, &mut connection, body, &mut sink, progress).await
+            Box::pin(segments::receive_all(&file, &mut connection, body, &mut sink, progress)).await
         }
     };
     if let Err(failure) = received {

@@ -7,16 +7,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
 
 use super::connection::{Connection, OverProxy};
 use super::origin::{Origin, is_link_local};
 use super::proxy::{Proxies, Via, tunnel};
-use super::tls::{Direct, Tls};
+use super::tls::{Direct, Tls, agreed_on_http2};
 use crate::error::{ErrorKind, Failure};
-use crate::manifest::{Http, Secret};
+use crate::manifest::{Http, Http2, Secret};
 
 /// How long an address is remembered: a run's burst of connections asks once, a long run follows
 /// changes.
@@ -30,6 +32,7 @@ pub(crate) struct Dialer {
     names: Arc<Names>,
     tls: Tls,
     proxies: Proxies,
+    http2: Http2,
 }
 
 /// How a connection came to be wanted.
@@ -46,7 +49,7 @@ impl Dialer {
     pub(crate) fn new(http: &Http, names: Arc<Names>) -> Self {
         let ca_file: Option<PathBuf> = http.ca_file.clone();
         let proxies = Proxies::new(http.proxy.as_ref().map(Secret::expose));
-        Self { names, tls: Tls::new(ca_file), proxies }
+        Self { names, tls: Tls::new(ca_file, http.http2), proxies, http2: http.http2 }
     }
 
     /// Opens a connection, within that time.
@@ -79,7 +82,7 @@ impl Dialer {
                 return Connection::over(stream).await.map_err(broken);
             }
             let stream: Direct = self.tls.connect(stream, origin).await?;
-            return Connection::over(stream).await.map_err(broken);
+            return self.speak(stream, origin).await;
         };
         let addresses = self.names.resolve(&via.origin, Some(&via)).await?;
         let stream = reach(&addresses, &via.origin, Some(&via)).await?;
@@ -87,11 +90,29 @@ impl Dialer {
             let stream = tunnel(stream, origin, &via).await?;
             // hyper's own traits on the upgraded stream are turned back into tokio's.
             let stream = self.tls.connect(stream, origin).await?;
-            return Connection::over(stream).await.map_err(broken);
+            return self.speak(stream, origin).await;
         }
         let mut connection = Connection::over(stream).await.map_err(broken)?;
         connection.over_proxy = Some(OverProxy { auth: via.auth });
         Ok(connection)
+    }
+
+    /// Speaks what both sides agreed on.
+    async fn speak<S>(&self, stream: TlsStream<S>, origin: &Origin) -> Result<Connection, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let spoken = if agreed_on_http2(&stream, origin, self.http2)? {
+            Connection::shared_over(stream).await
+        } else {
+            Connection::over(stream).await
+        };
+        spoken.map_err(|_| Failure::new(ErrorKind::Connect, format!("cannot speak to {origin}")))
+    }
+
+    /// Whether connections to an origin may turn out to be ones that several share.
+    pub(crate) fn may_share(&self, origin: &Origin) -> bool {
+        origin.secure && self.http2 != Http2::Never
     }
 }
 

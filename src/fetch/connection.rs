@@ -1,17 +1,24 @@
-//! One HTTP/1.1 connection, driven by whoever uses it: no task of its own, so no hand-over between
-//! threads for each request.
+//! A way to an origin: an HTTP/1.1 connection of one's own, or a place in an HTTP/2 connection that
+//! several share.
+//!
+//! HTTP/1.1 is driven by whoever uses it: no task of its own, so no hand-over for each request. HTTP/2
+//! has a task, on the thread that opened it, and is shared on that thread alone for the same reason.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::{Body, Frame, Incoming};
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::{http1, http2};
 use hyper::header::HeaderValue;
 use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// More header fields than anybody sends in good faith.
@@ -21,13 +28,24 @@ const LARGEST_HEAD: usize = 256 * 1024;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
+/// What one body may be ahead of its reader over HTTP/2, in bytes; the product of rate and round trip that
+/// a single transfer can fill.
+const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+/// The same for all bodies of a connection.
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+/// How often an HTTP/2 connection is asked whether it is there, while something is wanted of it.
+const PING: Duration = Duration::from_secs(10);
+
 /// An open connection to an origin, or to a proxy that asks it.
 pub(crate) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
-    driver: Option<Driver>,
-    requests: u64,
+    kind: Kind,
     /// A proxy at the other end, which wants whole URLs.
     pub(crate) over_proxy: Option<OverProxy>,
+}
+
+enum Kind {
+    One { sender: http1::SendRequest<Empty<Bytes>>, driver: Option<Driver>, requests: u64 },
+    Many { sender: http2::SendRequest<Empty<Bytes>>, requests: Arc<AtomicU64> },
 }
 
 /// What a proxy is told with each request.
@@ -39,7 +57,7 @@ pub(crate) struct OverProxy {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("requests", &self.requests).finish_non_exhaustive()
+        f.debug_struct("Connection").field("shared", &self.is_shared()).finish_non_exhaustive()
     }
 }
 
@@ -49,18 +67,68 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, driver) = Builder::new()
+        let (sender, driver) = http1::Builder::new()
             .max_headers(MOST_HEADERS)
             .max_header_size(LARGEST_HEAD)
             .max_buf_size(LARGEST_HEAD)
-            .handshake(hyper_util::rt::TokioIo::new(stream))
+            .handshake(TokioIo::new(stream))
             .await?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)), requests: 0, over_proxy: None })
+        let kind = Kind::One { sender, driver: Some(Box::pin(driver)), requests: 0 };
+        Ok(Self { kind, over_proxy: None })
+    }
+
+    /// Speaks HTTP/2 over an open stream.
+    pub(super) async fn shared_over<S>(stream: S) -> hyper::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let largest = u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX);
+        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(largest)
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        // Its end and its errors reach the requests that are under way.
+        tokio::spawn(driver);
+        Ok(Self { kind: Kind::Many { sender, requests: Arc::default() }, over_proxy: None })
+    }
+
+    /// Whether several may use it at a time.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.kind, Kind::Many { .. })
+    }
+
+    /// Another place in it, where several may use it and it still takes requests.
+    pub(crate) fn share(&self) -> Option<Self> {
+        match &self.kind {
+            Kind::Many { sender, requests } if !sender.is_closed() => {
+                let kind = Kind::Many { sender: sender.clone(), requests: Arc::clone(requests) };
+                Some(Self { kind, over_proxy: None })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether both are places in one connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Many { requests: one, .. }, Kind::Many { requests: other, .. }) => {
+                Arc::ptr_eq(one, other)
+            }
+            _ => false,
+        }
     }
 
     /// Whether a request went over it before, so that the other side may just have closed it.
     pub(crate) fn was_used(&self) -> bool {
-        1 < self.requests
+        1 < match &self.kind {
+            Kind::One { requests, .. } => *requests,
+            Kind::Many { requests, .. } => requests.load(Ordering::Relaxed),
+        }
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -68,19 +136,27 @@ impl Connection {
         &mut self,
         request: Request<Empty<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
-        self.requests += 1;
-        let Self { sender, driver, .. } = self;
-        poll_fn(|context| {
-            drive(driver, context);
-            sender.poll_ready(context)
-        })
-        .await?;
-        let mut answer = pin!(sender.send_request(request));
-        poll_fn(|context| {
-            drive(driver, context);
-            answer.as_mut().poll(context)
-        })
-        .await
+        match &mut self.kind {
+            Kind::One { sender, driver, requests } => {
+                *requests += 1;
+                poll_fn(|context| {
+                    drive(driver, context);
+                    sender.poll_ready(context)
+                })
+                .await?;
+                let mut answer = pin!(sender.send_request(request));
+                poll_fn(|context| {
+                    drive(driver, context);
+                    answer.as_mut().poll(context)
+                })
+                .await
+            }
+            Kind::Many { sender, requests } => {
+                requests.fetch_add(1, Ordering::Relaxed);
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+        }
     }
 
     /// The next piece of a body.
@@ -88,11 +164,12 @@ impl Connection {
         &mut self,
         body: &mut Incoming,
     ) -> Option<hyper::Result<Frame<Bytes>>> {
-        let driver = &mut self.driver;
+        let kind = &mut self.kind;
         poll_fn(|context| {
             if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
                 return Poll::Ready(frame);
             }
+            let Kind::One { driver, .. } = kind else { return Poll::Pending };
             drive(driver, context);
             Pin::new(&mut *body).poll_frame(context)
         })
@@ -102,14 +179,19 @@ impl Connection {
     /// Whether another request can go over it: the answer was read to its end and both sides keep
     /// the connection. It is asked right after an answer and before the next request.
     pub(crate) async fn is_reusable(&mut self) -> bool {
-        let Self { sender, driver, .. } = self;
-        poll_fn(|context| {
-            drive(driver, context);
-            Poll::Ready(
-                driver.is_some() && matches!(sender.poll_ready(context), Poll::Ready(Ok(()))),
-            )
-        })
-        .await
+        match &mut self.kind {
+            Kind::One { sender, driver, .. } => {
+                poll_fn(|context| {
+                    drive(driver, context);
+                    Poll::Ready(
+                        driver.is_some()
+                            && matches!(sender.poll_ready(context), Poll::Ready(Ok(()))),
+                    )
+                })
+                .await
+            }
+            Kind::Many { sender, .. } => !sender.is_closed(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use hyper::header::{
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, USER_AGENT,
 };
 
-use super::connection::OverProxy;
+use super::connection::{Connection, OverProxy};
 use super::origin::Target;
 use crate::error::{ErrorKind, Failure};
 use crate::manifest::Secret;
@@ -70,13 +70,22 @@ pub(crate) struct RequestPlan<'a> {
 
 impl RequestPlan<'_> {
     /// The request for one hop. A proxy gets the whole URL (RFC 9112, section 3.2.2) and is
-    /// told who asks.
+    /// told who asks; HTTP/2 has the host in it, too (RFC 9113, section 8.3.1).
     pub(crate) fn build(
         &self,
         target: &Target,
-        proxy: Option<&OverProxy>,
+        connection: &Connection,
     ) -> Result<Request<Empty<Bytes>>, Failure> {
-        let uri = if proxy.is_some() {
+        self.build_for(target, connection.over_proxy.as_ref(), connection.is_shared())
+    }
+
+    fn build_for(
+        &self,
+        target: &Target,
+        proxy: Option<&OverProxy>,
+        http2: bool,
+    ) -> Result<Request<Empty<Bytes>>, Failure> {
+        let uri = if http2 || proxy.is_some() {
             format!("{}{}", target.origin.url(), target.resource)
         } else {
             target.resource.clone()
@@ -93,7 +102,9 @@ impl RequestPlan<'_> {
             .map_err(|_| unusable())?;
         let headers = request.headers_mut();
         let text = |value: &str| HeaderValue::from_str(value).map_err(|_| unusable());
-        headers.insert(HOST, text(&target.origin.authority())?);
+        if !http2 {
+            headers.insert(HOST, text(&target.origin.authority())?);
+        }
         headers.insert(USER_AGENT, text(self.user_agent)?);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         // Bytes are bytes: what is stored and hashed is what the server has.
@@ -163,7 +174,7 @@ mod tests {
             past_caches: false,
         };
         let sent = |url: &str| {
-            plan.build(&Target::parse(url).unwrap(), None)
+            plan.build_for(&Target::parse(url).unwrap(), None, false)
                 .unwrap()
                 .headers()
                 .contains_key("x-token")

@@ -14,18 +14,20 @@ use tokio_rustls::client::TlsStream;
 
 use super::origin::Origin;
 use crate::error::{ErrorKind, Failure};
+use crate::manifest::Http2;
 
 /// Makes TLS connections. What it trusts is read when the first is made.
 #[derive(Debug, Default)]
 pub(super) struct Tls {
     ca_file: Option<PathBuf>,
+    http2: Http2,
     config: OnceCell<Result<Arc<ClientConfig>, Failure>>,
 }
 
 impl Tls {
     /// Trusts the certificates in that file alone, or else what the system trusts.
-    pub(super) fn new(ca_file: Option<PathBuf>) -> Self {
-        Self { ca_file, config: OnceCell::new() }
+    pub(super) fn new(ca_file: Option<PathBuf>, http2: Http2) -> Self {
+        Self { ca_file, http2, config: OnceCell::new() }
     }
 
     /// Shakes hands over an open connection.
@@ -37,7 +39,8 @@ impl Tls {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
-        let config = self.config.get_or_init(|| load(self.ca_file.clone())).await.clone()?;
+        let config =
+            self.config.get_or_init(|| load(self.ca_file.clone(), self.http2)).await.clone()?;
         let name = ServerName::try_from(origin.bare_host().to_owned())
             .map_err(|_| failure(origin, "the host's name cannot be in a certificate"))?;
         TlsConnector::from(config)
@@ -50,10 +53,19 @@ impl Tls {
 /// The type that a direct connection has.
 pub(super) type Direct = TlsStream<TcpStream>;
 
-async fn load(ca_file: Option<PathBuf>) -> Result<Arc<ClientConfig>, Failure> {
-    let loaded = tokio::task::spawn_blocking(move || match ca_file {
-        Some(file) => trusting_file(&file),
-        None => Ok(trusting_system()),
+async fn load(ca_file: Option<PathBuf>, http2: Http2) -> Result<Arc<ClientConfig>, Failure> {
+    let loaded = tokio::task::spawn_blocking(move || {
+        let mut config = match ca_file {
+            Some(file) => trusting_file(&file)?,
+            None => trusting_system(),
+        };
+        let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
+        config.alpn_protocols = match http2 {
+            Http2::Never => vec![one],
+            Http2::Auto => vec![two, one],
+            Http2::Always => vec![two],
+        };
+        Ok(Arc::new(config))
     });
     loaded.await.unwrap_or_else(|_| {
         Err(Failure::new(ErrorKind::Tls, "the trusted certificates could not be read"))
@@ -67,10 +79,10 @@ fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
         .expect("the provider supports the default versions")
 }
 
-fn trusting_system() -> Arc<ClientConfig> {
+fn trusting_system() -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     // A minimal system has no certificates at all: then the ones that came with natsync serve.
-    let mut config = match rustls_platform_verifier::Verifier::new(provider) {
+    match rustls_platform_verifier::Verifier::new(provider) {
         Ok(verifier) => builder()
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
@@ -82,12 +94,10 @@ fn trusting_system() -> Arc<ClientConfig> {
             );
             builder().with_root_certificates(roots).with_no_client_auth()
         }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(config)
+    }
 }
 
-fn trusting_file(file: &Path) -> Result<Arc<ClientConfig>, Failure> {
+fn trusting_file(file: &Path) -> Result<ClientConfig, Failure> {
     let problem = |what: String| {
         Failure::new(ErrorKind::Tls, format!("`ca_file` {}: {what}", file.display()))
     };
@@ -102,9 +112,24 @@ fn trusting_file(file: &Path) -> Result<Arc<ClientConfig>, Failure> {
     if roots.is_empty() {
         return Err(problem("has no certificate".to_owned()));
     }
-    let mut config = builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Whether both sides agreed on HTTP/2.
+///
+/// # Errors
+/// When that was asked for, and the other side does not offer it.
+pub(super) fn agreed_on_http2<S>(
+    stream: &TlsStream<S>,
+    origin: &Origin,
+    http2: Http2,
+) -> Result<bool, Failure> {
+    let agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    if !agreed && http2 == Http2::Always {
+        let what = "it does not offer HTTP/2, and `http2: always` asks for it";
+        return Err(failure(origin, what));
+    }
+    Ok(agreed)
 }
 
 fn failure(origin: &Origin, what: &str) -> Failure {
@@ -137,6 +162,9 @@ fn explain(origin: &Origin, error: &io::Error) -> Failure {
         },
         rustls::Error::InvalidMessage(_) => {
             failure(origin, "it does not speak TLS (plain HTTP on this port?)")
+        }
+        rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
+            failure(origin, "it does not offer HTTP/2, and `http2: always` asks for it")
         }
         rustls::Error::AlertReceived(_) => failure(origin, "it refused the handshake"),
         rustls::Error::PeerIncompatible(_) => {

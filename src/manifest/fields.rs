@@ -78,7 +78,7 @@ pub(super) const HTTP: Table = &[
     ("ca_file", "certificates to trust, instead of the system's"),
     ("segments", "ranges of one large file at a time"),
     ("segment_min_size", "files smaller than this are not segmented"),
-    ("http2", "whether HTTP/2 is used: auto or never"),
+    ("http2", "whether HTTP/2 is spoken: auto, never or always"),
 ];
 
 /// `expect`.

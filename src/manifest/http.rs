@@ -34,10 +34,24 @@ pub struct Http {
     pub proxy: Option<Secret>,
     /// The certificates to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: Http2,
     /// Ranges of one large file at a time.
     pub segments: usize,
     /// Smaller files are got in one piece, in bytes.
     pub segment_min_size: u64,
+}
+
+/// Whether HTTP/2 is spoken with origins that are asked over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Http2 {
+    /// Where the origin offers it.
+    #[default]
+    Auto,
+    /// HTTP/1.1 alone.
+    Never,
+    /// Nothing else.
+    Always,
 }
 
 /// Connections to one origin.
@@ -65,6 +79,7 @@ impl Default for Http {
             user_agent: None,
             proxy: None,
             ca_file: None,
+            http2: Http2::Auto,
             segments: 1,
             segment_min_size: 64 * 1024 * 1024,
         }

@@ -25,7 +25,7 @@ mod values;
 
 pub use collisions::PathHashes;
 pub use expect::{Expect, Kind, MediaType, MissingWhen};
-pub use http::{Http, PerHost};
+pub use http::{Http, Http2, PerHost};
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 pub use secret::Secret;

@@ -1,7 +1,7 @@
 //! Reading transport settings.
 
 use super::fields::{Fields, HTTP};
-use super::http::{Http, PerHost};
+use super::http::{Http, Http2, PerHost};
 use super::node::Node;
 use super::read::Reader;
 use super::secret::Secret;
@@ -99,7 +99,9 @@ impl Reader<'_> {
             http.ca_file =
                 self.text(node, "ca_file").map(str::to_owned).map(|text| self.folder.join(&text));
         }
-        self.later_settings(&fields);
+        if let Some(node) = fields.get("http2") {
+            http.http2 = self.http2(node);
+        }
         http
     }
 
@@ -119,20 +121,16 @@ impl Reader<'_> {
         Some(expanded.value)
     }
 
-    /// Settings of which only the default is carried out so far.
-    fn later_settings(&mut self, fields: &Fields<'_>) {
-        if let Some(node) = fields.get("http2") {
-            match self.text(node, "http2") {
-                Some("auto" | "never") | None => {}
-                Some("always") => self.problem(
-                    node.at,
-                    "`http2: always` is not supported by this version of natsync",
-                    None,
-                ),
-                Some(other) => {
-                    let message = format!("`http2` cannot be `{other}`");
-                    self.problem(node.at, message, Some("it is `auto` or `never`".to_owned()));
-                }
+    fn http2(&mut self, node: &Node) -> Http2 {
+        match self.text(node, "http2") {
+            Some("never") => Http2::Never,
+            Some("always") => Http2::Always,
+            Some("auto") | None => Http2::Auto,
+            Some(other) => {
+                let message = format!("`http2` cannot be `{other}`");
+                let hint = "it is `auto`, `never` or `always`";
+                self.problem(node.at, message, Some(hint.to_owned()));
+                Http2::Auto
             }
         }
     }
