@@ -1,6 +1,6 @@
 //! Asking for one entry: the hops from its URL to an answer, each at its own origin's place.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::HeaderMap;
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use crate::entry::Entry;
 use crate::error::{ErrorKind, Failure};
 use crate::fetch::{
     Answer, Asked, Conditions, Connection, Exchange, Head, Here, Hop, Length, Method, Range,
-    RequestPlan, RetryAfter, Target, Wanted, classify, exchange, is_transient, next_hop, pause,
+    RequestPlan, RetryAfter, Target, Wanted, classify, exchange, is_transient, next_hop,
 };
 use crate::manifest::{Expect, MissingWhen, Source};
 
@@ -216,7 +216,7 @@ async fn hop<'r>(
                 return Ok((response, slot));
             }
             Exchange::Stale => run.dispatch.retire(lane, &connection),
-            Exchange::Refused => tokio::time::sleep(pause(lost, run.chance())).await,
+            Exchange::Refused => tokio::time::sleep(BREATH * (1 << lost)).await,
             Exchange::Throttled(failure) => {
                 run.dispatch.retire(lane, &connection);
                 run.dispatch.objected(lane);
@@ -234,12 +234,17 @@ async fn hop<'r>(
             }
         }
     }
-    let failure = Failure::new(ErrorKind::Connect, "one connection after the other was lost");
+    let failure = Failure::new(
+        ErrorKind::Connect,
+        "the request was lost again and again before it was heard",
+    );
     Err(failed(failure, true))
 }
 
-/// So many connections may be lost before a request is heard. HTTP/1.1 never comes near.
-const MOST_LOST: u32 = 10;
+/// So often a request may be lost before it is heard. HTTP/1.1 never comes near.
+const MOST_LOST: u32 = 8;
+/// What a server that refuses a request gets before the next, doubled each time.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// An idle connection, a place in a shared one, or a new one. Answers also whether it is new.
 async fn connect<'r>(

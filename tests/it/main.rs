@@ -11,6 +11,7 @@ mod checksums;
 mod digests;
 mod exports;
 mod faults;
+mod http2;
 mod json;
 mod limits;
 mod list;

@@ -8,6 +8,7 @@ mod connection;
 mod file;
 mod gate;
 mod log;
+mod second;
 mod secured;
 mod tests;
 
@@ -22,6 +23,7 @@ pub(crate) use answer::Answer;
 pub(crate) use file::{File, first_modified};
 pub(crate) use gate::Gate;
 pub(crate) use log::Request;
+pub(crate) use second::{Asked, Say, Second};
 pub(crate) use secured::Secured;
 
 /// How long a test waits for something to happen before it fails.

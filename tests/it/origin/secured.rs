@@ -22,13 +22,9 @@ pub(crate) struct Secured {
 impl Secured {
     /// In front of the origin at that port.
     pub(crate) fn new(origin: u16) -> Self {
-        let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "the authority of a test");
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority");
-        let authority = issuer.pem();
-        let config = Arc::new(config(&issuer));
+        let identity = Identity::new();
+        let config = Arc::new(identity.config(&[b"http/1.1"]));
+        let authority = identity.authority;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("its address").port();
         let over = Arc::new(AtomicBool::new(false));
@@ -66,18 +62,39 @@ impl Drop for Secured {
     }
 }
 
-fn config(issuer: &CertifiedIssuer<'_, KeyPair>) -> ServerConfig {
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-    let key = KeyPair::generate().expect("a key");
-    let certificate = params.signed_by(&key, issuer).expect("a certificate");
-    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .expect("a certificate and its key")
+/// A certificate for loopback, and who vouches for it.
+pub(super) struct Identity {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    pub(super) authority: String,
+}
+
+impl Identity {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "the authority of a test");
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority");
+        let authority = issuer.pem();
+        Self { issuer, authority }
+    }
+
+    /// What a server with it offers to speak.
+    pub(super) fn config(&self, protocols: &[&[u8]]) -> ServerConfig {
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("a certificate and its key");
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config
+    }
 }
 
 /// Hands bytes on in both ways until one side ends. The end of the origin's side is that of the
@@ -98,7 +115,11 @@ fn relay(mut outside: TcpStream, origin: u16, config: Arc<ServerConfig>) -> io::
                 return Ok(());
             }
             Ok(_) => {
-                tls.process_new_packets().map_err(io::Error::other)?;
+                if let Err(error) = tls.process_new_packets() {
+                    // What is wrong is told, too.
+                    flush(&mut tls, &mut outside)?;
+                    return Err(io::Error::other(error));
+                }
             }
             Err(error) if is_quiet(&error) => {}
             Err(error) => return Err(error),

@@ -1,0 +1,210 @@
+//! HTTP/2: many transfers over one connection, and what becomes of them when it breaks.
+
+use h2::Reason;
+
+use crate::origin::{Asked, Say, Second, Secured};
+use crate::world::{Run, World, content, numbered, sha256_of};
+
+const SIZE: usize = 300_000;
+
+/// A world that mirrors so many files of a server, with these settings.
+fn world(server: &Second, count: usize, http: &str) -> World {
+    let world = World::new().manifest(&format!(
+        "http: {{ca_file: ca.pem, stall_timeout: 2s{http}}}\nsources: [{{url: \"{}/{{n}}.txt\", vars: {{n: 1..{count}}}}}]\n",
+        server.base()
+    ));
+    world.write("ca.pem", server.authority());
+    world
+}
+
+fn number(asked: &Asked) -> usize {
+    asked.path.trim_matches(['/', '.', 't', 'x']).parse().unwrap()
+}
+
+fn file(asked: &Asked) -> Say {
+    Say::File(numbered(number(asked)).into_bytes())
+}
+
+#[track_caller]
+fn all_are_right(world: &World, count: usize) {
+    for n in 1..=count {
+        assert_eq!(world.read(&format!("out/{n}.txt")), numbered(n).into_bytes(), "{n}");
+    }
+    assert_eq!(world.partial_files(), [""; 0]);
+}
+
+/// Whether no entry needed a second attempt.
+fn at_no_cost(run: &Run) -> bool {
+    run.results().iter().all(|result| result["attempts"] == 1)
+}
+
+#[test]
+fn many_files_come_over_one_connection_a_thread() {
+    let server = Second::new(file);
+    let world = world(&server, 300, "");
+    let run = world.apply().success();
+    all_are_right(&world, 300);
+    assert!(at_no_cost(&run));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    assert!(server.connections() <= threads, "{}", server.connections());
+    let asked = server.asked();
+    assert_eq!(asked.len(), 300);
+    let names: Vec<_> = asked[0].headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"accept-encoding") && !names.contains(&"host"), "{names:?}");
+}
+
+#[test]
+fn goodbyes_and_refusals_cost_nothing() {
+    let scripts: [(&str, fn(&Asked) -> Say); 4] = [
+        ("goodbye every few requests", |asked| match file(asked) {
+            Say::File(body) if asked.number == 5 => Say::Goodbye(body),
+            say => say,
+        }),
+        ("some are refused once", |asked| {
+            let refused = asked.before == 0 && number(asked) % 3 == 0;
+            if refused { Say::Reset(Reason::REFUSED_STREAM) } else { file(asked) }
+        }),
+        ("the connection is lost now and then", |asked| {
+            if asked.number == 40 { Say::Gone } else { file(asked) }
+        }),
+        ("goodbye in anger", |asked| {
+            if asked.number == 20 { Say::Anger(Reason::INTERNAL_ERROR) } else { file(asked) }
+        }),
+    ];
+    for (name, script) in scripts {
+        let server = Second::new(script);
+        let world = world(&server, 100, "");
+        let run = world.apply();
+        assert_eq!(run.status, 0, "{name}: {}", run.output());
+        all_are_right(&world, 100);
+        if !name.contains("lost") && !name.contains("anger") {
+            assert!(at_no_cost(&run), "{name}: {}", run.output());
+        }
+    }
+}
+
+#[test]
+fn what_never_ends_is_given_up() {
+    let scripts: [(&str, fn(&Asked) -> Say, &[&str]); 5] = [
+        ("always refused", |_| Say::Reset(Reason::REFUSED_STREAM), &["connect", "protocol"]),
+        ("always asked for calm", |_| Say::Reset(Reason::ENHANCE_YOUR_CALM), &["connect"]),
+        ("always angry", |_| Say::Anger(Reason::NO_ERROR), &["connect"]),
+        ("always gone", |_| Say::Gone, &["connect"]),
+        ("always broken", |_| Say::Reset(Reason::INTERNAL_ERROR), &["protocol", "connect"]),
+    ];
+    for (name, script, kinds) in scripts {
+        let server = Second::new(script);
+        let world = world(&server, 2, ", retries: 1");
+        let run = world.apply().code(1);
+        for path in ["1.txt", "2.txt"] {
+            let kind = run.failure(path).0;
+            assert!(kinds.contains(&kind.as_str()), "{name}: {kind}");
+        }
+        assert!(server.asked().len() <= 40, "{name}: {}", server.asked().len());
+    }
+}
+
+#[test]
+fn a_broken_body_is_no_file() {
+    let scripts: [(&str, fn(&Asked) -> Say, &[&str]); 6] = [
+        ("reset", |_| Say::ResetAfter(content(1, SIZE), 50_000, Reason::CANCEL), &["truncated"]),
+        (
+            "reset for another reason",
+            |_| Say::ResetAfter(content(1, SIZE), 50_000, Reason::INTERNAL_ERROR),
+            &["truncated"],
+        ),
+        (
+            "shorter than announced",
+            |_| Say::Length(SIZE + 9, content(1, SIZE)),
+            &["protocol", "truncated"],
+        ),
+        (
+            "longer than announced",
+            |_| Say::Length(SIZE - 9, content(1, SIZE)),
+            &["protocol", "truncated"],
+        ),
+        ("empty", |_| Say::File(Vec::new()), &["unexpected_content"]),
+        ("silent", |_| Say::Silence, &["timeout", "stalled"]),
+    ];
+    for (name, script, kinds) in scripts {
+        let server = Second::new(script);
+        let world = world(&server, 1, ", retries: 0");
+        let run = world.apply().code(1);
+        let kind = run.failure("1.txt").0;
+        assert!(kinds.contains(&kind.as_str()), "{name}: {kind}");
+        assert!(!world.exists("out/1.txt"), "{name}");
+    }
+}
+
+#[test]
+fn a_reset_body_goes_on_where_it_stopped() {
+    let server = Second::new(|asked| match (&asked.range, asked.before) {
+        (None, 0) => Say::ResetAfter(content(2, SIZE), 100_000, Reason::INTERNAL_ERROR),
+        _ => Say::File(content(2, SIZE)),
+    });
+    let world = world(&server, 1, "");
+    let run = world.apply().success();
+    assert_eq!(run.result("1.txt")["sha256"], sha256_of(content(2, SIZE)));
+    let range = server.asked()[1].range.clone().unwrap();
+    assert!(range.starts_with("bytes=") && range != "bytes=0-", "{range}");
+}
+
+#[test]
+fn a_body_without_a_length_is_whole_when_it_is_said_to_be() {
+    let server = Second::new(|_| Say::Unmeasured(content(3, SIZE)));
+    let world = world(&server, 1, "");
+    world.apply().success();
+    assert!(world.read("out/1.txt") == content(3, SIZE));
+}
+
+#[test]
+fn large_bodies_side_by_side_arrive_whole() {
+    let server = Second::new(|asked| Say::File(content(number(asked) as u64, 3_000_000)));
+    let world = world(&server, 8, "");
+    world.apply().success();
+    for n in 1..=8 {
+        assert!(world.read(&format!("out/{n}.txt")) == content(n, 3_000_000), "{n}");
+    }
+}
+
+#[test]
+fn statuses_mean_what_they_mean() {
+    let server = Second::new(|asked| match number(asked) {
+        1 => Say::Status(404),
+        2 => Say::Status(503),
+        3 => Say::Status(403),
+        _ => file(asked),
+    });
+    let world = world(&server, 4, ", retries: 0");
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 4, downloaded 1, failed 3");
+    for path in ["1.txt", "2.txt", "3.txt"] {
+        assert_eq!(run.failure(path).0, "http_status");
+    }
+}
+
+#[test]
+fn never_and_always_are_kept_to() {
+    // A server that offers HTTP/1.1 alone.
+    let world = World::new().serve_numbered(2);
+    let secured = Secured::new(world.origin.port());
+    world.write("ca.pem", secured.authority());
+    let source = format!("{}/{{n}}.txt", secured.base());
+    let with = |world: World, http2: &str| {
+        let http = format!("http: {{ca_file: ca.pem, http2: {http2}}}");
+        world.source(&source, &["vars: {n: 1..2}", &http])
+    };
+    let world = with(world, "always");
+    let run = world.apply().code(1);
+    assert_eq!(run.failure("1.txt").0, "tls");
+    assert!(run.output().contains("does not offer HTTP/2"), "{}", run.output());
+    let world = with(world, "auto");
+    assert_eq!(world.apply().success().counts(), "entries 2, downloaded 2");
+
+    // And one that offers HTTP/2 alone.
+    let server = Second::new(file);
+    let world = self::world(&server, 2, ", http2: always");
+    assert_eq!(world.apply().success().counts(), "entries 2, downloaded 2");
+    let world = self::world(&server, 2, ", http2: never");
+    assert_eq!(world.apply().code(1).failure("1.txt").0, "tls");
+}

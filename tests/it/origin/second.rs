@@ -1,0 +1,224 @@
+//! A scriptable HTTP/2 server over TLS on loopback.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::SendResponse;
+use hyper::{Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+use super::secured::Identity;
+
+/// What is done about a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Say {
+    /// The content, in one answer, with its length.
+    File(Vec<u8>),
+    /// The content without a length.
+    Unmeasured(Vec<u8>),
+    /// Another length than the content has.
+    Length(usize, Vec<u8>),
+    /// A status without a body.
+    Status(u16),
+    /// No answer, but that.
+    Reset(Reason),
+    /// So much of the content, then that.
+    ResetAfter(Vec<u8>, usize, Reason),
+    /// The end of the connection without a word.
+    Gone,
+    /// The content, and goodbye: what comes later is not heard any more.
+    Goodbye(Vec<u8>),
+    /// Goodbye to everybody at once.
+    Anger(Reason),
+    /// Nothing, for ever.
+    Silence,
+}
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) range: Option<String>,
+    /// How many requests for this path came before.
+    pub(crate) before: usize,
+    /// Which connection brought it, and as which request of it, from 0.
+    pub(crate) connection: usize,
+    pub(crate) number: usize,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+type Script = dyn Fn(&Asked) -> Say + Send + Sync;
+
+/// A server on a port of its own.
+pub(crate) struct Second {
+    port: u16,
+    authority: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Second {
+    pub(crate) fn new(script: impl Fn(&Asked) -> Say + Send + Sync + 'static) -> Self {
+        let identity = Identity::new();
+        let config = identity.config(&[b"h2"]);
+        let (end, ended) = oneshot::channel();
+        let (told, port) = std::sync::mpsc::channel();
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let log = Arc::clone(&asked);
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+                told.send(listener.local_addr().expect("its address").port()).expect("a reader");
+                let script: Arc<Script> = Arc::new(script);
+                let serving = async move {
+                    let acceptor = TlsAcceptor::from(Arc::new(config));
+                    let count = AtomicUsize::new(0);
+                    while let Ok((stream, _)) = listener.accept().await {
+                        let number = count.fetch_add(1, Ordering::Relaxed);
+                        let (acceptor, log) = (acceptor.clone(), Arc::clone(&log));
+                        let script = Arc::clone(&script);
+                        tokio::spawn(async move {
+                            // Errors are the other side going away.
+                            let _ = serve(acceptor, stream, number, &log, &script).await;
+                        });
+                    }
+                };
+                tokio::select! { () = serving => {} _ = ended => {} }
+            });
+        });
+        let port = port.recv().expect("the server starts");
+        let authority = identity.authority;
+        Self { port, authority, asked, end: Some(end), thread: Some(thread) }
+    }
+
+    pub(crate) fn base(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate to trust, in PEM.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.asked().iter().map(|asked| asked.connection + 1).max().unwrap_or(0)
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    connection: usize,
+    log: &Mutex<Vec<Asked>>,
+    script: &Arc<Script>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    stream.set_nodelay(true)?;
+    let stream = acceptor.accept(stream).await?;
+    let mut server = h2::server::handshake(stream).await?;
+    let mut number = 0;
+    while let Some(request) = server.accept().await {
+        let (request, respond) = request?;
+        let asked = note(&request, connection, number, log);
+        number += 1;
+        match script(&asked) {
+            Say::Gone => return Ok(()),
+            Say::Anger(reason) => {
+                server.abrupt_shutdown(reason);
+                std::future::poll_fn(|context| server.poll_closed(context)).await?;
+                return Ok(());
+            }
+            Say::Goodbye(body) => {
+                server.graceful_shutdown();
+                tokio::spawn(answer(Say::File(body), respond));
+            }
+            say => {
+                tokio::spawn(answer(say, respond));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn note<B>(
+    request: &Request<B>,
+    connection: usize,
+    number: usize,
+    log: &Mutex<Vec<Asked>>,
+) -> Asked {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = request.uri().path().to_owned();
+    let before = log.iter().filter(|asked| asked.path == path).count();
+    let text =
+        |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers: Vec<_> =
+        request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let range = request.headers().get("range").map(text);
+    let asked = Asked { path, range, before, connection, number, headers };
+    log.push(asked.clone());
+    asked
+}
+
+async fn answer(say: Say, mut respond: SendResponse<Bytes>) {
+    let head = |status: u16, length: Option<usize>| {
+        let mut head = Response::builder().status(status).header("etag", "\"v1\"");
+        if let Some(length) = length {
+            head = head.header("content-length", length);
+        }
+        head.body(()).expect("a head")
+    };
+    let (head, body, end) = match say {
+        Say::File(body) => (head(200, Some(body.len())), body, None),
+        Say::Unmeasured(body) => (head(200, None), body, None),
+        Say::Length(length, body) => (head(200, Some(length)), body, None),
+        Say::Status(status) => (head(status, Some(0)), Vec::new(), None),
+        Say::ResetAfter(body, length, reason) => {
+            (head(200, Some(body.len())), body[..length].to_vec(), Some(reason))
+        }
+        Say::Reset(reason) => return respond.send_reset(reason),
+        Say::Silence => return tokio::time::sleep(Duration::from_mins(1)).await,
+        Say::Gone | Say::Goodbye(_) | Say::Anger(_) => return,
+    };
+    let Ok(mut stream) = respond.send_response(head, false) else { return };
+    let mut rest = Bytes::from(body);
+    while !rest.is_empty() {
+        stream.reserve_capacity(rest.len());
+        let capacity = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
+        let Some(Ok(capacity)) = capacity else { return };
+        let piece = rest.split_to(capacity.min(rest.len()));
+        if stream.send_data(piece, false).is_err() {
+            return;
+        }
+    }
+    match end {
+        // What was written has to go out before the reset overtakes it.
+        Some(reason) => {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.send_reset(reason);
+        }
+        None => {
+            let _ = stream.send_data(Bytes::new(), true);
+        }
+    }
+}
