@@ -7,6 +7,8 @@ use crate::world::{Run, World, content, numbered, sha256_of};
 
 const SIZE: usize = 300_000;
 
+type Script = fn(&Asked) -> Say;
+
 /// A world that mirrors so many files of a server, with these settings.
 fn world(server: &Second, count: usize, http: &str) -> World {
     let world = World::new().manifest(&format!(
@@ -55,13 +57,13 @@ fn many_files_come_over_one_connection_a_thread() {
 
 #[test]
 fn goodbyes_and_refusals_cost_nothing() {
-    let scripts: [(&str, fn(&Asked) -> Say); 4] = [
+    let scripts: [(&str, Script); 4] = [
         ("goodbye every few requests", |asked| match file(asked) {
             Say::File(body) if asked.number == 5 => Say::Goodbye(body),
             say => say,
         }),
         ("some are refused once", |asked| {
-            let refused = asked.before == 0 && number(asked) % 3 == 0;
+            let refused = asked.before == 0 && number(asked).is_multiple_of(3);
             if refused { Say::Reset(Reason::REFUSED_STREAM) } else { file(asked) }
         }),
         ("the connection is lost now and then", |asked| {
@@ -85,7 +87,7 @@ fn goodbyes_and_refusals_cost_nothing() {
 
 #[test]
 fn what_never_ends_is_given_up() {
-    let scripts: [(&str, fn(&Asked) -> Say, &[&str]); 5] = [
+    let scripts: [(&str, Script, &[&str]); 5] = [
         ("always refused", |_| Say::Reset(Reason::REFUSED_STREAM), &["connect", "protocol"]),
         ("always asked for calm", |_| Say::Reset(Reason::ENHANCE_YOUR_CALM), &["connect"]),
         ("always angry", |_| Say::Anger(Reason::NO_ERROR), &["connect"]),
@@ -106,7 +108,7 @@ fn what_never_ends_is_given_up() {
 
 #[test]
 fn a_broken_body_is_no_file() {
-    let scripts: [(&str, fn(&Asked) -> Say, &[&str]); 6] = [
+    let scripts: [(&str, Script, &[&str]); 6] = [
         ("reset", |_| Say::ResetAfter(content(1, SIZE), 50_000, Reason::CANCEL), &["truncated"]),
         (
             "reset for another reason",
