@@ -15,7 +15,7 @@ use crate::fetch::{EDGE, Here, Range, http_date, single, upstream_validators};
 
 /// So many beginnings of files are held open at a time; each costs a descriptor. Further ones are given
 /// up.
-const MOST: usize = 128;
+const MOST: usize = 256;
 /// `Last-Modified` proves that two answers are about the same bytes only where the file had been at rest
 /// for so long when the first was made, in seconds.
 const REST: i64 = 60;
@@ -32,10 +32,14 @@ pub(super) struct Kept {
 pub(super) struct Places(Arc<()>);
 
 impl Places {
-    /// Holds a beginning until the next attempt. What finds no place stays on disk for the next run.
+    /// Holds a beginning until the next attempt, if there is a place for it.
     pub(super) fn keep(&self, begun: Begun) -> Option<Box<Kept>> {
         let place = Arc::clone(&self.0);
-        (Arc::strong_count(&place) <= MOST + 1).then(|| Box::new(Kept { begun, _place: place }))
+        if MOST + 1 < Arc::strong_count(&place) {
+            begun.staged.discard();
+            return None;
+        }
+        Some(Box::new(Kept { begun, _place: place }))
     }
 }
 

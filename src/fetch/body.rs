@@ -222,6 +222,7 @@ impl<'a> Sink<'a> {
     /// Sees to it that what arrived so far is there for another attempt, and for another run.
     fn secure(&mut self) -> io::Result<()> {
         if let Some(note) = self.note.clone()
+            && WORTH <= self.received
             && self.secured < self.received
         {
             self.flush()?;
@@ -353,9 +354,7 @@ impl Receiver for Sink<'_> {
 impl Drop for Sink<'_> {
     fn drop(&mut self) {
         // The transfer was called off in the middle.
-        if WORTH <= self.received {
-            let _ = self.secure();
-        }
+        let _ = self.secure();
     }
 }
 

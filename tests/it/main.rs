@@ -32,6 +32,7 @@ mod rewrite;
 mod secrets;
 mod segments;
 mod signals;
+mod soak;
 mod state;
 mod tls;
 mod transfer;

@@ -50,6 +50,7 @@ struct State {
     /// By path, or by method and path (`HEAD /a`), which comes first.
     scripts: HashMap<String, Script>,
     fallback: Option<Answer>,
+    chooser: Option<Chooser>,
     requests: Vec<Request>,
     /// How many requests were forgotten, so that positions stay valid.
     forgotten: usize,
@@ -57,6 +58,9 @@ struct State {
     connections: Gauge,
     in_flight: Gauge,
 }
+
+/// Says how to answer a request, where it wants to.
+type Chooser = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
 
 #[derive(Default)]
 struct Script {
@@ -139,11 +143,17 @@ impl Origin {
         self.shared.state().fallback = Some(answer);
     }
 
+    /// Asks that before anything else how to answer.
+    pub(crate) fn decide(&self, chooser: impl FnMut(&Request) -> Option<Answer> + Send + 'static) {
+        self.shared.state().chooser = Some(Box::new(chooser));
+    }
+
     /// Takes all scripts back.
     pub(crate) fn behave(&self) {
         let mut state = self.shared.state();
         state.scripts.clear();
         state.fallback = None;
+        state.chooser = None;
     }
 
     // What it saw.
@@ -357,6 +367,11 @@ impl Shared {
 
 impl State {
     fn next_answer(&mut self, request: &Request) -> Answer {
+        if let Some(chooser) = &mut self.chooser
+            && let Some(answer) = chooser(request)
+        {
+            return answer;
+        }
         for key in [
             &request.to_string(),
             &format!("{} {}", request.method, request.path()),

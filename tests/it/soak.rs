@@ -1,0 +1,123 @@
+//! Many files from several origins that fail now and then: one run is enough.
+
+use crate::origin::{Answer, Origin, Request};
+use crate::world::{World, content, sha256_of};
+
+const ORIGINS: usize = 4;
+const FILES: usize = 500;
+
+/// Numbers without an end, the same for each seed.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 20) % sides
+    }
+}
+
+/// From two kilobytes to six.
+fn file(origin: usize, n: usize) -> Vec<u8> {
+    let seed = (origin * FILES + n) as u64;
+    content(seed, 2000 + usize::try_from(seed * 7919 % 4000).unwrap())
+}
+
+/// One answer in five is a fault.
+fn faulty(dice: &mut Dice, request: &Request) -> Option<Answer> {
+    if request.path() == "/SUMS" || dice.roll(5) != 0 {
+        return None;
+    }
+    let at = usize::try_from(dice.roll(2000)).unwrap();
+    Some(match dice.roll(14) {
+        0 => Answer::status(500),
+        1 => Answer::status(502),
+        2 => Answer::status(503),
+        3 => Answer::status(504),
+        4 => Answer::status(429).retry_after("0"),
+        5 => Answer::status(408),
+        6 => Answer::file().cut_at(at),
+        7 => Answer::file().rst_at(at),
+        8 => Answer::close(),
+        9 => Answer::file().stall_at(at),
+        10 => Answer::file().no_final_chunk(),
+        11 => Answer::file().content_lengths(&["7000"]),
+        12 => Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        _ => Answer::file().chunked().cut_at(at),
+    })
+}
+
+fn soak(seed: u64) {
+    let origins: Vec<_> = (0..ORIGINS).map(|_| Origin::new()).collect();
+    let mut manifest = "http: {retries: 8, stall_timeout: 400ms}\nsources:\n".to_owned();
+    for (number, origin) in origins.iter().enumerate() {
+        let mut sums = String::new();
+        for n in 1..=FILES {
+            let bytes = file(number, n);
+            sums += &format!("{}  {n}.bin\n", sha256_of(&bytes));
+            origin.serve(&format!("/{n}.bin"), bytes);
+        }
+        origin.serve("/SUMS", sums);
+        let mut dice = Dice::new(seed * ORIGINS as u64 + number as u64 + 1);
+        origin.decide(move |request| faulty(&mut dice, request));
+        // Every other origin says what its files are.
+        let sums = if number % 2 == 0 { ", checksums: {url: BASE/SUMS}" } else { "" };
+        manifest += &format!(
+            "  - {{name: s{number}, url: \"BASE/{{n}}.bin\", path: \"{number}/{{n}}.bin\", vars: {{n: 1..{FILES}}}{sums}}}\n"
+        )
+        .replace("BASE", &origin.base());
+    }
+    let world = World::new().manifest(&manifest);
+    let run = world.apply();
+    assert_eq!(run.status, 0, "seed {seed}: {}", run.stderr);
+    assert_eq!(run.counts(), "entries 2000, downloaded 2000");
+    let files = world.files("out");
+    assert_eq!(files.len(), ORIGINS * FILES);
+    let mut requests = 0;
+    for (number, origin) in origins.iter().enumerate() {
+        for n in 1..=FILES {
+            assert!(
+                files[&format!("{number}/{n}.bin")] == file(number, n),
+                "seed {seed}: {number}/{n}"
+            );
+        }
+        requests += origin.requests().len();
+    }
+    assert!(requests < ORIGINS * FILES * 5 / 2, "seed {seed}: {requests} requests");
+    assert_eq!(world.partial_files(), [""; 0]);
+}
+
+macro_rules! soaks {
+    ($($name:ident: $seed:expr),+) => {
+        $(#[test]
+        fn $name() {
+            soak($seed);
+        })+
+    };
+}
+
+soaks! {
+    seed_1: 1, seed_2: 2, seed_3: 3, seed_4: 4, seed_5: 5,
+    seed_6: 6, seed_7: 7, seed_8: 8, seed_9: 9, seed_10: 10
+}
+
+#[test]
+fn connections_that_are_closed_at_random_are_not_felt() {
+    let world = World::new()
+        .serve_numbered(5000)
+        .manifest("http: {retries: 0}\nsources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..5000}}]\n");
+    let mut dice = Dice::new(11);
+    world.origin.decide(move |_| match dice.roll(6) {
+        // After the answer, without having said so: the next request may be on its way already.
+        0 | 1 => Some(Answer::file().close_after()),
+        _ => None,
+    });
+    let run = world.apply().success();
+    assert_eq!(run.counts(), "entries 5000, downloaded 5000");
+    assert!(run.results().iter().all(|result| result["attempts"] == 1));
+}
