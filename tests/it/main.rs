@@ -31,6 +31,7 @@ mod resume;
 mod rewrite;
 mod secrets;
 mod segments;
+mod servers;
 mod signals;
 mod soak;
 mod state;

@@ -1,5 +1,7 @@
 //! Many files from several origins that fail now and then: one run is enough.
 
+use std::fmt::Write as _;
+
 use crate::origin::{Answer, Origin, Request};
 use crate::world::{World, content, sha256_of};
 
@@ -59,7 +61,7 @@ fn soak(seed: u64) {
         let mut sums = String::new();
         for n in 1..=FILES {
             let bytes = file(number, n);
-            sums += &format!("{}  {n}.bin\n", sha256_of(&bytes));
+            let _ = writeln!(sums, "{}  {n}.bin", sha256_of(&bytes));
             origin.serve(&format!("/{n}.bin"), bytes);
         }
         origin.serve("/SUMS", sums);
@@ -67,10 +69,10 @@ fn soak(seed: u64) {
         origin.decide(move |request| faulty(&mut dice, request));
         // Every other origin says what its files are.
         let sums = if number % 2 == 0 { ", checksums: {url: BASE/SUMS}" } else { "" };
-        manifest += &format!(
+        let source = format!(
             "  - {{name: s{number}, url: \"BASE/{{n}}.bin\", path: \"{number}/{{n}}.bin\", vars: {{n: 1..{FILES}}}{sums}}}\n"
-        )
-        .replace("BASE", &origin.base());
+        );
+        manifest.push_str(&source.replace("BASE", &origin.base()));
     }
     let world = World::new().manifest(&manifest);
     let run = world.apply();

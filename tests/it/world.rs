@@ -240,6 +240,20 @@ impl World {
         }
     }
 
+    /// Waits until so many bytes of a file are in the staging area.
+    #[track_caller]
+    pub(crate) fn wait_for_staged(&self, bytes: usize) {
+        let end = std::time::Instant::now() + crate::origin::PATIENCE;
+        let staged = || {
+            let files = self.files("out/.natsync/partial");
+            files.values().map(Vec::len).max().unwrap_or(0)
+        };
+        while staged() < bytes {
+            assert!(std::time::Instant::now() < end, "waited in vain for {bytes} bytes");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The state's database.
     pub(crate) fn state(&self) -> PathBuf {
         self.path("out/.natsync/state.db")
