@@ -212,6 +212,9 @@ async fn hop<'r>(
         let request = plan.build(target, &connection).map_err(|failure| failed(failure, false))?;
         match exchange(&mut connection, request, run.settings(job).stall_timeout).await {
             Exchange::Answered(response) => {
+                if !fresh {
+                    run.dispatch.took(lane, began.elapsed());
+                }
                 slot.connection = Some(connection);
                 return Ok((response, slot));
             }

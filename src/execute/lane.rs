@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::breaker::Breaker;
 use super::dispatch::Shared;
 use super::job::Job;
 use super::limit::Limit;
@@ -41,6 +42,8 @@ pub(super) struct Lane {
     pub(super) answers: bool,
     /// Transfers under way to which an answer came.
     pub(super) serving: usize,
+    /// Whether it answers with failures alone.
+    pub(super) breaker: Breaker,
     /// Connections that transfers share.
     pub(super) shared: Shared,
 }
@@ -74,6 +77,7 @@ impl Lane {
             trying: false,
             answers: false,
             serving: 0,
+            breaker: Breaker::default(),
             shared: Shared::default(),
         }
     }
@@ -103,7 +107,8 @@ impl Lane {
     /// Whether a transfer may begin, or else when to look again if only time is wanting.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
         let tried = self.trying && matches!(self.health, Health::Doubtful { .. });
-        if tried || self.limit.get() <= self.in_use {
+        let probed = self.breaker.is_open() && 0 < self.in_use;
+        if tried || probed || self.limit.get() <= self.in_use {
             return Readiness::Full;
         }
         match self.held_until.into_iter().chain(self.next_request).max() {

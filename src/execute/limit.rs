@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::latency::{Advice, Latency};
 use crate::manifest::PerHost;
 
 /// Where `auto` begins: the number of the script that natsync grew out of.
@@ -22,6 +23,7 @@ pub(super) struct Limit {
     now: usize,
     most: usize,
     growth: Option<Growth>,
+    latency: Latency,
 }
 
 /// The measurement that decides on the next number.
@@ -35,12 +37,21 @@ struct Growth {
     settled: bool,
 }
 
+impl Growth {
+    /// A new beginning, not before that time.
+    fn after(calm_until: Instant) -> Self {
+        let calm_until = Some(calm_until);
+        Self { since: None, units: 0, before: None, calm_until, settled: false }
+    }
+}
+
 impl Limit {
     /// As the manifest says, and never more than `most`.
     pub(super) fn new(declared: PerHost, most: usize) -> Self {
         match declared {
             PerHost::Fixed(number) => {
-                Self { now: number.clamp(1, most), most: number.clamp(1, most), growth: None }
+                let number = number.clamp(1, most);
+                Self { now: number, most: number, growth: None, latency: Latency::default() }
             }
             PerHost::Auto => {
                 let growth = Growth {
@@ -50,7 +61,8 @@ impl Limit {
                     calm_until: None,
                     settled: false,
                 };
-                Self { now: FIRST.min(most), most: MOST.min(most), growth: Some(growth) }
+                let latency = Latency::default();
+                Self { now: FIRST.min(most), most: MOST.min(most), growth: Some(growth), latency }
             }
         }
     }
@@ -102,19 +114,32 @@ impl Limit {
         true
     }
 
+    /// The head of an answer took so long. Answers whether there are more places now.
+    pub(super) fn took(&mut self, time: Duration, now: Instant) -> bool {
+        let Some(growth) = &mut self.growth else {
+            return false;
+        };
+        match self.latency.took(time, self.now) {
+            Advice::Stay => false,
+            Advice::Fewer => {
+                self.now = (self.now * 3 / 4).max(2);
+                *growth = Growth::after(now + CALM);
+                false
+            }
+            Advice::Back(number) => {
+                self.now = number.min(self.most);
+                true
+            }
+        }
+    }
+
     /// The origin objected (429, 503) or broke under the load.
     pub(super) fn objected(&mut self, now: Instant) {
         if let Some(growth) = &mut self.growth
             && growth.calm_until.is_none_or(|until| until <= now)
         {
             self.now = (self.now / 2).max(1);
-            *growth = Growth {
-                since: None,
-                units: 0,
-                before: None,
-                calm_until: Some(now + CALM),
-                settled: false,
-            };
+            *growth = Growth::after(now + CALM);
         }
     }
 }

@@ -5,9 +5,11 @@
 //! The calling thread hands events to the reporter. Nothing here prints.
 
 mod ask;
+mod breaker;
 mod dispatch;
 mod job;
 mod lane;
+mod latency;
 mod ledger;
 mod limit;
 mod lists;

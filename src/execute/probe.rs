@@ -100,7 +100,7 @@ async fn head<'r>(
                 return Ok(response);
             }
             Ok(mut response) => finish_body(&mut response.slot, response.body).await,
-            Err(Refusal::Failed { .. }) => {}
+            Err(Refusal::Failed { failure, .. }) if !matches!(failure.status, Some(429 | 503)) => {}
             Err(refusal) => return Err(refusal),
         }
         place_for_get(run, job)?

@@ -64,7 +64,12 @@ impl Run<'_> {
             Attempt::Refused(Refusal::Failed { lane, failure, again: true, after }) => {
                 self.settle_transient(job, lane, failure, after);
             }
-            Attempt::Refused(Refusal::Failed { failure, .. }) => self.elsewhere(job, failure),
+            Attempt::Refused(Refusal::Failed { lane, failure, .. }) => {
+                if failure.status.is_some() {
+                    self.dispatch.answered(lane);
+                }
+                self.elsewhere(job, failure);
+            }
         }
     }
 
@@ -80,6 +85,15 @@ impl Run<'_> {
             self.dispatch.objected(lane);
         }
         let http = self.settings(&job);
+        let failed = self.dispatch.failed(lane, &failure, http.retries, self.chance());
+        if failed.went_down {
+            let origin = self.dispatch.origin(lane);
+            self.ledger.tell(Event::OriginDown { origin, failure: failure.clone() });
+        }
+        if !failed.may_retry && 0 < http.retries {
+            let message = format!("{failure}; its host fails so often that it is not asked again");
+            return self.elsewhere(job, Failure { message, ..failure });
+        }
         let backoff = Backoff { retries: http.retries, max_retry_after: http.max_retry_after };
         let told = failure.clone();
         let wait = match judge(failure, after, job.tries, &backoff, self.chance()) {

@@ -278,6 +278,12 @@ async fn adopt<'r>(
                 }
                 if own == Some(response.slot.lane) { Some(response.slot) } else { None }
             }
+            // Who has enough of us is not asked once more at once.
+            Err(Refusal::Failed { lane, failure, again, after })
+                if matches!(failure.status, Some(429 | 503)) =>
+            {
+                return Err(Refusal::Failed { lane, failure, again, after });
+            }
             // Servers lie about HEAD, or refuse it: GET decides.
             Err(Refusal::Failed { .. }) => None,
             Err(refusal) => return Err(refusal),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::origin::{Answer, DeadPort, Gate, Origin};
-use crate::world::World;
+use crate::world::{World, numbered};
 
 #[test]
 fn a_busy_server_is_asked_again() {
@@ -242,4 +242,114 @@ fn a_rate_of_requests_is_kept() {
     let first = requests.iter().map(|request| request.at).min().unwrap();
     let last = requests.iter().map(|request| request.at).max().unwrap();
     assert!(Duration::from_millis(500) <= last - first, "{:?}", last - first);
+}
+
+#[test]
+fn a_host_that_fails_everything_is_spared() {
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..3000}", "http: {retries: 2}"]);
+    world.origin.everywhere(Answer::status(500));
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 3000, failed 3000");
+    let (kind, message) = run.failure("3000.txt");
+    assert_eq!(kind, "http_status");
+    assert!(message.contains("500"), "the last real error: {message}");
+    assert!(world.origin.requests().len() < 200, "{}", world.origin.requests().len());
+    assert!(run.stderr.lines().count() < 30, "{}", run.stderr);
+}
+
+#[test]
+fn a_host_that_recovers_is_asked_for_all() {
+    let world = World::new()
+        .serve_numbered(300)
+        .source("$BASE/{n}.txt", &["vars: {n: 1..300}", "http: {retries: 8}"]);
+    let mut failures = 45;
+    world.origin.decide(move |_| {
+        failures -= i32::from(0 < failures);
+        (0 < failures).then(|| Answer::status(503))
+    });
+    let run = world.apply().success();
+    assert_eq!(run.counts(), "entries 300, downloaded 300");
+}
+
+#[test]
+fn retries_have_a_budget_for_each_host() {
+    // Every other entry fails for ever, so that the breaker stays closed.
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..1000}", "http: {retries: 4}"]);
+    for n in (1..=1000).step_by(2) {
+        world.origin.serve(&format!("/{n}.txt"), numbered(n));
+        world.origin.always(&format!("/{}.txt", n + 1), Answer::status(500));
+    }
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 1000, downloaded 500, failed 500");
+    let retried = world.origin.requests().len() - 1000;
+    assert!(retried <= 600, "{retried} of 2000 that were possible");
+}
+
+#[test]
+fn large_transfers_share_a_rate_and_small_ones_are_not_starved() {
+    let bytes = vec![7; 600_000];
+    let world = World::new()
+        .serve("/1.bin", bytes.clone())
+        .serve("/2.bin", bytes)
+        .serve("/small.bin", "small")
+        .manifest("http: {rate_limit: 600kB/s}\nsources: [{url: \"$BASE/{n}.bin\", vars: {n: [1, 2, small]}}]\n");
+    let run = world.run(["apply", "--json"]).success();
+    // In the order in which they ended: the small one first, then both large ones together.
+    let order: Vec<_> =
+        run.results().iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(order[0], "small.bin");
+    let took = run.elapsed.as_secs_f64();
+    assert!((1.8..3.5).contains(&took), "1.2 MB at 600 kB/s took {took} s");
+}
+
+#[test]
+fn all_limits_hold_together() {
+    let world = World::new().serve_numbered(30).source(
+        "$BASE/{n}.txt",
+        &[
+            "vars: {n: 1..30}",
+            "http: {requests_per_second: 20, connections_per_host: 3, rate_limit: 1MB/s}",
+        ],
+    );
+    world.origin.everywhere(Answer::file().delay(Duration::from_millis(80)));
+    world.apply().success();
+    let requests = world.origin.requests();
+    let times: Vec<_> = requests.iter().map(|request| request.at).collect();
+    let span = times.last().unwrap().duration_since(times[0]).as_secs_f64();
+    assert!(1.4 < span, "30 requests at 20 a second in {span} s");
+    // In no window of half a second more than a half second's worth, and one.
+    for window in times.windows(12) {
+        let width = window[11].duration_since(window[0]);
+        assert!(Duration::from_millis(500) < width, "{width:?}");
+    }
+    assert!(world.origin.most_in_flight() <= 3 && world.origin.most_connections() <= 3);
+}
+
+#[test]
+fn who_slows_down_gets_fewer_requests_at_a_time() {
+    let world = World::new().serve_numbered(170).source("$BASE/{n}.txt", &["vars: {n: 1..170}"]);
+    let mut seen = 0;
+    world.origin.decide(move |_| {
+        seen += 1;
+        let delay = if seen < 50 { 2 } else { 350 };
+        Some(Answer::file().delay(Duration::from_millis(delay)))
+    });
+    let run = world.apply().success();
+    assert_eq!(run.counts(), "entries 170, downloaded 170");
+    let times: Vec<_> = world.origin.requests().iter().map(|request| request.at).collect();
+    let took = |from: usize, to: usize| times[to].duration_since(times[from]).as_secs_f64();
+    let (at_first, later) = (took(60, 100), took(125, 165));
+    assert!(at_first * 1.1 < later, "40 requests took {at_first} s at first and {later} s later");
+}
+
+#[test]
+fn a_head_that_is_throttled_is_not_followed_by_a_get_at_once() {
+    let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
+    world.write("out/1.txt", "another\n");
+    world.origin.attempts("HEAD /1.txt", [Answer::status(429).retry_after("1")]);
+    world.apply().success();
+    let requests = world.origin.requests();
+    assert_eq!(requests[0].method, "HEAD");
+    let waited = requests[1].at.duration_since(requests[0].at);
+    assert!(Duration::from_millis(900) < waited, "{waited:?}");
 }

@@ -173,12 +173,11 @@ http {{
 const APACHE: Setup = Setup {
     file: "httpd.conf",
     text: |prefix, port, _| {
-        let modules: String = ["mpm_event", "authz_core", "mime", "headers"]
-            .iter()
+        let modules = ["mpm_event", "authz_core", "mime", "headers"]
             .map(|name| {
                 format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")
             })
-            .collect();
+            .concat();
         format!(
             "{modules}ServerName 127.0.0.1
 Listen 127.0.0.1:{port}

@@ -1,9 +1,10 @@
 //! Whether an origin can be reached: what answers and failures tell of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Dispatch, Slot};
 use crate::error::{ErrorKind, Failure};
+use crate::execute::breaker::Trip;
 use crate::execute::lane::Health;
 use crate::fetch::pause;
 
@@ -16,6 +17,13 @@ pub(in crate::execute) enum Reach {
     WentDown,
     /// It had been given up already.
     Down,
+}
+
+/// What follows from a failed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::execute) struct Failed {
+    pub(in crate::execute) went_down: bool,
+    pub(in crate::execute) may_retry: bool,
 }
 
 impl Dispatch<'_> {
@@ -42,16 +50,65 @@ impl Dispatch<'_> {
     pub(in crate::execute) fn succeeded(&self, lane: usize, bytes: u64) {
         let mut inner = self.lock();
         let lane = &mut inner.lanes[lane];
+        let closed = lane.breaker.succeeded();
         let doubted = matches!(lane.health, Health::Doubtful { .. });
         if doubted {
             lane.health = Health::Up;
         }
         // Only a full lane tells what another place would bring.
         let grew = lane.limit.get() <= lane.in_use && lane.limit.succeeded(bytes, Instant::now());
-        if doubted || grew {
+        if doubted || grew || closed {
             drop(inner);
             self.idle_workers.notify_waiters();
         }
+    }
+
+    /// The head of an answer took so long.
+    pub(in crate::execute) fn took(&self, lane: usize, time: Duration) {
+        let mut inner = self.lock();
+        let grew = inner.lanes[lane].limit.took(time, Instant::now());
+        if grew {
+            drop(inner);
+            self.idle_workers.notify_waiters();
+        }
+    }
+
+    /// An origin answered with something that is no failure of its own.
+    pub(in crate::execute) fn answered(&self, lane: usize) {
+        self.lock().lanes[lane].breaker.answered();
+    }
+
+    /// An origin failed a request as a sick server does. Answers whether it is given up for that, and
+    /// whether the request may be made again.
+    pub(in crate::execute) fn failed(
+        &self,
+        lane: usize,
+        failure: &Failure,
+        retries: u32,
+        chance: f64,
+    ) -> Failed {
+        let mut inner = self.lock();
+        let lane = &mut inner.lanes[lane];
+        if matches!(lane.health, Health::Down(_)) {
+            return Failed { went_down: false, may_retry: false };
+        }
+        // A body that was cut says more of the way than of the origin, and less of it is left to get.
+        let is_sick = failure.status.is_some()
+            || matches!(failure.kind, ErrorKind::Connect | ErrorKind::Timeout);
+        let under_way = lane.in_use.saturating_sub(1);
+        let trip = if is_sick { lane.breaker.failed(under_way, retries) } else { Trip::Closed };
+        match trip {
+            Trip::Closed => {}
+            Trip::Open { probes } => lane.hold(Instant::now(), pause(probes + 1, chance)),
+            Trip::GivenUp => {
+                lane.health = Health::Down(failure.clone());
+                lane.idle.clear();
+                drop(inner);
+                self.idle_workers.notify_waiters();
+                return Failed { went_down: true, may_retry: false };
+            }
+        }
+        Failed { went_down: false, may_retry: lane.breaker.may_retry() }
     }
 
     /// No connection could be made, in an attempt that began then. Answers whether the origin has to
