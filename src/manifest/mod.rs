@@ -10,6 +10,7 @@ mod environment;
 mod expect;
 mod fields;
 mod http;
+mod netrc;
 mod node;
 mod policies;
 mod problem;

@@ -19,6 +19,7 @@ mod malformed;
 mod manifests;
 mod mirrors;
 mod missing;
+mod netrc;
 mod nginx;
 mod origin;
 mod pinning;
