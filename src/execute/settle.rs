@@ -28,7 +28,7 @@ use super::run::{Disputed, Purpose, Run, target_of};
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, mut job: Job, attempt: Attempt) {
-        match attempt {
+        match self.by_way(&job, attempt) {
             Attempt::Settled => self.dispatch.finish(),
             Attempt::Missing { status } if self.is_for_lists() => self.list_missing(&job, status),
             Attempt::Missing { status } => self.settle_missing(job, status),

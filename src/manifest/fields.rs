@@ -75,7 +75,7 @@ pub(super) const HTTP: Table = &[
     ("min_rate", "the slowest rate, averaged over a minute"),
     ("redirects", "how many redirects are followed"),
     ("user_agent", "the User-Agent header"),
-    ("proxy", "the URL of a proxy"),
+    ("proxy", "the URL of a proxy, or none"),
     ("ca_file", "certificates to trust, instead of the system's"),
     ("segments", "ranges of one file at a time: 1"),
     ("segment_min_size", "files smaller than this are not segmented"),

@@ -26,7 +26,7 @@ mod values;
 
 pub use collisions::PathHashes;
 pub use expect::{Expect, Kind, MediaType, MissingWhen};
-pub use http::{Http, PerHost};
+pub use http::{Http, PerHost, Proxy};
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 pub use secret::Secret;

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod apply;
+mod canaries;
 mod checksums;
 mod digests;
 mod exports;
@@ -26,8 +27,10 @@ mod pinning;
 mod plan;
 mod proxy;
 mod redirects;
+mod relay;
 mod rewrite;
 mod secrets;
+mod secure;
 mod signals;
 mod state;
 mod tls;

@@ -1,100 +1,13 @@
 //! TLS: what is trusted, and what is wrong told apart.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rcgen::{CertifiedIssuer, KeyPair, date_time_ymd};
 
+use crate::secure::{FILE, Secure, authority, params};
 use crate::world::World;
-
-/// A server that answers every request over TLS with the same few bytes.
-struct Secure {
-    port: u16,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Secure {
-    fn start(
-        issuer: &CertifiedIssuer<'_, KeyPair>,
-        params: &CertificateParams,
-        answer: &'static str,
-    ) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, issuer).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let over = Arc::new(AtomicBool::new(false));
-        let (ended, config) = (Arc::clone(&over), Arc::new(config));
-        let thread = thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                if ended.load(Ordering::Acquire) {
-                    return;
-                }
-                let config = Arc::clone(&config);
-                thread::spawn(move || serve(stream, config, answer));
-            }
-        });
-        Self { port, over, thread: Some(thread) }
-    }
-
-    fn url(&self, host: &str) -> String {
-        format!("https://{host}:{}/file.txt", self.port)
-    }
-}
-
-impl Drop for Secure {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Answers until the other side is gone, or shows that it does not like us.
-fn serve(stream: TcpStream, config: Arc<ServerConfig>, answer: &str) {
-    let Ok(connection) = ServerConnection::new(config) else { return };
-    let mut stream = StreamOwned::new(connection, stream);
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while stream.read(&mut byte).is_ok_and(|read| read == 1) {
-        head.push(byte[0]);
-        if head.ends_with(b"\r\n\r\n") {
-            head.clear();
-            if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-const FILE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nETag: \"a\"\r\n\r\nsecret";
-
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(rcgen::DnType::CommonName, "a test's own authority");
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn params(host: &str) -> CertificateParams {
-    CertificateParams::new(vec![host.to_owned()]).unwrap()
-}
 
 /// A world whose manifest trusts an authority.
 fn trusting(issuer: &CertifiedIssuer<'_, KeyPair>, url: &str) -> World {
