@@ -3,11 +3,13 @@
 //! The library underneath (hyper) frames messages and does nothing else: it follows no redirect,
 //! keeps no pool and repeats nothing, so what reaches an origin is decided here and in `execute`.
 
+mod beginning;
 mod body;
 mod classify;
 mod connect;
 mod connection;
 mod exchange;
+mod handshake;
 mod integrity;
 mod names;
 mod no_proxy;
@@ -21,6 +23,7 @@ mod request;
 mod retry;
 mod sniff;
 mod tls;
+mod trust;
 mod validators;
 
 pub(crate) use body::{BodyRules, Received, receive, receive_text};

@@ -81,7 +81,7 @@ impl Canary {
         let world = world.manifest(&format!(
             "http:
   retries: 1
-  connect_timeout: 3s
+  connect_timeout: 1s
   stall_timeout: 1s
 {setting}sources:
   - name: by-url
