@@ -20,6 +20,7 @@ mod malformed;
 mod manifests;
 mod mirrors;
 mod missing;
+mod names;
 mod netrc;
 mod nginx;
 mod origin;

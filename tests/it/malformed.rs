@@ -248,6 +248,8 @@ fn no_secret_is_shown_in_an_excerpt() {
     for text in [
         "version: 1\ndest: out\nsources:\n  - url: http://me:s3cret@h/{n}\n",
         "version: 1\ndest: out\nsources:\n  - {url: http://h/a, headers: {Authorization: s3cret}, chek: x}\n",
+        "version: 1\ndest: out\nsources:\n  - {url: http://h/a, headers: {X-Own: \"s3cret, s3cret\"}, chek: x}\n",
+        "version: 1\ndest: out\nsources:\n  - {url: http://h/a, headers: {A: b, X-Own: \"s3cret\\r\\n\"}}\n",
     ] {
         std::fs::write(folder.path().join("m.yaml"), text).unwrap();
         let output = natsync(&["plan", "m.yaml"], folder.path());

@@ -103,3 +103,25 @@ fn patience(failure: &Failure, took: Duration, retries: u32) -> u32 {
         _ => retries,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_gets_as_much_patience_as_its_failure_is_worth() {
+        let failure = |kind| Failure::new(kind, "no");
+        for (failure, seconds, attempts) in [
+            (failure(ErrorKind::Connect), 0, 4),
+            (failure(ErrorKind::Connect).lasting(), 0, 0),
+            (failure(ErrorKind::Tls), 0, 0),
+            (failure(ErrorKind::Timeout), 10, 1),
+            (failure(ErrorKind::Dns), 0, 4),
+            (failure(ErrorKind::Dns), 10, 1),
+            (failure(ErrorKind::Dns).lasting(), 0, 0),
+        ] {
+            let took = Duration::from_secs(seconds);
+            assert_eq!(patience(&failure, took, 4), attempts, "{failure:?}");
+        }
+    }
+}
