@@ -100,12 +100,21 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The origin that failed (`http://host:port`), which failures are grouped by.
     pub origin: Option<String>,
+    /// Whether asking again cannot help, of kinds that may pass.
+    pub(crate) lasting: bool,
 }
 
 impl Failure {
     /// A failure of that kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, status: None, message: message.into(), hint: None, origin: None }
+        Self {
+            kind,
+            status: None,
+            message: message.into(),
+            hint: None,
+            origin: None,
+            lasting: false,
+        }
     }
 
     /// The same with the HTTP status.
@@ -119,6 +128,13 @@ impl Failure {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, of which asking again changes nothing.
+    #[must_use]
+    pub(crate) fn lasting(mut self) -> Self {
+        self.lasting = true;
         self
     }
 

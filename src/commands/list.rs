@@ -1,6 +1,6 @@
 //! `natsync list`
 
-use super::{Target, for_each, load};
+use super::{Target, for_each, load, warn};
 use crate::cli::{ListArgs, ListFormat};
 use crate::digest::Algorithm;
 use crate::entry::{Entry, Form};
@@ -139,11 +139,6 @@ fn export(form: &dyn Export, target: &Target, console: &Console) -> Result<(), R
         );
     }
     Ok(())
-}
-
-fn warn(console: &Console, message: &str) {
-    let warning = console.err_paint().warning();
-    console.remark(&format!("{warning}warning:{warning:#} {message}\n"));
 }
 
 fn urls(manifest: &Manifest, selection: &Selection, console: &Console) {

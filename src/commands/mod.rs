@@ -6,6 +6,7 @@ mod lock;
 mod plan;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use jiff::tz::TimeZone;
 use crate::cli::{Command, ManifestArgs, TransferArgs};
 use crate::error::{ExitStatus, RunError};
 use crate::manifest::{LoadOptions, Manifest};
-use crate::report::{Console, print_error};
+use crate::report::{Console, Untrusted, print_error};
 use crate::rewrite::{Rewrite, Rewrites};
 use crate::select::Selection;
 use crate::stop::Stop;
@@ -73,7 +74,31 @@ fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, ExitStatu
             }
         }
     }
-    if status == ExitStatus::Ok { Ok(targets) } else { Err(status) }
+    if status != ExitStatus::Ok {
+        return Err(status);
+    }
+    warn_of_open_netrcs(&targets, console);
+    Ok(targets)
+}
+
+/// Passwords that others on this machine can read are told of once a file.
+fn warn_of_open_netrcs(targets: &[Target], console: &Console) {
+    let files = targets.iter().flat_map(|target| target.manifest.open_netrcs());
+    // Two ways may lead to the same file.
+    let files: BTreeSet<_> =
+        files.map(|file| file.canonicalize().unwrap_or_else(|_| file.to_owned())).collect();
+    for file in files {
+        let file = file.display().to_string();
+        warn(
+            console,
+            &format!("others can read `{}`: `chmod 600` keeps it private", Untrusted(&file)),
+        );
+    }
+}
+
+fn warn(console: &Console, message: &str) {
+    let warning = console.err_paint().warning();
+    console.remark(&format!("{warning}warning:{warning:#} {message}\n"));
 }
 
 /// Whether two manifests differ in nothing but their ending.

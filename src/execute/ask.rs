@@ -95,14 +95,18 @@ pub(super) async fn ask<'r>(
     }
     let source = entry.source();
     let http = run.settings(job);
-    let asked_first = job.target.clone();
-    // Headers of the source are for its own origin: no mirror, alternate or override elsewhere gets
-    // them.
+    let mut asked_first = job.target.clone();
+    // What a source is known by is for its own origin: no mirror, alternate or override elsewhere
+    // gets it.
     let own = job.place == 0
-        && !source.headers.is_empty()
+        && (!source.headers.is_empty() || source.netrc.is_some())
         && Target::parse(&run.work.rewrites.apply(&entry.home_url()))
             .is_ok_and(|home| home.origin == asked_first.origin);
     let headers: &[_] = if own { &source.headers } else { &[] };
+    if own && let Some(credentials) = &source.netrc {
+        let found = || credentials.netrc.credentials(asked_first.origin.bare_host());
+        asked_first.user = asked_first.user.take().or_else(found);
+    }
     let user_agent = http.user_agent.as_deref().unwrap_or(crate::USER_AGENT);
     let past_caches = job.anew;
     let range = rest.map(|(range, _)| range);

@@ -455,6 +455,10 @@ impl<'a> Dispatch<'a> {
         self.lock().lanes[lane].origin.to_string()
     }
 
+    pub(super) fn origin_of(&self, lane: usize) -> Origin {
+        self.lock().lanes[lane].origin.clone()
+    }
+
     fn lane(&self, inner: &mut Inner<'a>, job: &Job) -> usize {
         self.lane_of(inner, &job.target.origin, job)
     }

@@ -24,6 +24,7 @@ mod supply;
 mod threads;
 mod transfer;
 mod want;
+mod way;
 
 use run::Run;
 pub(crate) use run::{Disputed, Executed, Purpose, Work, execute};

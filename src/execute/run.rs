@@ -22,7 +22,7 @@ use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Reporter};
 use crate::fetch::{Dialer, Names, Pace, Target};
 use crate::lists::Lost;
-use crate::manifest::{Http, Manifest, Secret};
+use crate::manifest::{Http, Manifest};
 use crate::pins::Pins;
 use crate::plan::{Action, Plan, Step};
 use crate::rel_path::RelPath;
@@ -366,7 +366,7 @@ fn dialers(settings: &[Http]) -> (Vec<Dialer>, Vec<usize>) {
     let ids = settings
         .iter()
         .map(|http| {
-            let way = (http.proxy.as_ref().map(Secret::expose), &http.ca_file, http.http2);
+            let way = (&http.proxy, &http.ca_file, http.http2);
             *known.entry(way).or_insert_with(|| {
                 dialers.push(Dialer::new(http, Arc::clone(&names)));
                 dialers.len() - 1

@@ -27,7 +27,7 @@ use super::run::{Disputed, Purpose, Run, target_of};
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, mut job: Job, attempt: Attempt) {
-        match attempt {
+        match self.by_way(&job, attempt) {
             Attempt::Settled => {
                 job.forget();
                 self.dispatch.finish();

@@ -308,7 +308,7 @@ fn refused(status: StatusCode) -> Failure {
     .with_status(status.as_u16());
     match status.as_u16() {
         401 => failure.with_hint(
-            "set `headers: {Authorization: ...}` for the source, with the secret as `${NAME}`",
+            "set `headers: {Authorization: ...}` for the source, with the secret as `${NAME}`, or `netrc: true`",
         ),
         407 => failure.with_hint("give the proxy's user and password in its URL"),
         _ => failure,

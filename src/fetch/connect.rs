@@ -1,30 +1,23 @@
 //! Opening a connection to an origin: its addresses, the proxy if any, TLS.
 
-use std::collections::HashMap;
-use std::io;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use super::connection::{Connection, OverProxy};
+use super::names::Names;
 use super::origin::{Origin, is_link_local};
-use super::proxy::{Proxies, Via, tunnel};
+use super::proxies::Proxies;
+use super::proxy::tunnel;
+use super::reach::reach;
 use super::tls::{Direct, Tls, agreed_on_http2};
 use crate::error::{ErrorKind, Failure};
-use crate::manifest::{Http, Http2, Secret};
-
-/// How long an address is remembered: a run's burst of connections asks once, a long run follows
-/// changes.
-const REMEMBERED: Duration = Duration::from_secs(30);
-/// How long one address may take before the next is tried beside it (RFC 8305, section 5).
-const STAGGER: Duration = Duration::from_millis(250);
+use crate::manifest::{Http, Http2};
 
 /// Opens connections, by the proxy and with the trust of one source or several.
 #[derive(Debug)]
@@ -44,11 +37,20 @@ pub(crate) enum Wanted {
     Redirected,
 }
 
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Name,
+    Connection,
+    Tunnel,
+    Handshake,
+}
+
 impl Dialer {
     /// With the settings of a source. `names` is shared by all.
     pub(crate) fn new(http: &Http, names: Arc<Names>) -> Self {
         let ca_file: Option<PathBuf> = http.ca_file.clone();
-        let proxies = Proxies::new(http.proxy.as_ref().map(Secret::expose));
+        let proxies = Proxies::new(&http.proxy, &|name| std::env::var(name).ok());
         Self { names, tls: Tls::new(ca_file, http.http2), proxies, http2: http.http2 }
     }
 
@@ -62,32 +64,70 @@ impl Dialer {
         wanted: Wanted,
         within: Duration,
     ) -> Result<Connection, Failure> {
-        let seconds = within.as_secs_f32();
-        match tokio::time::timeout(within, self.open(origin, wanted)).await {
+        let step = Cell::new(Step::Name);
+        match tokio::time::timeout(within, self.open(origin, wanted, &step)).await {
             Ok(opened) => opened,
-            Err(_) => Err(Failure::new(
-                ErrorKind::Timeout,
-                format!("no connection to {origin} within {seconds} s"),
-            )),
+            Err(_) => Err(self.too_late(origin, step.get(), within)),
         }
         .map_err(|failure| failure.at_origin(&origin.to_string()))
     }
 
-    async fn open(&self, origin: &Origin, wanted: Wanted) -> Result<Connection, Failure> {
+    /// The proxy that an origin is asked through, if there is one.
+    pub(crate) fn proxy_of(&self, origin: &Origin) -> Option<Origin> {
+        self.proxies.via(origin).ok().flatten().map(|via| via.origin)
+    }
+
+    /// Time is up: what took so long decides what is said.
+    fn too_late(&self, origin: &Origin, step: Step, within: Duration) -> Failure {
+        let seconds = within.as_secs_f32();
+        let proxy = self.proxy_of(origin);
+        let asked =
+            proxy.as_ref().map_or_else(|| origin.to_string(), |at| format!("the proxy {at}"));
+        match step {
+            Step::Name => {
+                let message = format!("cannot resolve the name of {asked} within {seconds} s");
+                Failure::new(ErrorKind::Dns, message)
+            }
+            Step::Connection => {
+                let message = format!("no connection to {asked} within {seconds} s");
+                Failure::new(ErrorKind::Timeout, message)
+            }
+            Step::Tunnel => {
+                let message = format!("{asked} opened no tunnel to {origin} within {seconds} s");
+                Failure::new(ErrorKind::Timeout, message)
+            }
+            Step::Handshake => {
+                let message = format!("no TLS handshake with {origin} within {seconds} s");
+                Failure::new(ErrorKind::Timeout, message)
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        origin: &Origin,
+        wanted: Wanted,
+        step: &Cell<Step>,
+    ) -> Result<Connection, Failure> {
         let broken = |_| Failure::new(ErrorKind::Connect, format!("cannot speak to {origin}"));
         let Some(via) = self.proxies.via(origin)? else {
             let addresses = self.names.resolve(origin, None).await?;
+            step.set(Step::Connection);
             let stream = reach(&allowed(addresses, wanted, origin)?, origin, None).await?;
             if !origin.secure {
                 return Connection::over(stream).await.map_err(broken);
             }
+            step.set(Step::Handshake);
             let stream: Direct = self.tls.connect(stream, origin).await?;
             return self.speak(stream, origin).await;
         };
         let addresses = self.names.resolve(&via.origin, Some(&via)).await?;
+        step.set(Step::Connection);
         let stream = reach(&addresses, &via.origin, Some(&via)).await?;
         if origin.secure {
+            step.set(Step::Tunnel);
             let stream = tunnel(stream, origin, &via).await?;
+            step.set(Step::Handshake);
             // hyper's own traits on the upgraded stream are turned back into tokio's.
             let stream = self.tls.connect(stream, origin).await?;
             return self.speak(stream, origin).await;
@@ -131,104 +171,4 @@ fn allowed(
         return Err(Failure::new(ErrorKind::Redirect, message));
     }
     Ok(kept)
-}
-
-/// Connects to the first address that answers; the next is tried beside a slow one.
-async fn reach(
-    addresses: &[SocketAddr],
-    origin: &Origin,
-    via: Option<&Via>,
-) -> Result<TcpStream, Failure> {
-    let mut attempts = JoinSet::new();
-    let mut rest = addresses.iter();
-    let mut last = None;
-    loop {
-        if let Some(&address) = rest.next() {
-            attempts.spawn(TcpStream::connect(address));
-        } else if attempts.is_empty() {
-            return Err(refused(origin, via, last.as_ref()));
-        }
-        let finished = if rest.len() == 0 {
-            attempts.join_next().await
-        } else {
-            tokio::time::timeout(STAGGER, attempts.join_next()).await.unwrap_or(None)
-        };
-        match finished {
-            Some(Ok(Ok(stream))) => {
-                // Requests are small and wait for nothing.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Some(Ok(Err(error))) => last = Some(error),
-            Some(Err(_)) | None => {}
-        }
-    }
-}
-
-fn refused(origin: &Origin, via: Option<&Via>, error: Option<&io::Error>) -> Failure {
-    let what = match error.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "the connection was refused".to_owned(),
-        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
-            "it cannot be reached from here".to_owned()
-        }
-        Some(io::ErrorKind::TimedOut) => "it does not answer".to_owned(),
-        _ => error.map_or_else(|| "it has no address".to_owned(), ToString::to_string),
-    };
-    let proxy = if via.is_some() { "the proxy " } else { "" };
-    Failure::new(ErrorKind::Connect, format!("cannot connect to {proxy}{origin}: {what}"))
-}
-
-/// Addresses of names, asked for once however many connections want them at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Names(Mutex<HashMap<(String, u16), Arc<Cell>>>);
-
-/// Who asks for a name waits for whom is asking already.
-type Cell = tokio::sync::Mutex<Option<Known>>;
-
-#[derive(Debug)]
-struct Known {
-    addresses: Vec<SocketAddr>,
-    since: Instant,
-}
-
-impl Names {
-    async fn resolve(
-        &self,
-        origin: &Origin,
-        via: Option<&Via>,
-    ) -> Result<Vec<SocketAddr>, Failure> {
-        let host = origin.bare_host();
-        if let Ok(address) = host.parse() {
-            return Ok(vec![SocketAddr::new(address, origin.port)]);
-        }
-        let cell = {
-            let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(names.entry((host.to_owned(), origin.port)).or_default())
-        };
-        let mut known = cell.lock().await;
-        if let Some(known) = &*known
-            && known.since.elapsed() < REMEMBERED
-        {
-            return Ok(known.addresses.clone());
-        }
-        match tokio::net::lookup_host((host, origin.port)).await {
-            Ok(found) => {
-                let addresses: Vec<_> = found.collect();
-                *known = Some(Known { addresses: addresses.clone(), since: Instant::now() });
-                Ok(addresses)
-            }
-            Err(error) => Err(unresolved(origin, via, &error)),
-        }
-    }
-}
-
-/// The standard library gives the resolver's word only as text.
-fn unresolved(origin: &Origin, via: Option<&Via>, error: &io::Error) -> Failure {
-    let proxy = if via.is_some() { "the proxy's name " } else { "" };
-    let what = if error.to_string().contains("Temporary failure") {
-        "the name server does not answer"
-    } else {
-        "there is no such name"
-    };
-    Failure::new(ErrorKind::Dns, format!("cannot resolve {proxy}`{}`: {what}", origin.shown_host()))
 }

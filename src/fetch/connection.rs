@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// More header fields than anybody sends in good faith.
 pub(super) const MOST_HEADERS: usize = 200;
 /// A head of more bytes is an attack; bodies pass through the same buffer piece by piece.
-const LARGEST_HEAD: usize = 256 * 1024;
+pub(super) const LARGEST_HEAD: usize = 256 * 1024;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 

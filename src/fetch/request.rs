@@ -147,11 +147,11 @@ impl RequestPlan<'_> {
 }
 
 /// Basic authentication (RFC 7617).
-fn basic(user: &str, password: &str) -> Result<HeaderValue, Failure> {
+pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, Failure> {
     use base64::Engine as _;
     let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     let mut value = HeaderValue::from_str(&format!("Basic {encoded}"))
-        .map_err(|_| Failure::new(ErrorKind::Protocol, "the URL's user cannot be sent"))?;
+        .map_err(|_| Failure::new(ErrorKind::Protocol, "the user cannot be sent"))?;
     value.set_sensitive(true);
     Ok(value)
 }

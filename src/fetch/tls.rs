@@ -1,18 +1,23 @@
-//! TLS: whom to trust, and what went wrong told apart.
+//! TLS: whom to trust, and the handshake.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::beginning::Beginning;
+use super::handshake::{explain, failure};
 use super::origin::Origin;
+use super::trust::Telling;
 use crate::error::{ErrorKind, Failure};
 use crate::manifest::Http2;
 
@@ -35,7 +40,7 @@ impl Tls {
         &self,
         stream: S,
         origin: &Origin,
-    ) -> Result<TlsStream<S>, Failure>
+    ) -> Result<TlsStream<Beginning<S>>, Failure>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
@@ -44,20 +49,21 @@ impl Tls {
         let name = ServerName::try_from(origin.bare_host().to_owned())
             .map_err(|_| failure(origin, "the host's name cannot be in a certificate"))?;
         TlsConnector::from(config)
-            .connect(name, stream)
+            .connect(name, Beginning::of(stream))
+            .into_fallible()
             .await
-            .map_err(|error| explain(origin, &error))
+            .map_err(|(error, stream)| explain(origin, &error, stream.bytes()))
     }
 }
 
 /// The type that a direct connection has.
-pub(super) type Direct = TlsStream<TcpStream>;
+pub(super) type Direct = TlsStream<Beginning<TcpStream>>;
 
 async fn load(ca_file: Option<PathBuf>, http2: Http2) -> Result<Arc<ClientConfig>, Failure> {
     let loaded = tokio::task::spawn_blocking(move || {
         let mut config = match ca_file {
             Some(file) => trusting_file(&file)?,
-            None => trusting_system(),
+            None => trusting_system()?,
         };
         let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
         config.alpn_protocols = match http2 {
@@ -72,29 +78,33 @@ async fn load(ca_file: Option<PathBuf>, http2: Http2) -> Result<Arc<ClientConfig
     })
 }
 
-fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports the default versions")
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn trusting_system() -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+fn trusting(verifier: Arc<dyn ServerCertVerifier>) -> ClientConfig {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports the default versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Telling(verifier)))
+        .with_no_client_auth()
+}
+
+fn trusting_roots(roots: RootCertStore) -> Option<ClientConfig> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+    Some(trusting(verifier.build().ok()?))
+}
+
+fn trusting_system() -> Result<ClientConfig, Failure> {
     // A minimal system has no certificates at all: then the ones that came with natsync serve.
-    match rustls_platform_verifier::Verifier::new(provider) {
-        Ok(verifier) => builder()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth(),
-        Err(_) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(
-                webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
-            );
-            builder().with_root_certificates(roots).with_no_client_auth()
-        }
+    if let Ok(verifier) = rustls_platform_verifier::Verifier::new(provider()) {
+        return Ok(trusting(Arc::new(verifier)));
     }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    let none = || Failure::new(ErrorKind::Tls, "there are no trusted certificates");
+    trusting_roots(roots).ok_or_else(none)
 }
 
 fn trusting_file(file: &Path) -> Result<ClientConfig, Failure> {
@@ -112,7 +122,7 @@ fn trusting_file(file: &Path) -> Result<ClientConfig, Failure> {
     if roots.is_empty() {
         return Err(problem("has no certificate".to_owned()));
     }
-    Ok(builder().with_root_certificates(roots).with_no_client_auth())
+    trusting_roots(roots).ok_or_else(|| problem("cannot be used".to_owned()))
 }
 
 /// Whether both sides agreed on HTTP/2.
@@ -130,46 +140,4 @@ pub(super) fn agreed_on_http2<S>(
         return Err(failure(origin, what));
     }
     Ok(agreed)
-}
-
-fn failure(origin: &Origin, what: &str) -> Failure {
-    Failure::new(ErrorKind::Tls, format!("no secure connection to {origin}: {what}"))
-}
-
-fn explain(origin: &Origin, error: &io::Error) -> Failure {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        let failure = failure(origin, "the connection was lost during the handshake");
-        return Failure { kind: ErrorKind::Connect, ..failure };
-    };
-    match tls {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                failure(origin, "its certificate has expired")
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                failure(origin, "its certificate is not valid yet")
-                    .with_hint("is this machine's clock right?")
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                failure(origin, "its certificate is for another host")
-            }
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                failure(origin, "its certificate has an unknown issuer")
-                    .with_hint("`http: {ca_file: FILE}` trusts a certificate authority of your own")
-            }
-            CertificateError::Revoked => failure(origin, "its certificate was revoked"),
-            _ => failure(origin, "its certificate is not acceptable"),
-        },
-        rustls::Error::InvalidMessage(_) => {
-            failure(origin, "it does not speak TLS (plain HTTP on this port?)")
-        }
-        rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
-            failure(origin, "it does not offer HTTP/2, and `http2: always` asks for it")
-        }
-        rustls::Error::AlertReceived(_) => failure(origin, "it refused the handshake"),
-        rustls::Error::PeerIncompatible(_) => {
-            failure(origin, "it speaks no version of TLS that is safe")
-        }
-        _ => failure(origin, "the handshake failed"),
-    }
 }

@@ -46,6 +46,7 @@ pub(super) const SOURCE: Table = &[
     ("md5", "the MD5 of its only file"),
     ("blake3", "the BLAKE3 of its only file"),
     ("headers", "header fields for the source's own origin"),
+    ("netrc", "whether users and passwords come from ~/.netrc, or from which file"),
     ("http", "transport settings"),
 ];
 
@@ -74,7 +75,7 @@ pub(super) const HTTP: Table = &[
     ("min_rate", "the slowest rate, averaged over a minute"),
     ("redirects", "how many redirects are followed"),
     ("user_agent", "the User-Agent header"),
-    ("proxy", "the URL of a proxy"),
+    ("proxy", "the URL of a proxy, or none"),
     ("ca_file", "certificates to trust, instead of the system's"),
     ("segments", "ranges of one large file at a time"),
     ("segment_min_size", "files smaller than this are not segmented"),
@@ -133,9 +134,6 @@ pub(super) const LIST_FILE: Table = &[("file", "a file with one value a line")];
 /// Rows in a file.
 pub(super) const ROWS_FILE: Table = &[("csv", "a CSV file with a header line")];
 
-/// Keys of the language that this version does not carry out. They are refused, not ignored.
-const LATER: [&str; 1] = ["netrc"];
-
 /// A mapping whose keys are known.
 #[derive(Debug)]
 pub(super) struct Fields<'n> {
@@ -163,14 +161,6 @@ impl<'n> Fields<'n> {
         };
         for (key, _) in items {
             if table.iter().any(|(known, _)| *known == key.name) {
-                continue;
-            }
-            if LATER.contains(&key.name.as_str()) {
-                reader.problem(
-                    key.at,
-                    format!("`{}` is not supported by this version of natsync", key.name),
-                    None,
-                );
                 continue;
             }
             let hint = match nearest(&key.name, table.iter().map(|(known, _)| *known)) {

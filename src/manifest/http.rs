@@ -31,7 +31,7 @@ pub struct Http {
     /// `User-Agent`, instead of natsync's own.
     pub user_agent: Option<String>,
     /// The proxy to ask through.
-    pub proxy: Option<Secret>,
+    pub proxy: Proxy,
     /// The certificates to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether HTTP/2 is spoken.
@@ -63,6 +63,23 @@ pub enum PerHost {
     Fixed(usize),
 }
 
+/// Which proxy is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// What the environment says.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    None,
+    /// This one.
+    Url {
+        /// Its URL, maybe with a user and a password.
+        url: Secret,
+        /// The same as it may be printed, user and password apart.
+        shown: String,
+    },
+}
+
 impl Default for Http {
     fn default() -> Self {
         Self {
@@ -77,7 +94,7 @@ impl Default for Http {
             min_rate: 64,
             redirects: 10,
             user_agent: None,
-            proxy: None,
+            proxy: Proxy::Environment,
             ca_file: None,
             http2: Http2::Auto,
             segments: 1,

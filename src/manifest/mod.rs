@@ -10,6 +10,7 @@ mod environment;
 mod expect;
 mod fields;
 mod http;
+mod netrc;
 mod node;
 mod policies;
 mod problem;
@@ -25,7 +26,7 @@ mod values;
 
 pub use collisions::PathHashes;
 pub use expect::{Expect, Kind, MediaType, MissingWhen};
-pub use http::{Http, Http2, PerHost};
+pub use http::{Http, Http2, PerHost, Proxy};
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 pub use secret::Secret;

@@ -99,8 +99,12 @@ fn shortened(message: String) -> String {
     format!("{}…{}", &message[..start], &message[end..])
 }
 
+/// Words in the names of headers whose values are secret.
+const SECRETIVE: [&str; 6] = ["authorization", "cookie", "token", "secret", "password", "api-key"];
+
 /// The line with stars where a secret may be written out: a password in a URL, and all that follows
-/// `authorization`. Each byte keeps its place, but for those within a character.
+/// `headers: {NAME:` or the name of a header like `Authorization`. Each byte keeps its place, but for those within
+/// a character.
 fn without_secrets(line: &str) -> String {
     let mut hidden = vec![false; line.len()];
     let lower = line.to_ascii_lowercase();
@@ -115,10 +119,11 @@ fn without_secrets(line: &str) -> String {
             hidden[start + colon + 1..start + at].fill(true);
         }
     }
-    if let Some(name) = lower.find("authorization")
-        && let Some(colon) = line[name..].find(':')
-    {
-        hidden[name + colon + 1..].fill(true);
+    let colon = |from: usize| line[from..].find(':').map(|colon| from + colon + 1);
+    let named = SECRETIVE.iter().filter_map(|word| colon(lower.find(word)?));
+    let headers = lower.find("headers").and_then(|name| colon(colon(name)?));
+    if let Some(start) = named.chain(headers).min() {
+        hidden[start..].fill(true);
     }
     let show = |(place, character): (usize, char)| {
         if hidden[place] && !character.is_whitespace() { '*' } else { character }

@@ -44,6 +44,7 @@ impl Reader<'_> {
         let expect = fields.get("expect").map_or_else(Expect::default, |node| self.expect(node));
         let tags = fields.get("tags").map(|node| self.words(node, "tags")).unwrap_or_default();
         let headers = fields.get("headers").map(|node| self.headers(node)).unwrap_or_default();
+        let netrc = fields.get("netrc").and_then(|node| self.netrc(node));
         let http =
             fields.get("http").map_or_else(|| general.clone(), |node| self.http(node, general));
         if max_missing.is_some() && on_missing == Some(OnMissing::Fail) {
@@ -94,6 +95,7 @@ impl Reader<'_> {
             expect,
             tags,
             headers,
+            netrc,
             http,
             checksums,
             published: published?,

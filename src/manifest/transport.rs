@@ -1,10 +1,9 @@
 //! Reading transport settings.
 
 use super::fields::{Fields, HTTP};
-use super::http::{Http, Http2, PerHost};
+use super::http::{Http, Http2, PerHost, Proxy};
 use super::node::Node;
 use super::read::Reader;
-use super::secret::Secret;
 
 impl Reader<'_> {
     /// Transport settings: what is not said is as in `general`.
@@ -92,8 +91,8 @@ impl Reader<'_> {
                     hyper::header::HeaderValue::from_str(text).is_ok().then(|| text.to_owned())
                 });
         }
-        if let Some(node) = fields.get("proxy") {
-            http.proxy = self.proxy(node);
+        if let Some(proxy) = fields.get("proxy").and_then(|node| self.proxy(node)) {
+            http.proxy = proxy;
         }
         if let Some(node) = fields.get("ca_file") {
             http.ca_file =
@@ -105,7 +104,10 @@ impl Reader<'_> {
         http
     }
 
-    fn proxy(&mut self, node: &Node) -> Option<Secret> {
+    fn proxy(&mut self, node: &Node) -> Option<Proxy> {
+        if node.text() == Some("none") {
+            return Some(Proxy::None);
+        }
         let expanded = self.expand(node, "proxy")?;
         let url = url::Url::parse(expanded.value.expose())
             .ok()
@@ -114,11 +116,11 @@ impl Reader<'_> {
             self.problem(
                 node.at,
                 "`proxy` is no URL of an http proxy",
-                Some("such as `http://proxy.example.org:3128`".to_owned()),
+                Some("such as `http://proxy.example.org:3128`, or `none`".to_owned()),
             );
             return None;
         }
-        Some(expanded.value)
+        Some(Proxy::Url { url: expanded.value, shown: expanded.shown })
     }
 
     fn http2(&mut self, node: &Node) -> Http2 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::expect::{Expect, MissingWhen};
 use super::http::Http;
+use super::netrc::Credentials;
 use super::problem::Span;
 use super::secret::Secret;
 use crate::checksums::{List, Rules};
@@ -53,6 +54,8 @@ pub struct Source {
     pub tags: Vec<String>,
     /// Header fields for the source's own origin alone.
     pub headers: Vec<(String, Secret)>,
+    /// The netrc file with its users and passwords.
+    pub(crate) netrc: Option<Credentials>,
     /// Transport settings.
     pub http: Http,
     /// The digests of the only file of a source with one.
@@ -214,6 +217,21 @@ impl Manifest {
     #[must_use]
     pub fn orphans(&self) -> Orphans {
         self.orphans
+    }
+
+    /// The netrc files that others than their owner can read, each once.
+    #[must_use]
+    pub fn open_netrcs(&self) -> Vec<&Path> {
+        let mut files: Vec<_> = self
+            .sources
+            .iter()
+            .filter_map(|source| source.netrc.as_ref())
+            .filter(|credentials| credentials.is_open)
+            .map(|credentials| credentials.file.as_path())
+            .collect();
+        files.sort_unstable();
+        files.dedup();
+        files
     }
 
     /// Whether names that not every system tells apart are errors.

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod apply;
+mod canaries;
 mod checksums;
 mod digests;
 mod exports;
@@ -21,15 +22,19 @@ mod malformed;
 mod manifests;
 mod mirrors;
 mod missing;
+mod names;
+mod netrc;
 mod nginx;
 mod origin;
 mod pinning;
 mod plan;
 mod proxy;
 mod redirects;
+mod relay;
 mod resume;
 mod rewrite;
 mod secrets;
+mod secure;
 mod segments;
 mod servers;
 mod signals;

@@ -114,7 +114,9 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("environment variable without an end", "version: 1\ndest: out\nsources:\n  - url: http://h/${A\n", "4:19", "`${` is never closed"),
     ("prune, which comes later", "SRCprune: managed\n", "6:8", "`prune: managed` is not supported"),
     ("pruning what is missing, which comes later", "SRC    on_missing: prune\n", "6:17", "`on_missing: prune` is not supported"),
-    ("netrc, which comes later", "SRC    netrc: true\n", "6:5", "`netrc` is not supported"),
+    ("netrc that is not there", "SRC    netrc: no-such-netrc\n", "6:12", "cannot read the netrc file"),
+    ("netrc that is a folder", "SRC    netrc: .\n", "6:12", "no regular file"),
+    ("netrc that is a list", "SRC    netrc: [a]\n", "6:12", "must be a single value"),
     ("digest that is none", "SRC    sha256: abc\n", "6:13", "`sha256` cannot be `abc`"),
     ("digest of another algorithm", "SRC    sha256: 900150983cd24fb0d6963f7d28e17f72\n", "6:13", "64 hexadecimal digits"),
     ("digest for many files", "version: 1\ndest: out\nsources:\n  - url: http://h/{n}\n    vars: {n: 1..2}\n    md5: 900150983cd24fb0d6963f7d28e17f72\n", "6:5", "`md5` is for a source of one file"),
@@ -245,6 +247,8 @@ fn no_secret_is_shown_in_an_excerpt() {
     for text in [
         "version: 1\ndest: out\nsources:\n  - url: http://me:s3cret@h/{n}\n",
         "version: 1\ndest: out\nsources:\n  - {url: http://h/a, headers: {Authorization: s3cret}, chek: x}\n",
+        "version: 1\ndest: out\nsources:\n  - {url: http://h/a, headers: {X-Own: \"s3cret, s3cret\"}, chek: x}\n",
+        "version: 1\ndest: out\nsources:\n  - {url: http://h/a, headers: {A: b, X-Own: \"s3cret\\r\\n\"}}\n",
     ] {
         std::fs::write(folder.path().join("m.yaml"), text).unwrap();
         let output = natsync(&["plan", "m.yaml"], folder.path());

@@ -1,104 +1,15 @@
 //! Proxies: what goes through one, and what does not.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use crate::origin::{Answer, Origin};
+use crate::relay::{Manner, Relay};
+use crate::secure::{FILE, Secure, authority, params};
 use crate::world::World;
-
-/// A proxy that hands whole-URL requests on to where they lead and notes their heads.
-struct Proxy {
-    port: u16,
-    heads: Arc<Mutex<Vec<String>>>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Proxy {
-    fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (heads, over) =
-            (Arc::<Mutex<Vec<String>>>::default(), Arc::new(AtomicBool::new(false)));
-        let (noted, ended) = (Arc::clone(&heads), Arc::clone(&over));
-        let thread = thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                if ended.load(Ordering::Acquire) {
-                    return;
-                }
-                let noted = Arc::clone(&noted);
-                thread::spawn(move || hand_on(stream, &noted));
-            }
-        });
-        Self { port, heads, over, thread: Some(thread) }
-    }
-
-    fn url(&self, user: &str) -> String {
-        format!("http://{user}127.0.0.1:{}", self.port)
-    }
-
-    fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Each head is noted, and sent on without what is for the proxy. The connection is kept.
-fn hand_on(mut client: TcpStream, noted: &Mutex<Vec<String>>) {
-    while let Some(head) = read_head(&mut client) {
-        noted.lock().unwrap().push(head.clone());
-        if head.starts_with("CONNECT ") {
-            let _ = client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
-            return;
-        }
-        let _ = client.write_all(&answer_of_origin(&head));
-    }
-}
-
-fn answer_of_origin(head: &str) -> Vec<u8> {
-    let target = head.split(' ').nth(1).unwrap();
-    // What goes by the wrong way has no whole URL: nobody answers it.
-    let Some(rest) = target.strip_prefix("http://") else { return Vec::new() };
-    let (authority, path) = rest.split_once('/').unwrap();
-    let mut origin = TcpStream::connect(authority).unwrap();
-    write!(origin, "GET /{path} HTTP/1.1\r\nHost: {authority}\r\n\r\n").unwrap();
-    let head = read_head(&mut origin).unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    let mut answer = head.into_bytes();
-    let start = answer.len();
-    answer.resize(start + length.unwrap_or(0usize), 0);
-    origin.read_exact(&mut answer[start..]).unwrap();
-    answer
-}
-
-fn read_head(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return None,
-        }
-    }
-    String::from_utf8(head).ok()
-}
 
 #[test]
 fn a_declared_proxy_gets_whole_urls_and_its_own_password() {
-    let proxy = Proxy::start();
+    let proxy = Relay::start();
     let world = World::new().serve_numbered(2);
     let setting = format!("http: {{proxy: \"{}\"}}", proxy.url("me:${PROXY_PASSWORD}@"));
     let world = world
@@ -125,7 +36,7 @@ fn a_declared_proxy_gets_whole_urls_and_its_own_password() {
 
 #[test]
 fn a_proxy_of_one_source_is_none_of_another_at_the_same_origin() {
-    let proxy = Proxy::start();
+    let proxy = Relay::start();
     let world = World::new().serve_numbered(20);
     for n in 1..=20 {
         world.origin.serve(&format!("/{n}.dat"), "by the proxy");
@@ -148,7 +59,7 @@ sources:
 
 #[test]
 fn the_environments_proxy_is_used_but_for_what_it_exempts() {
-    let proxy = Proxy::start();
+    let proxy = Relay::start();
     let world =
         World::new().serve_numbered(1).env("http_proxy", &proxy.url("")).source("$BASE/1.txt", &[]);
     world.apply().success();
@@ -160,7 +71,7 @@ fn the_environments_proxy_is_used_but_for_what_it_exempts() {
 
 #[test]
 fn a_proxy_that_opens_no_tunnel_is_named() {
-    let proxy = Proxy::start();
+    let proxy = Relay::start();
     let setting = format!("http: {{proxy: \"{}\", retries: 0}}", proxy.url("me:pr0xy-s3cret@"));
     let run = World::new().source("https://example.invalid/a.txt", &[&setting]).apply().code(1);
     assert_eq!(run.failure("a.txt").0, "connect");
@@ -168,4 +79,135 @@ fn a_proxy_that_opens_no_tunnel_is_named() {
     assert!(run.stderr.contains("502"), "{}", run.stderr);
     assert!(!run.output().contains("pr0xy-s3cret"));
     assert!(proxy.heads()[0].starts_with("CONNECT example.invalid:443 "));
+}
+
+/// One entry, asked for through a proxy of that manner; `https` needs a tunnel.
+fn through(proxy: &Relay, https: bool) -> World {
+    let world = World::new().serve("/a.txt", "content");
+    let scheme = if https { "https" } else { "http" };
+    let setting = format!(
+        "http: {{proxy: \"{}\", retries: 0, connect_timeout: 1s, stall_timeout: 1s}}",
+        proxy.url("")
+    );
+    let url = format!("{scheme}://127.0.0.1:{}/a.txt", world.origin.port());
+    world.source(&url, &[&setting])
+}
+
+fn answer(status: &str, body: &str) -> Manner {
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+    Manner::Say(format!("{head}Content-Type: text/html\r\n\r\n{body}").into_bytes())
+}
+
+#[test]
+fn what_goes_wrong_at_a_proxy_is_said_of_the_proxy() {
+    const PAGE: &str = "<html>The upstream is down</html>";
+    for (manner, https, kind, part) in [
+        (answer("407 Who Are You", ""), true, "connect", "407 Proxy Authentication Required"),
+        (answer("407 Who Are You", ""), false, "http_status", "407 Proxy Authentication Required"),
+        (answer("502 Bad Gateway", PAGE), true, "connect", "502 Bad Gateway"),
+        (answer("502 Bad Gateway", PAGE), false, "http_status", "502 Bad Gateway"),
+        (Manner::Endless, true, "connect", "its head is too large"),
+        (Manner::Endless, false, "protocol", "its head is too large"),
+        (Manner::Silent, true, "timeout", "opened no tunnel"),
+        (Manner::Silent, false, "timeout", "no answer within 1 s"),
+        (Manner::Say(b"SSH-2.0-x\r\n".to_vec()), true, "connect", "not HTTP/1.1"),
+        (Manner::Say(Vec::new()), true, "connect", "the connection was lost"),
+        (Manner::Say(Vec::new()), false, "connect", "the connection was lost"),
+        (Manner::Cut(3), false, "truncated", "3 of 7 bytes"),
+    ] {
+        let proxy = Relay::of(manner.clone());
+        let world = through(&proxy, https);
+        let run = world.apply().code(1);
+        let (seen, message) = run.failure("a.txt");
+        assert_eq!(seen, kind, "{manner:?}: {message}");
+        assert!(message.contains(&format!("the proxy {}", proxy.url(""))), "{message}");
+        assert!(message.contains(part), "{message}");
+        assert!(run.elapsed < Duration::from_secs(8), "{manner:?}: {:?}", run.elapsed);
+        world.assert_files(&[]);
+        assert!(world.origin.requests().is_empty() || matches!(manner, Manner::Cut(_)));
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_want_us_is_not_asked_again() {
+    for (status, requests) in [("407 No", 1), ("403 No", 1), ("502 No", 3)] {
+        let proxy = Relay::of(answer(status, ""));
+        let setting = format!("http: {{proxy: \"{}\", retries: 2}}", proxy.url(""));
+        let world = World::new()
+            .source("https://127.0.0.1:9/{n}", &["vars: {n: 1..5}", "path: \"{n}\"", &setting]);
+        let run = world.apply().code(1);
+        assert_eq!(run.counts(), "entries 5, failed 5");
+        let asked = proxy.heads().len();
+        assert!(requests <= asked && asked < requests + 5, "{status}: {asked}");
+    }
+}
+
+#[test]
+fn a_page_of_a_proxy_is_no_file_even_if_it_says_200() {
+    let proxy = Relay::of(answer("200 OK", "<html>Please log in</html>"));
+    let world = through(&proxy, true);
+    let run = world.apply().code(1);
+    assert!(["tls", "connect"].contains(&run.failure("a.txt").0.as_str()), "{}", run.output());
+    assert!(run.failure("a.txt").1.contains("the proxy"), "{}", run.output());
+    world.assert_files(&[]);
+}
+
+#[test]
+fn a_tunnel_carries_what_is_asked_of_the_origin() {
+    let proxy = Relay::of(Manner::Tunnel);
+    let issuer = authority();
+    let secure = Secure::start(&issuer, &params("localhost"), FILE);
+    let setting = format!("http: {{proxy: \"{}\", ca_file: ca.pem}}", proxy.url("me:s3cret@"));
+    let world = World::new().source(&secure.url("localhost"), &[&setting]);
+    world.write("ca.pem", issuer.pem());
+    world.apply().success();
+    world.assert_files(&[("file.txt", "secret")]);
+    let heads = proxy.heads();
+    assert!(heads.iter().all(|head| head.starts_with("CONNECT localhost:")), "{heads:?}");
+    assert!(!secure.heads()[0].to_lowercase().contains("proxy-authorization"));
+}
+
+#[test]
+fn a_redirect_to_a_host_that_is_exempt_goes_there_directly() {
+    let proxy = Relay::start();
+    let other = Origin::new();
+    other.serve("/b.txt", "direct");
+    let world = World::new();
+    world.origin.always("/a.txt", Answer::redirect(302, &other.url("/b.txt")));
+    let exempt = format!("example.org, 127.0.0.1:{}", other.port());
+    let world = world
+        .env("HTTP_PROXY", &proxy.url("me:s3cret@"))
+        .env("NO_PROXY", &exempt)
+        .source("$BASE/a.txt", &[]);
+    world.apply().success();
+    world.assert_files(&[("a.txt", "direct")]);
+    assert_eq!(proxy.heads().len(), 1);
+    assert!(proxy.heads()[0].contains("/a.txt HTTP/1.1"));
+    let seen = other.requests()[0].text().to_lowercase();
+    assert!(seen.starts_with("get /b.txt") && !seen.contains("proxy-"), "{seen}");
+}
+
+#[test]
+fn a_manifest_can_do_without_the_environments_proxy() {
+    let proxy = Relay::start();
+    let world = World::new()
+        .serve_numbered(1)
+        .env("ALL_PROXY", &proxy.url(""))
+        .source("$BASE/1.txt", &["http: {proxy: none}"]);
+    world.apply().success();
+    assert!(proxy.heads().is_empty());
+}
+
+#[test]
+fn a_proxy_of_another_kind_is_an_error_and_not_gone_round() {
+    let world = World::new()
+        .serve_numbered(1)
+        .env("ALL_PROXY", "socks5://me:s3cret@127.0.0.1:9")
+        .source("$BASE/1.txt", &[]);
+    let run = world.apply().code(1);
+    let (kind, message) = run.failure("1.txt");
+    assert_eq!(kind, "connect");
+    assert!(message.contains("`all_proxy`") || message.contains("`ALL_PROXY`"), "{message}");
+    assert!(!run.output().contains("s3cret"));
+    assert!(world.origin.requests().is_empty());
 }

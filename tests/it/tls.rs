@@ -1,100 +1,16 @@
 //! TLS: what is trusted, and what is wrong told apart.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::secure::{FILE, Secure, authority, params};
 use crate::world::World;
-
-/// A server that answers every request over TLS with the same few bytes.
-struct Secure {
-    port: u16,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Secure {
-    fn start(
-        issuer: &CertifiedIssuer<'_, KeyPair>,
-        params: &CertificateParams,
-        answer: &'static str,
-    ) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, issuer).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let over = Arc::new(AtomicBool::new(false));
-        let (ended, config) = (Arc::clone(&over), Arc::new(config));
-        let thread = thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                if ended.load(Ordering::Acquire) {
-                    return;
-                }
-                let config = Arc::clone(&config);
-                thread::spawn(move || serve(stream, config, answer));
-            }
-        });
-        Self { port, over, thread: Some(thread) }
-    }
-
-    fn url(&self, host: &str) -> String {
-        format!("https://{host}:{}/file.txt", self.port)
-    }
-}
-
-impl Drop for Secure {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Answers until the other side is gone, or shows that it does not like us.
-fn serve(stream: TcpStream, config: Arc<ServerConfig>, answer: &str) {
-    let Ok(connection) = ServerConnection::new(config) else { return };
-    let mut stream = StreamOwned::new(connection, stream);
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while stream.read(&mut byte).is_ok_and(|read| read == 1) {
-        head.push(byte[0]);
-        if head.ends_with(b"\r\n\r\n") {
-            head.clear();
-            if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-const FILE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nETag: \"a\"\r\n\r\nsecret";
-
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(rcgen::DnType::CommonName, "a test's own authority");
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn params(host: &str) -> CertificateParams {
-    CertificateParams::new(vec![host.to_owned()]).unwrap()
-}
 
 /// A world whose manifest trusts an authority.
 fn trusting(issuer: &CertifiedIssuer<'_, KeyPair>, url: &str) -> World {
@@ -120,33 +36,162 @@ fn an_address_can_be_in_a_certificate() {
     assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
 }
 
+/// A run that fails for that reason, without a second attempt.
+#[track_caller]
+fn refused(world: &World, secure: &Secure, wrong: &str) -> String {
+    let run = world.apply().code(1);
+    assert_eq!(run.failure("file.txt").0, "tls");
+    assert!(run.failure("file.txt").1.ends_with(wrong), "{}", run.output());
+    assert!(secure.heads().is_empty(), "nothing is sent to whom is not trusted");
+    world.assert_files(&[]);
+    run.stderr
+}
+
 #[test]
 fn what_is_wrong_with_a_certificate_is_said() {
     let issuer = authority();
-    let expired = {
+    let valid = |from, to| {
         let mut params = params("localhost");
-        params.not_before = date_time_ymd(2001, 1, 1);
-        params.not_after = date_time_ymd(2002, 1, 1);
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(to, 1, 1);
         params
     };
-    let future = {
-        let mut params = params("localhost");
-        params.not_before = date_time_ymd(2999, 1, 1);
-        params.not_after = date_time_ymd(3000, 1, 1);
-        params
-    };
-    for (params, wrong) in [
-        (expired, "its certificate has expired"),
-        (future, "its certificate is not valid yet"),
-        (params("other.example"), "its certificate is for another host"),
+    for (params, wrong, hint) in [
+        (valid(2001, 2002), "its certificate has expired", ""),
+        (valid(2999, 3000), "its certificate is not valid yet", "is this machine's clock right?"),
+        (params("other.example"), "its certificate is for another host", ""),
     ] {
         let secure = Secure::start(&issuer, &params, FILE);
         let world = trusting(&issuer, &secure.url("localhost"));
-        let run = world.apply().code(1);
-        assert_eq!(run.failure("file.txt").0, "tls");
-        assert!(run.stderr.contains(wrong), "{}", run.stderr);
-        world.assert_files(&[]);
+        let told = refused(&world, &secure, wrong);
+        assert!(told.contains(hint), "{told}");
     }
+}
+
+#[test]
+fn a_certificate_that_signed_itself_is_told_from_one_of_a_stranger() {
+    let issuer = authority();
+    let key = KeyPair::generate().unwrap();
+    let own = params("localhost").self_signed(&key).unwrap();
+    let secure = Secure::with_chain(&key, vec![own.der().clone()], FILE);
+    let told = refused(
+        &trusting(&issuer, &secure.url("localhost")),
+        &secure,
+        "its certificate is self-signed",
+    );
+    assert!(told.contains("ca_file"), "{told}");
+    // It can be trusted for itself.
+    let world = World::new().source(&secure.url("localhost"), &["http: {ca_file: ca.pem}"]);
+    world.write("ca.pem", own.pem());
+    world.apply().success();
+    // As many tools make them: an authority of its own.
+    let mut params = params("localhost");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own = params.self_signed(&key).unwrap();
+    let secure = Secure::with_chain(&key, vec![own.der().clone()], FILE);
+    refused(
+        &trusting(&issuer, &secure.url("localhost")),
+        &secure,
+        "its certificate is self-signed, and that of an authority",
+    );
+}
+
+#[test]
+fn a_certificate_between_that_is_missing_is_suspected() {
+    let root = authority();
+    let mut between = CertificateParams::new(Vec::<String>::new()).unwrap();
+    between.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    between.distinguished_name.push(rcgen::DnType::CommonName, "between");
+    let between = CertifiedIssuer::signed_by(between, KeyPair::generate().unwrap(), &root).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = params("localhost").signed_by(&key, &between).unwrap();
+    let whole = vec![leaf.der().clone(), between.der().clone()];
+    let secure = Secure::with_chain(&key, whole.clone(), FILE);
+    trusting(&root, &secure.url("localhost")).apply().success();
+    let stranger = authority();
+    let secure = Secure::with_chain(&key, whole, FILE);
+    refused(
+        &trusting(&stranger, &secure.url("localhost")),
+        &secure,
+        "its certificate has an unknown issuer",
+    );
+    let secure = Secure::with_chain(&key, vec![leaf.der().clone()], FILE);
+    refused(
+        &trusting(&root, &secure.url("localhost")),
+        &secure,
+        "its certificate has an unknown issuer, and no intermediate certificate came with it",
+    );
+}
+
+/// A port where `answer` is done to every connection; they are counted. It is there to the end of the
+/// process.
+fn port(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&count);
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            counted.fetch_add(1, Ordering::AcqRel);
+            answer(&mut stream);
+            // What it sent is lost when it closes before it has read what it was sent.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+            while stream.read(&mut [0; 4096]).is_ok_and(|read| 0 < read) {}
+        }
+    });
+    (port, count)
+}
+
+#[test]
+fn what_is_no_handshake_is_told_apart() {
+    const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2];
+    let alert = |code| [ALERT, &[code]].concat();
+    let garbage: Vec<u8> =
+        (0..65536u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 128).collect();
+    for (answer, kind, wrong, attempts) in [
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+            "tls",
+            "it speaks plain HTTP on this port",
+            1,
+        ),
+        (b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(), "tls", "it does not speak TLS", 1),
+        (garbage, "tls", "it does not speak TLS", 1),
+        (alert(40), "tls", "it refused the handshake", 1),
+        (alert(70), "tls", "it speaks no version of TLS that is safe", 1),
+        (alert(112), "tls", "it knows no host of this name", 1),
+        (alert(80), "connect", "it broke off the handshake (internal error)", 2),
+        (Vec::new(), "connect", "the connection was lost during the handshake", 2),
+        (b"HT".to_vec(), "tls", "it speaks plain HTTP on this port", 1),
+    ] {
+        let shown = String::from_utf8_lossy(&answer[..answer.len().min(20)]).into_owned();
+        let (port, count) = port(move |stream| {
+            let _ = stream.write_all(&answer);
+        });
+        let url = format!("https://127.0.0.1:{port}/file.txt");
+        let run = World::new().source(&url, &["http: {retries: 1}"]).apply().code(1);
+        let (seen, message) = run.failure("file.txt");
+        assert_eq!(seen, kind, "{shown}: {message}");
+        assert!(message.ends_with(wrong), "{shown}: {message}");
+        assert_eq!(count.load(Ordering::Acquire), attempts, "{shown}");
+    }
+}
+
+#[test]
+fn a_handshake_that_hangs_ends() {
+    let (port, count) = port(|stream| {
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
+        while stream.read(&mut [0; 4096]).is_ok_and(|read| 0 < read) {}
+    });
+    let url = format!("https://127.0.0.1:{port}/file.txt");
+    let setting = "http: {retries: 4, connect_timeout: 1s}";
+    let run = World::new().source(&url, &[setting]).apply().code(1);
+    let (kind, message) = run.failure("file.txt");
+    assert_eq!(kind, "timeout");
+    assert!(message.contains("no TLS handshake with"), "{message}");
+    assert!(run.elapsed < Duration::from_secs(8), "{:?}", run.elapsed);
+    assert!(count.load(Ordering::Acquire) <= 2);
 }
 
 #[test]
@@ -159,23 +204,6 @@ fn a_stranger_is_not_trusted() {
     // Nor is it without a file: it is no authority that the system knows.
     let run = World::new().source(&secure.url("localhost"), &[]).apply().code(1);
     assert_eq!(run.failure("file.txt").0, "tls");
-}
-
-#[test]
-fn a_server_without_tls_is_told_so() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
-        // What it sent is lost when it closes before it has read what it was sent.
-        let _ = stream.read(&mut [0; 4096]);
-    });
-    let run =
-        World::new().source(&format!("https://127.0.0.1:{port}/file.txt"), &[]).apply().code(1);
-    server.join().unwrap();
-    assert_eq!(run.failure("file.txt").0, "tls");
-    assert!(run.stderr.contains("does not speak TLS"), "{}", run.stderr);
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl Dispatch<'_> {
             Health::Up => 1,
         };
         // An origin that serves somebody is not given up, even if it lets nobody else in.
-        if patience(failure.kind, retries) < failures && lane.serving == 0 {
+        if patience(failure, now - began, retries) < failures && lane.serving == 0 {
             lane.health = Health::Down(failure.clone());
             lane.idle.clear();
             drop(inner);
@@ -145,13 +145,40 @@ impl Dispatch<'_> {
     }
 }
 
-/// How many further attempts an origin gets before it is given up. A name that does not exist is
-/// confirmed once; what takes a whole timeout each is not waited for again and again; a handshake
-/// that fails will fail the same way.
-fn patience(kind: ErrorKind, retries: u32) -> u32 {
-    match kind {
+/// A name server that takes longer to fail is waited for once more, and not again and again.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// How many further attempts an origin gets before it is given up. What takes a whole timeout each is
+/// not waited for again and again; a certificate that is refused, or a name that does not exist, is
+/// the same the next time.
+fn patience(failure: &Failure, took: Duration, retries: u32) -> u32 {
+    match failure.kind {
+        _ if failure.lasting => 0,
         ErrorKind::Tls => 0,
-        ErrorKind::Dns | ErrorKind::Timeout => retries.min(1),
+        ErrorKind::Timeout => retries.min(1),
+        ErrorKind::Dns if SLOW < took => retries.min(1),
         _ => retries,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_gets_as_much_patience_as_its_failure_is_worth() {
+        let failure = |kind| Failure::new(kind, "no");
+        for (failure, seconds, attempts) in [
+            (failure(ErrorKind::Connect), 0, 4),
+            (failure(ErrorKind::Connect).lasting(), 0, 0),
+            (failure(ErrorKind::Tls), 0, 0),
+            (failure(ErrorKind::Timeout), 10, 1),
+            (failure(ErrorKind::Dns), 0, 4),
+            (failure(ErrorKind::Dns), 10, 1),
+            (failure(ErrorKind::Dns).lasting(), 0, 0),
+        ] {
+            let took = Duration::from_secs(seconds);
+            assert_eq!(patience(&failure, took, 4), attempts, "{failure:?}");
+        }
     }
 }

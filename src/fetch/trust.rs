@@ -1,0 +1,98 @@
+//! Why a certificate is not trusted, as far as the certificates tell.
+//!
+//! The libraries say "unknown issuer" of all that leads to no authority. Here the verifier underneath
+//! decides, and what it refused is looked at once more for the words.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
+
+/// What is known of a certificate that leads to no authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Distrust {
+    /// It is signed by itself.
+    SelfSigned,
+    /// The same, and it is one of an authority, which no server may have for its own.
+    SelfSignedAuthority,
+    /// It came alone, and who signed it is not known: the one between may have been left out.
+    Alone,
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not trusted")
+    }
+}
+
+impl std::error::Error for Distrust {}
+
+/// Judges as another verifier does, and says more about what is not trusted.
+#[derive(Debug)]
+pub(super) struct Telling(pub(super) Arc<dyn ServerCertVerifier>);
+
+impl ServerCertVerifier for Telling {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.0
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            .map_err(|error| match distrust(&error, end_entity, intermediates) {
+                Some(why) => CertificateError::Other(OtherError(Arc::new(why))).into(),
+                None => error,
+            })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.0.root_hint_subjects()
+    }
+}
+
+fn distrust(
+    error: &Error,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> Option<Distrust> {
+    let Error::InvalidCertificate(error) = error else {
+        return None;
+    };
+    let certificate = webpki::EndEntityCert::try_from(end_entity).ok()?;
+    let own = certificate.issuer() == certificate.subject();
+    match error {
+        CertificateError::UnknownIssuer if own => Some(Distrust::SelfSigned),
+        CertificateError::UnknownIssuer if intermediates.is_empty() => Some(Distrust::Alone),
+        CertificateError::Other(_) if own => Some(Distrust::SelfSignedAuthority),
+        _ => None,
+    }
+}

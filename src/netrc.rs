@@ -1,0 +1,294 @@
+//! The `.netrc` file: users and passwords by host, as ftp and curl keep them.
+//!
+//! Words are read as curl reads them. What curl passes over in silence is an error here, and no error
+//! quotes a word of the file: it might be a password.
+
+use std::fmt;
+
+use crate::manifest::Secret;
+
+/// A file of this kind is at most so long.
+pub(crate) const LARGEST: u64 = 1024 * 1024;
+
+/// The entries of a file, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Netrc {
+    entries: Vec<Entry>,
+}
+
+/// What is known for one host, or for all others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entry {
+    /// In lower case and without brackets; none stands for every host.
+    host: Option<String>,
+    login: Option<String>,
+    password: Option<Secret>,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NetrcError {
+    /// From 1.
+    pub(crate) line: usize,
+    /// What is wrong, without a word of the file.
+    pub(crate) problem: &'static str,
+}
+
+impl fmt::Display for NetrcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.problem)
+    }
+}
+
+impl Netrc {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// When it has a word that is no keyword, a keyword without its value, the same one twice, or a
+    /// quoted text without an end.
+    pub(crate) fn parse(text: &str) -> Result<Self, NetrcError> {
+        let mut words = Words { text, at: 0, line: 1 };
+        let mut entries: Vec<Entry> = Vec::new();
+        while let Some(word) = words.keyword()? {
+            let line = words.line;
+            let fail = |problem| Err(NetrcError { line, problem });
+            match word.as_str() {
+                "machine" => {
+                    let host = words.value("`machine` names no host")?;
+                    entries.push(Entry { host: Some(plain(&host)), ..Entry::default() });
+                }
+                "default" => entries.push(Entry::default()),
+                "macdef" => {
+                    words.value("`macdef` has no name")?;
+                    words.skip_macro();
+                }
+                "login" | "password" | "account" => {
+                    let value = words.value("a keyword stands without its value")?;
+                    let Some(entry) = entries.last_mut() else {
+                        return fail("this stands before the first `machine`");
+                    };
+                    let again = match word.as_str() {
+                        "login" => entry.login.replace(value).is_some(),
+                        "password" => entry.password.replace(Secret::new(value)).is_some(),
+                        _ => false,
+                    };
+                    if again {
+                        return fail("an entry says this twice");
+                    }
+                }
+                _ => return fail("here stands a word that is no keyword"),
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// User and password for a host: of the first entry that names it, or else of `default`.
+    pub(crate) fn credentials(&self, host: &str) -> Option<(String, Secret)> {
+        let host = plain(host);
+        let named = |entry: &&Entry| entry.host.as_ref() == Some(&host);
+        let found = self.entries.iter().find(named);
+        let entry = found.or_else(|| self.entries.iter().find(|entry| entry.host.is_none()))?;
+        if entry.login.is_none() && entry.password.is_none() {
+            return None;
+        }
+        let password = entry.password.clone().unwrap_or_else(|| Secret::new(String::new()));
+        Some((entry.login.clone().unwrap_or_default(), password))
+    }
+}
+
+/// A host as it is compared.
+fn plain(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
+}
+
+struct Words<'a> {
+    text: &'a str,
+    at: usize,
+    line: usize,
+}
+
+impl Words<'_> {
+    /// The next word where a keyword is due; a `#` begins a comment there.
+    fn keyword(&mut self) -> Result<Option<String>, NetrcError> {
+        loop {
+            self.skip_space();
+            if !self.rest().starts_with('#') {
+                return self.word();
+            }
+            self.skip_line();
+        }
+    }
+
+    fn value(&mut self, lacking: &'static str) -> Result<String, NetrcError> {
+        let line = self.line;
+        self.skip_space();
+        self.word()?.ok_or(NetrcError { line, problem: lacking })
+    }
+
+    fn word(&mut self) -> Result<Option<String>, NetrcError> {
+        let rest = self.rest();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let Some(quoted) = rest.strip_prefix('"') else {
+            let end = rest.find(is_space).unwrap_or(rest.len());
+            let word = rest[..end].to_owned();
+            self.at += end;
+            return Ok(Some(word));
+        };
+        let mut word = String::new();
+        let mut characters = quoted.char_indices();
+        while let Some((place, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.at += 1 + place + 1;
+                    return Ok(Some(word));
+                }
+                '\n' => break,
+                '\\' => match characters.next() {
+                    Some((_, 'n')) => word.push('\n'),
+                    Some((_, 'r')) => word.push('\r'),
+                    Some((_, 't')) => word.push('\t'),
+                    Some((_, escaped)) if escaped != '\n' => word.push(escaped),
+                    _ => break,
+                },
+                character => word.push(character),
+            }
+        }
+        Err(NetrcError { line: self.line, problem: "a quoted text has no end on its line" })
+    }
+
+    /// A macro goes to the next empty line.
+    fn skip_macro(&mut self) {
+        self.skip_line();
+        while !self.rest().is_empty() {
+            let line = self.rest().split('\n').next().unwrap_or_default();
+            let empty = line.trim_matches([' ', '\t', '\r']).is_empty();
+            self.skip_line();
+            if empty {
+                return;
+            }
+        }
+    }
+
+    fn skip_space(&mut self) {
+        let rest = self.rest();
+        let end = rest.find(|character| !is_space(character)).unwrap_or(rest.len());
+        self.line += rest[..end].matches('\n').count();
+        self.at += end;
+    }
+
+    fn skip_line(&mut self) {
+        let rest = self.rest();
+        match rest.find('\n') {
+            Some(end) => {
+                self.line += 1;
+                self.at += end + 1;
+            }
+            None => self.at = self.text.len(),
+        }
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+}
+
+fn is_space(character: char) -> bool {
+    character.is_ascii_whitespace() || character == '\u{b}'
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn found(text: &str, host: &str) -> Option<(String, String)> {
+        let netrc = Netrc::parse(text).unwrap();
+        netrc.credentials(host).map(|(login, password)| (login, password.expose().to_owned()))
+    }
+
+    #[track_caller]
+    fn wrong(text: &str, line: usize, part: &str) {
+        let error = Netrc::parse(text).unwrap_err();
+        assert_eq!(error.line, line, "{error}");
+        assert!(error.problem.contains(part), "{error}");
+    }
+
+    fn pair(login: &str, password: &str) -> (String, String) {
+        (login.to_owned(), password.to_owned())
+    }
+
+    #[test]
+    fn entries_are_found_by_their_host() {
+        let text = "machine a.example login me password one\n\
+                    machine B.example\n\tlogin you\n\taccount x\n\tpassword two\n";
+        assert_eq!(found(text, "a.example"), Some(pair("me", "one")));
+        assert_eq!(found(text, "b.EXAMPLE"), Some(pair("you", "two")));
+        assert_eq!(found(text, "example"), None);
+        assert_eq!(found("machine ::1 login me password one", "[::1]"), Some(pair("me", "one")));
+        assert_eq!(found("machine h login a\nmachine h login b", "h"), Some(pair("a", "")));
+    }
+
+    #[test]
+    fn default_is_for_all_others_wherever_it_stands() {
+        let text = "default login any password d\nmachine h login me password one";
+        assert_eq!(found(text, "h"), Some(pair("me", "one")));
+        assert_eq!(found(text, "x"), Some(pair("any", "d")));
+        assert_eq!(found("machine h\ndefault login any", "h"), None);
+    }
+
+    #[test]
+    fn words_may_be_quoted() {
+        let text = r#"machine h login "my name" password "a\"b\\c\td#""#;
+        assert_eq!(found(text, "h"), Some(pair("my name", "a\"b\\c\td#")));
+        assert_eq!(found(r#"machine h login a"b password """#, "h"), Some(pair("a\"b", "")));
+    }
+
+    #[test]
+    fn comments_and_macros_are_passed_over() {
+        let text = "# machine h login no\nmachine h # login no\n login me password #1\n\
+                    macdef init\nmachine h login no\ncd /\n\nmachine i login you password two";
+        assert_eq!(found(text, "h"), Some(pair("me", "#1")));
+        assert_eq!(found(text, "i"), Some(pair("you", "two")));
+        assert_eq!(found("macdef init\nmachine h login no", "h"), None);
+        assert_eq!(found("", "h"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_line_and_is_not_quoted() {
+        wrong("machine h\nlogin me password hunter two\n", 2, "no keyword");
+        wrong("\n\nlogin me", 3, "before the first");
+        wrong("machine h\npassword", 2, "without its value");
+        wrong("machine", 1, "names no host");
+        wrong("machine h password \"hunter\nmachine i", 1, "no end");
+        wrong("machine h password \"hunter\\", 1, "no end");
+        wrong("machine h\npassword a\npassword b", 3, "twice");
+        wrong("macdef", 1, "no name");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in r#"(machine|login|password|default|macdef|["\\#é\n\r ]|[a-z]){0,40}"#, host in ".{0,8}") {
+            if let Ok(netrc) = Netrc::parse(&text) {
+                let _ = netrc.credentials(&host);
+            }
+        }
+
+        #[test]
+        fn quoting_keeps_every_password(password in "[^\u{0}]{0,20}") {
+            let mut quoted = String::new();
+            for character in password.chars() {
+                match character {
+                    '\n' => quoted.push_str("\\n"),
+                    '"' | '\\' => quoted.extend(['\\', character]),
+                    character => quoted.push(character),
+                }
+            }
+            let text = format!("machine h login me password \"{quoted}\"");
+            prop_assert_eq!(found(&text, "h"), Some(pair("me", &password)));
+        }
+    }
+}
