@@ -42,6 +42,11 @@ impl Breaker {
         self.open.is_some()
     }
 
+    /// How many failures came in a row.
+    pub(super) fn row(&self) -> u32 {
+        self.row
+    }
+
     /// Whether a failed request may be made again, which is counted.
     pub(super) fn may_retry(&mut self) -> bool {
         let may = self.retried < FREE + self.succeeded;

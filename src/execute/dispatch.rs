@@ -374,6 +374,13 @@ impl<'a> Dispatch<'a> {
         free.then(|| self.slot(&mut inner, lane, now))
     }
 
+    /// A place for one more request by who has one already. Where requests have a rate, each takes its
+    /// turn.
+    pub(super) fn once_more<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
+        let has_rate = self.lock().lanes[slot.lane].spacing.is_some();
+        (!has_rate).then_some(slot)
+    }
+
     /// A further place at an origin for the file of a job in hand, if no other job wants it.
     pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
         let mut inner = self.lock();
@@ -447,7 +454,7 @@ impl<'a> Dispatch<'a> {
 
     /// An origin objected to so many requests without asking for a pause.
     pub(super) fn objected(&self, lane: usize) {
-        self.lock().lanes[lane].limit.objected(Instant::now());
+        self.lock().lanes[lane].objected(Instant::now());
     }
 
     /// The name of a lane's origin.

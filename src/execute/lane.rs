@@ -35,6 +35,8 @@ pub(super) struct Lane {
     /// The time between two requests, where the manifest bounds their rate.
     pub(super) spacing: Option<Duration>,
     pub(super) next_request: Option<Instant>,
+    /// The same as far as it was learned from objections.
+    gap: Gap,
     pub(super) health: Health,
     /// Whether a job tries for all others, while the origin is doubtful.
     pub(super) trying: bool,
@@ -73,6 +75,7 @@ impl Lane {
             held_until: None,
             spacing,
             next_request: None,
+            gap: Gap::default(),
             health: Health::Up,
             trying: false,
             answers: false,
@@ -120,11 +123,28 @@ impl Lane {
     /// Takes a place, with an idle connection if there is one.
     pub(super) fn enter(&mut self, now: Instant) -> Option<Connection> {
         self.in_use += 1;
-        if let Some(spacing) = self.spacing {
+        if let Some(spacing) = self.spacing.max(self.gap.0) {
             self.next_request = Some(self.next_request.unwrap_or(now).max(now) + spacing);
         }
         self.idle.retain(|(_, since)| now.duration_since(*since) < IDLE);
         self.idle.pop().map(|(connection, _)| connection)
+    }
+
+    /// The origin objected to so many requests.
+    pub(super) fn objected(&mut self, now: Instant) {
+        self.limit.objected(now);
+        // Requests that were under way together object to the same rate once.
+        if self.next_request.is_none_or(|next| next <= now) {
+            self.gap.widen();
+        }
+        if let Some(gap) = self.gap.0 {
+            self.next_request = Some(self.next_request.unwrap_or(now).max(now + gap));
+        }
+    }
+
+    /// The origin did what it was asked for.
+    pub(super) fn succeeded(&mut self) {
+        self.gap.narrow();
     }
 
     /// Nobody asks for so long.
@@ -140,6 +160,23 @@ impl Lane {
     }
 }
 
+/// A time between requests that doubles with an objection and shrinks a little with each success.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Gap(Option<Duration>);
+
+impl Gap {
+    const LEAST: Duration = Duration::from_millis(2);
+    const MOST: Duration = Duration::from_secs(2);
+
+    fn widen(&mut self) {
+        self.0 = Some(self.0.map_or(Self::LEAST, |gap| (gap * 2).min(Self::MOST)));
+    }
+
+    fn narrow(&mut self) {
+        self.0 = self.0.map(|gap| gap.mul_f64(0.97)).filter(|gap| Self::LEAST / 2 < *gap);
+    }
+}
+
 /// Whether a transfer may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
@@ -149,4 +186,33 @@ pub(super) enum Readiness {
     Later(Instant),
     /// When another one ends.
     Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_finds_the_rate_that_is_borne() {
+        // A server that takes one request every ten milliseconds.
+        let borne = Duration::from_millis(10);
+        let (mut gap, mut refused) = (Gap::default(), 0);
+        for _ in 0..1000 {
+            if gap.0.is_some_and(|gap| borne <= gap) {
+                gap.narrow();
+            } else {
+                gap.widen();
+                refused += 1;
+            }
+        }
+        assert!((4..80).contains(&refused), "{refused}");
+        for _ in 0..200 {
+            gap.narrow();
+        }
+        assert_eq!(gap, Gap(None));
+        for _ in 0..40 {
+            gap.widen();
+        }
+        assert_eq!(gap, Gap(Some(Gap::MOST)));
+    }
 }

@@ -16,13 +16,17 @@ use super::want::Want;
 use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
 use crate::event::{Event, Outcome, Reporter};
-use crate::fetch::{Backoff, RetryAfter, Verdict as Judgement, judge};
+use crate::fetch::{Backoff, RetryAfter, Verdict as Judgement, judge, pause};
 use crate::manifest::OnMissing;
 use crate::plan::{Action, Decision, Reason, Step};
 use crate::state::Note;
 
 use super::probe::Probed;
 use super::run::{Disputed, Purpose, Run, target_of};
+
+/// So many failures in a row make the next pause of a whole origin longer, up to so many times.
+const ROW: u32 = 10;
+const LONGEST_HOLD: u32 = 3;
 
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
@@ -98,6 +102,15 @@ impl Run<'_> {
         let told = failure.clone();
         let wait = match judge(failure, after, job.tries, &backoff, self.chance()) {
             Judgement::GiveUp(failure) => return self.elsewhere(job, failure),
+            // Who has had enough for a while has enough of all.
+            Judgement::Again { after }
+                if matches!(told.status, Some(429 | 503)) && ROW <= failed.row =>
+            {
+                // Longer only when it goes on after a pause.
+                let pauses = failed.row / ROW;
+                self.dispatch.hold(lane, pause(pauses.min(LONGEST_HOLD), self.chance()));
+                after
+            }
             Judgement::Again { after } => after,
             Judgement::HoldOrigin { wait } => {
                 self.dispatch.hold(lane, wait);

@@ -276,7 +276,8 @@ async fn adopt<'r>(
                     adopted(run, job, entry, local, &response.headers).await;
                     return Ok(Attempt::Settled);
                 }
-                if own == Some(response.slot.lane) { Some(response.slot) } else { None }
+                let own = own == Some(response.slot.lane);
+                Some(response.slot).filter(|_| own).and_then(|slot| run.dispatch.once_more(slot))
             }
             // Who has enough of us is not asked once more at once.
             Err(Refusal::Failed { lane, failure, again, after })

@@ -159,7 +159,11 @@ async fn next_piece(
                 }
             }
             Ok(Some(Err(error))) => return Err(explain_body(&error, received, rules.length)),
-            Ok(None) => return Ok(None),
+            Ok(None) if connection.is_over(body) => return Ok(None),
+            Ok(None) => {
+                let message = format!("the stream was broken off after {received} bytes");
+                return Err(Failure::new(ErrorKind::Truncated, message));
+            }
             Err(_) => {
                 let seconds = rules.stall.as_secs_f32();
                 let message = format!("no byte for {seconds} s after {received} bytes");

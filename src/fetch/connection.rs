@@ -176,6 +176,12 @@ impl Connection {
         .await
     }
 
+    /// Whether a body that gives no more is over. A stream of HTTP/2 that was reset without a reason looks
+    /// like one that came to its end (RFC 9113, section 8.1), and only its last frame tells.
+    pub(crate) fn is_over(&self, body: &Incoming) -> bool {
+        !self.is_shared() || body.is_end_stream()
+    }
+
     /// Whether another request can go over it: the answer was read to its end and both sides keep
     /// the connection. It is asked right after an answer and before the next request.
     pub(crate) async fn is_reusable(&mut self) -> bool {

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// How far behind the line may fall before pieces must wait: it evens out the steps of timers.
 const SLACK: Duration = Duration::from_millis(50);
 
+/// So many bytes have a turn.
+const SLICE: u64 = 8 * 1024;
+
 /// A limit on bytes a second.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -21,8 +24,17 @@ impl Pace {
         Self { bytes_per_second: bytes_per_second.max(1), free_at: Mutex::new(Instant::now()) }
     }
 
-    /// Waits until that many bytes that have arrived were due.
-    pub(crate) async fn take(&self, bytes: u64) {
+    /// Waits until that many bytes that have arrived were due. They take their turns in slices, so that
+    /// who has few does not wait for all of those who have many.
+    pub(crate) async fn take(&self, mut bytes: u64) {
+        while 0 < bytes {
+            let slice = bytes.min(SLICE);
+            self.take_slice(slice).await;
+            bytes -= slice;
+        }
+    }
+
+    async fn take_slice(&self, bytes: u64) {
         let now = Instant::now();
         #[expect(clippy::cast_precision_loss, reason = "a fraction of a byte does not matter")]
         let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);

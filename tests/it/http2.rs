@@ -108,7 +108,17 @@ fn what_never_ends_is_given_up() {
 
 #[test]
 fn a_broken_body_is_no_file() {
-    let scripts: [(&str, Script, &[&str]); 6] = [
+    let scripts: [(&str, Script, &[&str]); 8] = [
+        (
+            "reset without a reason",
+            |_| Say::ResetAfter(content(1, SIZE), 50_000, Reason::NO_ERROR),
+            &["truncated"],
+        ),
+        (
+            "reset without a reason or a length",
+            |_| Say::UnmeasuredAndReset(content(1, 50_000), Reason::NO_ERROR),
+            &["truncated"],
+        ),
         ("reset", |_| Say::ResetAfter(content(1, SIZE), 50_000, Reason::CANCEL), &["truncated"]),
         (
             "reset for another reason",

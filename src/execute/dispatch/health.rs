@@ -19,11 +19,16 @@ pub(in crate::execute) enum Reach {
     Down,
 }
 
+/// Pauses between probes do not grow beyond that after so many.
+const LONGEST_PAUSE: u32 = 4;
+
 /// What follows from a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::execute) struct Failed {
     pub(in crate::execute) went_down: bool,
     pub(in crate::execute) may_retry: bool,
+    /// How many failures came in a row.
+    pub(in crate::execute) row: u32,
 }
 
 impl Dispatch<'_> {
@@ -51,6 +56,7 @@ impl Dispatch<'_> {
         let mut inner = self.lock();
         let lane = &mut inner.lanes[lane];
         let closed = lane.breaker.succeeded();
+        lane.succeeded();
         let doubted = matches!(lane.health, Health::Doubtful { .. });
         if doubted {
             lane.health = Health::Up;
@@ -90,7 +96,7 @@ impl Dispatch<'_> {
         let mut inner = self.lock();
         let lane = &mut inner.lanes[lane];
         if matches!(lane.health, Health::Down(_)) {
-            return Failed { went_down: false, may_retry: false };
+            return Failed { went_down: false, may_retry: false, row: 0 };
         }
         // A body that was cut says more of the way than of the origin, and less of it is left to get.
         let is_sick = failure.status.is_some()
@@ -99,16 +105,19 @@ impl Dispatch<'_> {
         let trip = if is_sick { lane.breaker.failed(under_way, retries) } else { Trip::Closed };
         match trip {
             Trip::Closed => {}
-            Trip::Open { probes } => lane.hold(Instant::now(), pause(probes + 1, chance)),
+            Trip::Open { probes } => {
+                lane.hold(Instant::now(), pause((probes + 1).min(LONGEST_PAUSE), chance));
+            }
             Trip::GivenUp => {
                 lane.health = Health::Down(failure.clone());
                 lane.idle.clear();
                 drop(inner);
                 self.idle_workers.notify_waiters();
-                return Failed { went_down: true, may_retry: false };
+                return Failed { went_down: true, may_retry: false, row: 0 };
             }
         }
-        Failed { went_down: false, may_retry: lane.breaker.may_retry() }
+        let may_retry = lane.breaker.may_retry();
+        Failed { went_down: false, may_retry, row: lane.breaker.row() }
     }
 
     /// No connection could be made, in an attempt that began then. Answers whether the origin has to

@@ -23,6 +23,8 @@ pub(crate) enum Say {
     File(Vec<u8>),
     /// The content without a length.
     Unmeasured(Vec<u8>),
+    /// So much of the content without a length, then that.
+    UnmeasuredAndReset(Vec<u8>, Reason),
     /// Another length than the content has.
     Length(usize, Vec<u8>),
     /// A status without a body.
@@ -196,6 +198,7 @@ async fn answer(say: Say, mut respond: SendResponse<Bytes>) {
         Say::ResetAfter(body, length, reason) => {
             (head(200, Some(body.len())), body[..length].to_vec(), Some(reason))
         }
+        Say::UnmeasuredAndReset(body, reason) => (head(200, None), body, Some(reason)),
         Say::Reset(reason) => return respond.send_reset(reason),
         Say::Silence => return tokio::time::sleep(Duration::from_mins(1)).await,
         Say::Gone | Say::Goodbye(_) | Say::Anger(_) => return,
