@@ -1,5 +1,9 @@
 //! HTTP/2: many transfers over one connection, and what becomes of them when it breaks.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use h2::Reason;
 
 use crate::origin::{Asked, Say, Second, Secured};
@@ -8,6 +12,7 @@ use crate::world::{Run, World, content, numbered, sha256_of};
 const SIZE: usize = 300_000;
 
 type Script = fn(&Asked) -> Say;
+type Fault = fn(Vec<u8>) -> Say;
 
 /// A world that mirrors so many files of a server, with these settings.
 fn world(server: &Second, count: usize, http: &str) -> World {
@@ -219,4 +224,120 @@ fn never_and_always_are_kept_to() {
     assert_eq!(world.apply().success().counts(), "entries 2, downloaded 2");
     let world = self::world(&server, 2, ", http2: never");
     assert_eq!(world.apply().code(1).failure("1.txt").0, "tls");
+}
+
+/// Faults that leave the connection as it is, and what they may be called.
+fn faults() -> Vec<(&'static str, Fault, &'static [&'static str])> {
+    const BROKEN: &[&str] = &["truncated", "protocol", "connect"];
+    const STATUS: &[&str] = &["http_status"];
+    const LENGTH: &[&str] = &["protocol", "truncated", "checksum_mismatch"];
+    vec![
+        ("refused for ever", |_| Say::Reset(Reason::REFUSED_STREAM), BROKEN),
+        ("asked for calm", |_| Say::Reset(Reason::ENHANCE_YOUR_CALM), BROKEN),
+        ("an inner error", |_| Say::Reset(Reason::INTERNAL_ERROR), BROKEN),
+        ("cancelled", |_| Say::Reset(Reason::CANCEL), BROKEN),
+        ("no HTTP/2, please", |_| Say::Reset(Reason::HTTP_1_1_REQUIRED), BROKEN),
+        ("cancelled in the body", |body| Say::ResetAfter(body, 5000, Reason::CANCEL), BROKEN),
+        (
+            "an error in the body",
+            |body| Say::ResetAfter(body, 5000, Reason::INTERNAL_ERROR),
+            BROKEN,
+        ),
+        ("an end without a reason", |body| Say::ResetAfter(body, 5000, Reason::NO_ERROR), BROKEN),
+        ("the same before the body", |body| Say::ResetAfter(body, 0, Reason::NO_ERROR), BROKEN),
+        (
+            "an end without a reason or a length",
+            |body| Say::UnmeasuredAndReset(body[..5000].to_vec(), Reason::NO_ERROR),
+            BROKEN,
+        ),
+        ("shorter than announced", |body| Say::Length(body.len() + 1, body), LENGTH),
+        ("longer than announced", |body| Say::Length(body.len() - 1, body), LENGTH),
+        ("empty", |_| Say::File(Vec::new()), &["unexpected_content", "checksum_mismatch"]),
+        ("a part", |_| Say::Status(206), &["protocol", "http_status", "unexpected_content"]),
+        ("nothing new", |_| Say::Status(304), &["protocol"]),
+        ("no content", |_| Say::Status(204), &["http_status", "protocol", "unexpected_content"]),
+        ("moved to nowhere", |_| Say::Status(302), &["redirect"]),
+        ("not found", |_| Say::Status(404), STATUS),
+        ("forbidden", |_| Say::Status(403), STATUS),
+        ("too many", |_| Say::Status(429), STATUS),
+        ("broken", |_| Say::Status(500), STATUS),
+        ("busy", |_| Say::Status(503), STATUS),
+        ("silent", |_| Say::Silence, &["timeout", "stalled"]),
+    ]
+}
+
+/// What the server does about everything.
+const WELL: usize = 0;
+const CUT: usize = 1;
+const ILL: usize = 2;
+
+#[test]
+fn whatever_goes_wrong_a_path_holds_old_or_new_bytes() {
+    const LENGTH: usize = 20_000;
+    for case in ["fresh", "begun", "update"] {
+        for is_pinned in [false, true] {
+            let mood = Arc::new(AtomicUsize::new(WELL));
+            let version = Arc::new(AtomicUsize::new(0));
+            let (now, which) = (Arc::clone(&mood), Arc::clone(&version));
+            let bytes = |n: usize, version: usize| content((version * 1000 + n) as u64, LENGTH);
+            let server = Second::new(move |asked| {
+                let n = number(asked);
+                let body = bytes(n, which.load(Ordering::SeqCst));
+                match now.load(Ordering::SeqCst) {
+                    WELL => Say::File(body),
+                    CUT => Say::ResetAfter(body, 9000, Reason::CANCEL),
+                    _ => faults()[n].1(body),
+                }
+            });
+            let count = faults().len();
+            let manifest = |version: usize| {
+                let mut text = "http: {ca_file: ca.pem, retries: 0, stall_timeout: 800ms}\nsources:\n  - files:\n".to_owned();
+                for n in 0..count {
+                    let pin = format!(", sha256: {}", sha256_of(bytes(n, version)));
+                    let pin = if is_pinned { pin } else { String::new() };
+                    let _ = writeln!(text, "      - {{url: \"{}/{n}.txt\"{pin}}}", server.base());
+                }
+                text
+            };
+            let world = World::new();
+            world.write("ca.pem", server.authority());
+            world.set_manifest("natsync.yaml", &manifest(0));
+            match case {
+                "begun" => {
+                    mood.store(CUT, Ordering::SeqCst);
+                    world.apply().code(1);
+                }
+                "update" => {
+                    world.apply().success();
+                    version.store(1, Ordering::SeqCst);
+                    world.set_manifest("natsync.yaml", &manifest(1));
+                }
+                _ => {}
+            }
+            let version = version.load(Ordering::SeqCst);
+            mood.store(ILL, Ordering::SeqCst);
+            let run = world.apply();
+            for (n, (name, _, kinds)) in faults().iter().enumerate() {
+                let which = format!("{case}, pinned: {is_pinned}, {name}");
+                let result = run.result(&format!("{n}.txt"));
+                let file = world.files("out").remove(&format!("{n}.txt"));
+                let old = (case == "update").then(|| bytes(n, 0));
+                if result["outcome"] == "failed" {
+                    let kind = result["error"]["kind"].as_str().unwrap();
+                    assert!(kinds.contains(&kind), "{which}: {result}");
+                    assert_eq!(file, old, "{which}");
+                } else {
+                    // Who is asked on condition may say that nothing changed.
+                    let believed = *name == "nothing new" && case == "update" && !is_pinned;
+                    assert!(believed && file == old, "{which}: {result}");
+                }
+            }
+            mood.store(WELL, Ordering::SeqCst);
+            world.apply().success();
+            for n in 0..count {
+                assert!(world.read(&format!("out/{n}.txt")) == bytes(n, version), "{case}: {n}");
+            }
+            assert_eq!(world.partial_files(), [""; 0]);
+        }
+    }
 }
