@@ -4,8 +4,10 @@
 //! hashed and staged without being handed from thread to thread. Verified files go to one publisher.
 //! The calling thread hands events to the reporter. Nothing here prints.
 
+mod adopt;
 mod ask;
 mod breaker;
+mod content;
 mod dispatch;
 mod job;
 mod lane;
@@ -16,6 +18,7 @@ mod lists;
 mod missing;
 mod probe;
 mod publish;
+mod receive;
 mod resume;
 mod run;
 mod segments;

@@ -1,10 +1,11 @@
 //! Asking about an entry without getting it: what `plan --refresh` does.
 
 use super::Run;
+use super::adopt::could_be;
 use super::ask::{Question, Refusal, Response, Verdict, ask, finish_body, place_for_get};
 use super::dispatch::Slot;
 use super::job::Job;
-use super::transfer::{Attempt, conditions, could_be, served};
+use super::transfer::{Attempt, conditions, served};
 use crate::entry::Entry;
 use crate::fetch::{Conditions, Length, Method};
 use crate::plan::{Action, Decision, Reason, Step};
