@@ -9,6 +9,7 @@
 mod apply;
 mod canaries;
 mod checksums;
+mod crashes;
 mod digests;
 mod exports;
 mod faults;

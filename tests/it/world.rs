@@ -122,6 +122,17 @@ impl World {
         command
     }
 
+    /// The same, started by another program that gets these arguments first.
+    pub(crate) fn command_under(&self, program: &str, arguments: &[&str]) -> std::process::Command {
+        let inner = self.command();
+        let mut command = std::process::Command::new(program);
+        command.args(arguments).arg(inner.get_program()).current_dir(self.dir.path());
+        command.env_clear().stdin(std::process::Stdio::null());
+        let variables = inner.get_envs();
+        command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     /// Filters for snapshots of output: the port, the directory, times, rates.
     pub(crate) fn filters(&self) -> insta::Settings {
         let mut settings = insta::Settings::clone_current();
