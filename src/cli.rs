@@ -162,6 +162,36 @@ pub struct ApplyArgs {
     /// Stay off the network; what would need it fails
     #[arg(long, help_heading = NETWORK)]
     pub offline: bool,
+    /// What to delete.
+    #[command(flatten)]
+    pub prune: PruneArgs,
+}
+
+/// What becomes of files that are no longer declared.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    /// Delete files that natsync wrote and the manifest no longer declares
+    #[arg(long, overrides_with = "no_prune")]
+    pub prune: bool,
+    /// Delete nothing, whatever the manifest says
+    #[arg(long, overrides_with = "prune")]
+    pub no_prune: bool,
+    /// Delete at most N files; where there would be more, none
+    #[arg(long, value_name = "N")]
+    pub max_delete: Option<u64>,
+}
+
+impl PruneArgs {
+    /// Whether to delete, where the command line says so. Who sets variables there looks at a part of what
+    /// the manifest declares: what the rest wrote is not deleted for that.
+    #[must_use]
+    pub fn decided(&self, manifests: &ManifestArgs) -> Option<bool> {
+        if self.prune || self.no_prune {
+            Some(self.prune)
+        } else {
+            (!manifests.set.is_empty()).then_some(false)
+        }
+    }
 }
 
 /// Arguments of `lock`.
@@ -207,9 +237,12 @@ pub struct PlanArgs {
     /// Refuse to begin unless the lock pins every entry
     #[arg(long)]
     pub locked: bool,
-    /// Exit with 3 when there is something to fetch or replace
+    /// Exit with 3 when there is something to fetch, replace or prune
     #[arg(long)]
     pub exit_code: bool,
+    /// What to delete.
+    #[command(flatten)]
+    pub prune: PruneArgs,
 }
 
 /// Arguments of `verify`.
@@ -368,9 +401,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_not_accepted() {
-        for flag in ["--prune", "--no-prune", "--max-delete=1", "--plan=x"] {
-            assert!(Cli::try_parse_from(["natsync", "apply", flag]).is_err(), "{flag}");
-        }
+        assert!(Cli::try_parse_from(["natsync", "apply", "--plan=x"]).is_err());
     }
 
     #[test]

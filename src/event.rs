@@ -68,6 +68,23 @@ pub enum Event {
         /// Its path below the destination.
         path: String,
     },
+    /// A file of which the plan says that it is to be deleted.
+    Prune {
+        /// Its path below the destination.
+        path: String,
+    },
+    /// A file was deleted, since it is no longer declared.
+    Pruned {
+        /// Its path below the destination.
+        path: String,
+    },
+    /// A file that was to be deleted stays, or all of them do.
+    Unpruned {
+        /// Its path below the destination.
+        path: Option<String>,
+        /// Why.
+        failure: Failure,
+    },
     /// A transfer has a connection and asks.
     Started {
         /// The entry.

@@ -45,6 +45,13 @@ pub(crate) struct Known {
     matches: bool,
 }
 
+impl Known {
+    /// Whether it was noted so soon after its last change that its stat proves nothing.
+    pub(crate) fn is_racy(&self) -> bool {
+        self.racy
+    }
+}
+
 #[derive(Debug)]
 struct Missing {
     url: u64,
@@ -211,7 +218,7 @@ impl Scan {
         let Self { inventory, owned, .. } = self;
         let read = state.read(
             |row| {
-                if row.manifest == manifest {
+                if row.manifest == manifest && row.written {
                     owned.push(row.path.to_owned());
                 }
                 let known = Known {
@@ -270,6 +277,7 @@ mod tests {
             stat,
             digests: Digests::new(Digest::of(b"x"), Vec::new()),
             witnessed: true,
+            written: true,
             url: url.to_owned(),
             checked: Timestamp::UNIX_EPOCH,
             validators: Validators::default(),

@@ -59,6 +59,7 @@ mod options;
 pub mod pin;
 mod pins;
 pub mod plan;
+mod prune;
 pub mod rel_path;
 pub mod report;
 pub mod rewrite;

@@ -1,5 +1,6 @@
 //! What a caller asks of a run, beyond what the manifest says.
 
+use crate::manifest::Quota;
 use crate::rewrite::Rewrites;
 use crate::select::Selection;
 
@@ -34,6 +35,10 @@ pub struct Options {
     pub refresh: bool,
     /// Tell of entries that are merely kept, too.
     pub report_kept: bool,
+    /// Whether files that are no longer declared are deleted, whatever the manifest says.
+    pub prune: Option<bool>,
+    /// How many files may be deleted, whatever the manifest says.
+    pub max_delete: Option<Quota>,
     /// Tell the action of each entry.
     pub report_actions: bool,
 }

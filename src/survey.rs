@@ -15,13 +15,14 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::RunError;
 use crate::event::{Event, Phase, Reporter};
 use crate::inventory::{Inventory, Scan};
-use crate::manifest::{Check, Manifest, PathHashes, Source};
+use crate::manifest::{Check, Manifest, Orphans, PathHashes, Source};
 use crate::options::Options;
 use crate::pin::Pinned;
 use crate::pins::Pins;
 use crate::plan::{
     Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
 };
+use crate::prune;
 use crate::rel_path::path_hash;
 use crate::state::{FileRow, Note, State};
 use crate::stop::Stop;
@@ -71,6 +72,7 @@ impl Survey {
         reporter: &mut dyn Reporter,
     ) -> Result<Self, RunError> {
         let Scan { inventory, owned, .. } = scan;
+        let managed = owned.len() as u64;
         let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
         let mut plan = Plan::with_bound(scope.manifest.entries().bound());
         let mut notes = Vec::new();
@@ -91,6 +93,22 @@ impl Survey {
             })
             .collect();
         orphans.sort_unstable();
+        let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
+        // A choice says nothing of what is not chosen.
+        if is_pruning
+            && scope.options.selection.is_all()
+            && let Some(dest) = scope.dest
+        {
+            let mut prunes = Vec::new();
+            orphans.retain(|path| {
+                let known = inventory.known(path_hash(path));
+                let found = known.and_then(|known| prune::look(dest, path, known, scope.stop));
+                let stays = found.is_none();
+                prunes.extend(found);
+                stays
+            });
+            plan.set_prunes(prunes, managed);
+        }
         plan.set_orphans(orphans);
         Ok(Self { plan, notes })
     }
@@ -243,6 +261,7 @@ impl Look<'_> {
                 digests: digests.clone(),
                 // Where the lock tells what upstream calls them, upstream served them.
                 witnessed: validators.is_some(),
+                written: false,
                 url: entry.url(Form::Shown),
                 // Nobody asked upstream.
                 checked: Timestamp::UNIX_EPOCH,

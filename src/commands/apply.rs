@@ -4,6 +4,7 @@ use super::{Target, for_each, load, rewrites};
 use crate::cli::ApplyArgs;
 use crate::error::{ExitStatus, RunError};
 use crate::event::Summary;
+use crate::manifest::Quota;
 use crate::report::{Closing, Console, Lines, Outcomes, Talk, Tally, Tee, print_error};
 use crate::rewrite::Rewrites;
 use crate::stop::Stop;
@@ -48,6 +49,8 @@ fn apply(
         wait: args.wait,
         refresh: false,
         report_kept: console.is_verbose(),
+        prune: args.prune.decided(&args.manifests),
+        max_delete: args.prune.max_delete.map(Quota::Count),
         report_actions: false,
     };
     let mut tally = Tally::default();

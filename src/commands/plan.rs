@@ -3,6 +3,7 @@
 use super::{Target, for_each, load, rewrites};
 use crate::cli::PlanArgs;
 use crate::error::{ExitStatus, RunError};
+use crate::manifest::Quota;
 use crate::plan::Plan;
 use crate::report::{Closing, Console, Lines, Listing, Talk, Tally, Tee, print_error};
 use crate::rewrite::Rewrites;
@@ -48,6 +49,8 @@ fn plan(
         wait: false,
         refresh: args.refresh,
         report_kept: console.is_verbose(),
+        prune: args.prune.decided(&args.manifests),
+        max_delete: args.prune.max_delete.map(Quota::Count),
         report_actions: !console.is_quiet() || console.is_json(),
     };
     let mut tally = Tally::default();

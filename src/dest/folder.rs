@@ -156,4 +156,9 @@ impl Folders {
         self.0.insert(path.to_owned(), Arc::clone(&folder));
         Ok(folder)
     }
+
+    /// That folder is gone.
+    pub(super) fn forget(&mut self, path: &str) {
+        self.0.remove(path);
+    }
 }

@@ -128,6 +128,54 @@ impl Dest {
         stage::Found::open(staging, self.run, part)
     }
 
+    /// Where it is in full, whatever it was called.
+    #[must_use]
+    pub(crate) fn place(&self) -> String {
+        let full = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        full.to_string_lossy().into_owned()
+    }
+
+    /// Deletes a file that still has that stamp, and the folders above it that are empty then. Answers
+    /// whether it did.
+    ///
+    /// # Errors
+    /// When it cannot be looked at or deleted.
+    pub(crate) fn remove(&self, path: &RelPath, stamp: u64) -> io::Result<bool> {
+        let folder = match self.folder(path.parent(), false) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match folder.stat(path.file_name()) {
+            Ok(stat) if stat.is_file() && stat.stamp() == stamp => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        folder.remove(path.file_name())?;
+        self.remove_empty(path.parent());
+        Ok(true)
+    }
+
+    /// Removes a folder and those above it as far as they are empty. The destination itself stays.
+    fn remove_empty(&self, mut folder: Option<&str>) {
+        while let Some(path) = folder {
+            let (above, name) = match path.rsplit_once('/') {
+                Some((above, name)) => (Some(above), name),
+                None => (None, path),
+            };
+            let removed = self
+                .folder(above, false)
+                .and_then(|above| Ok(rustix::fs::unlinkat(&*above, name, AtFlags::REMOVEDIR)?));
+            // The system refuses what is not empty.
+            if removed.is_err() {
+                return;
+            }
+            self.folders.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget(path);
+            folder = above;
+        }
+    }
+
     /// Bytes that may still be written here, where the system tells.
     #[must_use]
     pub(crate) fn free_space(&self) -> Option<u64> {

@@ -126,6 +126,7 @@ async fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: Stat, heade
                 stat: local,
                 digests: Digests::new(digest, Vec::new()),
                 witnessed: false,
+                written: false,
                 url: entry.url(Form::Shown),
                 checked: Timestamp::now(),
                 validators: validators(job, entry, headers),

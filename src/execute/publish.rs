@@ -201,6 +201,7 @@ fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> O
             stat,
             digests: verified.digests().clone(),
             witnessed: true,
+            written: true,
             url,
             checked: Timestamp::now(),
             validators,

@@ -33,7 +33,7 @@ pub(super) fn publish_kept(
     want: &Want,
     lane: usize,
     begun: Begun,
-    held: Option<Held>,
+    held: Option<&Held>,
 ) -> Result<Attempt, Refusal> {
     let Begun { staged, beginning, end } = begun;
     let failed = |failure| Refusal::Failed { lane, failure, again: false, after: None };
@@ -77,7 +77,7 @@ pub(super) async fn receive_file<'r>(
     want: &Want,
     response: Response<'r>,
     coming: Coming,
-    held: Option<Held>,
+    held: Option<&Held>,
 ) -> Result<Attempt, Refusal> {
     let Response { mut slot, headers, body, .. } = response;
     let Coming { total, begun } = coming;
@@ -197,7 +197,7 @@ fn settle_file(
     entry: &Entry<'_>,
     verified: Verified,
     validators: Validators,
-    held: Option<Held>,
+    held: Option<&Held>,
 ) {
     let path = entry.path();
     let bytes = verified.length();
@@ -224,6 +224,7 @@ fn settle_file(
             stat,
             digests: verified.digests().clone(),
             witnessed: true,
+            written: held.is_some_and(|held| held.written),
             url: entry.url(Form::Shown),
             checked: Timestamp::now(),
             validators,

@@ -134,7 +134,7 @@ async fn get<'r>(
     resume::take_up(run, job, entry, want).await;
     if let Some(kept) = job.kept.take_if(|kept| want.is_met_by(&kept.begun.staged.digests())) {
         // All of it came before: only its name is missing.
-        return publish_kept(run, job, entry, want, slot.lane, kept.begun, held);
+        return publish_kept(run, job, entry, want, slot.lane, kept.begun, held.as_ref());
     }
     let rest = Rest::of(job, want);
     let question = Question {
@@ -170,11 +170,11 @@ async fn get<'r>(
             let Some(kept) = job.kept.take() else { return Ok(Attempt::Again) };
             let total = kept.begun.staged.length() + length;
             let coming = Coming { total: Some(total), begun: Some(kept.begun) };
-            receive_file(run, job, entry, want, response, coming, held).await
+            receive_file(run, job, entry, want, response, coming, held.as_ref()).await
         }
         Verdict::Whole { length } => {
             job.forget();
-            receive_file(run, job, entry, want, response, Coming::all(length), held).await
+            receive_file(run, job, entry, want, response, Coming::all(length), held.as_ref()).await
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) const MANIFEST: Table = &[
     ("dest", "the destination directory, relative to the manifest"),
     ("sources", "what the destination holds"),
     ("http", "transport settings for all sources"),
-    ("prune", "what becomes of files that are no longer declared: off"),
+    ("prune", "what becomes of files that are no longer declared: off or managed"),
     ("max_delete", "how many files a run may prune: a number or a share"),
     ("limits", "bounds on the manifest itself"),
     ("portable", "whether names must work on every system"),

@@ -140,7 +140,7 @@ impl Reader<'_> {
         let http =
             fields.get("http").map_or_else(Http::default, |node| self.http(node, &Http::default()));
         let orphans = fields.get("prune").map_or(Some(Orphans::Keep), |node| self.orphans(node));
-        fields.get("max_delete").map(|node| self.quota(node, "max_delete"));
+        let max_delete = fields.get("max_delete").and_then(|node| self.quota(node, "max_delete"));
         let portable =
             fields.get("portable").map_or(Some(true), |node| self.flag(node, "portable"));
         let sources = self.sources(&fields, name.as_deref().unwrap_or_default(), &http);
@@ -156,6 +156,7 @@ impl Reader<'_> {
             sources,
             http,
             orphans: orphans?,
+            max_delete,
             portable: portable?,
             today: self.options.today,
             starts,
@@ -251,20 +252,10 @@ impl Reader<'_> {
     fn orphans(&mut self, node: &Node) -> Option<Orphans> {
         match self.text(node, "prune")? {
             "off" => Some(Orphans::Keep),
-            "managed" => {
-                self.problem(
-                    node.at,
-                    "`prune: managed` is not supported by this version of natsync",
-                    Some(
-                        "remove it: files that are no longer declared stay, and are reported"
-                            .to_owned(),
-                    ),
-                );
-                None
-            }
+            "managed" => Some(Orphans::Prune),
             other => {
                 let message = format!("`prune` cannot be `{other}`");
-                self.problem(node.at, message, Some("it is `off`".to_owned()));
+                self.problem(node.at, message, Some("it is `off` or `managed`".to_owned()));
                 None
             }
         }

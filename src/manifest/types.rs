@@ -25,6 +25,7 @@ pub struct Manifest {
     pub(super) sources: Vec<Source>,
     pub(super) http: Http,
     pub(super) orphans: Orphans,
+    pub(super) max_delete: Option<Quota>,
     pub(super) portable: bool,
     pub(crate) today: jiff::civil::Date,
     /// The index of each source's first entry, and at the end the number of all.
@@ -168,6 +169,8 @@ pub enum Orphans {
     /// They stay, and are reported.
     #[default]
     Keep,
+    /// Those that natsync wrote go, if they are still what it wrote.
+    Prune,
 }
 
 impl Manifest {
@@ -217,6 +220,12 @@ impl Manifest {
     #[must_use]
     pub fn orphans(&self) -> Orphans {
         self.orphans
+    }
+
+    /// How many files a run may delete; none for the default.
+    #[must_use]
+    pub fn max_delete(&self) -> Option<Quota> {
+        self.max_delete
     }
 
     /// The netrc files that others than their owner can read, each once.

@@ -7,7 +7,7 @@ mod decide;
 mod table;
 
 pub use decide::{Found, Obstacle, OnDisk, Policy, Record, StatMatch, Verdict, decide};
-pub use table::{Counts, Plan, Step};
+pub use table::{Counts, Plan, Prune, Step};
 
 /// What is to be done with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

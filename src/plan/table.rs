@@ -70,12 +70,23 @@ impl Counts {
     }
 }
 
+/// A file that is to be deleted: natsync wrote it, and the manifest no longer declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// Below the destination.
+    pub path: String,
+    /// A stamp of how it looked when it was found to be what natsync wrote.
+    pub stamp: u64,
+}
+
 /// One action for each chosen entry, and the files that the manifest no longer declares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     codes: Vec<u8>,
     counts: Counts,
     orphans: Vec<String>,
+    prunes: Vec<Prune>,
+    managed: u64,
 }
 
 impl Plan {
@@ -128,6 +139,23 @@ impl Plan {
     #[must_use]
     pub fn orphans(&self) -> &[String] {
         &self.orphans
+    }
+
+    /// Those of them that are to be deleted, sorted. They are not among the orphans.
+    #[must_use]
+    pub fn prunes(&self) -> &[Prune] {
+        &self.prunes
+    }
+
+    /// How many files natsync wrote for this manifest, whatever became of them.
+    pub(crate) fn managed(&self) -> u64 {
+        self.managed
+    }
+
+    /// Takes note of what is to be deleted, of so many files that natsync wrote.
+    pub(crate) fn set_prunes(&mut self, prunes: Vec<Prune>, managed: u64) {
+        self.counts.prune = prunes.len() as u64;
+        (self.prunes, self.managed) = (prunes, managed);
     }
 
     /// Takes note of the orphans.

@@ -17,10 +17,10 @@ impl Figures {
     /// `338 entries: 300 to fetch (not on disk), 38 to keep, sizes unknown`. The reason of an action
     /// stands there where `reason` gives one.
     pub(super) fn describe<'a>(&self, reason: impl Fn(Action) -> Option<&'a str>) -> String {
-        let Counts { fetch, replace, revalidate, keep, absent, .. } = self.counts;
+        let Counts { fetch, replace, revalidate, keep, absent, prune } = self.counts;
         let fetch = fetch.saturating_sub(self.conflicts);
         let entries = Count::entries(self.counts.entries());
-        if fetch + replace + revalidate + self.conflicts == 0 {
+        if fetch + replace + revalidate + prune + self.conflicts == 0 {
             return match absent {
                 0 => format!("{entries}: nothing to do"),
                 _ => format!("{entries} ({absent} absent): nothing to do"),
@@ -32,6 +32,7 @@ impl Figures {
             (revalidate, Action::Revalidate, "to revalidate"),
             (keep, Action::Keep, "to keep"),
             (absent, Action::Absent, "absent"),
+            (prune, Action::Prune, "to prune"),
         ];
         let mut parts: Vec<String> = Vec::new();
         for (count, action, words) in counts.into_iter().filter(|(count, ..)| 0 < *count) {

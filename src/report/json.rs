@@ -20,7 +20,7 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
 use crate::manifest::Manifest;
-use crate::plan::{Action, Decision, Plan};
+use crate::plan::{Action, Decision, Plan, Reason};
 use crate::workspace::{Drift, Findings, LockReport};
 
 /// The results of `apply` and `plan` as JSON lines.
@@ -115,9 +115,9 @@ impl<'a> Lines<'a> {
                 r#type: "action",
                 action: decision.action.as_str(),
                 reason: decision.reason.as_str(),
-                source: &entry.source().name,
+                source: Some(&entry.source().name),
                 path: &path_of(&entry),
-                url: &entry.url(Form::Shown),
+                url: Some(&entry.url(Form::Shown)),
                 size,
             },
         );
@@ -142,13 +142,61 @@ impl<'a> Lines<'a> {
             &ResultLine {
                 r#type: "result",
                 outcome: outcome.as_str(),
-                source: &entry.source().name,
+                source: Some(&entry.source().name),
                 path: &path_of(&entry),
-                url: &entry.url(Form::Shown),
+                url: Some(&entry.url(Form::Shown)),
                 bytes: outcome.bytes(),
                 sha256,
                 attempts,
                 error,
+            },
+        );
+    }
+
+    fn prune(&self, path: &str) {
+        write_line(
+            self.console,
+            &ActionLine {
+                r#type: "action",
+                action: Action::Prune.as_str(),
+                reason: Reason::NotInManifest.as_str(),
+                source: None,
+                path,
+                url: None,
+                size: None,
+            },
+        );
+    }
+
+    fn pruned(&self, path: &str) {
+        write_line(
+            self.console,
+            &ResultLine {
+                r#type: "result",
+                outcome: "pruned",
+                source: None,
+                path,
+                url: None,
+                bytes: 0,
+                sha256: None,
+                attempts: 0,
+                error: None,
+            },
+        );
+    }
+
+    fn unpruned(&self, path: Option<&str>, failure: &Failure) {
+        let file = self.file();
+        write_line(
+            self.console,
+            &ErrorLine {
+                r#type: "error",
+                kind: failure.kind.as_str(),
+                message: &failure.message,
+                file: Some(&file),
+                line: None,
+                column: None,
+                path,
             },
         );
     }
@@ -204,6 +252,9 @@ impl Reporter for Lines<'_> {
             },
             Event::Verified { entry, verified } => self.verified(*entry, verified),
             Event::SourceFailed { source, failure } => self.source_failed(*source, failure),
+            Event::Prune { path } if matches!(self.of, LinesOf::Plan) => self.prune(path),
+            Event::Pruned { path } => self.pruned(path),
+            Event::Unpruned { path, failure } => self.unpruned(path.as_deref(), failure),
             _ => {}
         }
     }

@@ -23,6 +23,8 @@ pub struct Listing<'a> {
     /// The last action waits for the next event, which may tell that something stands in its way.
     waiting: Option<(EntryIndex, Decision)>,
     kinds: BTreeMap<Kind, Listed>,
+    /// Lines of files to be deleted.
+    prunes: Vec<String>,
     figures: Figures,
     headed: bool,
     source: Option<usize>,
@@ -100,6 +102,7 @@ impl<'a> Listing<'a> {
             names: Names::new(manifest),
             waiting: None,
             kinds: BTreeMap::new(),
+            prunes: Vec::new(),
             figures: Figures::default(),
             headed: false,
             source: None,
@@ -191,6 +194,19 @@ impl<'a> Listing<'a> {
         format!("{before}{path}{padding}  {reason}\n")
     }
 
+    /// A file to be deleted stands after all entries.
+    fn prune(&mut self, path: &str) {
+        self.settle();
+        let style = self.console.out_paint().error();
+        let line = format!("  {style}- {:<10}{style:#}  {}\n", "prune", Untrusted(path));
+        if self.console.is_verbose() {
+            self.head();
+            self.console.result(&line);
+        } else {
+            self.prunes.push(line);
+        }
+    }
+
     /// The short list: by source, then in the order of kinds.
     fn list(&mut self) {
         let mut kinds = std::mem::take(&mut self.kinds);
@@ -225,6 +241,13 @@ impl<'a> Listing<'a> {
                 self.console.result(&format!("  ... and {hidden} more {what} (-v lists all)\n"));
             }
         }
+        for line in self.prunes.iter().take(SHOWN) {
+            self.console.result(line);
+        }
+        let hidden = self.prunes.len().saturating_sub(SHOWN);
+        if 0 < hidden {
+            self.console.result(&format!("  ... and {hidden} more to prune (-v lists all)\n"));
+        }
         self.kinds = kinds;
     }
 
@@ -258,6 +281,7 @@ impl Reporter for Listing<'_> {
                 self.figures.known_bytes = *known_bytes;
                 self.figures.unknown_sizes = *unknown_sizes;
             }
+            Event::Prune { path } => self.prune(path),
             _ => {}
         }
     }

@@ -92,6 +92,11 @@ impl Reporter for Outcomes<'_> {
             Event::Finished { entry, outcome, .. } if self.console.is_verbose() => {
                 self.console.result(&self.line(*entry, outcome));
             }
+            Event::Pruned { path } if self.console.is_verbose() => {
+                let style = self.console.out_paint().error();
+                let line = format!("  {style}- {:<10}{style:#}  {}\n", "pruned", Untrusted(path));
+                self.console.result(&line);
+            }
             _ => {}
         }
     }

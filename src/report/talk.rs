@@ -157,6 +157,11 @@ impl Reporter for Talk<'_> {
             Event::LockExtended { added } => {
                 self.note(&format!("{} added to the lock", Count::entries(*added)));
             }
+            Event::Unpruned { path, failure } => {
+                let what = path.as_ref().map_or(String::new(), |path| format!("{path}: "));
+                let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
+                self.warn(&format!("{what}{failure}{hint}"));
+            }
             Event::Orphan { path } => {
                 self.orphans += 1;
                 if self.first_orphans.len() < NAMED {

@@ -62,7 +62,7 @@ impl Reporter for Tally {
                 self.disk_full |= failure.kind == ErrorKind::NoSpace;
                 self.failed |= failure.kind != ErrorKind::PathConflict;
             }
-            Event::SourceFailed { .. } => self.source_failed = true,
+            Event::SourceFailed { .. } | Event::Unpruned { .. } => self.source_failed = true,
             _ => {}
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct FileRow {
     pub(crate) digests: Digests,
     /// Whether these bytes came from upstream, rather than were taken for what it has.
     pub(crate) witnessed: bool,
+    /// Whether natsync put the file there, so that it may also remove it.
+    pub(crate) written: bool,
     /// The declared URL.
     pub(crate) url: String,
     /// When upstream last served or confirmed it.
@@ -58,6 +60,8 @@ pub(crate) struct Held {
     pub(crate) stamp: u64,
     /// Whether these bytes came from upstream.
     pub(crate) witnessed: bool,
+    /// Whether natsync put the file there.
+    pub(crate) written: bool,
 }
 
 /// What is kept of a checksum list.
@@ -105,6 +109,16 @@ pub(crate) enum Note {
         /// Its bytes.
         content: Option<Vec<u8>>,
     },
+    /// A file that is gone, by our own hand.
+    Forget {
+        /// Which.
+        path: String,
+    },
+    /// Where the destination is.
+    Place {
+        /// In full.
+        path: String,
+    },
     /// Upstream has no such file.
     Missing {
         /// The entry's path.
@@ -137,6 +151,8 @@ pub(crate) struct Known<'a> {
     pub(crate) others: Vec<Checksum>,
     /// When upstream last served or confirmed it.
     pub(crate) checked: Timestamp,
+    /// Whether natsync put it there.
+    pub(crate) written: bool,
 }
 
 /// What is noted of a path, as the lock is made of it.
@@ -221,7 +237,7 @@ impl State {
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement = connection.prepare(
-            "SELECT path, manifest, url, stamp, racy, sha256, checked, others, size FROM files",
+            "SELECT path, manifest, url, stamp, racy, sha256, checked, others, size, written FROM files",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -235,6 +251,7 @@ impl State {
                 checked: instant(row.get(6)?),
                 others: read_others(row.get_ref(7)?.as_str_or_null()?),
                 size: row.get(8)?,
+                written: row.get(9)?,
             });
         }
         let mut statement = connection.prepare("SELECT path, url, since FROM missing")?;
@@ -287,7 +304,7 @@ impl State {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT served, etag, last_modified, sha256, stamp, witnessed FROM files WHERE path = ?1",
+                "SELECT served, etag, last_modified, sha256, stamp, witnessed, written FROM files WHERE path = ?1",
             )
             .ok()?;
         let found = statement.query_row([path], |row| {
@@ -295,7 +312,7 @@ impl State {
                 Validators { served: row.get(0)?, etag: row.get(1)?, last_modified: row.get(2)? };
             let digest = Digest::from_bytes(row.get(3)?);
             let stamp = row.get::<_, i64>(4)?.cast_unsigned();
-            Ok(Held { validators, digest, stamp, witnessed: row.get(5)? })
+            Ok(Held { validators, digest, stamp, witnessed: row.get(5)?, written: row.get(6)? })
         });
         found.optional().ok().flatten()
     }
@@ -310,6 +327,13 @@ impl State {
             )
             .ok()?;
         statement.query_row([url], |row| Ok((row.get(0)?, row.get(1)?))).optional().ok().flatten()
+    }
+
+    /// Where the destination was when its files were written.
+    #[must_use]
+    pub(crate) fn place(&self) -> Option<String> {
+        let connection = self.lock();
+        connection.query_row("SELECT path FROM place", [], |row| row.get(0)).ok()
     }
 
     /// A checksum list as it was when it was fetched last.
@@ -336,8 +360,8 @@ impl State {
         {
             let mut file = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO files
-                 (path, manifest, url, served, size, stamp, racy, sha256, others, witnessed, checked, etag, last_modified)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 (path, manifest, url, served, size, stamp, racy, sha256, others, witnessed, checked, etag, last_modified, written)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?;
             let mut read = transaction.prepare_cached(
                 "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
@@ -372,6 +396,7 @@ impl State {
                             row.checked.as_second(),
                             row.validators.etag,
                             row.validators.last_modified,
+                            row.written,
                         ])?;
                         forget.execute([&row.path])?;
                     }
@@ -390,6 +415,13 @@ impl State {
                         if let Some(Validators { served, etag, last_modified }) = validators {
                             rename.execute(params![path, served, etag, last_modified])?;
                         }
+                    }
+                    Note::Forget { path } => {
+                        transaction.execute("DELETE FROM files WHERE path = ?1", [path])?;
+                    }
+                    Note::Place { path } => {
+                        transaction.execute("DELETE FROM place", [])?;
+                        transaction.execute("INSERT INTO place (path) VALUES (?1)", [path])?;
                     }
                     Note::List { url, etag, last_modified, content } => {
                         list.execute(params![url, etag, last_modified, content])?;
@@ -465,6 +497,7 @@ mod tests {
             stat,
             digests: Digests::new(Digest::of(b"x"), Vec::new()),
             witnessed: true,
+            written: true,
             url: "http://h/x".to_owned(),
             checked: Timestamp::from_second(7).unwrap(),
             validators: Validators {

@@ -16,7 +16,7 @@ pub(super) const FILE: &str = "state.db";
 const APPLICATION: i32 = 0x6e61_7473;
 
 /// Raised with every change of the tables. A state of another version is begun anew: it is a cache.
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 
 const TABLES: &str = "
     CREATE TABLE files (
@@ -30,6 +30,7 @@ const TABLES: &str = "
         sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
         others TEXT,
         witnessed INTEGER NOT NULL,
+        written INTEGER NOT NULL,
         checked INTEGER NOT NULL,
         etag TEXT,
         last_modified TEXT
@@ -40,6 +41,7 @@ const TABLES: &str = "
         url TEXT NOT NULL,
         since INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE place (path TEXT NOT NULL) STRICT;
     CREATE TABLE lists (
         url TEXT PRIMARY KEY NOT NULL,
         etag TEXT,
@@ -177,6 +179,7 @@ fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))?;
+    connection.execute("INSERT INTO place (path) VALUES (?1)", [dest.place()])?;
     Ok(connection)
 }
 
@@ -235,9 +238,10 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
         return Err(Unusable::Version(version));
     }
     connection.prepare(
-        "SELECT path, url, served, stamp, racy, sha256, others, witnessed, checked, etag, last_modified FROM files",
+        "SELECT path, url, served, stamp, racy, sha256, others, witnessed, written, checked, etag, last_modified FROM files",
     )?;
     connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
     connection.prepare("SELECT path, url, since FROM missing")?;
+    connection.prepare("SELECT path FROM place")?;
     Ok(())
 }

@@ -120,6 +120,7 @@ pub(super) fn run(
         let executed = execute(&work, &mut reporter);
         super::lists::settle(scope, &state, &plan, executed, &mut reporter)?;
     }
+    super::prune::prune(scope, &dest, &state, &plan, &reporter.summary.clone(), &mut reporter);
     // What nobody asked for again is of no use, unless it is of entries that were not chosen.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
         dest.clear_parts(&parts);
@@ -190,6 +191,9 @@ impl<'a> Account<'a> {
 
 impl Reporter for Account<'_> {
     fn event(&mut self, event: &Event) {
+        if matches!(event, Event::Pruned { .. }) {
+            self.summary.pruned += 1;
+        }
         if let Event::Finished { entry, outcome, .. } = event
             && *outcome != Outcome::Kept
         {

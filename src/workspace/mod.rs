@@ -7,6 +7,7 @@ mod apply;
 mod lists;
 mod lock;
 mod plan;
+mod prune;
 mod verify;
 
 use std::time::Duration;

@@ -127,6 +127,9 @@ pub(super) fn tell_plan(
     } else {
         unknown_sizes = plan.counts().fetch + plan.counts().replace;
     }
+    for prune in plan.prunes() {
+        reporter.event(&Event::Prune { path: prune.path.clone() });
+    }
     for path in plan.orphans() {
         reporter.event(&Event::Orphan { path: path.clone() });
     }

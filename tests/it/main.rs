@@ -30,6 +30,7 @@ mod origin;
 mod pinning;
 mod plan;
 mod proxy;
+mod prune;
 mod redirects;
 mod relay;
 mod resume;

@@ -14,9 +14,10 @@ pub(super) struct ActionLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) reason: &'static str,
-    pub(super) source: &'a str,
+    /// None of what is not declared.
+    pub(super) source: Option<&'a str>,
     pub(super) path: &'a str,
-    pub(super) url: &'a str,
+    pub(super) url: Option<&'a str>,
     pub(super) size: Option<u64>,
 }
 
@@ -40,9 +41,10 @@ pub(super) struct PlanSummaryLine<'a> {
 pub(super) struct ResultLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) outcome: &'static str,
-    pub(super) source: &'a str,
+    /// None of what is not declared.
+    pub(super) source: Option<&'a str>,
     pub(super) path: &'a str,
-    pub(super) url: &'a str,
+    pub(super) url: Option<&'a str>,
     pub(super) bytes: u64,
     pub(super) sha256: Option<String>,
     pub(super) attempts: u32,

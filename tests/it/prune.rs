@@ -1,0 +1,307 @@
+//! Deleting what is no longer declared: only what natsync wrote and nobody changed, last of all, within limits, and
+//! never when in doubt.
+
+use crate::origin::Answer;
+use crate::world::World;
+
+const MANAGED: &str = "prune: managed\n";
+
+fn manifest(numbers: &str, top: &str) -> String {
+    format!(
+        "{top}sources:\n  - url: $BASE/{{n}}.txt\n    path: \"d/{{n}}.txt\"\n    vars: {{n: {numbers}}}\n"
+    )
+}
+
+/// Five files that an apply has written, in a folder.
+fn five() -> World {
+    let world = World::new().serve_numbered(9).manifest(&manifest("1..5", MANAGED));
+    assert_eq!(world.apply().success().counts(), "entries 5, downloaded 5");
+    world
+}
+
+/// The same, of which only some are declared now.
+fn shrunk(numbers: &str) -> World {
+    let world = five();
+    world.set_manifest("natsync.yaml", &manifest(numbers, MANAGED));
+    world
+}
+
+#[track_caller]
+fn names_are(world: &World, numbers: &[usize]) {
+    let expected: Vec<_> = numbers.iter().map(|n| format!("d/{n}.txt")).collect();
+    assert_eq!(world.names(), expected);
+}
+
+#[test]
+fn what_is_no_longer_declared_goes() {
+    let world = shrunk("1..3");
+    let plan = world.plan().success();
+    assert_eq!(plan.summary()["prune"], 2);
+    let actions: Vec<_> = plan.lines("action");
+    let prune = actions.iter().find(|line| line["action"] == "prune").unwrap();
+    assert_eq!((&prune["reason"], &prune["path"]), (&"not_in_manifest".into(), &"d/4.txt".into()));
+    assert_eq!((&prune["source"], &prune["url"]), (&().into(), &().into()));
+    world.run(["plan", "--exit-code"]).code(3);
+    names_are(&world, &[1, 2, 3, 4, 5]);
+
+    let run = world.apply().success();
+    assert_eq!(run.counts(), "entries 3, unchanged 3, pruned 2");
+    assert_eq!(run.result("d/5.txt")["outcome"], "pruned");
+    names_are(&world, &[1, 2, 3]);
+    assert_eq!(world.apply().success().counts(), "entries 3, unchanged 3");
+}
+
+#[test]
+fn without_pruning_they_stay_and_are_reported() {
+    let world = shrunk("1..3");
+    let run = world.run(["apply", "--no-prune"]).success();
+    assert!(
+        run.stderr.contains("2 files here are no longer declared and stay"),
+        "{}",
+        run.output()
+    );
+    world.set_manifest("natsync.yaml", &manifest("1..3", ""));
+    world.apply().success();
+    names_are(&world, &[1, 2, 3, 4, 5]);
+    let run = world.run(["apply", "--prune", "-v"]).success();
+    assert!(run.stdout.contains("- pruned      d/4.txt"), "{}", run.output());
+    names_are(&world, &[1, 2, 3]);
+}
+
+#[test]
+fn folders_that_are_empty_then_go_too_and_others_stay() {
+    let world = five();
+    world.set_manifest("natsync.yaml", &manifest("6..7", MANAGED).replace("d/{n}", "e/f/{n}"));
+    world.apply().success();
+    assert!(!world.exists("out/d") && world.exists("out/e/f/6.txt"));
+    world.write("out/e/f/mine.txt", "mine");
+    world.set_manifest("natsync.yaml", &manifest("8", MANAGED));
+    world.apply().success();
+    assert_eq!(world.names(), ["d/8.txt", "e/f/mine.txt"]);
+}
+
+#[test]
+fn what_somebody_else_wrote_or_changed_stays() {
+    let world = five();
+    world.write("out/d/mine.txt", "mine");
+    // Another size; the same size; written anew by somebody with the same bytes, which is no change.
+    world.write("out/d/3.txt", "edited and longer\n");
+    world.write("out/d/4.txt", "FILE 4\n");
+    world.touch("out/d/5.txt");
+    world.set_manifest("natsync.yaml", &manifest("1..2", MANAGED));
+    let run = world.apply().success();
+    assert_eq!(run.summary()["pruned"], 1);
+    assert_eq!(world.names(), ["d/1.txt", "d/2.txt", "d/3.txt", "d/4.txt", "d/mine.txt"]);
+}
+
+#[test]
+fn what_was_found_and_not_written_stays() {
+    // It is taken for what upstream has, by its length and time or by its bytes.
+    let world = World::new().serve_numbered(3);
+    world.write("out/d/1.txt", "FILE 1\n");
+    let world = world.manifest(&manifest("1..2", MANAGED));
+    assert_eq!(world.apply().success().counts(), "entries 2, downloaded 1, unchanged 1");
+    world.set_manifest("natsync.yaml", &manifest("3", MANAGED));
+    world.apply().success();
+    assert_eq!(world.names(), ["d/1.txt", "d/3.txt"]);
+}
+
+#[test]
+fn nothing_goes_when_anything_failed() {
+    for answer in [Answer::status(404), Answer::status(500), Answer::close()] {
+        let world = shrunk("1..3");
+        world.origin.always("/2.txt", answer);
+        let run = world.run(["apply", "--json", "--retries", "0"]).code(1);
+        assert_eq!(run.summary()["pruned"], 0);
+        names_are(&world, &[1, 2, 3, 4, 5]);
+        world.origin.behave();
+        world.apply().success();
+        names_are(&world, &[1, 2, 3]);
+    }
+}
+
+#[test]
+fn nothing_goes_when_a_checksum_list_failed() {
+    let world = five();
+    let lists = manifest("1..3", MANAGED) + "    checksums: {url: $BASE/SUMS, optional: true}\n";
+    world.set_manifest("natsync.yaml", &lists);
+    world.origin.always("/SUMS", Answer::status(500));
+    world.run(["apply", "--retries", "0"]).code(1);
+    names_are(&world, &[1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_choice_of_entries_prunes_nothing() {
+    let world = shrunk("1..3");
+    world.run(["apply", "--only", "d/1.txt"]).success();
+    world.run(["apply", "--only", "d/1.txt", "--prune"]).success();
+    names_are(&world, &[1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn more_than_is_allowed_is_none() {
+    let world = shrunk("1..3");
+    for args in [vec!["--max-delete", "1"], vec!["--max-delete", "0"]] {
+        let run = world.run([&["apply", "--json"][..], &args[..]].concat()).code(1);
+        let error = &run.lines("error")[0];
+        assert_eq!(error["kind"], "prune_refused", "{}", run.output());
+        assert_eq!(run.summary()["pruned"], 0);
+        names_are(&world, &[1, 2, 3, 4, 5]);
+    }
+    world.set_manifest("natsync.yaml", &manifest("1..3", "prune: managed\nmax_delete: 30%\n"));
+    world.apply().code(1);
+    names_are(&world, &[1, 2, 3, 4, 5]);
+    world.set_manifest("natsync.yaml", &manifest("1..3", "prune: managed\nmax_delete: 40%\n"));
+    world.apply().success();
+    names_are(&world, &[1, 2, 3]);
+}
+
+#[test]
+fn a_new_version_of_all_names_is_refused_at_a_hundred() {
+    let world = World::new();
+    for n in 1..=240 {
+        world.origin.serve(&format!("/{n}.txt"), format!("{n}"));
+    }
+    let world = world.manifest(&manifest("1..120", MANAGED));
+    world.apply().success();
+    world.set_manifest("natsync.yaml", &manifest("121..240", MANAGED));
+    let run = world.apply().code(1);
+    assert_eq!(run.lines("error")[0]["kind"], "prune_refused");
+    assert_eq!(world.names().len(), 240);
+    world.run(["apply", "--max-delete", "120"]).success();
+    assert_eq!(world.names().len(), 120);
+}
+
+#[test]
+fn a_destination_that_is_somewhere_else_is_not_pruned_at_once() {
+    let world = shrunk("1..3");
+    std::fs::rename(world.path("out"), world.path("moved")).unwrap();
+    let run = world.run(["apply", "--json", "--dest", "moved"]).code(1);
+    assert_eq!(run.lines("error")[0]["kind"], "prune_refused");
+    assert_eq!(world.files("moved").len(), 5);
+    world.run(["apply", "--dest", "moved"]).success();
+    assert_eq!(world.files("moved").len(), 3);
+}
+
+#[test]
+fn without_its_state_nothing_is_known_to_be_ours() {
+    let world = shrunk("1..3");
+    world.delete("out/.natsync/state.db");
+    world.apply().success();
+    names_are(&world, &[1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn another_manifest_of_the_same_destination_keeps_its_files() {
+    let world = five();
+    world
+        .set_manifest("other.yaml", "name: other\nprune: managed\nsources: [{url: $BASE/9.txt}]\n");
+    world.run(["apply", "other.yaml"]).success();
+    assert_eq!(world.names().len(), 6);
+    world
+        .set_manifest("other.yaml", "name: other\nprune: managed\nsources: [{url: $BASE/8.txt}]\n");
+    world.run(["apply", "other.yaml"]).success();
+    assert_eq!(world.names().len(), 6);
+    assert!(world.exists("out/8.txt") && !world.exists("out/9.txt"));
+}
+
+#[test]
+fn links_and_folders_in_its_place_stay() {
+    let world = five();
+    std::fs::remove_file(world.path("out/d/4.txt")).unwrap();
+    std::os::unix::fs::symlink(world.path("natsync.yaml"), world.path("out/d/4.txt")).unwrap();
+    std::fs::remove_file(world.path("out/d/5.txt")).unwrap();
+    std::fs::create_dir(world.path("out/d/5.txt")).unwrap();
+    world.set_manifest("natsync.yaml", &manifest("1..3", MANAGED));
+    world.apply().success();
+    assert!(
+        world.exists("out/d/4.txt") && world.exists("out/d/5.txt") && world.exists("natsync.yaml")
+    );
+}
+
+#[test]
+fn a_folder_that_became_a_link_is_not_gone_through() {
+    let world = five();
+    std::fs::rename(world.path("out/d"), world.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(world.path("elsewhere"), world.path("out/d")).unwrap();
+    world.set_manifest("natsync.yaml", &manifest("6", MANAGED).replace("d/{n}", "e/{n}"));
+    world.apply().success();
+    assert_eq!(world.files("elsewhere").len(), 5);
+}
+
+#[test]
+fn what_cannot_be_deleted_is_an_error_and_the_rest_goes() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if rustix::process::geteuid().is_root() {
+        // Nobody keeps root from anything.
+        return;
+    }
+    let world = shrunk("1..3");
+    let folder = world.path("out/d");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let run = world.apply();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(run.code(1).lines("error")[0]["kind"], "io");
+}
+
+#[test]
+fn a_person_sees_what_will_go() {
+    let world = shrunk("1..3");
+    let run = world.run(["plan"]).success();
+    assert!(run.stdout.contains("  - prune       d/4.txt"), "{}", run.output());
+    assert!(
+        run.stdout.contains("3 entries: 3 to revalidate (stale), 2 to prune"),
+        "{}",
+        run.output()
+    );
+    let run = world.run(["apply"]).success();
+    assert!(run.stdout.contains("3 unchanged, 2 pruned"), "{}", run.output());
+}
+
+#[test]
+fn odd_names_that_are_declared_stay() {
+    let world = World::new();
+    for name in ["UPPER.TXT", "%C3%84rger.txt", "a%20b.txt"] {
+        world.origin.serve(&format!("/{name}"), "x");
+    }
+    let text = "prune: managed\nsources:\n  - url: $BASE/{n}\n    vars: {n: [UPPER.TXT, Ärger.txt, a b.txt]}\n";
+    let world = world.manifest(text);
+    world.apply().success();
+    assert_eq!(world.apply().success().summary()["pruned"], 0);
+    assert_eq!(world.names().len(), 3);
+}
+
+#[test]
+fn variables_of_the_command_line_are_no_reason_to_delete() {
+    let world = five();
+    world.run(["apply", "--set", "n=1..2"]).success();
+    names_are(&world, &[1, 2, 3, 4, 5]);
+    world.run(["apply", "--set", "n=1..2", "--prune"]).success();
+    names_are(&world, &[1, 2]);
+}
+
+#[test]
+fn an_interrupted_run_deletes_nothing() {
+    let world = shrunk("1..3");
+    let gate = crate::origin::Gate::new();
+    world.origin.always("/3.txt", Answer::file().gate(&gate));
+    let running = world.spawn(["apply", "--json"]);
+    world.origin.wait_in_flight(1);
+    running.signal(rustix::process::Signal::INT);
+    running.wait().code(130);
+    gate.open();
+    names_are(&world, &[1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_run_without_network_may_delete_when_all_is_there() {
+    let world = shrunk("1..3");
+    let run = world.run(["apply", "--json", "--offline"]).success();
+    assert_eq!(run.summary()["pruned"], 2);
+    names_are(&world, &[1, 2, 3]);
+    // And not when something is missing.
+    let world = shrunk("1..6");
+    world.set_manifest("natsync.yaml", &manifest("4..6", MANAGED));
+    world.run(["apply", "--offline"]).code(1);
+    names_are(&world, &[1, 2, 3, 4, 5]);
+}
