@@ -94,16 +94,20 @@ fn manifest(world: &World) -> String {
     text
 }
 
+/// Whether system calls can be seen here; if not, a line says so.
+fn is_traceable() -> bool {
+    let mut strace = Command::new("strace");
+    let is_there = strace.arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !is_there {
+        // Written past the capture of the test harness, which would hide it.
+        let _ = writeln!(std::io::stderr(), "skipped: strace is not installed");
+    }
+    is_there
+}
+
 /// Kills a run at each occurrence of a call, one after the other, until a run gets through.
 fn killed_at(call: &str) {
-    if Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_err()
-    {
-        let _ = writeln!(std::io::stderr(), "skipped: strace is not installed");
+    if !is_traceable() {
         return;
     }
     let mut crashes = Crashes::new();
@@ -144,7 +148,7 @@ macro_rules! kills {
 
 kills! {
     at_write: "write", at_pwrite: "pwrite64", at_receive: "recvfrom", at_syncfs: "syncfs",
-    at_rename: "renameat2", at_mkdir: "mkdirat", at_open: "openat", at_utimens: "utimensat",
+    at_rename: "renameat2", at_replace: "renameat", at_mkdir: "mkdirat", at_open: "openat", at_utimens: "utimensat",
     at_close: "close", at_truncate: "ftruncate", at_stat: "newfstatat"
 }
 
@@ -163,5 +167,41 @@ fn at_random_moments() {
         running.wait();
         crashes.assert_whole(&format!("round {round}"));
         crashes.heal(&format!("round {round}"));
+    }
+}
+
+/// The bytes are durable before they get their names, and names before the state tells of them: read from the
+/// system calls of a real run.
+#[test]
+fn bytes_then_names_then_notes() {
+    if !is_traceable() {
+        return;
+    }
+    let mut crashes = Crashes::new();
+    crashes.change();
+    let trace = crashes.world.path("trace");
+    let output = trace.display().to_string();
+    let calls = "trace=syncfs,renameat,renameat2,pwrite64";
+    let status = crashes
+        .world
+        .command_under("strace", &["-f", "-qq", "-y", "-o", &output, "-e", calls])
+        .args(["apply", "-q"])
+        .status()
+        .expect("strace runs");
+    assert!(status.success());
+    let text = std::fs::read_to_string(trace).expect("the trace");
+    let calls: Vec<_> = text.lines().filter(|line| !line.contains("resumed")).collect();
+    let is = |line: &str, call: &str| line.contains(&format!(" {call}("));
+    let renames: Vec<_> = (0..calls.len())
+        .filter(|&at| is(calls[at], "renameat2") || is(calls[at], "renameat"))
+        .collect();
+    assert_eq!(renames.len(), FILES, "{text}");
+    for &rename in &renames {
+        assert!(calls[..rename].iter().any(|line| is(line, "syncfs")), "bytes first\n{text}");
+        let note = calls[rename..]
+            .iter()
+            .position(|line| is(line, "pwrite64") && line.contains("state.db-wal"));
+        let note = rename + note.expect("the state tells of it");
+        assert!(calls[rename..note].iter().any(|line| is(line, "syncfs")), "names first\n{text}");
     }
 }
