@@ -50,6 +50,8 @@ fn lock(
         upgrade: args.upgrade,
         fail_fast: args.fail_fast,
         wait: args.wait,
+        // Deleting is for `apply`.
+        prune: Some(false),
         report_kept: console.is_verbose(),
         ..Options::default()
     };

@@ -305,3 +305,12 @@ fn a_run_without_network_may_delete_when_all_is_there() {
     world.run(["apply", "--offline"]).code(1);
     names_are(&world, &[1, 2, 3, 4, 5]);
 }
+
+#[test]
+fn a_lock_deletes_nothing() {
+    let world = shrunk("1..3");
+    world.run(["lock"]).success();
+    world.run(["lock", "--upgrade"]).success();
+    names_are(&world, &[1, 2, 3, 4, 5]);
+    assert_eq!(world.apply().success().counts(), "entries 3, kept 3, pruned 2");
+}
