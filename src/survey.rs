@@ -94,8 +94,9 @@ impl Survey {
             .collect();
         orphans.sort_unstable();
         let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
-        // A choice says nothing of what is not chosen.
+        // A lock is no reason to delete, and a choice says nothing of what is not chosen.
         if is_pruning
+            && !scope.pins.is_for_lock()
             && scope.options.selection.is_all()
             && let Some(dest) = scope.dest
         {

@@ -50,8 +50,6 @@ fn lock(
         upgrade: args.upgrade,
         fail_fast: args.fail_fast,
         wait: args.wait,
-        // Deleting is for `apply`.
-        prune: Some(false),
         report_kept: console.is_verbose(),
         ..Options::default()
     };
