@@ -7,6 +7,7 @@ use crate::lists::Lists;
 use crate::lock::{Content, DigestFrom, Lock, LockLine};
 use crate::manifest::{Manifest, OnMissing};
 use crate::pin::{Pin, PinFrom, Pinned};
+use crate::rel_path::path_hash;
 use crate::state::Validators;
 
 /// What a run does to the lock.
@@ -118,7 +119,7 @@ impl<'a> Pins<'a> {
     pub(crate) fn writes(&self, entry: &Entry<'_>, path: &str) -> Result<bool, RunError> {
         Ok(match self.pinning {
             Pinning::Nothing => false,
-            Pinning::Extending => self.line(path)?.is_none(),
+            Pinning::Extending => !self.lock.is_some_and(|lock| lock.has(path_hash(path))),
             Pinning::Completing => self.settled(entry, path)?.is_none(),
             Pinning::Upgrading => true,
         })

@@ -9,7 +9,7 @@ use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::Message;
 use super::receive::{Coming, receive_file, validators};
-use super::transfer::Attempt;
+use super::transfer::{Attempt, served};
 use super::want::Want;
 use crate::dest::Stat;
 use crate::digest::{Digest, Digests};
@@ -129,7 +129,7 @@ async fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: Stat, heade
                 written: false,
                 url: entry.url(Form::Shown),
                 checked: Timestamp::now(),
-                validators: validators(job, entry, headers),
+                validators: validators(served(job, entry), headers),
             };
             let outcome = Outcome::Unchanged { bytes: 0 };
             run.publish(Message::Note(

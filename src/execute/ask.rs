@@ -269,17 +269,20 @@ async fn connect<'r>(
     }
     let dialer = run.dialer(job);
     let may_share = dialer.may_share(&target.origin);
+    if may_share && let Some(shared) = run.dispatch.shared(lane) {
+        return Ok((shared, false));
+    }
     let turn = may_share.then(|| run.dispatch.turn(lane)).flatten();
     let mut waited = match &turn {
         Some(turn) => Some(turn.lock().await),
         None => None,
     };
-    if may_share && let Some(shared) = run.dispatch.shared(lane) {
-        return Ok((shared, false));
-    }
-    if run.dispatch.turn(lane).is_none() {
-        // Who was before us found out that there is nothing to wait for.
-        waited = None;
+    if waited.is_some() {
+        // Who was before us may have opened one, or found out that there is nothing to wait for.
+        if let Some(shared) = run.dispatch.shared(lane) {
+            return Ok((shared, false));
+        }
+        waited = waited.filter(|_| run.dispatch.turn(lane).is_some());
     }
     let began = Instant::now();
     let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };

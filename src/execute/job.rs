@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub(super) anew: bool,
     /// What arrived of it in an attempt that failed.
     pub(super) kept: Option<Box<Kept>>,
+    /// The farthest that any attempt came, in bytes, as far as that was counted.
+    pub(super) reached: u64,
     /// Whether it is got over one connection: its server sends no ranges.
     pub(super) whole: bool,
     /// What is asked for.
@@ -61,6 +63,7 @@ impl Job {
             mismatched: false,
             anew: self.anew,
             kept: None,
+            reached: 0,
             whole: true,
             target: self.target.clone(),
             failure: None,

@@ -51,9 +51,10 @@ pub(super) fn publish_kept(
     Ok(Attempt::Settled)
 }
 
-pub(super) fn validators(job: &Job, entry: &Entry<'_>, headers: &HeaderMap) -> Validators {
+/// What an answer calls the file that was served there.
+pub(super) fn validators(served: String, headers: &HeaderMap) -> Validators {
     let (etag, last_modified) = upstream_validators(headers);
-    Validators { served: served(job, entry), etag, last_modified }
+    Validators { served, etag, last_modified }
 }
 
 /// What is coming, and what is here of it.
@@ -112,19 +113,25 @@ pub(super) async fn receive_file<'r>(
     };
     let paces = run.paces(entry.source_index());
     let progress = |bytes| run.ledger.tell(Event::Received { entry: job.entry, bytes });
+    let served = served(job, entry);
     let proof = want.proof(&headers, begun.as_ref().map(|begun| &begun.staged));
     let algorithms = proof.algorithms();
     let stage = Box::new(move || run.dest().stage(algorithms));
     let mut sink = match begun {
         Some(begun) => Sink::resume(begun, stage),
-        None => Sink::new(total, stage, resume::note(job, entry, want, &headers, total)),
+        None => {
+            let note = || resume::note(&served, entry, want, &headers, total);
+            Sink::new(total, stage, Box::new(note))
+        }
     };
-    let segmented = total.zip(sink.note().cloned()).filter(|&(total, _)| {
-        1 < http.segments
-            && !job.whole
-            && http.segment_min_size <= total - here
-            && segments::are_allowed(&headers, 0 < here)
-    });
+    let segmented = total
+        .filter(|total| {
+            1 < http.segments
+                && !job.whole
+                && http.segment_min_size <= total - here
+                && segments::are_allowed(&headers, 0 < here)
+        })
+        .and_then(|total| Some((total, sink.note()?.clone())));
     let received = match &segmented {
         None => receive(&mut connection, body, &rules, &paces, &mut sink, progress).await,
         Some((total, note)) => {
@@ -136,7 +143,7 @@ pub(super) async fn receive_file<'r>(
     if let Err(failure) = received {
         // Who does not send ranges as they were asked for is not asked for them again.
         job.whole |= segmented.is_some() && failure.kind == ErrorKind::Protocol;
-        keep(run, job, sink, here, &failure);
+        keep(run, job, sink, &failure);
         return Err(failed(failure));
     }
     if connection.is_reusable().await {
@@ -147,7 +154,7 @@ pub(super) async fn receive_file<'r>(
     let bytes = staged.length();
     run.dispatch.succeeded(lane, bytes - here);
     drop(slot);
-    let validators = validators(job, entry, &headers);
+    let validators = validators(served, &headers);
     let modified = validators.last_modified.as_deref().and_then(http_date);
     let verified = staged
         .verify(&proof.checksums(), modified)
@@ -174,17 +181,18 @@ fn check_space(run: &Run<'_>, bytes: u64) -> Result<(), Failure> {
     }
 }
 
-/// From so many new bytes on an attempt that failed was worth it, and is not counted.
+/// From so many bytes on that no attempt had brought before, one that failed is not counted.
 const PROGRESS: u64 = 1024 * 1024;
 
 /// Keeps what arrived for the next attempt, where what came so far can be believed.
-fn keep(run: &Run<'_>, job: &mut Job, sink: Sink<'_>, here: u64, failure: &Failure) {
+fn keep(run: &Run<'_>, job: &mut Job, sink: Sink<'_>, failure: &Failure) {
     use ErrorKind::{Connect, Stalled, Timeout, Truncated};
     if !matches!(failure.kind, Connect | Stalled | Timeout | Truncated) {
         return sink.discard();
     }
     let Some(begun) = sink.keep() else { return };
-    if here + PROGRESS <= begun.staged.length() {
+    if job.reached + PROGRESS <= begun.staged.length() {
+        job.reached = begun.staged.length();
         job.tries = 0;
     }
     job.kept = run.places.keep(begun);

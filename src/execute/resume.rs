@@ -46,7 +46,7 @@ impl Places {
 /// What the beginning of a file is to be noted as. None where nothing could prove later that the rest
 /// is that of the same file.
 pub(super) fn note(
-    job: &Job,
+    served: &str,
     entry: &Entry<'_>,
     want: &Want,
     headers: &HeaderMap,
@@ -57,7 +57,7 @@ pub(super) fn note(
     let etag = etag.filter(|tag| !tag.starts_with("W/"));
     let note = PartNote {
         path: entry.path().as_str().to_owned(),
-        url: served(job, entry),
+        url: served.to_owned(),
         pin: want.digests(),
         dated: was_at_rest(headers, last_modified.as_deref()),
         etag,

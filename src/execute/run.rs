@@ -420,6 +420,7 @@ fn new_job(entry: &Entry<'_>, target: Target) -> Job {
         mismatched: false,
         anew: false,
         kept: None,
+        reached: 0,
         whole: false,
         target,
         failure: None,

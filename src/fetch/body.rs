@@ -176,6 +176,9 @@ async fn next_piece(
 /// Makes a staged file.
 pub(crate) type Stage<'a> = Box<dyn Fn() -> io::Result<Staged> + Send + 'a>;
 
+/// Says what the bytes are the beginning of, where a beginning is worth something.
+pub(crate) type MakeNote<'a> = Box<dyn Fn() -> Option<PartNote> + Send + 'a>;
+
 /// Gathers pieces into blocks and writes them. Dropped unfinished, it keeps what arrived, where there is
 /// a way to get only the rest.
 pub(crate) struct Sink<'a> {
@@ -188,13 +191,21 @@ pub(crate) struct Sink<'a> {
     /// Bytes that are kept for certain.
     secured: u64,
     stage: Stage<'a>,
-    note: Option<PartNote>,
+    note: Note<'a>,
+}
+
+/// What the bytes of a sink are the beginning of.
+enum Note<'a> {
+    /// Few transfers ever need it.
+    Unwritten(MakeNote<'a>),
+    Written(PartNote),
+    /// A beginning is worth nothing.
+    None,
 }
 
 impl<'a> Sink<'a> {
-    /// A sink for a body of so many bytes, where they are known. A note says what its bytes are the
-    /// beginning of, where a beginning is worth something.
-    pub(crate) fn new(length: Option<u64>, stage: Stage<'a>, note: Option<PartNote>) -> Self {
+    /// A sink for a body of so many bytes, where they are known.
+    pub(crate) fn new(length: Option<u64>, stage: Stage<'a>, note: MakeNote<'a>) -> Self {
         let room = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(BLOCK);
         Self {
             block: Vec::with_capacity(room),
@@ -204,7 +215,7 @@ impl<'a> Sink<'a> {
             received: 0,
             secured: 0,
             stage,
-            note,
+            note: Note::Unwritten(note),
         }
     }
 
@@ -212,7 +223,7 @@ impl<'a> Sink<'a> {
     pub(crate) fn resume(begun: Begun, stage: Stage<'a>) -> Self {
         let Begun { staged, beginning, end } = begun;
         let received = staged.length();
-        let note = staged.note().cloned();
+        let note = staged.note().cloned().map_or(Note::None, Note::Written);
         let (block, secured, staged) = (Vec::new(), received, Some(staged));
         Self { block, staged, beginning, end, received, secured, stage, note }
     }
@@ -230,22 +241,26 @@ impl<'a> Sink<'a> {
 
     /// Sees to it that what arrived so far is there for another attempt, and for another run.
     fn secure(&mut self) -> io::Result<()> {
-        if let Some(note) = self.note.clone()
-            && WORTH <= self.received
-            && self.secured < self.received
-        {
-            self.flush()?;
-            if let Some(staged) = &mut self.staged {
-                staged.keep_as(&note)?;
-            }
-            self.secured = self.received;
+        if self.received < WORTH || self.received <= self.secured || self.note().is_none() {
+            return Ok(());
         }
+        self.flush()?;
+        if let (Some(staged), Note::Written(note)) = (&mut self.staged, &self.note) {
+            staged.keep_as(note)?;
+        }
+        self.secured = self.received;
         Ok(())
     }
 
     /// What its bytes are the beginning of, where a beginning is worth something.
-    pub(crate) fn note(&self) -> Option<&PartNote> {
-        self.note.as_ref()
+    pub(crate) fn note(&mut self) -> Option<&PartNote> {
+        if let Note::Unwritten(make) = &self.note {
+            self.note = make().map_or(Note::None, Note::Written);
+        }
+        match &self.note {
+            Note::Written(note) => Some(note),
+            _ => None,
+        }
     }
 
     /// A way to write to the same file at other places.
@@ -301,7 +316,7 @@ impl<'a> Sink<'a> {
             self.flush()?;
         }
         // There is nothing to keep any more.
-        self.note = None;
+        self.note = Note::None;
         let staged = self.staged.take().map_or_else(&self.stage, Ok)?;
         if staged.length() != self.received {
             let (there, received) = (staged.length(), self.received);
@@ -314,7 +329,7 @@ impl<'a> Sink<'a> {
 
     /// Gives the bytes up.
     pub(crate) fn discard(mut self) {
-        self.note = None;
+        self.note = Note::None;
         if let Some(staged) = self.staged.take() {
             staged.discard();
         }
@@ -322,11 +337,12 @@ impl<'a> Sink<'a> {
 
     /// What arrived before a failure, to go on from there. None where there is nothing to keep.
     pub(crate) fn keep(mut self) -> Option<Begun> {
-        if self.note.is_none() || self.received < WORTH {
+        if self.received < WORTH || self.note().is_none() {
+            self.discard();
             return None;
         }
         self.secure().ok()?;
-        self.note = None;
+        self.note = Note::None;
         let staged = self.staged.take()?;
         let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
         Some(Begun { staged, beginning, end })

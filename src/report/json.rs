@@ -185,42 +185,19 @@ impl<'a> Lines<'a> {
         );
     }
 
-    fn unpruned(&self, path: Option<&str>, failure: &Failure) {
-        let file = self.file();
-        write_line(
-            self.console,
-            &ErrorLine {
-                r#type: "error",
-                kind: failure.kind.as_str(),
-                message: &failure.message,
-                file: Some(&file),
-                line: None,
-                column: None,
-                path,
-            },
-        );
-    }
-
     /// Why an entry of a plan would fail, or why nobody could say what is to be done with it. Its
     /// action has its own line all the same: actions sum to the entries.
     fn finding(&self, entry: EntryIndex, failure: &Failure) {
-        let source = self.names.source(entry);
-        let file = self.file();
-        write_line(
-            self.console,
-            &ErrorLine {
-                r#type: "error",
-                kind: failure.kind.as_str(),
-                message: &failure.message,
-                file: Some(&file),
-                line: Some(source.line),
-                column: None,
-                path: Some(&self.names.path(entry)),
-            },
-        );
+        let line = self.names.source(entry).line;
+        self.error(Some(line), Some(&self.names.path(entry)), failure);
     }
 
     fn source_failed(&self, source: usize, failure: &Failure) {
+        self.error(Some(self.names.manifest().sources()[source].line), None, failure);
+    }
+
+    /// Something that is wrong with a line of the manifest, or with a path.
+    fn error(&self, line: Option<usize>, path: Option<&str>, failure: &Failure) {
         let file = self.file();
         write_line(
             self.console,
@@ -229,9 +206,9 @@ impl<'a> Lines<'a> {
                 kind: failure.kind.as_str(),
                 message: &failure.message,
                 file: Some(&file),
-                line: Some(self.names.manifest().sources()[source].line),
+                line,
                 column: None,
-                path: None,
+                path,
             },
         );
     }
@@ -254,7 +231,7 @@ impl Reporter for Lines<'_> {
             Event::SourceFailed { source, failure } => self.source_failed(*source, failure),
             Event::Prune { path } if matches!(self.of, LinesOf::Plan) => self.prune(path),
             Event::Pruned { path } => self.pruned(path),
-            Event::Unpruned { path, failure } => self.unpruned(path.as_deref(), failure),
+            Event::Unpruned { path, failure } => self.error(None, path.as_deref(), failure),
             _ => {}
         }
     }

@@ -132,8 +132,7 @@ pub(super) fn extend(
     manifest: &Manifest,
     reporter: &mut dyn Reporter,
 ) -> Result<(), RunError> {
-    let mut news = News::of(manifest, done, Some(lock))?;
-    news.edited.clear();
+    let news = News::of(manifest, done, None)?;
     if news.lines.is_empty() {
         return Ok(());
     }
@@ -265,7 +264,7 @@ struct NewLine {
 }
 
 impl News {
-    /// Of all entries that did not fail.
+    /// Of all entries that did not fail. Without `old` no line is edited.
     fn of(manifest: &Manifest, done: &Done<'_>, old: Option<&Lock>) -> Result<Self, RunError> {
         let mut news = Self { lines: Vec::new(), edited: HashMap::new() };
         let entries = manifest.entries();

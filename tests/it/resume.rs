@@ -373,3 +373,15 @@ fn what_does_not_fit_is_not_begun() {
     assert_eq!(run.failure("a.bin").0, "no_space");
     assert_eq!(world.origin.requests().len(), 1);
 }
+
+#[test]
+fn a_server_that_never_goes_on_is_given_up() {
+    // Much comes each time, and always the same.
+    let bytes: Vec<u8> = (0..10).flat_map(content).collect();
+    let world = world(bytes.clone());
+    let whole = Answer::status(200).header("ETag", "\"a\"").body(bytes).cut_at(1_500_000);
+    world.origin.always("/a.bin", whole);
+    let run = world.run(["apply", "--json", "--retries", "2"]).code(1);
+    assert_eq!(run.failure("a.bin").0, "truncated");
+    assert_eq!(world.origin.requests().len(), 3);
+}

@@ -18,6 +18,7 @@ fn job(entry: u64, url: &str) -> Job {
         mismatched: false,
         anew: false,
         kept: None,
+        reached: 0,
         whole: false,
         target,
         failure: None,
