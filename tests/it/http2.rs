@@ -17,7 +17,7 @@ type Fault = fn(Vec<u8>) -> Say;
 /// A world that mirrors so many files of a server, with these settings.
 fn world(server: &Second, count: usize, http: &str) -> World {
     let world = World::new().manifest(&format!(
-        "http: {{ca_file: ca.pem, stall_timeout: 2s{http}}}\nsources: [{{url: \"{}/{{n}}.txt\", vars: {{n: 1..{count}}}}}]\n",
+        "http: {{ca_file: ca.pem{http}}}\nsources: [{{url: \"{}/{{n}}.txt\", vars: {{n: 1..{count}}}}}]\n",
         server.base()
     ));
     world.write("ca.pem", server.authority());
@@ -145,7 +145,8 @@ fn a_broken_body_is_no_file() {
     ];
     for (name, script, kinds) in scripts {
         let server = Second::new(script);
-        let world = world(&server, 1, ", retries: 0");
+        let patience = if name == "silent" { ", stall_timeout: 1s" } else { "" };
+        let world = world(&server, 1, &format!(", retries: 0{patience}"));
         let run = world.apply().code(1);
         let kind = run.failure("1.txt").0;
         assert!(kinds.contains(&kind.as_str()), "{name}: {kind}");
@@ -176,7 +177,8 @@ fn a_body_without_a_length_is_whole_when_it_is_said_to_be() {
 
 #[test]
 fn large_bodies_side_by_side_arrive_whole() {
-    let server = Second::new(|asked| Say::File(content(number(asked) as u64, 3_000_000)));
+    let bodies: Vec<_> = (1..=8).map(|n| content(n, 3_000_000)).collect();
+    let server = Second::new(move |asked| Say::File(bodies[number(asked) - 1].clone()));
     let world = world(&server, 8, "");
     world.apply().success();
     for n in 1..=8 {
@@ -262,7 +264,6 @@ fn faults() -> Vec<(&'static str, Fault, &'static [&'static str])> {
         ("too many", |_| Say::Status(429), STATUS),
         ("broken", |_| Say::Status(500), STATUS),
         ("busy", |_| Say::Status(503), STATUS),
-        ("silent", |_| Say::Silence, &["timeout", "stalled"]),
     ]
 }
 
@@ -291,7 +292,8 @@ fn whatever_goes_wrong_a_path_holds_old_or_new_bytes() {
             });
             let count = faults().len();
             let manifest = |version: usize| {
-                let mut text = "http: {ca_file: ca.pem, retries: 0, stall_timeout: 800ms}\nsources:\n  - files:\n".to_owned();
+                let mut text =
+                    "http: {ca_file: ca.pem, retries: 0}\nsources:\n  - files:\n".to_owned();
                 for n in 0..count {
                     let pin = format!(", sha256: {}", sha256_of(bytes(n, version)));
                     let pin = if is_pinned { pin } else { String::new() };
@@ -340,4 +342,32 @@ fn whatever_goes_wrong_a_path_holds_old_or_new_bytes() {
             assert_eq!(world.partial_files(), [""; 0]);
         }
     }
+}
+
+#[test]
+fn what_was_there_stays_when_nothing_is_answered_any_more() {
+    let mood = Arc::new(AtomicUsize::new(WELL));
+    let now = Arc::clone(&mood);
+    let server = Second::new(move |asked| match now.load(Ordering::SeqCst) {
+        WELL => file(asked),
+        _ => Say::Silence,
+    });
+    let patient = world(&server, 3, "");
+    patient.apply().success();
+    mood.store(ILL, Ordering::SeqCst);
+    let text = std::fs::read_to_string(patient.path("natsync.yaml")).unwrap();
+    patient.set_manifest(
+        "natsync.yaml",
+        &text.replace("ca.pem", "ca.pem, stall_timeout: 800ms, retries: 0"),
+    );
+    let run = patient.apply().code(1);
+    for n in 1..=3 {
+        let kind = run.failure(&format!("{n}.txt")).0;
+        assert!(["timeout", "stalled"].contains(&kind.as_str()), "{kind}");
+    }
+    all_are_right(&patient, 3);
+    mood.store(WELL, Ordering::SeqCst);
+    patient.set_manifest("natsync.yaml", &text);
+    patient.apply().success();
+    all_are_right(&patient, 3);
 }

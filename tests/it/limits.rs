@@ -193,7 +193,7 @@ fn a_host_that_says_nothing_to_one_request_is_not_given_up() {
     for (silent, retries) in [(1, 0), (1, 1), (12, 1)] {
         let gate = Gate::new();
         let world = World::new().serve_numbered(30).manifest(&format!(
-            "http: {{connections: 1, retries: {retries}, stall_timeout: 300ms}}
+            "http: {{connections: 1, retries: {retries}, stall_timeout: 1s}}
 sources: [{{url: \"$BASE/{{n}}.txt\", vars: {{n: 1..30}}}}]
 "
         ));
