@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::digest::Digest;
 use crate::entry::EntryIndex;
 use crate::error::Failure;
-use crate::plan::{Counts, Decision};
+use crate::plan::{Counts, Decision, Reason};
 
 /// A stage of a run. Each may take long on its own, so each is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +72,10 @@ pub enum Event {
     Prune {
         /// Its path below the destination.
         path: String,
+        /// Why.
+        reason: Reason,
     },
-    /// A file was deleted, since it is no longer declared.
+    /// A file was deleted, since it is no longer declared or no longer upstream.
     Pruned {
         /// Its path below the destination.
         path: String,

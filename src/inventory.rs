@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::dest::{Dest, Sighting};
 use crate::digest::{Checksum, Digest, Digests};
 use crate::plan::{Found, Obstacle, OnDisk, Record, StatMatch};
+use crate::prune::Written;
 use crate::rel_path::path_hash;
 use crate::state::State;
 
@@ -46,9 +47,9 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Whether it was noted so soon after its last change that its stat proves nothing.
-    pub(crate) fn is_racy(&self) -> bool {
-        self.racy
+    /// What it must still be to be deleted.
+    pub(crate) fn written(&self) -> Written {
+        Written { stamp: self.stamp, racy: self.racy, digest: self.digest }
     }
 }
 

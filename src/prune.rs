@@ -1,13 +1,13 @@
-//! Which files may be deleted since the manifest no longer declares them, and whether any may.
+//! Which files may be deleted, since the manifest no longer declares them or upstream no longer has them, and whether
+//! any may.
 //!
 //! Only files that natsync wrote for this manifest, and that are still what it wrote. When in doubt a file stays.
 
 use crate::dest::{Dest, Stat};
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Failure};
-use crate::inventory::Known;
 use crate::manifest::Quota;
-use crate::plan::Prune;
+use crate::plan::{Prune, Reason};
 use crate::rel_path::RelPath;
 use crate::stop::Stop;
 
@@ -16,20 +16,35 @@ const COUNT: u64 = 100;
 /// Or so many in a hundred of those that natsync wrote, whichever is more.
 const SHARE: f64 = 20.0;
 
-/// Looks at a file that is not declared any more. None where it is not certain that it is what natsync wrote.
-pub(crate) fn look(dest: &Dest, path: &str, known: &Known, stop: &Stop) -> Option<Prune> {
+/// What is known of a file that natsync wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written {
+    /// [`Stat::stamp`] when it was noted.
+    pub(crate) stamp: u64,
+    /// Whether it was noted so soon after its last change that its stat proves nothing.
+    pub(crate) racy: bool,
+    /// The digest that it had.
+    pub(crate) digest: Digest,
+}
+
+/// Looks at a file that may go. None where it is not certain that it is what natsync wrote.
+pub(crate) fn look(
+    dest: &Dest,
+    path: &str,
+    written: &Written,
+    reason: Reason,
+    stop: &Stop,
+) -> Option<Prune> {
     let checked = RelPath::parse(path).ok()?;
     let stat = dest.stat(&checked).ok().filter(Stat::is_file)?;
-    if stat.size != known.size {
-        return None;
-    }
     let reads_the_same = || {
         let file = dest.read(&checked).ok()?;
         let (digest, _) = Digest::of_reader(file, || !stop.is_requested()).ok()?;
-        Some(digest == known.digest && dest.stat(&checked).ok()? == stat)
+        Some(digest == written.digest && dest.stat(&checked).ok()? == stat)
     };
-    let is_same = stat.stamp() == known.stamp && !known.is_racy() || reads_the_same() == Some(true);
-    is_same.then(|| Prune { path: path.to_owned(), stamp: stat.stamp() })
+    let looks_the_same = stat.stamp() == written.stamp && !written.racy;
+    let is_same = looks_the_same || reads_the_same() == Some(true);
+    is_same.then(|| Prune { path: path.to_owned(), reason, stamp: stat.stamp() })
 }
 
 /// Refuses to delete more files than is allowed, of so many that natsync wrote.
@@ -60,7 +75,7 @@ pub(crate) fn check_limit(
         return Ok(());
     }
     let message = format!(
-        "{prunes} files of {managed} are no longer declared, and at most {most} may be deleted at a time; none was"
+        "{prunes} files of {managed} are no longer declared or no longer upstream, and at most {most} may be deleted at a time; none was"
     );
     Err(Failure::new(ErrorKind::PruneRefused, message)
         .with_hint("`--max-delete N` allows more, if that is what you want"))

@@ -75,6 +75,7 @@ impl Survey {
         let managed = owned.len() as u64;
         let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
         let mut plan = Plan::with_bound(scope.manifest.entries().bound());
+        plan.set_managed(managed);
         let mut notes = Vec::new();
         let unread = look.decide_all(&mut plan)?;
         if let Some(dest) = scope.dest.filter(|_| !unread.is_empty()) {
@@ -103,12 +104,14 @@ impl Survey {
             let mut prunes = Vec::new();
             orphans.retain(|path| {
                 let known = inventory.known(path_hash(path));
-                let found = known.and_then(|known| prune::look(dest, path, known, scope.stop));
+                let found = known.and_then(|known| {
+                    prune::look(dest, path, &known.written(), Reason::NotInManifest, scope.stop)
+                });
                 let stays = found.is_none();
                 prunes.extend(found);
                 stays
             });
-            plan.set_prunes(prunes, managed);
+            plan.add_prunes(prunes);
         }
         plan.set_orphans(orphans);
         Ok(Self { plan, notes })

@@ -31,7 +31,7 @@ pub(super) const SOURCE: Table = &[
     ("combine", "how variables combine: product or zip"),
     ("exclude", "combinations to leave out"),
     ("path", "the path template, below the destination"),
-    ("on_missing", "what a missing file means: fail or skip"),
+    ("on_missing", "what a missing file means: fail, skip or prune"),
     ("max_missing", "how many entries may be missing: a number or a share"),
     ("missing_when", "what counts as missing"),
     ("missing_ttl", "how long a missing file is not asked for again"),

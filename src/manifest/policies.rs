@@ -31,17 +31,10 @@ impl Reader<'_> {
         match self.text(node, "on_missing")? {
             "fail" => Some(OnMissing::Fail),
             "skip" => Some(OnMissing::Skip),
-            "prune" => {
-                self.problem(
-                    node.at,
-                    "`on_missing: prune` is not supported by this version of natsync",
-                    Some("`skip` keeps the local copy".to_owned()),
-                );
-                None
-            }
+            "prune" => Some(OnMissing::Prune),
             other => {
                 let message = format!("`on_missing` cannot be `{other}`");
-                self.problem(node.at, message, Some("it is `fail` or `skip`".to_owned()));
+                self.problem(node.at, message, Some("it is `fail`, `skip` or `prune`".to_owned()));
                 None
             }
         }

@@ -138,8 +138,10 @@ pub enum OnMissing {
     /// The entry failed.
     #[default]
     Fail,
-    /// The entry is absent, and the run succeeds.
+    /// The entry is absent, and the run succeeds. What is here stays.
     Skip,
+    /// The entry is absent, and what natsync wrote for it is deleted.
+    Prune,
 }
 
 /// How many missing entries are allowed.

@@ -70,11 +70,14 @@ impl Counts {
     }
 }
 
-/// A file that is to be deleted: natsync wrote it, and the manifest no longer declares it.
+/// A file that is to be deleted: natsync wrote it, and the manifest no longer declares it, or upstream no longer has it
+/// and the manifest says that it goes then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prune {
     /// Below the destination.
     pub path: String,
+    /// Why.
+    pub reason: Reason,
     /// A stamp of how it looked when it was found to be what natsync wrote.
     pub stamp: u64,
 }
@@ -141,7 +144,7 @@ impl Plan {
         &self.orphans
     }
 
-    /// Those of them that are to be deleted, sorted. They are not among the orphans.
+    /// Files that are to be deleted, sorted. They are not among the orphans.
     #[must_use]
     pub fn prunes(&self) -> &[Prune] {
         &self.prunes
@@ -152,10 +155,16 @@ impl Plan {
         self.managed
     }
 
-    /// Takes note of what is to be deleted, of so many files that natsync wrote.
-    pub(crate) fn set_prunes(&mut self, prunes: Vec<Prune>, managed: u64) {
-        self.counts.prune = prunes.len() as u64;
-        (self.prunes, self.managed) = (prunes, managed);
+    /// Takes note of how many files natsync wrote.
+    pub(crate) fn set_managed(&mut self, managed: u64) {
+        self.managed = managed;
+    }
+
+    /// Takes note of more that is to be deleted.
+    pub(crate) fn add_prunes(&mut self, prunes: Vec<Prune>) {
+        self.prunes.extend(prunes);
+        self.prunes.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        self.counts.prune = self.prunes.len() as u64;
     }
 
     /// Takes note of the orphans.

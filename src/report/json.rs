@@ -153,13 +153,13 @@ impl<'a> Lines<'a> {
         );
     }
 
-    fn prune(&self, path: &str) {
+    fn prune(&self, path: &str, reason: Reason) {
         write_line(
             self.console,
             &ActionLine {
                 r#type: "action",
                 action: Action::Prune.as_str(),
-                reason: Reason::NotInManifest.as_str(),
+                reason: reason.as_str(),
                 source: None,
                 path,
                 url: None,
@@ -229,7 +229,9 @@ impl Reporter for Lines<'_> {
             },
             Event::Verified { entry, verified } => self.verified(*entry, verified),
             Event::SourceFailed { source, failure } => self.source_failed(*source, failure),
-            Event::Prune { path } if matches!(self.of, LinesOf::Plan) => self.prune(path),
+            Event::Prune { path, reason } if matches!(self.of, LinesOf::Plan) => {
+                self.prune(path, *reason);
+            }
             Event::Pruned { path } => self.pruned(path),
             Event::Unpruned { path, failure } => self.error(None, path.as_deref(), failure),
             _ => {}

@@ -281,7 +281,7 @@ impl Reporter for Listing<'_> {
                 self.figures.known_bytes = *known_bytes;
                 self.figures.unknown_sizes = *unknown_sizes;
             }
-            Event::Prune { path } => self.prune(path),
+            Event::Prune { path, .. } => self.prune(path),
             _ => {}
         }
     }

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithm, Checksum, Digest, Digests};
+use crate::prune::Written;
 pub(crate) use schema::Opened;
 
 /// A file that natsync put in place or confirmed.
@@ -313,6 +314,23 @@ impl State {
             let digest = Digest::from_bytes(row.get(3)?);
             let stamp = row.get::<_, i64>(4)?.cast_unsigned();
             Ok(Held { validators, digest, stamp, witnessed: row.get(5)?, written: row.get(6)? })
+        });
+        found.optional().ok().flatten()
+    }
+
+    /// What a file must still be to be deleted: only if natsync wrote it, for this manifest. A damaged state answers
+    /// as if it did not know the file.
+    #[must_use]
+    pub(crate) fn written(&self, path: &str) -> Option<Written> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT stamp, racy, sha256 FROM files WHERE path = ?1 AND manifest = ?2 AND written",
+            )
+            .ok()?;
+        let found = statement.query_row([path, &self.manifest], |row| {
+            let stamp = row.get::<_, i64>(0)?.cast_unsigned();
+            Ok(Written { stamp, racy: row.get(1)?, digest: Digest::from_bytes(row.get(2)?) })
         });
         found.optional().ok().flatten()
     }

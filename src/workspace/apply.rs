@@ -120,7 +120,9 @@ pub(super) fn run(
         let executed = execute(&work, &mut reporter);
         super::lists::settle(scope, &state, &plan, executed, &mut reporter)?;
     }
-    super::prune::prune(scope, &dest, &state, &plan, &reporter.summary.clone(), &mut reporter);
+    let gone = super::prune::gone(scope, &dest, &state, reporter.absent.iter().copied());
+    let so_far = reporter.summary;
+    super::prune::prune(scope, &dest, &state, &plan, &so_far, &gone, &mut reporter);
     // What nobody asked for again is of no use, unless it is of entries that were not chosen.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
         dest.clear_parts(&parts);

@@ -48,6 +48,13 @@ pub fn plan(
         let state = state.as_ref().filter(|_| !damaged);
         sizes = refresh(scope, state, &mut survey.plan, reporter);
     }
+    if let (Some(dest), Some(state)) = (dest.as_ref(), state.as_ref().filter(|_| !damaged)) {
+        let is_absent = |step| matches!(step, Step::Do(Decision { action: Action::Absent, .. }));
+        let absent =
+            survey.plan.steps().filter_map(|(entry, step)| is_absent(step).then_some(entry));
+        let gone = super::prune::gone(scope, dest, state, absent);
+        survey.plan.add_prunes(gone);
+    }
     // What was cut short is no plan to tell.
     if !stop.is_requested() {
         tell_plan(scope, &survey.plan, &sizes, reporter);
@@ -128,7 +135,7 @@ pub(super) fn tell_plan(
         unknown_sizes = plan.counts().fetch + plan.counts().replace;
     }
     for prune in plan.prunes() {
-        reporter.event(&Event::Prune { path: prune.path.clone() });
+        reporter.event(&Event::Prune { path: prune.path.clone(), reason: prune.reason });
     }
     for path in plan.orphans() {
         reporter.event(&Event::Orphan { path: path.clone() });

@@ -1,10 +1,12 @@
-//! Deleting what the manifest no longer declares: last of all, and not when in doubt.
+//! Deleting what the manifest no longer declares or upstream no longer has: last of all, and not when in doubt.
 
 use crate::dest::Dest;
+use crate::entry::EntryIndex;
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, Reporter, Summary, warn};
-use crate::plan::{Plan, Prune};
-use crate::prune::check_limit;
+use crate::manifest::OnMissing;
+use crate::plan::{Plan, Prune, Reason};
+use crate::prune::{check_limit, look};
 use crate::rel_path::RelPath;
 use crate::state::{Note, State};
 use crate::survey::Scope;
@@ -16,15 +18,15 @@ pub(super) fn prune(
     state: &State,
     plan: &Plan,
     so_far: &Summary,
+    gone: &[Prune],
     reporter: &mut dyn Reporter,
 ) {
-    let prunes = plan.prunes();
+    let prunes: Vec<_> = plan.prunes().iter().chain(gone).collect();
     if prunes.is_empty() || scope.stop.is_requested() {
         return;
     }
     if !so_far.is_success() || so_far.entries == 0 {
-        let message =
-            "files that are no longer declared stay for now, since not all is as declared";
+        let message = "files that would be deleted stay for now, since not all else is as declared";
         return warn(reporter, Some(message.to_owned()));
     }
     let allowed = scope.options.max_delete.or(scope.manifest.max_delete());
@@ -34,7 +36,7 @@ pub(super) fn prune(
         return reporter.event(&Event::Unpruned { path: None, failure });
     }
     let mut notes = Vec::new();
-    for Prune { path, stamp } in prunes {
+    for Prune { path, stamp, .. } in prunes {
         if scope.stop.is_requested() {
             break;
         }
@@ -54,6 +56,29 @@ pub(super) fn prune(
     }
     // Rows of files that are gone only cost a look.
     let _ = dest.sync().map(|()| state.note(&notes));
+}
+
+/// Files here of entries that upstream does not have, where the manifest says that they go then.
+pub(super) fn gone(
+    scope: Scope<'_>,
+    dest: &Dest,
+    state: &State,
+    absent: impl IntoIterator<Item = EntryIndex>,
+) -> Vec<Prune> {
+    let Scope { manifest, options, pins, stop, .. } = scope;
+    let goes = |on_missing| on_missing == OnMissing::Prune;
+    let is_anywhere = manifest.sources().iter().any(|source| goes(source.on_missing));
+    // A lock is no reason to delete.
+    if !is_anywhere || pins.is_for_lock() || options.prune == Some(false) {
+        return Vec::new();
+    }
+    let absent = absent.into_iter().filter_map(|index| manifest.entries().get(index));
+    let paths = absent.filter(|entry| goes(entry.source().on_missing)).map(|entry| entry.path());
+    let found = paths.filter_map(|path| {
+        let written = state.written(path.as_str())?;
+        look(dest, path.as_str(), &written, Reason::MissingUpstream, stop)
+    });
+    found.collect()
 }
 
 /// A destination that is not the one the state was made for may hold what others put there.

@@ -113,7 +113,6 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("missing environment variable", "version: 1\ndest: out\nsources:\n  - url: http://h/a?k=${NATSYNC_NOT_SET}\n", "4:23", "`NATSYNC_NOT_SET` is not set"),
     ("environment variable without an end", "version: 1\ndest: out\nsources:\n  - url: http://h/${A\n", "4:19", "`${` is never closed"),
     ("a prune that there is not", "SRCprune: always\n", "6:8", "`prune` cannot be `always`"),
-    ("pruning what is missing, which comes later", "SRC    on_missing: prune\n", "6:17", "`on_missing: prune` is not supported"),
     ("netrc that is not there", "SRC    netrc: no-such-netrc\n", "6:12", "cannot read the netrc file"),
     ("netrc that is a folder", "SRC    netrc: .\n", "6:12", "no regular file"),
     ("netrc that is a list", "SRC    netrc: [a]\n", "6:12", "must be a single value"),

@@ -314,3 +314,68 @@ fn a_lock_deletes_nothing() {
     names_are(&world, &[1, 2, 3, 4, 5]);
     assert_eq!(world.apply().success().counts(), "entries 3, kept 3, pruned 2");
 }
+
+/// Five files whose source says so, and some that upstream has no more.
+fn vanished(numbers: &[usize], more: &str) -> World {
+    let text = manifest("1..5", "") + "    on_missing: prune\n" + more;
+    let world = World::new().serve_numbered(5).manifest(&text);
+    assert_eq!(world.apply().success().counts(), "entries 5, downloaded 5");
+    for n in numbers {
+        world.origin.remove(&format!("/{n}.txt"));
+    }
+    world
+}
+
+#[test]
+fn what_upstream_has_no_more_goes_where_a_source_says_so() {
+    let world = vanished(&[2, 4], "");
+    let plan = world.run(["plan", "--refresh", "--json"]).success();
+    let prune = plan.lines("action").into_iter().find(|line| line["action"] == "prune").unwrap();
+    assert_eq!((&prune["reason"], &prune["path"]), (&"missing_upstream".into(), &"d/2.txt".into()));
+    assert_eq!(plan.summary()["prune"], 2);
+    let run = world.apply().success();
+    assert_eq!(run.counts(), "entries 5, unchanged 3, absent 2, pruned 2");
+    names_are(&world, &[1, 3, 5]);
+    assert_eq!(world.apply().success().counts(), "entries 5, unchanged 3, absent 2");
+
+    // Only what was chosen was asked about.
+    let world = vanished(&[2, 4], "");
+    world.run(["apply", "--only", "d/2.txt"]).success();
+    names_are(&world, &[1, 3, 4, 5]);
+}
+
+#[test]
+fn what_vanished_stays_when_in_doubt() {
+    let stays = |world: &World, args: &[&str]| {
+        world.run([&["apply", "--retries", "0"], args].concat());
+        names_are(world, &[1, 2, 3, 4, 5]);
+    };
+    stays(&vanished(&[2], ""), &["--no-prune"]);
+    stays(&vanished(&[2, 4], ""), &["--max-delete", "1"]);
+    stays(&vanished(&[2, 4], "    max_missing: 1\n"), &[]);
+    stays(&vanished(&[2], ""), &["--offline"]);
+    let failing = vanished(&[2], "");
+    failing.origin.always("/3.txt", Answer::status(500));
+    stays(&failing, &[]);
+    let edited = vanished(&[2], "");
+    edited.write("out/d/2.txt", "mine\n");
+    stays(&edited, &[]);
+    let stateless = vanished(&[2], "");
+    std::fs::remove_dir_all(stateless.path("out/.natsync")).unwrap();
+    stays(&stateless, &[]);
+    let locking = vanished(&[2], "");
+    locking.run(["lock"]).success();
+    names_are(&locking, &[1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn what_is_pinned_as_missing_goes_where_a_source_says_so() {
+    let world = vanished(&[2], "");
+    world.run(["lock"]).success();
+    names_are(&world, &[1, 2, 3, 4, 5]);
+    let asked = world.origin.requests().len();
+    assert_eq!(world.plan().success().summary()["prune"], 1);
+    assert_eq!(world.apply().success().summary()["pruned"], 1);
+    names_are(&world, &[1, 3, 4, 5]);
+    assert_eq!(world.origin.requests().len(), asked, "nobody is asked about what is pinned");
+}
