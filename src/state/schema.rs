@@ -151,12 +151,23 @@ fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<Opened<Connection>> {
     Ok(Opened { value, warning: Some(format!("the state is begun anew: {why}{place}")) })
 }
 
+/// Whether the file is not at fault.
 fn is_transient(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseBusy, DiskFull, OutOfMemory, PermissionDenied, ReadOnly};
-    matches!(
-        error.sqlite_error_code(),
-        Some(DatabaseBusy | DiskFull | OutOfMemory | PermissionDenied | ReadOnly)
-    )
+    use rusqlite::ErrorCode::{
+        DatabaseBusy, DiskFull, OutOfMemory, PermissionDenied, ReadOnly, SystemIoFailure,
+    };
+    use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
+    let is_unreadable = || {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        [SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS]
+            .iter()
+            .any(|unreadable| code == Some(*unreadable))
+    };
+    match error.sqlite_error_code() {
+        Some(DatabaseBusy | DiskFull | OutOfMemory | PermissionDenied | ReadOnly) => true,
+        Some(SystemIoFailure) => !is_unreadable(),
+        _ => false,
+    }
 }
 
 /// A log without its database belongs to nothing, and would be taken for that of the next one.

@@ -46,6 +46,16 @@ impl World {
         Self { origin: Origin::new(), dir, env: Vec::new() }
     }
 
+    /// The same, in memory where the system has a directory for that: what is synced very often is soon synced.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let dir = match TempDir::with_prefix_in("natsync-test-", memory) {
+            Ok(dir) => dir,
+            Err(_) => return Self::new(),
+        };
+        Self { origin: Origin::new(), dir, env: Vec::new() }
+    }
+
     /// Puts content at a path of the origin.
     pub(crate) fn serve(self, path: &str, file: impl Into<File>) -> Self {
         self.origin.serve(path, file);

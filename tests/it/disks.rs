@@ -1,0 +1,66 @@
+//! Disks that are full, failing or read-only: a run says so, nothing is damaged, and the next run with a good disk puts
+//! everything right.
+
+use crate::reference::{Reference, is_traceable};
+
+/// Runs with a call that fails at these of its occurrences (`3` the third, `3+` from then on), each followed by a
+/// plain run.
+fn failing(calls: &str, error: &str, whens: &[&str]) {
+    if !is_traceable() {
+        return;
+    }
+    let mut reference = Reference::new(calls.contains("write") || calls.contains("rename"));
+    for when in whens {
+        reference.change();
+        let which = format!("{calls} {error} {when}");
+        let output = reference.run_injected(calls, &format!("error={error}:when={when}"));
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!stderr.contains("panicked"), "{which}: {stderr}");
+        let status = output.status.code().unwrap_or_else(|| panic!("{which}: killed: {stderr}"));
+        reference.assert_whole(&which);
+        reference.is_anew = stderr.contains("the state is begun anew");
+        match status {
+            0 => reference.assert_in_sync(&which),
+            // 127: the program could not even be loaded.
+            1 | 2 | 4 | 5 | 127 => {
+                assert!(!stderr.is_empty(), "{which}: without a word: {stdout}");
+            }
+            // The event loop wakes itself by a write that cannot fail on any disk.
+            70 if calls == "write" && stderr.contains("io/driver.rs") => {}
+            other => panic!("{which}: exit {other}: {stdout}{stderr}"),
+        }
+        reference.heal(&which);
+    }
+}
+
+macro_rules! failing {
+    ($($name:ident: $calls:expr, [$($error:expr),+], $whens:expr;)+) => {
+        $(#[test]
+        fn $name() {
+            for error in [$($error),+] {
+                failing($calls, error, $whens);
+            }
+        })+
+    };
+}
+
+failing! {
+    at_write: "write", ["ENOSPC", "EDQUOT", "EIO"], &["1", "2", "3", "5", "8"];
+    at_pwrite: "pwrite64", ["ENOSPC", "EIO"], &["1", "2", "4", "7", "1+", "4+"];
+    at_sync: "syncfs,fsync,fdatasync", ["EIO", "ENOSPC", "EDQUOT"], &["1", "2", "3", "1+", "2+"];
+    at_rename: "renameat,renameat2,rename", ["EIO", "ENOSPC", "EROFS", "EXDEV"], &["1", "3", "1+"];
+    at_mkdir: "mkdirat,mkdir", ["ENOSPC", "EROFS", "EACCES"], &["1", "1+"];
+    at_open: "openat", ["EMFILE", "ENFILE", "EROFS", "EIO", "ENOSPC", "EINTR"], &["9", "12", "14", "17", "20", "23"];
+    at_stat: "newfstatat,statx", ["EIO", "EACCES"], &["4", "7", "10", "15", "20"];
+    at_read: "read,pread64", ["EIO", "EINTR"], &["8", "11", "15", "19", "24"];
+    at_list: "getdents64", ["EIO"], &["1", "2", "1+"];
+    at_truncate: "ftruncate,fallocate", ["ENOSPC", "EFBIG"], &["1", "2", "1+"];
+    at_times: "utimensat", ["EPERM", "EIO"], &["1", "1+"];
+    at_unlink: "unlinkat,unlink", ["EIO", "EROFS"], &["1", "1+"];
+    at_lock: "fcntl,flock", ["ENOLCK", "EIO"], &["1", "2", "5", "9"];
+    at_socket: "socket", ["EMFILE", "ENOBUFS"], &["1", "1+"];
+    at_connect: "connect", ["EADDRNOTAVAIL", "ENETUNREACH"], &["1", "1+"];
+    at_receive: "recvfrom", ["EIO", "ECONNRESET"], &["1", "4", "1+"];
+    at_send: "writev,sendto,sendmsg", ["EIO", "EPIPE"], &["1", "4", "1+"];
+}
