@@ -47,4 +47,5 @@ mod state;
 mod tls;
 mod transfer;
 mod verify;
+mod volumes;
 mod world;
