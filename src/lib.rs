@@ -42,6 +42,7 @@ mod background;
 mod checksums;
 pub mod cli;
 mod commands;
+mod descriptors;
 mod dest;
 pub mod digest;
 pub mod entry;

@@ -33,6 +33,8 @@ impl Stop {
         let (mut interrupt, mut terminate) = {
             use tokio::signal::unix::{SignalKind, signal};
             let _entered = runtime.enter();
+            // A file that may not grow is an error of a write; unheard, its signal would end the process.
+            let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::{Command, ManifestArgs, TransferArgs};
+use crate::descriptors;
 use crate::error::{ExitStatus, RunError};
 use crate::manifest::{LoadOptions, Manifest};
 use crate::report::{Console, Untrusted, print_error};
@@ -23,6 +24,7 @@ use crate::stop::Stop;
 
 /// Carries out a command and tells its errors.
 pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
+    descriptors::raise();
     match command {
         Command::Apply(args) => apply::run(args, console),
         Command::Plan(args) => plan::run(args, console),

@@ -12,9 +12,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Stat;
-
-/// How many folders stay open. Entries come in order, so a few are enough; each costs a descriptor.
-const OPEN_FOLDERS: usize = 24;
+use crate::descriptors;
 
 /// A folder that somebody may still be using when the cache lets go of it.
 pub(super) type Shared = Arc<Folder>;
@@ -130,13 +128,23 @@ impl Folder {
 }
 
 /// Folders opened lately, by path.
-#[derive(Debug, Default)]
-pub(super) struct Folders(HashMap<String, Shared>);
+#[derive(Debug)]
+pub(super) struct Folders {
+    open: HashMap<String, Shared>,
+    /// Entries come in order, so a few are enough; each costs a descriptor.
+    most: usize,
+}
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self { open: HashMap::new(), most: descriptors::folders() }
+    }
+}
 
 impl Folders {
     /// The folder at that path below `root`; the empty path is `root` itself.
     pub(super) fn get(&mut self, root: &Folder, path: &str, create: bool) -> io::Result<Shared> {
-        if let Some(folder) = self.0.get(path) {
+        if let Some(folder) = self.open.get(path) {
             return Ok(Arc::clone(folder));
         }
         let opened = if path.is_empty() {
@@ -149,16 +157,16 @@ impl Folders {
                 opened => opened?,
             }
         };
-        if OPEN_FOLDERS <= self.0.len() {
-            self.0.clear();
+        if self.most <= self.open.len() {
+            self.open.clear();
         }
         let folder = Arc::new(opened);
-        self.0.insert(path.to_owned(), Arc::clone(&folder));
+        self.open.insert(path.to_owned(), Arc::clone(&folder));
         Ok(folder)
     }
 
     /// That folder is gone.
     pub(super) fn forget(&mut self, path: &str) {
-        self.0.remove(path);
+        self.open.remove(path);
     }
 }

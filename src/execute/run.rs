@@ -16,6 +16,7 @@ use super::publish::Message;
 use super::resume::Places;
 use super::supply::{Jobs, Supply};
 use super::threads::{AtWork, Last, Leaving, Listening, Serving};
+use crate::descriptors;
 use crate::dest::{Dest, Parts, Stat};
 use crate::entry::{Entries, Entry, EntryIndex, Form};
 use crate::error::{ErrorKind, ExitStatus, Failure};
@@ -120,9 +121,10 @@ pub(super) struct Run<'a> {
 /// outcome. Answers what was learned beside that.
 pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed {
     let (publisher, messages) = super::publish::channel();
-    let run = Run::new(work, publisher);
+    let connections = work.connections.min(descriptors::transfers());
+    let run = Run::new(work, connections, publisher);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(MOST_THREADS).min(work.connections).max(1);
+    let threads = cores.min(MOST_THREADS).min(connections).max(1);
     let working = AtomicUsize::new(threads);
     let at_work = AtWork::new(threads);
     let publishing = AtomicUsize::new(1);
@@ -134,8 +136,7 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed 
         // Made before any thread starts, so that none is waited for that cannot.
         let serving: Vec<_> = (0..threads).map(|_| Serving(&at_work)).collect();
         for (thread, serving) in serving.into_iter().enumerate() {
-            let workers =
-                work.connections / threads + usize::from(thread < work.connections % threads);
+            let workers = connections / threads + usize::from(thread < connections % threads);
             scope.spawn(move || {
                 let _leaving = Leaving { left: working, caller, halted: &run.halted };
                 run.serve(workers, serving);
@@ -184,7 +185,7 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed 
 const MOST_THREADS: usize = 8;
 
 impl<'a> Run<'a> {
-    fn new(work: &Work<'a>, publisher: super::publish::Sender) -> Self {
+    fn new(work: &Work<'a>, connections: usize, publisher: super::publish::Sender) -> Self {
         let work = *work;
         let entries = work.manifest.entries();
         let supply = supply(work);
@@ -217,7 +218,7 @@ impl<'a> Run<'a> {
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
         Self {
             work,
-            dispatch: Dispatch::new(supply, settings, work.connections),
+            dispatch: Dispatch::new(supply, settings, connections),
             ledger: Ledger::new(work.plan.bound()),
             missing: Missing::new(work.manifest, &chosen),
             dialers,

@@ -49,9 +49,8 @@ impl World {
     /// The same, in memory where the system has a directory for that: what is synced very often is soon synced.
     pub(crate) fn in_memory() -> Self {
         let memory = Path::new("/dev/shm");
-        let dir = match TempDir::with_prefix_in("natsync-test-", memory) {
-            Ok(dir) => dir,
-            Err(_) => return Self::new(),
+        let Ok(dir) = TempDir::with_prefix_in("natsync-test-", memory) else {
+            return Self::new();
         };
         Self { origin: Origin::new(), dir, env: Vec::new() }
     }

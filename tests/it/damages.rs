@@ -1,0 +1,149 @@
+//! A thousand damages of the state: each is noticed or harmless, and the next plain run puts everything right. The
+//! library does the runs, in this process: a panic of it is one of the test.
+
+use std::fs;
+
+use natsync::event::{Event, Reporter, Summary};
+use natsync::manifest::{LoadOptions, Manifest};
+use natsync::stop::Stop;
+use natsync::workspace::{Options, apply};
+
+use crate::world::World;
+
+const FILES: u64 = 5;
+const PAGE: usize = 4096;
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 11).expect("53 bits") % sides.max(1)
+    }
+}
+
+#[derive(Default)]
+struct Warnings(Vec<String>);
+
+impl Reporter for Warnings {
+    fn event(&mut self, event: &Event) {
+        if let Event::Warning { message } = event {
+            self.0.push(message.clone());
+        }
+    }
+}
+
+fn run(world: &World) -> (Summary, Vec<String>) {
+    let options =
+        LoadOptions { today: jiff::civil::date(2026, 1, 1), set: &[], env: &|_| None, dest: None };
+    let manifest = Manifest::load(&world.path("natsync.yaml"), &options).expect("a good manifest");
+    let mut warnings = Warnings::default();
+    let summary = apply(&manifest, &Options::default(), &Stop::default(), &mut warnings);
+    (summary.expect("a run"), warnings.0)
+}
+
+/// Damages the bytes of a state, and says how.
+fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
+    let pages = bytes.len() / PAGE;
+    let at = dice.roll(bytes.len());
+    match dice.roll(12) {
+        0 => {
+            bytes.truncate(at);
+            format!("cut at {at}")
+        }
+        1 => {
+            let page = dice.roll(pages);
+            bytes[page * PAGE..(page + 1) * PAGE].fill(0);
+            format!("page {page} zeroed")
+        }
+        2 => {
+            let (one, other) = (dice.roll(pages), dice.roll(pages));
+            let copy = bytes[one * PAGE..(one + 1) * PAGE].to_vec();
+            bytes.copy_within(other * PAGE..(other + 1) * PAGE, one * PAGE);
+            bytes[other * PAGE..(other + 1) * PAGE].copy_from_slice(&copy);
+            format!("pages {one} and {other} exchanged")
+        }
+        3 => {
+            let length = dice.roll(5000);
+            bytes.extend((0..length).map(|_| dice.roll(256).to_le_bytes()[0]));
+            format!("{length} bytes more")
+        }
+        4 | 5 => {
+            let end = (at + 1 + dice.roll(64)).min(bytes.len());
+            for byte in &mut bytes[at..end] {
+                *byte = dice.roll(256).to_le_bytes()[0];
+            }
+            format!("noise from {at} to {end}")
+        }
+        _ => {
+            let bit = dice.roll(8);
+            bytes[at] ^= 1 << bit;
+            format!("bit {bit} of byte {at}")
+        }
+    }
+}
+
+fn healed(seed: u64) {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let world = World::in_memory().source("$BASE/{n}.txt", &[&format!("vars: {{n: 1..{FILES}}}")]);
+    let mut contents: Vec<String> = (1..=FILES).map(|n| format!("file {n}, at first\n")).collect();
+    let serve = |n: usize, content: &str| {
+        world.origin.serve(&format!("/{}.txt", n + 1), content.to_owned())
+    };
+    for (n, content) in contents.iter().enumerate() {
+        serve(n, content);
+    }
+    run(&world);
+    let state = world.state();
+    let mut noticed = 0;
+    for round in 0..250 {
+        let mut bytes = fs::read(&state).expect("the state");
+        let how = damage(&mut bytes, &mut dice);
+        fs::write(&state, &bytes).expect("the state is writable");
+        // One file changes upstream and one here: whoever believes what the state says misses them.
+        let changed = dice.roll(contents.len());
+        contents[changed] = format!("file {changed}, in round {round} of {seed}\n");
+        serve(changed, &contents[changed]);
+        let edited = dice.roll(contents.len());
+        let path = world.path(&format!("out/{}.txt", edited + 1));
+        fs::write(&path, "edited here").expect("it is writable");
+
+        let (summary, warnings) = run(&world);
+        let which = format!("seed {seed}, round {round}, {how}: {summary:?} {warnings:?}");
+        assert!(summary.is_success(), "{which}");
+        let is_anew = warnings.iter().any(|warning| warning.contains("begun anew"));
+        noticed += usize::from(is_anew);
+        for (n, content) in contents.iter().enumerate() {
+            let got = fs::read_to_string(world.path(&format!("out/{}.txt", n + 1))).expect("text");
+            assert_eq!(&got, content, "{which}");
+        }
+        for name in world.files("out/.natsync").into_keys().filter(|name| name.contains("corrupt"))
+        {
+            fs::remove_file(world.path("out/.natsync").join(name)).expect("it is there");
+        }
+    }
+    assert!(10 < noticed, "hardly any damage was noticed: {noticed}");
+}
+
+#[test]
+fn a_quarter_of_a_thousand() {
+    healed(1);
+}
+
+#[test]
+fn another_quarter() {
+    healed(2);
+}
+
+#[test]
+fn a_third_quarter() {
+    healed(3);
+}
+
+#[test]
+fn the_last_quarter() {
+    healed(4);
+}
