@@ -3,11 +3,10 @@
 
 use std::fs;
 
-use natsync::event::{Event, Reporter, Summary};
-use natsync::manifest::{LoadOptions, Manifest};
-use natsync::stop::Stop;
-use natsync::workspace::{Options, apply};
+use natsync::event::Summary;
+use natsync::workspace::Options;
 
+use crate::inside;
 use crate::world::World;
 
 const FILES: u64 = 5;
@@ -25,24 +24,9 @@ impl Dice {
     }
 }
 
-#[derive(Default)]
-struct Warnings(Vec<String>);
-
-impl Reporter for Warnings {
-    fn event(&mut self, event: &Event) {
-        if let Event::Warning { message } = event {
-            self.0.push(message.clone());
-        }
-    }
-}
-
 fn run(world: &World) -> (Summary, Vec<String>) {
-    let options =
-        LoadOptions { today: jiff::civil::date(2026, 1, 1), set: &[], env: &|_| None, dest: None };
-    let manifest = Manifest::load(&world.path("natsync.yaml"), &options).expect("a good manifest");
-    let mut warnings = Warnings::default();
-    let summary = apply(&manifest, &Options::default(), &Stop::default(), &mut warnings);
-    (summary.expect("a run"), warnings.0)
+    let (summary, warnings) = inside::run(world, &Options::default()).expect("a run");
+    (summary, warnings.0)
 }
 
 /// Damages the bytes of a state, and says how.
@@ -91,7 +75,7 @@ fn healed(seed: u64) {
     let world = World::in_memory().source("$BASE/{n}.txt", &[&format!("vars: {{n: 1..{FILES}}}")]);
     let mut contents: Vec<String> = (1..=FILES).map(|n| format!("file {n}, at first\n")).collect();
     let serve = |n: usize, content: &str| {
-        world.origin.serve(&format!("/{}.txt", n + 1), content.to_owned())
+        world.origin.serve(&format!("/{}.txt", n + 1), content.to_owned());
     };
     for (n, content) in contents.iter().enumerate() {
         serve(n, content);

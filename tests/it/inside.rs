@@ -1,0 +1,32 @@
+//! Runs by the library, in the process of the test: quick enough for thousands, and a panic is one of the test.
+
+use natsync::event::{Event, Reporter, Summary};
+use natsync::manifest::{LoadOptions, Manifest};
+use natsync::stop::Stop;
+use natsync::workspace::{Options, apply};
+
+use crate::world::World;
+
+/// What a run said beside its counts.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings(pub(crate) Vec<String>);
+
+impl Reporter for Warnings {
+    fn event(&mut self, event: &Event) {
+        if let Event::Warning { message } = event {
+            self.0.push(message.clone());
+        }
+    }
+}
+
+/// Brings a world's destination to its manifest, or says why the manifest or the destination is no good.
+pub(crate) fn run(world: &World, options: &Options) -> Result<(Summary, Warnings), String> {
+    let loading =
+        LoadOptions { today: jiff::civil::date(2026, 1, 1), set: &[], env: &|_| None, dest: None };
+    let manifest = Manifest::load(&world.path("natsync.yaml"), &loading)
+        .map_err(|problems| format!("{problems:?}"))?;
+    let mut warnings = Warnings::default();
+    let summary = apply(&manifest, options, &Stop::default(), &mut warnings)
+        .map_err(|error| error.to_string())?;
+    Ok((summary, warnings))
+}
