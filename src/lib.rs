@@ -51,6 +51,8 @@ pub mod event;
 mod execute;
 mod export;
 mod fetch;
+#[cfg(test)]
+mod fuzz;
 mod inventory;
 mod lists;
 pub mod lock;

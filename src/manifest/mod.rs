@@ -16,7 +16,7 @@ mod policies;
 mod problem;
 mod read;
 mod rows;
-mod scalars;
+pub(crate) mod scalars;
 mod secret;
 mod sources;
 mod templates;

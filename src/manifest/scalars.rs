@@ -94,7 +94,7 @@ fn parse_whole(text: &str) -> Option<u64> {
 }
 
 /// Reads `30s`, `1h30min`, `500ms`, `0`.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
