@@ -272,7 +272,7 @@ fn answers() {
                 match classify(&asked, &head) {
                     Answer::Whole { .. } => assert!([200, 203].contains(&status.as_u16())),
                     Answer::Rest { length } => {
-                        assert!(here.is_some() && status == 206 && 5 < length)
+                        assert!(here.is_some() && status == 206 && 5 < length);
                     }
                     Answer::NotModified => assert!(conditional && status == 304),
                     Answer::Missing { status } => assert!([404, 410].contains(&status)),

@@ -226,3 +226,86 @@ fn a_plan_whose_reader_goes_away_ends_quietly() {
         ("", Some(0))
     );
 }
+
+/// A signal in the phases in which nobody transfers anything.
+#[test]
+fn a_signal_is_heard_in_every_phase() {
+    // A list of checksums that does not come.
+    let gate = Gate::new();
+    let world = World::new()
+        .serve("/a.txt", "file a")
+        .source("$BASE/a.txt", &["checksums: {url: $BASE/SUMS}"]);
+    world.origin.serve("/SUMS", "");
+    world.origin.always("/SUMS", Answer::file().gate(&gate));
+    let running = world.spawn(["apply", "--json"]);
+    world.origin.wait_in_flight(1);
+    ends_soon(running, 130);
+    gate.open();
+
+    // A file that takes long to be read.
+    for args in [&["verify", "--json"][..], &["apply", "--json", "--rehash"]] {
+        let world = World::new().serve("/a.txt", "file a").source("$BASE/a.txt", &[]);
+        world.run(["lock"]).success();
+        let file = std::fs::File::options().write(true).open(world.path("out/a.txt")).unwrap();
+        file.set_len(1 << 38).unwrap();
+        // The same length in the lock, or it would be known to differ.
+        let lock = String::from_utf8(world.read("natsync.lock")).unwrap();
+        let lock = lock.replace("\"size\":6,", &format!("\"size\":{},", 1_u64 << 38));
+        world.write("natsync.lock", lock);
+        let running = world.spawn(args);
+        running.wait_until_it_reads("a.txt");
+        ends_soon(running, 130);
+    }
+
+    // A connection that is never accepted, or a name: an address that answers nobody.
+    let world = World::new();
+    let full = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = full.local_addr().unwrap().port();
+    world.set_manifest(
+        "natsync.yaml",
+        &format!("sources: [{{url: \"https://127.0.0.1:{port}/a.txt\"}}]\n"),
+    );
+    let running = world.spawn(["apply", "--json"]);
+    // It connects, and its greeting is never answered.
+    let _stream = full.accept().unwrap();
+    ends_soon(running, 130);
+}
+
+#[track_caller]
+fn ends_soon(running: crate::world::Running, status: i32) {
+    let asked = Instant::now();
+    running.signal(Signal::INT);
+    running.wait().code(status);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+/// Whoever cannot end in good order, since nobody reads what it has to say, ends at the second signal.
+#[test]
+fn a_second_signal_ends_at_once() {
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..100000}"]);
+    let mut child = world
+        .command()
+        .args(["plan", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It has begun to write, and will fill the pipe.
+    let mut begin = [0; 10];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut begin).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let mut signals = 0;
+    let end = Instant::now() + Duration::from_secs(10);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < end, "{signals} signals did not end it");
+        let _ = rustix::process::kill_process(pid, Signal::INT);
+        signals += 1;
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert_eq!(status.code(), Some(130));
+    assert!(signals <= 3, "{signals}");
+}

@@ -196,6 +196,23 @@ impl Running {
         kill_process(pid, signal).expect("the process can be signalled");
     }
 
+    /// Waits until a file of that name is open in the process.
+    #[track_caller]
+    pub(crate) fn wait_until_it_reads(&self, name: &str) {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let is_open = || {
+            let links = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            links
+                .filter_map(|link| std::fs::read_link(link.path()).ok())
+                .any(|to| to.ends_with(name))
+        };
+        let end = Instant::now() + LIMIT;
+        while !is_open() {
+            assert!(Instant::now() < end, "it does not read {name}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits until stderr has this text.
     #[track_caller]
     pub(crate) fn wait_stderr_contains(&self, text: &str) {
