@@ -186,6 +186,11 @@ fn names(world: &World) -> Vec<String> {
     names
 }
 
+/// A child that another test starts just now holds the lock of the run before until it is a program of its own.
+fn waiting() -> Options {
+    Options { wait: true, ..Options::default() }
+}
+
 fn quoted(name: &str) -> String {
     serde_json::to_string(name).expect("text")
 }
@@ -262,7 +267,7 @@ fn third_leads_nowhere(third: usize) {
                 quoted(name)
             ),
         );
-        let is_accepted = run(&world, &Options::default()).is_ok_and(|(done, _)| done.is_success());
+        let is_accepted = run(&world, &waiting()).is_ok_and(|(done, _)| done.is_success());
         assert_eq!(canaries(&world), before, "{name:?} as a path");
         if is_accepted {
             accepted += 1;
@@ -270,7 +275,7 @@ fn third_leads_nowhere(third: usize) {
                 // The hard link counts as a change that the test itself makes.
                 plant(&world, planting, name);
                 let before = canaries(&world);
-                let outcome = run(&world, &Options::default());
+                let outcome = run(&world, &waiting());
                 let mut after = canaries(&world);
                 if planting.starts_with("another name") {
                     // Its other name is another file now.
@@ -324,7 +329,7 @@ fn no_value_and_no_url_leads_outside() {
                 "natsync.yaml",
                 &format!("http: {{retries: 0}}\nsources: [{source}]\n"),
             );
-            let outcome = run(&world, &Options::default());
+            let outcome = run(&world, &waiting());
             assert_eq!(canaries(&world), before, "{source}: {outcome:?}");
         }
     }
@@ -348,7 +353,7 @@ fn no_listed_name_leads_outside() {
         "natsync.yaml",
         "sources: [{url: $BASE/file, checksums: {url: $BASE/SUMS}}]\n",
     );
-    let outcome = run(&world, &Options::default());
+    let outcome = run(&world, &waiting());
     assert_eq!(canaries(&world), before, "{outcome:?}");
     let names = world.names();
     assert!(names.is_empty() || names == ["file"], "{names:?}: {outcome:?}");
@@ -363,7 +368,7 @@ fn ten_thousand_exchanges_lead_nowhere() {
         "natsync.yaml",
         "prune: managed\nhttp: {retries: 0}\nsources: [{url: \"$BASE/{n}\", path: \"sub/{n}/evil.txt\", vars: {n: 1..8}}]\n",
     );
-    let first = run(&world, &Options::default()).expect("a run");
+    let first = run(&world, &waiting()).expect("a run");
     assert!(first.0.is_success(), "{first:?}");
     let canary = world.path("canary");
     let swaps = world.path("swaps");
@@ -390,7 +395,7 @@ fn ten_thousand_exchanges_lead_nowhere() {
                 }
             }
         });
-        let options = Options { force: true, ..Options::default() };
+        let options = Options { force: true, ..waiting() };
         let end = Instant::now() + Duration::from_secs(100);
         while (exchanged.load(Ordering::Relaxed) < 10_000 || runs < 20) && Instant::now() < end {
             // Some entries fail, since what they find is a link; none goes through it.

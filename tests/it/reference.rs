@@ -30,13 +30,13 @@ pub(crate) struct Reference {
     version: usize,
     /// Whether the run is one that writes a lock too.
     locks: bool,
-    /// Whether the state was lost since the last change.
-    pub(crate) is_anew: bool,
+    /// Whether the file that is no longer declared may stay: the state was lost, or the file could not be looked at.
+    pub(crate) may_stay: bool,
 }
 
 impl Reference {
     pub(crate) fn new(locks: bool) -> Self {
-        let mut reference = Self { world: World::in_memory(), version: 0, locks, is_anew: false };
+        let mut reference = Self { world: World::in_memory(), version: 0, locks, may_stay: false };
         reference.change();
         reference.heal("at first");
         reference
@@ -55,7 +55,7 @@ impl Reference {
     /// Every file changes upstream, another one is no longer declared, and a folder of them is not there each time.
     pub(crate) fn change(&mut self) {
         self.version += 1;
-        self.is_anew = false;
+        self.may_stay = false;
         for n in 0..FILES {
             self.world.origin.serve(&format!("/{}", path(n)), bytes(n, self.version));
         }
@@ -89,9 +89,8 @@ impl Reference {
             if self.declares(n) {
                 assert!(self.world.read(&path) == bytes(n, self.version), "{which}: {path}");
             } else {
-                // Without its state natsync does not know that the file is its own.
                 let is_there = self.world.exists(&path);
-                assert!(!is_there || self.is_anew, "{which}: {path} is not declared any more");
+                assert!(!is_there || self.may_stay, "{which}: {path} is not declared any more");
             }
         }
     }
@@ -106,7 +105,7 @@ impl Reference {
         assert_eq!(self.world.partial_files(), [""; 0], "{which}");
         let names = self.world.files("out/.natsync").into_keys();
         let aside: Vec<_> = names.filter(|name| name.contains("corrupt")).collect();
-        assert!(self.is_anew || aside.is_empty(), "{which}: the state was set aside: {aside:?}");
+        assert!(self.may_stay || aside.is_empty(), "{which}: the state was set aside: {aside:?}");
         for name in aside {
             std::fs::remove_file(self.world.path("out/.natsync").join(name)).expect("it is there");
         }
