@@ -150,7 +150,11 @@ pub(super) fn check_url(url: &str) -> Result<(), String> {
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(format!("`{}:` is not supported", parsed.scheme()));
     }
-    if parsed.host_str().is_none_or(str::is_empty) {
+    // Parsers make up what is missing here (WHATWG URL, section 4.4); in a manifest it is a slip.
+    let begins_well = url.split_once("://").is_some_and(|(scheme, rest)| {
+        scheme.eq_ignore_ascii_case(parsed.scheme()) && !rest.starts_with(['/', '\\'])
+    });
+    if !begins_well || parsed.host_str().is_none_or(str::is_empty) {
         return Err("it names no host".to_owned());
     }
     Ok(())
