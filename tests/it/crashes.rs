@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::dice::Dice;
 use crate::reference::{FILES, Reference, is_traceable};
 
 /// No call is killed at more of its occurrences than these.
@@ -65,16 +66,13 @@ kills! {
 
 #[test]
 fn at_random_moments() {
-    let mut dice = 0x2545_f491_4f6c_dd1d_u64;
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
     for locks in [false, true] {
         let mut reference = Reference::new(locks);
         for round in 0..40 {
             reference.change();
-            dice ^= dice << 13;
-            dice ^= dice >> 7;
-            dice ^= dice << 17;
             let running = reference.world.spawn(reference.args());
-            std::thread::sleep(Duration::from_micros(dice % 60_000));
+            std::thread::sleep(Duration::from_micros(dice.roll(60_000) as u64));
             running.signal(Signal::KILL);
             running.wait();
             reference.assert_whole(&format!("round {round}"));

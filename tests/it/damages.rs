@@ -6,23 +6,12 @@ use std::fs;
 use natsync::event::Summary;
 use natsync::workspace::Options;
 
+use crate::dice::Dice;
 use crate::inside;
 use crate::world::World;
 
 const FILES: u64 = 5;
 const PAGE: usize = 4096;
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).expect("53 bits") % sides.max(1)
-    }
-}
 
 fn run(world: &World) -> (Summary, Vec<String>) {
     // A child that another test starts just now holds the lock of the run before until it is a program of its own.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::dice::Dice;
 use crate::origin::{Answer, Secured};
 use crate::world::{Run, World, content, sha256_of};
 
@@ -427,17 +428,7 @@ const KINDS: &[&str] = &[
     "no_space",
 ];
 
-/// Numbers without an end, the same for each seed.
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 16).unwrap_or(0) % sides
-    }
-
     fn one_of<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.roll(of.len())]
     }

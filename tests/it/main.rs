@@ -11,6 +11,7 @@ mod canaries;
 mod checksums;
 mod crashes;
 mod damages;
+mod dice;
 mod digests;
 mod disks;
 mod exports;
