@@ -30,13 +30,14 @@ pub(crate) struct Reference {
     version: usize,
     /// Whether the run is one that writes a lock too.
     locks: bool,
-    /// Whether the file that is no longer declared may stay: the state was lost, or the file could not be looked at.
-    pub(crate) may_stay: bool,
+    /// The version in which the state was lost. Files that are adopted then are nobody's until they change, so the
+    /// one that is no longer declared in the next version may be one of them.
+    lost: Option<usize>,
 }
 
 impl Reference {
     pub(crate) fn new(locks: bool) -> Self {
-        let mut reference = Self { world: World::in_memory(), version: 0, locks, may_stay: false };
+        let mut reference = Self { world: World::in_memory(), version: 0, locks, lost: None };
         reference.change();
         reference.heal("at first");
         reference
@@ -52,10 +53,19 @@ impl Reference {
         self.locks || n != 1 + self.version % (FILES - 1)
     }
 
+    /// The state was set aside.
+    pub(crate) fn is_lost(&mut self) {
+        self.lost = Some(self.version);
+    }
+
+    /// Whether natsync may not know any more that the file that is no longer declared is its own.
+    fn may_stay(&self) -> bool {
+        self.lost.is_some_and(|lost| self.version <= lost + 1)
+    }
+
     /// Every file changes upstream, another one is no longer declared, and a folder of them is not there each time.
     pub(crate) fn change(&mut self) {
         self.version += 1;
-        self.may_stay = false;
         for n in 0..FILES {
             self.world.origin.serve(&format!("/{}", path(n)), bytes(n, self.version));
         }
@@ -90,7 +100,7 @@ impl Reference {
                 assert!(self.world.read(&path) == bytes(n, self.version), "{which}: {path}");
             } else {
                 let is_there = self.world.exists(&path);
-                assert!(!is_there || self.may_stay, "{which}: {path} is not declared any more");
+                assert!(!is_there || self.may_stay(), "{which}: {path} is not declared any more");
             }
         }
     }
@@ -105,9 +115,13 @@ impl Reference {
         assert_eq!(self.world.partial_files(), [""; 0], "{which}");
         let names = self.world.files("out/.natsync").into_keys();
         let aside: Vec<_> = names.filter(|name| name.contains("corrupt")).collect();
-        assert!(self.may_stay || aside.is_empty(), "{which}: the state was set aside: {aside:?}");
+        assert!(self.may_stay() || aside.is_empty(), "{which}: the state was set aside: {aside:?}");
         for name in aside {
             std::fs::remove_file(self.world.path("out/.natsync").join(name)).expect("it is there");
+        }
+        // What is nobody's is for the user to delete.
+        for n in (0..FILES).filter(|&n| !self.declares(n)) {
+            let _ = std::fs::remove_file(self.world.path("out").join(path(n)));
         }
         // What was there before is whole too: of this version or of another.
         if let Some(lock) = lock {
