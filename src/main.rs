@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Small files are many small allocations on several threads, at which C libraries differ widely.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     natsync::run(std::env::args_os())
 }

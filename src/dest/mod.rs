@@ -8,6 +8,7 @@
 mod folder;
 mod guard;
 mod part;
+mod small;
 mod stage;
 mod stat;
 mod walk;
@@ -26,6 +27,7 @@ use crate::rel_path::RelPath;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
 pub(crate) use part::{PartNote, Parts};
+pub(crate) use small::{Proven, SMALL, Small};
 pub(crate) use stage::{Begun, Beside, Staged, Verified, VerifyError, keep_edges};
 pub(crate) use stat::Stat;
 pub(crate) use walk::Sighting;
@@ -196,8 +198,7 @@ impl Dest {
     /// # Errors
     /// When the file cannot be made.
     pub(crate) fn stage(&self, algorithms: Algorithms) -> io::Result<Staged> {
-        let staging = self.staging.as_ref().expect("a destination to write to has a staging area");
-        Staged::create(staging, self.run, algorithms)
+        Staged::create(self.staging(), self.run, algorithms)
     }
 
     /// Puts a verified file at its final name. What was there is replaced only where `replace` says
@@ -211,7 +212,7 @@ impl Dest {
         path: &RelPath,
         replace: bool,
     ) -> Result<Stat, PublishError> {
-        let staging = self.staging.as_ref().expect("a destination to write to has a staging area");
+        let staging = self.staging();
         let folder = self.folder(path.parent(), true)?;
         let name = path.file_name();
         if replace && prepare_replace(&folder, name, staging, verified)? {
@@ -222,6 +223,10 @@ impl Dest {
         }
         verified.disarm();
         Ok(folder.stat(name)?)
+    }
+
+    fn staging(&self) -> &folder::Shared {
+        self.staging.as_ref().expect("a destination to write to has a staging area")
     }
 
     /// Makes everything written so far durable, with one call for the whole file system.

@@ -10,6 +10,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use super::folder::Shared;
 use super::part::{Part, PartNote, Written, remove_note};
+use super::small::Small;
+use super::stat::Stat;
 use crate::digest::{Algorithms, Checksum, Digests, Hasher};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -62,18 +64,9 @@ impl From<io::Error> for VerifyError {
 
 impl Staged {
     pub(super) fn create(staging: &Shared, run: u64, algorithms: Algorithms) -> io::Result<Self> {
-        let text = private_name(run);
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file =
-            File::from(rustix::fs::openat(&**staging, &text, flags, Mode::from_raw_mode(0o666))?);
-        Ok(Self {
-            file,
-            name: Some(Name::new(staging, text)),
-            hasher: Hasher::new(algorithms),
-            length: 0,
-            kept: None,
-        })
+        let (file, name) = create(staging, run)?;
+        let hasher = Hasher::new(algorithms);
+        Ok(Self { file, name: Some(name), hasher, length: 0, kept: None })
     }
 
     /// Writes and hashes the next bytes.
@@ -174,42 +167,67 @@ impl Staged {
         expected: &[Checksum],
         modified: Option<i64>,
     ) -> Result<Verified, VerifyError> {
-        if let Some(seconds) = modified {
-            let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-            // A time that the file system cannot hold is no reason to refuse the bytes.
-            let _ = rustix::fs::futimens(
-                &self.file,
-                &Timestamps { last_access: time, last_modification: time },
-            );
-        }
         // From here on it is a whole file or nothing.
         self.kept = None;
-        let stat = super::Stat::from(rustix::fs::fstat(&self.file).map_err(io::Error::from)?);
-        if stat.size != self.length {
-            let message = format!(
-                "the staged file has {} bytes after {} were written",
-                stat.size, self.length
-            );
-            return Err(VerifyError::Disk(io::Error::other(message)));
-        }
+        let stat = end(&self.file, self.length, modified)?;
         let digests = std::mem::take(&mut self.hasher).finish();
-        for &expected in expected {
-            let got = digests.get(expected.algorithm());
-            if got != Some(expected) {
-                return Err(VerifyError::Mismatch(Box::new(Mismatch { expected, got })));
-            }
-        }
-        Ok(Verified {
-            name: self.name.take().ok_or_else(|| io::Error::other("it was verified before"))?,
-            length: self.length,
-            digests,
-            permissions: stat.permissions(),
-            modified: stat.modified,
-        })
+        confirm(&digests, expected)?;
+        let name = self.name.take().ok_or_else(|| io::Error::other("it was verified before"))?;
+        Ok(Verified::new(name, digests, &stat))
     }
 }
 
+/// Makes a private file.
+fn create(staging: &Shared, run: u64) -> io::Result<(File, Name)> {
+    let text = private_name(run);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&**staging, &text, flags, Mode::from_raw_mode(0o666))?;
+    Ok((File::from(file), Name::new(staging, text)))
+}
+
+/// Ends a file to which so many bytes were written, and looks whether the disk holds as many.
+fn end(file: &File, length: u64, modified: Option<i64>) -> io::Result<Stat> {
+    if let Some(seconds) = modified {
+        let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        // A time that the file system cannot hold is no reason to refuse the bytes.
+        let _ =
+            rustix::fs::futimens(file, &Timestamps { last_access: time, last_modification: time });
+    }
+    let stat = Stat::from(rustix::fs::fstat(file)?);
+    if stat.size != length {
+        let there = stat.size;
+        let message = format!("the staged file has {there} bytes after {length} were written");
+        return Err(io::Error::other(message));
+    }
+    Ok(stat)
+}
+
+/// Holds digests against those that the bytes must have.
+pub(super) fn confirm(digests: &Digests, expected: &[Checksum]) -> Result<(), VerifyError> {
+    for &expected in expected {
+        let got = digests.get(expected.algorithm());
+        if got != Some(expected) {
+            return Err(VerifyError::Mismatch(Box::new(Mismatch { expected, got })));
+        }
+    }
+    Ok(())
+}
+
 impl Verified {
+    fn new(name: Name, digests: Digests, stat: &Stat) -> Self {
+        let (permissions, modified) = (stat.permissions(), stat.modified);
+        Self { name, length: stat.size, digests, permissions, modified }
+    }
+
+    /// Writes what was proven before.
+    pub(super) fn write(staging: &Shared, run: u64, small: Small) -> io::Result<Self> {
+        let Small { bytes, digests, modified } = small;
+        let (mut file, name) = create(staging, run)?;
+        file.write_all(&bytes)?;
+        let stat = end(&file, bytes.len() as u64, modified)?;
+        Ok(Self::new(name, digests, &stat))
+    }
+
     /// Bytes.
     #[must_use]
     pub(crate) fn length(&self) -> u64 {
@@ -224,7 +242,7 @@ impl Verified {
 
     /// Whether a published file still is the one that was staged.
     #[must_use]
-    pub(crate) fn is_still(&self, stat: &super::Stat) -> bool {
+    pub(crate) fn is_still(&self, stat: &Stat) -> bool {
         stat.size == self.length && stat.modified == self.modified
     }
 

@@ -12,7 +12,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SemaphorePermit};
 
 pub(super) use health::Reach;
 pub(super) use shared::Shared;
@@ -62,7 +62,6 @@ pub(super) struct Dispatch<'a> {
     inner: Mutex<Inner<'a>>,
     idle_workers: Notify,
     settings: Settings<'a>,
-    connections: usize,
 }
 
 struct Inner<'a> {
@@ -74,6 +73,9 @@ struct Inner<'a> {
     waiting: usize,
     /// Jobs in the hands of workers.
     active: usize,
+    /// Places taken at all origins, and how many there are.
+    in_use: usize,
+    connections: usize,
     first_lane: usize,
     numbers: u64,
 }
@@ -114,6 +116,8 @@ pub(super) struct Slot<'r> {
     places: &'r dyn Places,
     pub(super) lane: usize,
     pub(super) connection: Option<Connection>,
+    /// Its part in what its thread may have under way.
+    pub(super) share: Option<SemaphorePermit<'r>>,
     /// Whether it tries for all whether the origin can be reached.
     trying: bool,
     /// Whether an answer came to it.
@@ -140,6 +144,32 @@ enum Next<'a> {
 }
 
 impl Inner<'_> {
+    /// Whether a transfer may begin there: the whole run has so many places.
+    fn readiness(&self, lane: usize, now: Instant) -> Readiness {
+        let readiness = self.lanes[lane].readiness(now);
+        if self.in_use < self.connections { readiness } else { Readiness::Full }
+    }
+
+    fn take_place(&mut self, lane: usize, now: Instant) -> Option<Connection> {
+        self.in_use += 1;
+        let connection = self.lanes[lane].enter(now);
+        if connection.is_none() {
+            // A new connection is about to be made: the whole run may have so many, and an origin so many.
+            let limit = self.lanes[lane].limit.get();
+            while limit < self.lanes[lane].connections() && self.lanes[lane].idle.pop().is_some() {}
+            while self.connections < self.lanes.iter().map(Lane::connections).sum() {
+                let oldest = self
+                    .lanes
+                    .iter_mut()
+                    .filter(|lane| !lane.idle.is_empty())
+                    .min_by_key(|lane| lane.idle[0].1);
+                let Some(lane) = oldest else { break };
+                lane.idle.remove(0);
+            }
+        }
+        connection
+    }
+
     /// Whether enough transfers that began at this origin wait for a place where it leads to. More of
     /// them would only make what they were told grow old: such URLs are often good for minutes.
     fn is_crowded(&self, lane: usize) -> bool {
@@ -159,10 +189,12 @@ impl<'a> Dispatch<'a> {
             delayed: BinaryHeap::new(),
             waiting: 0,
             active: 0,
+            in_use: 0,
+            connections,
             first_lane: 0,
             numbers: 0,
         };
-        Self { inner: Mutex::new(inner), idle_workers: Notify::new(), settings, connections }
+        Self { inner: Mutex::new(inner), idle_workers: Notify::new(), settings }
     }
 
     /// The next task, or nothing when all is done or the end was asked for.
@@ -231,13 +263,13 @@ impl<'a> Dispatch<'a> {
             let lane = self.lane(inner, &job);
             inner.supply.went_to(source, lane);
             let crowded = inner.is_crowded(lane);
-            let there = &mut inner.lanes[lane];
+            let there = &inner.lanes[lane];
             if there.is_idle() {
                 if let Health::Down(failure) = &there.health {
                     inner.active += 1;
                     return Next::Task(Task::Unreachable(job, failure.clone()));
                 }
-                match there.readiness(now) {
+                match inner.readiness(lane, now) {
                     _ if crowded => {}
                     Readiness::Ready => {
                         return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
@@ -283,9 +315,9 @@ impl<'a> Dispatch<'a> {
             if crowded && lane.arrivals.is_empty() {
                 continue;
             }
-            match lane.readiness(now) {
+            match inner.readiness(index, now) {
                 Readiness::Ready => {
-                    let job = lane.pop()?;
+                    let job = inner.lanes[index].pop()?;
                     inner.waiting -= 1;
                     inner.first_lane = index + 1;
                     return Some(Task::Ask(job, self.enter(inner, index, now)));
@@ -306,7 +338,7 @@ impl<'a> Dispatch<'a> {
             && inner.lanes.iter().enumerate().any(|(index, lane)| {
                 !lane.is_idle()
                     && (matches!(lane.health, Health::Down(_))
-                        || lane.readiness(now) != Readiness::Full
+                        || inner.readiness(index, now) != Readiness::Full
                             && !(lane.arrivals.is_empty() && inner.is_crowded(index)))
             })
     }
@@ -319,29 +351,8 @@ impl<'a> Dispatch<'a> {
     fn slot(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
         let trying = matches!(inner.lanes[lane].health, Health::Doubtful { .. });
         inner.lanes[lane].trying |= trying;
-        let connection = self.take_place(inner, lane, now);
-        Slot { places: self, lane, connection, trying, served: false }
-    }
-
-    fn take_place(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Option<Connection> {
-        let connection = inner.lanes[lane].enter(now);
-        if connection.is_none() {
-            // A new connection is about to be made: the whole run may have so many, and an origin so many.
-            let limit = inner.lanes[lane].limit.get();
-            while limit < inner.lanes[lane].connections() && inner.lanes[lane].idle.pop().is_some()
-            {
-            }
-            while self.connections < inner.lanes.iter().map(Lane::connections).sum() {
-                let oldest = inner
-                    .lanes
-                    .iter_mut()
-                    .filter(|lane| !lane.idle.is_empty())
-                    .min_by_key(|lane| lane.idle[0].1);
-                let Some(lane) = oldest else { break };
-                lane.idle.remove(0);
-            }
-        }
-        connection
+        let connection = inner.take_place(lane, now);
+        Slot { places: self, lane, connection, share: None, trying, served: false }
     }
 
     /// Goes on to where a redirect leads: gives the place back and takes one there, if there is one at
@@ -370,7 +381,7 @@ impl<'a> Dispatch<'a> {
         let there = &inner.lanes[lane];
         let free = there.arrivals.is_empty()
             && !matches!(there.health, Health::Down(_))
-            && there.readiness(now) == Readiness::Ready;
+            && inner.readiness(lane, now) == Readiness::Ready;
         free.then(|| self.slot(&mut inner, lane, now))
     }
 
@@ -389,8 +400,7 @@ impl<'a> Dispatch<'a> {
         let there = &inner.lanes[lane];
         let free = there.is_idle()
             && matches!(there.health, Health::Up)
-            && there.readiness(now) == Readiness::Ready
-            && inner.lanes.iter().map(|lane| lane.in_use).sum::<usize>() < self.connections;
+            && inner.readiness(lane, now) == Readiness::Ready;
         free.then(|| self.slot(&mut inner, lane, now))
     }
 
@@ -478,7 +488,7 @@ impl<'a> Dispatch<'a> {
             inner.lanes[lane].narrow(http.connections_per_host, spacing(http));
             return lane;
         }
-        let limit = Limit::new(http.connections_per_host, self.connections);
+        let limit = Limit::new(http.connections_per_host, inner.connections);
         inner.lanes.push(Lane::new(origin.clone(), limit, spacing(http)));
         let lane = inner.lanes.len() - 1;
         inner.by_origin.insert(key, lane);
@@ -493,6 +503,7 @@ impl<'a> Dispatch<'a> {
 impl Places for Dispatch<'_> {
     fn leave(&self, slot: &mut Slot<'_>) {
         let mut inner = self.lock();
+        inner.in_use -= 1;
         let lane = &mut inner.lanes[slot.lane];
         lane.in_use -= 1;
         lane.trying &= !slot.trying;
@@ -503,7 +514,7 @@ impl Places for Dispatch<'_> {
         {
             lane.idle.push((connection, Instant::now()));
         }
-        // Who gives a place back asks for the next job at once, so nobody else need be woken for it.
+        // Who gives a place back asks for the next job at once, or wakes somebody who does.
     }
 }
 

@@ -127,7 +127,10 @@ impl Lane {
             self.next_request = Some(self.next_request.unwrap_or(now).max(now) + spacing);
         }
         self.idle.retain(|(_, since)| now.duration_since(*since) < IDLE);
-        self.idle.pop().map(|(connection, _)| connection)
+        // One that another thread opened is tended there, and each of its answers would be handed across.
+        let own = self.idle.iter().rposition(|(connection, _)| connection.is_at_home());
+        let place = own.or(self.idle.len().checked_sub(1))?;
+        Some(self.idle.remove(place).0)
     }
 
     /// The origin objected to so many requests.

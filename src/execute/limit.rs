@@ -79,7 +79,7 @@ impl Limit {
         }
     }
 
-    /// A transfer of so many bytes succeeded while all places were taken. Answers whether there are
+    /// A transfer of so many bytes succeeded while another place would have been used. Answers whether there are
     /// more places now.
     pub(super) fn succeeded(&mut self, bytes: u64, now: Instant) -> bool {
         let Some(growth) = &mut self.growth else {

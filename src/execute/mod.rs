@@ -18,6 +18,7 @@ mod lists;
 mod missing;
 mod probe;
 mod publish;
+mod queue;
 mod receive;
 mod resume;
 mod run;

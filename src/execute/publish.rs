@@ -4,20 +4,20 @@
 //! one writer. While it works, the next group gathers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::ledger::Ledger;
-use crate::dest::{Dest, PublishError, Verified};
+use super::queue::{Queue, Taker};
+use crate::dest::{Dest, Proven, PublishError, Verified};
 use crate::entry::EntryIndex;
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Delivery, Event, Outcome};
 use crate::rel_path::RelPath;
 use crate::state::{FileRow, Note, State, Validators};
 
-/// The largest group. Verified files wait with their bytes on disk, not in memory.
+/// So many are a group that need not grow. Verified files wait with their bytes on disk, not in memory.
 const GROUP: usize = 512;
 /// From so many on, a group is a sign that many more are coming.
 const BUSY: usize = 8;
@@ -33,7 +33,6 @@ const NOTED: Duration = Duration::from_secs(1);
 pub(super) struct Parcel {
     pub(super) entry: EntryIndex,
     pub(super) path: RelPath,
-    pub(super) verified: Verified,
     /// Whether a file is there that is to be replaced.
     pub(super) replaces: bool,
     pub(super) attempts: u32,
@@ -46,65 +45,37 @@ pub(super) struct Parcel {
 #[derive(Debug)]
 pub(super) enum Message {
     /// Put this in place.
-    Publish(Box<Parcel>),
+    Publish(Box<Parcel>, Proven),
     /// Note this about what is on disk already, and give the entry its outcome.
     Note(Box<Note>, Option<(EntryIndex, Outcome, u32)>),
-    /// There is nothing more.
-    End,
 }
 
-/// The way to the publisher.
-pub(super) type Sender = SyncSender<Message>;
-
-/// A way to a publisher, which [`run`] serves.
-pub(super) fn channel() -> (Sender, Receiver<Message>) {
-    sync_channel(2 * GROUP)
+/// The way to the publisher, which [`run`] serves.
+pub(super) fn queue() -> Queue<Message> {
+    Queue::new(2 * GROUP)
 }
 
-/// Publishes until the end is told. `full` is set when the disk is full.
+/// Publishes until the end. `full` is set when the disk is full.
 pub(super) fn run(
-    messages: &Receiver<Message>,
+    messages: &Taker<'_, Message>,
     dest: &Dest,
     state: &State,
     ledger: &Ledger,
     full: &AtomicBool,
 ) {
     let mut notes = Notes::new(dest, state, ledger);
-    let mut busy = false;
-    let mut ended = false;
-    while !ended && let Ok(first) = messages.recv() {
-        let group = gather(first, messages, busy);
-        busy = BUSY <= group.len();
-        ended = group.iter().any(|message| matches!(message, Message::End));
+    // Where much is going on, more are waited for: a group costs about the same whatever its size.
+    let mut enough = 1;
+    while let Some(group) = messages.take(enough, GATHERING) {
+        enough = if group.len() < BUSY { 1 } else { GROUP };
         notes.add(publish_group(group, dest, ledger, full));
     }
     notes.write();
 }
 
 /// Waits for the end where there is nothing to publish.
-pub(super) fn wait(messages: &Receiver<Message>) {
-    while messages.recv().is_ok_and(|message| !matches!(message, Message::End)) {}
-}
-
-/// The first message and those that wait behind it. Where much is going on, more are waited for: a
-/// group costs about the same whatever its size.
-fn gather(first: Message, messages: &Receiver<Message>, busy: bool) -> Vec<Message> {
-    let mut group = vec![first];
-    let until = Instant::now() + GATHERING;
-    while group.len() < GROUP && !matches!(group.last(), Some(Message::End)) {
-        let next = match messages.try_recv() {
-            Ok(message) => message,
-            Err(_) if !busy => break,
-            Err(_) => {
-                match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                    Ok(message) => message,
-                    Err(_) => break,
-                }
-            }
-        };
-        group.push(next);
-    }
-    group
+pub(super) fn wait(messages: &Taker<'_, Message>) {
+    while messages.take(1, Duration::ZERO).is_some() {}
 }
 
 /// Notes on their way to the state, in few large transactions. Those that are lost with the process
@@ -152,23 +123,31 @@ fn publish_group(
     ledger: &Ledger,
     full: &AtomicBool,
 ) -> Vec<Note> {
-    let has_files = group.iter().any(|message| matches!(message, Message::Publish(_)));
-    // Data before names: after a power cut a name must not lead to bytes that never arrived.
-    let synced = if has_files { dest.sync() } else { Ok(()) };
     let mut notes = Vec::with_capacity(group.len());
+    let mut files = Vec::with_capacity(group.len());
     for message in group {
-        match (message, &synced) {
-            (Message::End, _) => {}
-            (Message::Note(note, finished), _) => {
+        match message {
+            Message::Note(note, finished) => {
                 notes.push(*note);
                 if let Some((entry, outcome, attempts)) = finished {
                     ledger.finish(entry, outcome, attempts);
                 }
             }
-            (Message::Publish(parcel), Ok(())) => {
-                notes.extend(publish(*parcel, dest, ledger, full));
-            }
-            (Message::Publish(parcel), Err(error)) => {
+            Message::Publish(parcel, proven) => match dest.put_on_disk(proven) {
+                Ok(verified) => files.push((parcel, verified)),
+                Err(error) => fail(&parcel, Failure::disk("write the file", &error), ledger, full),
+            },
+        }
+    }
+    if files.is_empty() {
+        return notes;
+    }
+    // Data before names: after a power cut a name must not lead to bytes that never arrived.
+    let synced = dest.sync();
+    for (parcel, verified) in files {
+        match &synced {
+            Ok(()) => notes.extend(publish(*parcel, &verified, dest, ledger, full)),
+            Err(error) => {
                 fail(&parcel, Failure::disk("make the file durable", error), ledger, full);
             }
         }
@@ -176,8 +155,14 @@ fn publish_group(
     notes
 }
 
-fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> Option<Note> {
-    let stat = match dest.publish(&parcel.verified, &parcel.path, parcel.replaces) {
+fn publish(
+    parcel: Parcel,
+    verified: &Verified,
+    dest: &Dest,
+    ledger: &Ledger,
+    full: &AtomicBool,
+) -> Option<Note> {
+    let stat = match dest.publish(verified, &parcel.path, parcel.replaces) {
         Ok(stat) => stat,
         Err(PublishError::Conflict(what)) => {
             let failure = Failure::new(ErrorKind::PathConflict, what)
@@ -190,7 +175,7 @@ fn publish(parcel: Parcel, dest: &Dest, ledger: &Ledger, full: &AtomicBool) -> O
             return None;
         }
     };
-    let Parcel { entry, path, verified, replaces, attempts, url, validators } = parcel;
+    let Parcel { entry, path, replaces, attempts, url, validators } = parcel;
     let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
     let outcome = if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
     ledger.finish(entry, outcome, attempts);

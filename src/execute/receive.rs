@@ -14,13 +14,14 @@ use super::resume;
 use super::segments::{self, File};
 use super::transfer::{Attempt, served};
 use super::want::Want;
-use crate::dest::{Begun, PartNote, Stat, Verified};
+use crate::dest::{Begun, PartNote, Proven, Small, Stat};
 use crate::digest::Digest;
 use crate::entry::{Entry, Form};
 use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, Outcome};
 use crate::fetch::{
-    BodyRules, Sink, http_date, is_html, is_transient, receive, upstream_validators,
+    BodyRules, EDGE, Receiver as _, Sink, Whole, http_date, is_html, is_transient, receive,
+    upstream_validators,
 };
 use crate::plan::{Action, Step};
 use crate::state::{FileRow, Held, Note, Validators};
@@ -47,7 +48,14 @@ pub(super) fn publish_kept(
         .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
     check_content(entry, want, &nothing, &beginning, &end).map_err(failed)?;
     let PartNote { url: served, etag, last_modified, .. } = note;
-    settle_file(run, job, entry, verified, Validators { served, etag, last_modified }, held);
+    settle_file(
+        run,
+        job,
+        entry,
+        Proven::Staged(verified),
+        Validators { served, etag, last_modified },
+        held,
+    );
     Ok(Attempt::Settled)
 }
 
@@ -149,18 +157,39 @@ pub(super) async fn receive_file<'r>(
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }
-    let staged = sink.finish().map_err(|error| failed(Failure::disk("write the file", &error)))?;
-    let Begun { staged, beginning, end } = staged;
-    let bytes = staged.length();
-    run.dispatch.succeeded(lane, bytes - here);
+    let received = sink.received() - here;
+    run.dispatch.succeeded(lane, received);
     drop(slot);
+    // Others ask first, so that the server has something to do while this file is put away.
+    tokio::task::yield_now().await;
+    let whole = sink.finish().map_err(|error| failed(Failure::disk("write the file", &error)))?;
     let validators = validators(served, &headers);
     let modified = validators.last_modified.as_deref().and_then(http_date);
-    let verified = staged
-        .verify(&proof.checksums(), modified)
-        .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
-    check_content(entry, want, &headers, &beginning, &end).map_err(failed)?;
-    settle_file(run, job, entry, verified, validators, held);
+    let expected = proof.checksums();
+    let explain = |error, bytes, html| failed(proof.explain(error, bytes, html));
+    let check = |beginning: &[u8], end: &[u8]| {
+        check_content(entry, want, &headers, beginning, end).map_err(failed)
+    };
+    let proven = match whole {
+        Whole::Small(bytes) => {
+            let (length, edge) = (bytes.len(), bytes.len().min(EDGE));
+            let html = is_html(&bytes[..edge]);
+            let small = Small::prove(bytes, algorithms, &expected, modified)
+                .map_err(|error| explain(error, length as u64, html))?;
+            check(&small.bytes()[..edge], &small.bytes()[length - edge..])?;
+            Proven::Small(small)
+        }
+        Whole::Staged(begun) => {
+            let Begun { staged, beginning, end } = *begun;
+            let length = staged.length();
+            let verified = staged
+                .verify(&expected, modified)
+                .map_err(|error| explain(error, length, is_html(&beginning)))?;
+            check(&beginning, &end)?;
+            Proven::Staged(verified)
+        }
+    };
+    settle_file(run, job, entry, proven, validators, held);
     Ok(Attempt::Settled)
 }
 
@@ -203,12 +232,12 @@ fn settle_file(
     run: &Run<'_>,
     job: &Job,
     entry: &Entry<'_>,
-    verified: Verified,
+    proven: Proven,
     validators: Validators,
     held: Option<&Held>,
 ) {
     let path = entry.path();
-    let bytes = verified.length();
+    let bytes = proven.length();
     let (replaces, asks) = match run.work.plan.step(job.entry) {
         Step::Do(decision) => {
             (decision.action != Action::Fetch, decision.action == Action::Revalidate)
@@ -216,21 +245,21 @@ fn settle_file(
         _ => (true, false),
     };
     let same = match held {
-        Some(held) => held.digest == verified.digests().sha256(),
+        Some(held) => held.digest == proven.digests().sha256(),
         // Of a file that natsync did not write, only reading it tells.
         None => asks && run.local(&path).is_some_and(|local| local.size == bytes),
     };
     // What is recorded must be what is there now, not what was there when the run began.
     let still = |_: &Stat| {
         let read = run.dest().read(&path).and_then(|file| Digest::of_reader(file, || true));
-        read.is_ok_and(|(digest, _)| digest == verified.digests().sha256())
+        read.is_ok_and(|(digest, _)| digest == proven.digests().sha256())
     };
     if same && let Some(stat) = run.local(&path).filter(still) {
         // The server could not tell, but the bytes do: the file stays as it is.
         let row = FileRow {
             path: path.as_str().to_owned(),
             stat,
-            digests: verified.digests().clone(),
+            digests: proven.digests().clone(),
             witnessed: true,
             written: held.is_some_and(|held| held.written),
             url: entry.url(Form::Shown),
@@ -243,13 +272,13 @@ fn settle_file(
             Some((job.entry, outcome, job.attempts)),
         ));
     }
-    run.publish(Message::Publish(Box::new(Parcel {
+    let parcel = Parcel {
         entry: job.entry,
         path,
-        verified,
         replaces,
         attempts: job.attempts,
         url: entry.url(Form::Shown),
         validators,
-    })));
+    };
+    run.publish(Message::Publish(Box::new(parcel), proven));
 }

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::Semaphore;
 
 use super::dispatch::{Dispatch, Task, Terms};
 use super::job::Job;
 use super::ledger::{Ledger, TICK};
 use super::missing::{Chosen, Missing};
 use super::publish::Message;
+use super::queue::Queue;
 use super::resume::Places;
 use super::supply::{Jobs, Supply};
 use super::threads::{AtWork, Last, Leaving, Listening, Serving};
@@ -104,7 +106,7 @@ pub(super) struct Run<'a> {
     pub(super) dialer_ids: Vec<usize>,
     pub(super) pace: Option<Pace>,
     pub(super) source_paces: Vec<Option<Pace>>,
-    pub(super) publisher: super::publish::Sender,
+    pub(super) publisher: Queue<Message>,
     pub(super) probes: Mutex<Vec<(EntryIndex, Probed)>>,
     pub(super) lists: Mutex<Lost>,
     pub(super) disputed: Mutex<Vec<Disputed>>,
@@ -120,9 +122,8 @@ pub(super) struct Run<'a> {
 /// Carries out a plan. `reporter` gets every event; each entry that is not merely kept gets its
 /// outcome. Answers what was learned beside that.
 pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed {
-    let (publisher, messages) = super::publish::channel();
     let connections = work.connections.min(descriptors::transfers());
-    let run = Run::new(work, connections, publisher);
+    let run = Run::new(work, connections);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(MOST_THREADS).min(connections).max(1);
     let working = AtomicUsize::new(threads);
@@ -136,14 +137,15 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed 
         // Made before any thread starts, so that none is waited for that cannot.
         let serving: Vec<_> = (0..threads).map(|_| Serving(&at_work)).collect();
         for (thread, serving) in serving.into_iter().enumerate() {
-            let workers = connections / threads + usize::from(thread < connections % threads);
+            let share = connections / threads + usize::from(thread < connections % threads);
             scope.spawn(move || {
                 let _leaving = Leaving { left: working, caller, halted: &run.halted };
-                run.serve(workers, serving);
+                run.serve(share, serving);
             });
         }
         scope.spawn(move || {
             let _leaving = Leaving { left: publishing, caller, halted: &run.halted };
+            let messages = run.publisher.taker();
             match (run.work.dest, run.work.state) {
                 (Some(dest), Some(state)) => {
                     super::publish::run(&messages, dest, state, &run.ledger, &run.full);
@@ -185,7 +187,7 @@ pub(crate) fn execute(work: &Work<'_>, reporter: &mut dyn Reporter) -> Executed 
 const MOST_THREADS: usize = 8;
 
 impl<'a> Run<'a> {
-    fn new(work: &Work<'a>, connections: usize, publisher: super::publish::Sender) -> Self {
+    fn new(work: &Work<'a>, connections: usize) -> Self {
         let work = *work;
         let entries = work.manifest.entries();
         let supply = supply(work);
@@ -225,7 +227,7 @@ impl<'a> Run<'a> {
             dialer_ids,
             pace: work.rate_limit.or(general).map(Pace::new),
             source_paces: source_paces.collect(),
-            publisher,
+            publisher: super::publish::queue(),
             probes: Mutex::default(),
             lists: Mutex::default(),
             disputed: Mutex::default(),
@@ -238,8 +240,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs so many workers on this thread until there is nothing left to do.
-    fn serve(&self, workers: usize, serving: Serving<'_>) {
+    /// Has so many transfers under way on this thread until there is nothing left to do.
+    fn serve(&self, share: usize, serving: Serving<'_>) {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -248,7 +250,11 @@ impl<'a> Run<'a> {
             }
         };
         runtime.block_on(async {
-            let mut running: FuturesUnordered<_> = (0..workers).map(|_| self.worker()).collect();
+            // Twice as many workers: while one puts a file away, another one asks for the next.
+            let share = Semaphore::new(share);
+            let workers = 2 * share.available_permits();
+            let mut running: FuturesUnordered<_> =
+                (0..workers).map(|_| self.worker(&share)).collect();
             while running.next().await.is_some() {}
             let at_work = serving.0;
             drop(serving);
@@ -258,18 +264,23 @@ impl<'a> Run<'a> {
         runtime.shutdown_background();
     }
 
-    async fn worker(&self) {
+    async fn worker(&self, share: &Semaphore) {
         loop {
-            let task = tokio::select! {
+            let next = async {
+                let share = share.acquire().await.ok()?;
+                Some((self.dispatch.next(self.work.stop).await?, share))
+            };
+            let next = tokio::select! {
                 biased;
                 () = self.halted.requested() => return,
-                task = self.dispatch.next(self.work.stop) => task,
+                next = next => next,
             };
-            let Some(task) = task else { return };
+            let Some((task, share)) = next else { return };
             match task {
                 Task::Unusable(entry, failure) => self.fail(entry, failure, 0),
                 Task::Unreachable(job, failure) => self.elsewhere(job, failure),
-                Task::Ask(mut job, slot) => {
+                Task::Ask(mut job, mut slot) => {
+                    slot.share = Some(share);
                     let attempt = async {
                         match self.work.purpose {
                             Purpose::Transfer { .. } => {
@@ -332,8 +343,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn publish(&self, message: Message) {
-        // The publisher ends only after the last message, or when it panics.
-        let _ = self.publisher.send(message);
+        self.publisher.put(message);
     }
 
     pub(super) fn probed(&self, entry: EntryIndex, probed: Probed) {

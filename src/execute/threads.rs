@@ -6,7 +6,8 @@ use std::thread::{Thread, panicking};
 use tokio::sync::Notify;
 
 use super::ledger::Ledger;
-use super::publish::{Message, Sender};
+use super::publish::Message;
+use super::queue::Queue;
 use crate::error::ExitStatus;
 use crate::stop::Stop;
 
@@ -64,12 +65,11 @@ impl Drop for Serving<'_> {
 }
 
 /// Tells the publisher that there is nothing more, however its thread ends.
-pub(super) struct Last<'a>(pub(super) &'a Sender);
+pub(super) struct Last<'a>(pub(super) &'a Queue<Message>);
 
 impl Drop for Last<'_> {
     fn drop(&mut self) {
-        // A publisher that panicked is gone already.
-        let _ = self.0.send(Message::End);
+        self.0.end();
     }
 }
 
@@ -78,7 +78,7 @@ impl Drop for Last<'_> {
 pub(super) struct Listening<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) halted: &'a Stop,
-    pub(super) publisher: &'a Sender,
+    pub(super) publisher: &'a Queue<Message>,
 }
 
 impl Drop for Listening<'_> {
@@ -94,6 +94,7 @@ impl Drop for Listening<'_> {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
 
     use super::*;
     use crate::execute::publish;
@@ -137,7 +138,8 @@ mod tests {
     #[test]
     fn a_panic_of_who_listens_ends_the_run() {
         let (ledger, halted) = (Ledger::new(1), Stop::default());
-        let (publisher, messages) = publish::channel();
+        let publisher = publish::queue();
+        let messages = publisher.taker();
         let listen = |work: fn()| {
             catch_unwind(AssertUnwindSafe(|| {
                 let _listening =
@@ -146,18 +148,9 @@ mod tests {
             }))
         };
         assert!(listen(|| {}).is_ok());
-        assert!(!halted.is_requested() && messages.try_recv().is_err());
+        assert!(!halted.is_requested());
         assert!(listen(|| panic!("a bug")).is_err());
         assert!(halted.is_requested());
-        assert!(matches!(messages.try_recv(), Ok(Message::End)));
-    }
-
-    #[test]
-    fn a_publisher_that_is_gone_is_not_waited_for() {
-        let (publisher, messages) = publish::channel();
-        drop(messages);
-        for _ in 0..10_000 {
-            assert!(publisher.send(Message::End).is_err());
-        }
+        assert!(messages.take(1, Duration::ZERO).is_none(), "it has ended");
     }
 }

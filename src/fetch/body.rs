@@ -10,12 +10,14 @@ use super::classify::{Length, check_length};
 use super::connection::Connection;
 use super::exchange::explain_body;
 use super::pace::Pace;
-use crate::dest::{Begun, Beside, PartNote, Staged, keep_edges};
+use crate::dest::{Begun, Beside, PartNote, SMALL, Staged, keep_edges};
 use crate::error::{ErrorKind, Failure};
 use crate::manifest::Expect;
 
 /// Pieces are gathered up to this size: one write instead of many, and still no memory to speak of.
 const BLOCK: usize = 256 * 1024;
+/// A piece of this size is written as it is: it is not worth copying.
+const LARGE: usize = 32 * 1024;
 /// How much of both ends is kept to tell a file's kind.
 pub(crate) const EDGE: usize = 512;
 /// Less than this is not worth keeping when the rest does not come.
@@ -194,6 +196,13 @@ pub(crate) struct Sink<'a> {
     note: Note<'a>,
 }
 
+/// All bytes of a file.
+pub(crate) enum Whole {
+    Staged(Box<Begun>),
+    /// They were never written.
+    Small(Vec<u8>),
+}
+
 /// What the bytes of a sink are the beginning of.
 enum Note<'a> {
     /// Few transfers ever need it.
@@ -206,9 +215,11 @@ enum Note<'a> {
 impl<'a> Sink<'a> {
     /// A sink for a body of so many bytes, where they are known.
     pub(crate) fn new(length: Option<u64>, stage: Stage<'a>, note: MakeNote<'a>) -> Self {
-        let room = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(BLOCK);
+        // What is larger than one piece mostly comes in large ones.
+        let room =
+            length.and_then(|length| usize::try_from(length).ok()).filter(|&room| room < LARGE);
         Self {
-            block: Vec::with_capacity(room),
+            block: Vec::with_capacity(room.unwrap_or(0)),
             staged: None,
             beginning: Vec::new(),
             end: Vec::new(),
@@ -229,14 +240,20 @@ impl<'a> Sink<'a> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        keep_edges(&mut self.beginning, &mut self.end, &self.block, EDGE);
+        let mut block = std::mem::take(&mut self.block);
+        let written = self.write(&block);
+        block.clear();
+        self.block = block;
+        written
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        keep_edges(&mut self.beginning, &mut self.end, bytes, EDGE);
         let staged = match &mut self.staged {
             Some(staged) => staged,
             none => none.insert((self.stage)()?),
         };
-        staged.write(&self.block)?;
-        self.block.clear();
-        Ok(())
+        staged.write(bytes)
     }
 
     /// Sees to it that what arrived so far is there for another attempt, and for another run.
@@ -311,7 +328,11 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn finish(mut self) -> io::Result<Begun> {
+    pub(crate) fn finish(mut self) -> io::Result<Whole> {
+        if self.staged.is_none() && self.block.len() <= SMALL {
+            self.note = Note::None;
+            return Ok(Whole::Small(std::mem::take(&mut self.block)));
+        }
         if !self.block.is_empty() || self.staged.is_none() {
             self.flush()?;
         }
@@ -324,7 +345,7 @@ impl<'a> Sink<'a> {
             return Err(io::Error::other(message));
         }
         let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
-        Ok(Begun { staged, beginning, end })
+        Ok(Whole::Staged(Box::new(Begun { staged, beginning, end })))
     }
 
     /// Gives the bytes up.
@@ -356,6 +377,13 @@ impl Receiver for Sink<'_> {
 
     fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
         self.received += piece.len() as u64;
+        if LARGE <= piece.len() {
+            if !self.block.is_empty() {
+                self.flush()?;
+            }
+            self.write(piece)?;
+            piece = &[];
+        }
         while !piece.is_empty() {
             let (now, later) = piece.split_at(piece.len().min(BLOCK - self.block.len()));
             self.block.extend_from_slice(now);

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,8 +45,17 @@ pub(crate) struct Connection {
 }
 
 enum Kind {
-    One { sender: http1::SendRequest<Empty<Bytes>>, driver: Option<Driver>, requests: u64 },
-    Many { sender: http2::SendRequest<Empty<Bytes>>, requests: Arc<AtomicU64> },
+    One {
+        sender: http1::SendRequest<Empty<Bytes>>,
+        driver: Option<Driver>,
+        requests: u64,
+        /// The thread whose event loop tends it.
+        home: ThreadId,
+    },
+    Many {
+        sender: http2::SendRequest<Empty<Bytes>>,
+        requests: Arc<AtomicU64>,
+    },
 }
 
 /// What a proxy is told with each request.
@@ -73,7 +83,8 @@ impl Connection {
             .max_buf_size(LARGEST_HEAD)
             .handshake(TokioIo::new(stream))
             .await?;
-        let kind = Kind::One { sender, driver: Some(Box::pin(driver)), requests: 0 };
+        let home = thread::current().id();
+        let kind = Kind::One { sender, driver: Some(Box::pin(driver)), requests: 0, home };
         Ok(Self { kind, over_proxy: None })
     }
 
@@ -95,6 +106,11 @@ impl Connection {
         // Its end and its errors reach the requests that are under way.
         tokio::spawn(driver);
         Ok(Self { kind: Kind::Many { sender, requests: Arc::default() }, over_proxy: None })
+    }
+
+    /// Whether this thread opened it.
+    pub(crate) fn is_at_home(&self) -> bool {
+        matches!(&self.kind, Kind::One { home, .. } if *home == thread::current().id())
     }
 
     /// Whether several may use it at a time.
@@ -137,7 +153,7 @@ impl Connection {
         request: Request<Empty<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
         match &mut self.kind {
-            Kind::One { sender, driver, requests } => {
+            Kind::One { sender, driver, requests, .. } => {
                 *requests += 1;
                 poll_fn(|context| {
                     drive(driver, context);

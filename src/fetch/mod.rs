@@ -26,7 +26,7 @@ mod tls;
 mod trust;
 mod validators;
 
-pub(crate) use body::{BodyRules, EDGE, Receiver, Sink, receive};
+pub(crate) use body::{BodyRules, EDGE, Receiver, Sink, Whole, receive};
 pub(crate) use classify::{Answer, Asked, Head, Here, Length, classify};
 pub(crate) use connect::{Dialer, Wanted};
 pub(crate) use connection::Connection;

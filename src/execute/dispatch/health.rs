@@ -61,8 +61,9 @@ impl Dispatch<'_> {
         if doubted {
             lane.health = Health::Up;
         }
-        // Only a full lane tells what another place would bring.
-        let grew = lane.limit.get() <= lane.in_use && lane.limit.succeeded(bytes, Instant::now());
+        // Only a lane that would use it tells what another place would bring.
+        let is_wanted = lane.limit.get() <= lane.in_use || !lane.is_idle();
+        let grew = is_wanted && lane.limit.succeeded(bytes, Instant::now());
         if doubted || grew || closed {
             drop(inner);
             self.idle_workers.notify_waiters();
