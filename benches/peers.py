@@ -66,13 +66,15 @@ http {{
         wait_for(self.port)
 
     def _certify(self):
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-keyout", self.work / "key.pem", "-out", self.work / "cert.pem", "-days", "2",
-             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-            check=True, capture_output=True,
-        )
-        shutil.copy(self.work / "cert.pem", self.certificate)
+        """An authority of its own, and what it signed."""
+        (self.work / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+        key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        for command in (
+            f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Bench",
+            f"req {key} -keyout key.pem -out request.pem -subj /CN=localhost",
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem",
+        ):
+            subprocess.run(["openssl", *command.split()], cwd=self.work, check=True, capture_output=True)
 
     def url(self):
         return f"http://127.0.0.1:{self.port}"
@@ -214,7 +216,7 @@ class Work:
         self.contenders, self.digests, self.keeps = [], None, False
 
     def add(self, name, command, **more):
-        if shutil.which(name.split()[0]) or name.startswith("natsync"):
+        if shutil.which(name.split()[0].strip(",")) or name.startswith("natsync"):
             self.contenders.append(Contender(name, command, **more))
         else:
             print(f"{self.key}: {name} is not installed", file=sys.stderr)

@@ -11,8 +11,10 @@ const FIRST: usize = 10;
 const MOST: usize = 64;
 /// A larger number must bring so much more to be kept.
 const GAIN: f64 = 1.15;
-/// After an objection, so long nothing is tried.
+/// After an objection, and after a larger number brought nothing, so long nothing is tried.
 const CALM: Duration = Duration::from_secs(5);
+/// A larger number is given up after so many measurements that speak against it: one may be a hiccup.
+const DOUBTS: u32 = 2;
 /// A body counts as one more transfer for so many bytes, so that large files are measured too.
 const BYTES_A_UNIT: u64 = 256 * 1024;
 
@@ -27,21 +29,22 @@ pub(super) struct Limit {
 }
 
 /// The measurement that decides on the next number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Growth {
     since: Option<Instant>,
     units: u64,
     /// Units a second with the number before, and that number.
     before: Option<(f64, usize)>,
+    /// Measurements in a row that spoke against the number.
+    doubts: u32,
     calm_until: Option<Instant>,
-    settled: bool,
 }
 
 impl Growth {
     /// A new beginning, not before that time.
     fn after(calm_until: Instant) -> Self {
         let calm_until = Some(calm_until);
-        Self { since: None, units: 0, before: None, calm_until, settled: false }
+        Self { calm_until, ..Self::default() }
     }
 }
 
@@ -54,15 +57,8 @@ impl Limit {
                 Self { now: number, most: number, growth: None, latency: Latency::default() }
             }
             PerHost::Auto => {
-                let growth = Growth {
-                    since: None,
-                    units: 0,
-                    before: None,
-                    calm_until: None,
-                    settled: false,
-                };
-                let latency = Latency::default();
-                Self { now: FIRST.min(most), most: MOST.min(most), growth: Some(growth), latency }
+                let (growth, latency) = (Some(Growth::default()), Latency::default());
+                Self { now: FIRST.min(most), most: MOST.min(most), growth, latency }
             }
         }
     }
@@ -85,12 +81,13 @@ impl Limit {
         let Some(growth) = &mut self.growth else {
             return false;
         };
-        if growth.settled || growth.calm_until.is_some_and(|until| now < until) {
+        let nothing_to_try = self.now == self.most && growth.before.is_none();
+        if nothing_to_try || growth.calm_until.is_some_and(|until| now < until) {
             return false;
         }
         let since = *growth.since.get_or_insert(now);
         growth.units += 1 + bytes / BYTES_A_UNIT;
-        if growth.units < 2 * self.now as u64 + 1 {
+        if growth.units <= self.now as u64 {
             return false;
         }
         let elapsed = now.duration_since(since).as_secs_f64().max(1e-6);
@@ -101,12 +98,16 @@ impl Limit {
         if let Some((before, number)) = growth.before
             && rate < before * GAIN
         {
-            growth.settled = true;
-            self.now = number;
+            growth.doubts += 1;
+            if growth.doubts == DOUBTS {
+                self.now = number;
+                *growth = Growth::after(now + CALM);
+            }
             return false;
         }
+        growth.doubts = 0;
         if self.now == self.most {
-            growth.settled = true;
+            growth.before = None;
             return false;
         }
         growth.before = Some((rate, self.now));
@@ -171,11 +172,11 @@ mod tests {
         let mut now = Instant::now();
         assert_eq!(limit.get(), 10);
         // The time of each is halved with each doubling: as over a long line.
-        feed(&mut limit, &mut now, 25, Duration::from_millis(5));
+        feed(&mut limit, &mut now, 11, Duration::from_millis(5));
         assert_eq!(limit.get(), 20);
-        feed(&mut limit, &mut now, 41, Duration::from_micros(2500));
+        feed(&mut limit, &mut now, 21, Duration::from_micros(2500));
         assert_eq!(limit.get(), 40);
-        feed(&mut limit, &mut now, 81, Duration::from_micros(1250));
+        feed(&mut limit, &mut now, 41, Duration::from_micros(1250));
         assert_eq!(limit.get(), 64);
     }
 
@@ -185,6 +186,23 @@ mod tests {
         let mut now = Instant::now();
         feed(&mut limit, &mut now, 200, Duration::from_millis(5));
         assert_eq!(limit.get(), 10);
+        let mut limit = Limit::new(PerHost::Auto, 20);
+        feed(&mut limit, &mut now, 200, Duration::from_millis(5));
+        assert_eq!(limit.get(), 10);
+        // The way may have become better since.
+        feed(&mut limit, &mut now, 1, CALM);
+        feed(&mut limit, &mut now, 11, Duration::from_millis(5));
+        assert_eq!(limit.get(), 20);
+    }
+
+    #[test]
+    fn a_hiccup_is_no_reason_to_go_back() {
+        let mut limit = Limit::new(PerHost::Auto, 64);
+        let mut now = Instant::now();
+        feed(&mut limit, &mut now, 11, Duration::from_millis(5));
+        feed(&mut limit, &mut now, 1, Duration::from_millis(500));
+        feed(&mut limit, &mut now, 20 + 21, Duration::from_micros(2500));
+        assert_eq!(limit.get(), 40);
     }
 
     #[test]
