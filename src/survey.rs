@@ -337,9 +337,10 @@ fn read_one(
 ) -> Content {
     let path = entry.path();
     let mut read = || -> io::Result<(Digests, Stat, Stat)> {
-        let before = dest.stat(&path)?;
+        let file = dest.read(&path)?;
+        let before = *file.stat();
         let go_on = || !stop.is_requested();
-        let (digests, _) = Digests::read(dest.read(&path)?, algorithms, buffer, go_on)?;
+        let (digests, _) = Digests::read(file, algorithms, buffer, go_on)?;
         Ok((digests, before, dest.stat(&path)?))
     };
     match read() {

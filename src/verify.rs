@@ -238,20 +238,23 @@ impl Worker<'_> {
         expected: &Expected,
         known: Option<&Known>,
     ) -> io::Result<Verified> {
-        let stat = dest.stat(path)?;
         let found = |finding, sha256| Ok(Verified { finding, sha256, failure: None });
-        if !stat.is_file() {
-            return found(Finding::Modified, None);
-        }
         if self.work.quick {
-            return found(quick(&stat, expected, known), None);
+            let stat = dest.stat(path)?;
+            let is_file = stat.is_file();
+            let finding = if is_file { quick(&stat, expected, known) } else { Finding::Modified };
+            return found(finding, None);
         }
         let algorithms = match expected {
-            Expected::Nothing => return found(Finding::Unknown, None),
+            Expected::Nothing => {
+                let is_file = dest.stat(path)?.is_file();
+                let finding = if is_file { Finding::Unknown } else { Finding::Modified };
+                return found(finding, None);
+            }
             Expected::Noted(_) => Algorithms::default(),
             Expected::Pin(pin) => pin.algorithms(),
         };
-        let file = dest.read(path)?;
+        let Some(file) = dest.open_file(path)? else { return found(Finding::Modified, None) };
         let go_on = || !self.work.stop.is_requested();
         let (digests, length) = Digests::read(file, algorithms, &mut self.buffer, go_on)?;
         self.bytes.fetch_add(length, Ordering::Relaxed);

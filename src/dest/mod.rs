@@ -7,6 +7,7 @@
 
 mod folder;
 mod guard;
+mod opened;
 mod part;
 mod small;
 mod stage;
@@ -26,6 +27,7 @@ use crate::error::RunError;
 use crate::rel_path::RelPath;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
+use opened::Opened;
 pub(crate) use part::{PartNote, Parts};
 pub(crate) use small::{Proven, SMALL, Small};
 pub(crate) use stage::{Begun, Beside, Staged, Verified, VerifyError, keep_edges};
@@ -241,17 +243,27 @@ impl Dest {
     ///
     /// # Errors
     /// When it is not there, is no regular file, or cannot be read.
-    pub(crate) fn read(&self, path: &RelPath) -> io::Result<File> {
+    pub(crate) fn read(&self, path: &RelPath) -> io::Result<Opened> {
+        self.open_file(path)?.ok_or_else(|| io::Error::other("it is no regular file"))
+    }
+
+    /// Opens a file to read it. None where something else stands there.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    pub(crate) fn open_file(&self, path: &RelPath) -> io::Result<Option<Opened>> {
         let folder = self.folder(path.parent(), false)?;
         // Without O_NONBLOCK a pipe at that name would hang the run.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file =
-            File::from(rustix::fs::openat(&*folder, path.file_name(), flags, Mode::empty())?);
-        if file.metadata()?.is_file() {
-            Ok(file)
-        } else {
-            Err(io::Error::other("it is no regular file"))
-        }
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&*folder, path.file_name(), flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            // A symbolic link, or a socket.
+            Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = Stat::from(rustix::fs::fstat(&file)?);
+        Ok(stat.is_file().then(|| Opened::new(file, stat)))
     }
 
     /// Looks at what stands at a path, not following a symbolic link.
