@@ -485,14 +485,14 @@ sources:
 dest: ten
 sources:
   - url: http://example.org/data/{folder:04}/{file:04}.bin
-    vars: {folder: 0..3161, file: 0..3162}
+    vars: {folder: 0..3161, file: 0..3161}
     path: "{folder:04}/{file:04}.bin"
 """)
-        entries = 3162 * 3163
+        entries = 3162 * 3162
         urls = Work("W6 list", f"{entries:,} URLs printed", "URLs/s", entries)
         urls.keeps = True
         urls.add("natsync", lambda _: [self.natsync, "list", manifest, "--format", "urls"], checks=False)
-        loop = ('for $a (0..3161) { for $b (0..3162) { '
+        loop = ('for $a (0..3161) { for $b (0..3161) { '
                 'printf "http://example.org/data/%04d/%04d.bin\\n", $a, $b } }')
         urls.add("perl", lambda _: ["perl", "-e", loop], checks=False)
         urls.add("seq -f", lambda _: ["seq", "-f", "http://example.org/data/%08.0f.bin", str(entries)], checks=False)

@@ -2,6 +2,7 @@
 //! whose digest decides are read.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::digest::{Algorithms, Buffer, Digests};
 use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::RunError;
 use crate::event::{Event, Phase, Reporter};
-use crate::inventory::{Inventory, Scan};
+use crate::inventory::{Inventory, Owned, Scan};
 use crate::manifest::{Check, Manifest, Orphans, PathHashes, Source};
 use crate::options::Options;
 use crate::pin::Pinned;
@@ -47,8 +48,19 @@ pub(crate) struct Scope<'a> {
 /// What deciding needs.
 struct Look<'a> {
     scope: Scope<'a>,
-    inventory: &'a Inventory,
+    inventory: &'a Inventory<'a>,
     now: Timestamp,
+}
+
+/// So many entries are decided on at a time.
+const CHUNK: u64 = 4096;
+
+/// What was decided on some entries.
+#[derive(Default)]
+struct Decided {
+    steps: Vec<(EntryIndex, Step)>,
+    /// Files that must be read first.
+    unread: Vec<(EntryIndex, Algorithms)>,
 }
 
 /// What was read of a file.
@@ -67,12 +79,10 @@ impl Survey {
     /// When the lock cannot be read.
     pub(crate) fn make(
         scope: Scope<'_>,
-        scan: Scan,
-        hashes: &PathHashes,
+        scan: Scan<'_>,
         reporter: &mut dyn Reporter,
     ) -> Result<Self, RunError> {
-        let Scan { inventory, owned, .. } = scan;
-        let managed = owned.len() as u64;
+        let Scan { inventory, owned, managed, .. } = scan;
         let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
         let mut plan = Plan::with_bound(scope.manifest.entries().bound());
         plan.set_managed(managed);
@@ -86,14 +96,12 @@ impl Survey {
                 look.settle(index, content, &mut plan, &mut notes)?;
             }
         }
-        let mut orphans: Vec<String> = owned
-            .into_iter()
-            .filter(|path| {
-                let hash = path_hash(path);
-                !hashes.contains(hash) && inventory.has_file(hash)
-            })
-            .collect();
-        orphans.sort_unstable();
+        let mut orphans = owned;
+        orphans.retain(|owned| {
+            let hash = path_hash(&owned.path);
+            inventory.has_file(hash) || inventory.is_unreadable(hash)
+        });
+        orphans.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
         // A lock is no reason to delete, and a choice says nothing of what is not chosen.
         if is_pruning
@@ -102,24 +110,26 @@ impl Survey {
             && let Some(dest) = scope.dest
         {
             let mut prunes = Vec::new();
-            orphans.retain(|path| {
-                let known = inventory.known(path_hash(path));
-                let found = known.and_then(|known| {
-                    prune::look(dest, path, &known.written(), Reason::NotInManifest, scope.stop)
-                });
+            orphans.retain(|Owned { path, written }| {
+                let found = prune::look(dest, path, written, Reason::NotInManifest, scope.stop);
                 let stays = found.is_none();
                 prunes.extend(found);
                 stays
             });
             plan.add_prunes(prunes);
         }
-        plan.set_orphans(orphans);
+        plan.set_orphans(orphans.into_iter().map(|owned| owned.path).collect());
         Ok(Self { plan, notes })
     }
 }
 
 /// Looks at the directory and the state.
-pub(crate) fn scan(scope: Scope<'_>, state: Option<&State>, reporter: &mut dyn Reporter) -> Scan {
+pub(crate) fn scan<'h>(
+    scope: Scope<'_>,
+    state: Option<&State>,
+    declared: &'h PathHashes,
+    reporter: &mut dyn Reporter,
+) -> Scan<'h> {
     let Some(dest) = scope.dest else {
         return Scan::default();
     };
@@ -127,17 +137,50 @@ pub(crate) fn scan(scope: Scope<'_>, state: Option<&State>, reporter: &mut dyn R
     in_background(reporter, |seen| {
         let advanced = |files| seen.store(files, Ordering::Relaxed);
         let go_on = || !scope.stop.is_requested();
-        Inventory::scan(dest, state, scope.manifest.name(), advanced, go_on)
+        Inventory::scan(dest, state, scope.manifest.name(), declared, advanced, go_on)
     })
 }
 
 impl Look<'_> {
-    /// Decides on each chosen entry. Answers which files must be read first.
+    /// Decides on each chosen entry, on all cores. Answers which files must be read first.
     fn decide_all(&self, plan: &mut Plan) -> Result<Vec<(EntryIndex, Algorithms)>, RunError> {
+        let bound = self.scope.manifest.entries().bound();
+        let next = AtomicU64::new(0);
+        let made = Mutex::new((plan, Vec::new()));
+        let work = || -> Result<(), RunError> {
+            loop {
+                let first = next.fetch_add(1, Ordering::Relaxed) * CHUNK;
+                if bound <= first {
+                    return Ok(());
+                }
+                let decided = self.decide_some(first..bound.min(first + CHUNK))?;
+                let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                let (plan, unread) = &mut *made;
+                for (entry, step) in decided.steps {
+                    plan.set(entry, step);
+                }
+                unread.extend(decided.unread);
+            }
+        };
+        let chunks = usize::try_from(bound.div_ceil(CHUNK)).unwrap_or(usize::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (1..cores.min(chunks)).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            helpers.into_iter().fold(own, |all, helper| {
+                all.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        })?;
+        let (_, mut unread) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        unread.sort_unstable_by_key(|&(entry, _)| entry);
+        Ok(unread)
+    }
+
+    fn decide_some(&self, range: Range<u64>) -> Result<Decided, RunError> {
         let Scope { manifest, options, pins, stop, .. } = self.scope;
-        let mut unread = Vec::new();
+        let mut decided = Decided::default();
         let mut path = String::new();
-        for entry in manifest.entries().iter() {
+        for entry in manifest.entries().within(range) {
             let sees = options.selection.sees_source(entry.source());
             if sees == Some(false) {
                 continue;
@@ -149,34 +192,32 @@ impl Look<'_> {
             }
             if stop.is_requested() {
                 // It is skipped in the end.
-                plan.set(entry.index(), undecided());
+                decided.steps.push((entry.index(), undecided()));
                 continue;
             }
             if let Some(pinned) = pins.settled(&entry, &path)? {
-                plan.set(entry.index(), Step::Do(settled(&pinned)));
+                decided.steps.push((entry.index(), Step::Do(settled(&pinned))));
                 continue;
             }
             let pinned = pins.of(&entry, &path)?;
-            let hash = path_hash(&path);
-            let disk = self.inventory.look(&path, hash, || entry.url(Form::Shown));
-            match self.decide(&entry, &path, &pinned, &disk)? {
-                Verdict::Decided(decision) => {
-                    plan.set(entry.index(), Step::Do(decision));
-                }
-                Verdict::Obstructed(obstacle) => {
-                    plan.set(entry.index(), Step::Obstructed(obstacle));
-                }
+            let has_digest = pinned.pin().is_some_and(|pin| !pin.checksums.is_empty());
+            let url = || entry.url(Form::Shown);
+            let disk = self.inventory.look(&path, path_hash(&path), has_digest, url);
+            let step = match self.decide(&entry, &path, &pinned, &disk)? {
+                Verdict::Decided(decision) => Step::Do(decision),
+                Verdict::Obstructed(obstacle) => Step::Obstructed(obstacle),
                 Verdict::NeedsDigest => {
-                    plan.set(entry.index(), undecided());
                     let algorithms = match &pinned {
                         Pinned::To(pin) => pin.algorithms(),
                         _ => Algorithms::default(),
                     };
-                    unread.push((entry.index(), algorithms));
+                    decided.unread.push((entry.index(), algorithms));
+                    undecided()
                 }
-            }
+            };
+            decided.steps.push((entry.index(), step));
         }
-        Ok(unread)
+        Ok(decided)
     }
 
     fn decide(
@@ -217,7 +258,7 @@ impl Look<'_> {
         };
         let path = entry.path();
         let path = path.as_str();
-        let seen = self.inventory.look(path, path_hash(path), || entry.url(Form::Shown));
+        let seen = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
         let pinned = self.scope.pins.of(&entry, path)?;
         let (disk, stat) = match content {
             Content::Interrupted => return Ok(()),

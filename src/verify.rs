@@ -37,7 +37,7 @@ pub(crate) struct Verification<'a> {
     /// None where the destination does not exist.
     pub(crate) dest: Option<&'a Dest>,
     /// What the state knows. What a walk would tell is not in it.
-    pub(crate) known: &'a Inventory,
+    pub(crate) known: &'a Inventory<'a>,
     pub(crate) stop: &'a Stop,
     /// Look at size and times alone.
     pub(crate) quick: bool,
@@ -236,7 +236,7 @@ impl Worker<'_> {
         dest: &Dest,
         path: &RelPath,
         expected: &Expected,
-        known: Option<&Known>,
+        known: Option<Known>,
     ) -> io::Result<Verified> {
         let found = |finding, sha256| Ok(Verified { finding, sha256, failure: None });
         if self.work.quick {
@@ -271,7 +271,7 @@ impl Worker<'_> {
 }
 
 /// What size and times tell without reading.
-fn quick(stat: &Stat, expected: &Expected, known: Option<&Known>) -> Finding {
+fn quick(stat: &Stat, expected: &Expected, known: Option<Known>) -> Finding {
     let size = match expected {
         Expected::Pin(pin) => pin.size,
         _ => None,

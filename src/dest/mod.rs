@@ -502,7 +502,7 @@ mod tests {
             };
             seen.lock().unwrap().push(format!("{kind} {path}"));
         };
-        dest.walk(2, note, || true);
+        dest.walk().help(note, || true);
         let mut seen = seen.into_inner().unwrap();
         seen.sort();
         assert_eq!(seen, ["file a/b/file", "folder a", "folder a/b", "link link"]);

@@ -25,30 +25,33 @@ pub(crate) enum Sighting {
     Unreadable(io::Error),
 }
 
+/// A walk over everything below the destination but natsync's own files. Whoever has time helps with it.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    dest: &'a Dest,
+    queue: Queue,
+}
+
+impl Walk<'_> {
+    /// Takes part in the walk until it is over: hands each path with what stands there to `visit`, in no
+    /// order. Names that are not UTF-8 are passed over: no entry can have one. `go_on` is asked now and
+    /// then.
+    pub(crate) fn help(&self, visit: impl Fn(&str, Sighting), go_on: impl Fn() -> bool) {
+        while let Some(path) = self.queue.pop() {
+            if go_on() {
+                self.dest.visit_folder(&path, &self.queue, &visit);
+            }
+            self.queue.finish();
+        }
+    }
+}
+
 impl Dest {
-    /// Walks over everything below the destination but natsync's own files, and hands each path with
-    /// what stands there to `visit`, from several threads and in no order. Names that are not UTF-8
-    /// are passed over: no entry can have one. `go_on` is asked now and then.
-    pub(crate) fn walk<V: Fn(&str, Sighting) + Sync>(
-        &self,
-        threads: usize,
-        visit: V,
-        go_on: impl Fn() -> bool + Sync,
-    ) {
+    /// Begins a walk.
+    pub(crate) fn walk(&self) -> Walk<'_> {
         let queue = Queue::default();
         queue.push(String::new());
-        std::thread::scope(|scope| {
-            for _ in 0..threads.max(1) {
-                scope.spawn(|| {
-                    while let Some(path) = queue.pop() {
-                        if go_on() {
-                            self.visit_folder(&path, &queue, &visit);
-                        }
-                        queue.finish();
-                    }
-                });
-            }
-        });
+        Walk { dest: self, queue }
     }
 
     fn visit_folder(&self, path: &str, queue: &Queue, visit: &impl Fn(&str, Sighting)) {

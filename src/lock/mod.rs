@@ -4,6 +4,7 @@
 //! of them merge line by line. It is read in one pass that keeps 16 bytes a line, and written whole or
 //! not at all. Nothing in it depends on when or where it was made.
 
+mod blocks;
 mod line;
 mod problem;
 mod read;

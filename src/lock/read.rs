@@ -3,17 +3,15 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use super::VERSION;
+use super::blocks::Blocks;
 use super::line::{LineError, LockLine, parse_header};
 use super::problem::LockProblem;
 use crate::rel_path::path_hash;
 
 /// No line of a lock that natsync wrote is so long.
 const LONGEST: usize = 1024 * 1024;
-/// So much is read at a time for a single line: the next ones lie beside it.
-const BLOCK: usize = 64 * 1024;
 
 const REMAKE: &str = "check out the last good one, or remove it and run `natsync lock`";
 
@@ -22,7 +20,7 @@ const REMAKE: &str = "check out the last good one, or remove it and run `natsync
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
-    file: Mutex<Blocks>,
+    blocks: Blocks,
     index: Index,
     /// Whether the lines stand in the order of their paths.
     sorted: bool,
@@ -90,14 +88,6 @@ impl Index {
     }
 }
 
-/// A file of which the block that was read last is kept.
-#[derive(Debug)]
-struct Blocks {
-    file: File,
-    start: u64,
-    bytes: Vec<u8>,
-}
-
 impl Lock {
     /// Reads a manifest's lock. `None` where there is no such file.
     ///
@@ -140,9 +130,8 @@ impl Lock {
             before = parsed.path;
         }
         let index = Index::new(index);
-        let file = lines.reader.into_inner();
-        let file = Mutex::new(Blocks { file, start: 0, bytes: Vec::new() });
-        let mut lock = Self { path: path.to_owned(), file, index, sorted, first };
+        let blocks = Blocks::new(lines.reader.into_inner(), 4 * LONGEST);
+        let mut lock = Self { path: path.to_owned(), blocks, index, sorted, first };
         lock.refuse_contradictions()?;
         Ok(Some(lock))
     }
@@ -260,45 +249,12 @@ impl Lock {
         let changed = || {
             LockProblem::new(&self.path, "the lock changed while it was read").hint("run it again")
         };
-        let mut blocks = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = blocks.line(offset).map_err(|error| unreadable(&self.path, &error))?;
-        let text = std::str::from_utf8(text).map_err(|_| changed())?;
-        LockLine::parse(trim(text, offset)).map_err(|_| changed())
-    }
-}
-
-impl Blocks {
-    /// The line that begins there, without its end.
-    fn line(&mut self, offset: u64) -> io::Result<&[u8]> {
-        let mut wanted = BLOCK;
-        loop {
-            if let Some(from) = offset.checked_sub(self.start)
-                && let Ok(from) = usize::try_from(from)
-                && from < self.bytes.len()
-            {
-                let rest = &self.bytes[from..];
-                if let Some(end) = memchr::memchr(b'\n', rest) {
-                    return Ok(&self.bytes[from..from + end]);
-                }
-                let at_end = self.bytes.len() < wanted && self.start == offset;
-                if at_end {
-                    return Ok(&self.bytes[from..]);
-                }
-            }
-            if self.start == offset && wanted <= self.bytes.len() {
-                wanted *= 2;
-            }
-            if LONGEST * 4 < wanted {
-                return Err(io::Error::other("a line has no end"));
-            }
-            self.start = offset;
-            self.bytes.clear();
-            self.file.seek(SeekFrom::Start(offset))?;
-            (&mut self.file).take(wanted as u64).read_to_end(&mut self.bytes)?;
-            if self.bytes.is_empty() {
-                return Ok(&[]);
-            }
-        }
+        let parse = |text: &[u8]| {
+            let text = std::str::from_utf8(text).ok()?;
+            LockLine::parse(trim(text, offset)).ok()
+        };
+        let line = self.blocks.line(offset, parse);
+        line.map_err(|error| unreadable(&self.path, &error))?.ok_or_else(changed)
     }
 }
 

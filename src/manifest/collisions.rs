@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::path_hashes::PathHashes;
 use super::problem::{Problem, Problems, Text};
 use super::templates::check_url;
 use super::types::{Locations, Manifest};
@@ -12,18 +13,6 @@ use crate::template::UrlParts;
 
 /// So many problems of one kind are named.
 const NAMED: usize = 5;
-
-/// The hashes of all paths that a manifest declares, 16 bytes each.
-#[derive(Clone, Debug)]
-pub struct PathHashes(Vec<u128>);
-
-impl PathHashes {
-    /// Whether the path with that hash is declared.
-    #[must_use]
-    pub fn contains(&self, hash: u128) -> bool {
-        self.0.binary_search(&hash).is_ok()
-    }
-}
 
 /// What one pass over a range of entries finds.
 #[derive(Default)]
@@ -77,7 +66,7 @@ impl Manifest {
             self.twins(&entries, &mut all);
         }
         if all.problems.is_empty() {
-            Ok(PathHashes(all.exact))
+            Ok(PathHashes::new(all.exact))
         } else {
             Err(Problems::new(all.problems))
         }

@@ -12,6 +12,7 @@ mod fields;
 mod http;
 mod netrc;
 mod node;
+mod path_hashes;
 mod policies;
 mod problem;
 mod read;
@@ -24,9 +25,9 @@ mod transport;
 mod types;
 mod values;
 
-pub use collisions::PathHashes;
 pub use expect::{Expect, Kind, MediaType, MissingWhen};
 pub use http::{Http, Http2, PerHost, Proxy};
+pub use path_hashes::PathHashes;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 pub use secret::Secret;

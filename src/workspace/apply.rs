@@ -85,7 +85,7 @@ pub(super) fn run(
     warn(&mut reporter, opened.warning);
     let mut state = opened.value;
     let scope = Scope { manifest, options, pins, dest: Some(&dest), stop };
-    let scan = scan(scope, Some(&state), &mut reporter);
+    let scan = scan(scope, Some(&state), &hashes, &mut reporter);
     if scan.damaged {
         let renewed = state.renew(&dest).map_err(unwritable)?;
         warn(&mut reporter, renewed.warning);
@@ -98,7 +98,7 @@ pub(super) fn run(
     };
     let listed = pins.with_lists(lists);
     let scope = Scope { pins: &listed, ..scope };
-    let survey = Survey::make(scope, scan, &hashes, &mut reporter)?;
+    let survey = Survey::make(scope, scan, &mut reporter)?;
     warn(&mut reporter, lacked_lists(&listed));
     tell_plan(scope, &survey.plan, &[], &mut reporter);
     // A file that was read is not read the next time.

@@ -36,9 +36,9 @@ pub fn plan(
     let lists = Lists::kept(state.as_ref());
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
-    let scan = scan(scope, state.as_ref(), reporter);
+    let scan = scan(scope, state.as_ref(), &hashes, reporter);
     let damaged = scan.damaged;
-    let mut survey = Survey::make(scope, scan, &hashes, reporter)?;
+    let mut survey = Survey::make(scope, scan, reporter)?;
     warn(reporter, lacked_lists(&pins));
     if damaged {
         warn(reporter, Some("the state is damaged; files are read instead".to_owned()));

@@ -28,14 +28,14 @@ pub fn verify(
     reporter: &mut dyn Reporter,
 ) -> Result<Findings, RunError> {
     let lock = read_lock(manifest)?;
-    expand(manifest, options, reporter)?;
+    let hashes = expand(manifest, options, reporter)?;
     let dest = Dest::open(manifest.dest())?;
     let state = dest.as_ref().and_then(|dest| {
         let opened = State::look(dest, manifest.name());
         warn(reporter, opened.warning);
         opened.value
     });
-    let known = Inventory::of_state(state.as_ref());
+    let known = Inventory::of_state(state.as_ref(), &hashes);
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state.as_ref()));
     let work = Verification {
         manifest,
