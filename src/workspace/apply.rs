@@ -1,11 +1,10 @@
 //! `apply`: the destination is made to hold what the manifest declares.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use super::plan::tell_plan;
 use super::{
-    Options, acquire, expand, lacked_lists, needs_network, obstructed, read_lock, settings, work,
+    Options, Prepared, acquire, lacked_lists, needs_network, obstructed, prepare, settings, work,
 };
 use crate::dest::Dest;
 use crate::entry::EntryIndex;
@@ -33,13 +32,15 @@ pub fn apply(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Summary, RunError> {
-    let lock = read_lock(manifest)?;
-    super::lock::check_locked(manifest, options, lock.as_ref())?;
+    let prepared = prepare(manifest, options, reporter)?;
+    let lock = prepared.lock.as_ref();
+    super::lock::check_locked(manifest, options, lock)?;
     // Offline nobody can tell what there is to be pinned.
-    let extending = lock.as_ref().filter(|_| !options.offline);
+    let extending = lock.filter(|_| !options.offline);
     let pinning = if extending.is_some() { Pinning::Extending } else { Pinning::Nothing };
-    let pins = Pins::new(manifest, lock.as_ref()).pinning(pinning);
-    run(manifest, options, &pins, stop, reporter, |done, reporter| match extending {
+    let pins = Pins::new(manifest, lock).pinning(pinning);
+    let scope = Scope { manifest, options, pins: &pins, dest: None, stop };
+    run(scope, &prepared, reporter, |done, reporter| match extending {
         Some(lock) => super::lock::extend(lock, done, manifest, reporter),
         None => Ok(()),
     })
@@ -62,16 +63,14 @@ pub(super) struct Done<'a> {
 /// Plans and makes it so. `conclude` has its turn at the end, before anybody else may begin, unless the
 /// end was asked for.
 pub(super) fn run(
-    manifest: &Manifest,
-    options: &Options,
-    pins: &Pins<'_>,
-    stop: &Stop,
+    scope: Scope<'_>,
+    prepared: &Prepared,
     reporter: &mut dyn Reporter,
     conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
 ) -> Result<Summary, RunError> {
-    let began = Instant::now();
+    let Scope { manifest, options, pins, stop, .. } = scope;
+    let &Prepared { began, ref hashes, .. } = prepared;
     let mut reporter = Account::new(reporter);
-    let hashes = expand(manifest, options, &mut reporter)?;
     let dest = Dest::create(manifest.dest())?;
     let _guard = acquire(&dest, options.wait, stop)?;
     let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
@@ -84,8 +83,8 @@ pub(super) fn run(
     let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
     warn(&mut reporter, opened.warning);
     let mut state = opened.value;
-    let scope = Scope { manifest, options, pins, dest: Some(&dest), stop };
-    let scan = scan(scope, Some(&state), &hashes, &mut reporter);
+    let scope = Scope { dest: Some(&dest), ..scope };
+    let scan = scan(scope, Some(&state), hashes, &mut reporter);
     if scan.damaged {
         let renewed = state.renew(&dest).map_err(unwritable)?;
         warn(&mut reporter, renewed.warning);
@@ -129,7 +128,7 @@ pub(super) fn run(
     }
     let Account { mut summary, failed, absent, reporter } = reporter;
     if !stop.is_requested() {
-        let (failed, absent, hashes) = (&failed, &absent, &hashes);
+        let (failed, absent) = (&failed, &absent);
         let done = Done { plan: &plan, pins: &listed, failed, absent, hashes, state: &state };
         conclude(&done, reporter)?;
     }

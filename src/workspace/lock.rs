@@ -9,7 +9,7 @@ use std::io;
 use std::iter::Peekable;
 
 use super::apply::{Done, run};
-use super::{Options, expand, read_lock};
+use super::{Options, Prepared, prepare};
 use crate::digest::Digest;
 use crate::entry::{EntryIndex, Form};
 use crate::error::RunError;
@@ -24,6 +24,7 @@ use crate::plan::Step;
 use crate::rel_path::path_hash;
 use crate::state::{Noted, State};
 use crate::stop::Stop;
+use crate::survey::Scope;
 
 /// So many paths are named in a message.
 const NAMED: usize = 3;
@@ -110,16 +111,18 @@ pub fn lock(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<(Summary, LockReport), RunError> {
-    let old = read_lock(manifest)?;
+    let prepared = prepare(manifest, options, reporter)?;
+    let old = prepared.lock.as_ref();
     let pinning = if options.upgrade { Pinning::Upgrading } else { Pinning::Completing };
-    let pins = Pins::new(manifest, old.as_ref()).pinning(pinning);
-    let pinned = old.as_ref().map_or(0, |old| old.len() as u64);
+    let pins = Pins::new(manifest, old).pinning(pinning);
+    let pinned = old.map_or(0, |old| old.len() as u64);
     let mut report = LockReport { pinned, ..LockReport::default() };
-    let summary = run(manifest, options, &pins, stop, reporter, |done, reporter| {
-        let news = News::of(manifest, done, old.as_ref())?;
+    let scope = Scope { manifest, options, pins: &pins, dest: None, stop };
+    let summary = run(scope, &prepared, reporter, |done, reporter| {
+        let news = News::of(manifest, done, old)?;
         // A choice says nothing of the rest.
         let declared = options.selection.is_all().then_some(done.hashes);
-        report = write(manifest, old.as_ref(), &news, declared, done.state, reporter)?;
+        report = write(manifest, old, &news, declared, done.state, reporter)?;
         Ok(())
     })?;
     Ok((summary, report))
@@ -153,8 +156,7 @@ pub fn lock_drift(
     options: &Options,
     reporter: &mut dyn Reporter,
 ) -> Result<Drift, RunError> {
-    let declared = expand(manifest, options, reporter)?;
-    let lock = read_lock(manifest)?;
+    let Prepared { hashes: declared, lock, .. } = prepare(manifest, options, reporter)?;
     let mut drift =
         compare(manifest, options, lock.as_ref(), |standing| *standing != Standing::Stands)?;
     if let Some(lock) = &lock {

@@ -10,7 +10,7 @@ mod plan;
 mod prune;
 mod verify;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::background::in_background;
 use crate::dest::Dest;
@@ -42,20 +42,36 @@ fn read_lock(manifest: &Manifest) -> Result<Option<Lock>, RunError> {
     Ok(Lock::read(&crate::lock::file_of(manifest.file()), manifest.name())?)
 }
 
-/// Looks at every path once, and makes sure that the options choose something.
-fn expand(
+/// What is known before anything is looked at on disk or asked for.
+struct Prepared {
+    began: Instant,
+    /// Of the paths of all entries.
+    hashes: PathHashes,
+    lock: Option<Lock>,
+}
+
+/// Looks at every path once, reads the lock meanwhile, and makes sure that the options choose something.
+fn prepare(
     manifest: &Manifest,
     options: &Options,
     reporter: &mut dyn Reporter,
-) -> Result<PathHashes, RunError> {
+) -> Result<Prepared, RunError> {
+    let began = Instant::now();
     reporter.event(&Event::Phase { phase: Phase::Expanding, total: None });
-    let hashes = in_background(reporter, |_| manifest.check())?;
+    let (checked, lock) = in_background(reporter, |_| {
+        std::thread::scope(|scope| {
+            let lock = scope.spawn(|| read_lock(manifest));
+            let checked = manifest.check();
+            (checked, lock.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    });
+    let hashes = checked?;
     // Before anything is touched: a slip in a pattern must not look like a run with nothing to do.
     options.selection.look_at(manifest);
     if let Some(error) = options.selection.unmatched(manifest) {
         return Err(error);
     }
-    Ok(hashes)
+    Ok(Prepared { began, hashes, lock: lock? })
 }
 
 fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {

@@ -1,6 +1,6 @@
 //! `plan`: what would be done.
 
-use super::{Options, expand, lacked_lists, needs_network, obstructed, read_lock, settings, work};
+use super::{Options, Prepared, lacked_lists, needs_network, obstructed, prepare, settings, work};
 use crate::dest::Dest;
 use crate::entry::EntryIndex;
 use crate::error::RunError;
@@ -24,14 +24,13 @@ pub fn plan(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Plan, RunError> {
-    let hashes = expand(manifest, options, reporter)?;
+    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
     let dest = Dest::open(manifest.dest())?;
     let state = dest.as_ref().and_then(|dest| {
         let opened = State::look(dest, manifest.name());
         warn(reporter, opened.warning);
         opened.value
     });
-    let lock = read_lock(manifest)?;
     super::lock::check_locked(manifest, options, lock.as_ref())?;
     let lists = Lists::kept(state.as_ref());
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);

@@ -1,6 +1,6 @@
 //! `verify`: is the directory right?
 
-use super::{expand, read_lock};
+use super::{Prepared, prepare};
 use crate::dest::Dest;
 use crate::error::RunError;
 use crate::event::{Reporter, warn};
@@ -27,8 +27,7 @@ pub fn verify(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Findings, RunError> {
-    let lock = read_lock(manifest)?;
-    let hashes = expand(manifest, options, reporter)?;
+    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
     let dest = Dest::open(manifest.dest())?;
     let state = dest.as_ref().and_then(|dest| {
         let opened = State::look(dest, manifest.name());
