@@ -28,12 +28,11 @@ use crate::rel_path::path_hash;
 use crate::state::{FileRow, Note, State};
 use crate::stop::Stop;
 
-/// What is to be done, and what was learned on the way.
-pub(crate) struct Survey {
-    pub(crate) plan: Plan,
-    /// What reading told about files that stay as they are.
-    pub(crate) notes: Vec<Note>,
-}
+/// What reading told about files that stay as they are is handed over in parts of about this size.
+const NOTES: usize = 8192;
+
+/// Keeps what reading told.
+pub(crate) type Keep<'a> = &'a (dyn Fn(&[Note]) + Sync);
 
 /// What is looked at, and how.
 #[derive(Clone, Copy)]
@@ -72,55 +71,50 @@ enum Content {
     Interrupted,
 }
 
-impl Survey {
-    /// Decides on each chosen entry, from what a scan found.
-    ///
-    /// # Errors
-    /// When the lock cannot be read.
-    pub(crate) fn make(
-        scope: Scope<'_>,
-        scan: Scan<'_>,
-        reporter: &mut dyn Reporter,
-    ) -> Result<Self, RunError> {
-        let Scan { inventory, owned, managed, .. } = scan;
-        let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
-        let mut plan = Plan::with_bound(scope.manifest.entries().bound());
-        plan.set_managed(managed);
-        let mut notes = Vec::new();
-        let unread = look.decide_all(&mut plan)?;
-        if let Some(dest) = scope.dest.filter(|_| !unread.is_empty()) {
-            reporter
-                .event(&Event::Phase { phase: Phase::Hashing, total: Some(unread.len() as u64) });
-            let read = in_background(reporter, |done| read_all(scope, dest, &unread, done));
-            for (index, content) in read {
-                look.settle(index, content, &mut plan, &mut notes)?;
-            }
-        }
-        let mut orphans = owned;
-        orphans.retain(|owned| {
-            let hash = path_hash(&owned.path);
-            inventory.has_file(hash) || inventory.is_unreadable(hash)
-        });
-        orphans.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
-        // A lock is no reason to delete, and a choice says nothing of what is not chosen.
-        if is_pruning
-            && !scope.pins.is_for_lock()
-            && scope.options.selection.is_all()
-            && let Some(dest) = scope.dest
-        {
-            let mut prunes = Vec::new();
-            orphans.retain(|Owned { path, written }| {
-                let found = prune::look(dest, path, written, Reason::NotInManifest, scope.stop);
-                let stays = found.is_none();
-                prunes.extend(found);
-                stays
-            });
-            plan.add_prunes(prunes);
-        }
-        plan.set_orphans(orphans.into_iter().map(|owned| owned.path).collect());
-        Ok(Self { plan, notes })
+/// Decides on each chosen entry, from what a scan found. `keep` is handed what reading told about files that stay as
+/// they are.
+///
+/// # Errors
+/// When the lock cannot be read.
+pub(crate) fn survey(
+    scope: Scope<'_>,
+    scan: Scan<'_>,
+    keep: Keep<'_>,
+    reporter: &mut dyn Reporter,
+) -> Result<Plan, RunError> {
+    let Scan { inventory, owned, managed, .. } = scan;
+    let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
+    let mut plan = Plan::with_bound(scope.manifest.entries().bound());
+    plan.set_managed(managed);
+    let unread = look.decide_all(&mut plan)?;
+    if let Some(dest) = scope.dest.filter(|_| !unread.is_empty()) {
+        reporter.event(&Event::Phase { phase: Phase::Hashing, total: Some(unread.len() as u64) });
+        in_background(reporter, |done| look.read_all(dest, &unread, &mut plan, keep, done))?;
     }
+    let mut orphans = owned;
+    orphans.retain(|owned| {
+        let hash = path_hash(&owned.path);
+        inventory.has_file(hash) || inventory.is_unreadable(hash)
+    });
+    orphans.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
+    // A lock is no reason to delete, and a choice says nothing of what is not chosen.
+    if is_pruning
+        && !scope.pins.is_for_lock()
+        && scope.options.selection.is_all()
+        && let Some(dest) = scope.dest
+    {
+        let mut prunes = Vec::new();
+        orphans.retain(|Owned { path, written }| {
+            let found = prune::look(dest, path, written, Reason::NotInManifest, scope.stop);
+            let stays = found.is_none();
+            prunes.extend(found);
+            stays
+        });
+        plan.add_prunes(prunes);
+    }
+    plan.set_orphans(orphans.into_iter().map(|owned| owned.path).collect());
+    Ok(plan)
 }
 
 /// Looks at the directory and the state.
@@ -162,15 +156,7 @@ impl Look<'_> {
                 unread.extend(decided.unread);
             }
         };
-        let chunks = usize::try_from(bound.div_ceil(CHUNK)).unwrap_or(usize::MAX);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..cores.min(chunks)).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            helpers.into_iter().fold(own, |all, helper| {
-                all.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            })
-        })?;
+        on_all_cores(usize::try_from(bound.div_ceil(CHUNK)).unwrap_or(usize::MAX), work)?;
         let (_, mut unread) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
         unread.sort_unstable_by_key(|&(entry, _)| entry);
         Ok(unread)
@@ -245,26 +231,61 @@ impl Look<'_> {
         })
     }
 
+    /// Reads files whose digest decides, on all cores, and decides.
+    fn read_all(
+        &self,
+        dest: &Dest,
+        unread: &[(EntryIndex, Algorithms)],
+        plan: &mut Plan,
+        keep: Keep<'_>,
+        done: &AtomicU64,
+    ) -> Result<(), RunError> {
+        let next = AtomicUsize::new(0);
+        let made = Mutex::new((plan, Vec::new()));
+        let work = || -> Result<(), RunError> {
+            let entries = self.scope.manifest.entries();
+            let mut buffer = Buffer::default();
+            while let Some(&(index, algorithms)) = unread.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let Some(entry) = entries.get(index) else { continue };
+                let content = read_one(dest, &entry, algorithms, &mut buffer, self.scope.stop);
+                if let Some((step, note)) = self.settle(&entry, content)? {
+                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (plan, notes) = &mut *made;
+                    plan.set(index, step);
+                    notes.extend(note);
+                    let full = (NOTES <= notes.len()).then(|| std::mem::take(notes));
+                    drop(made);
+                    if let Some(notes) = full {
+                        keep(&notes);
+                    }
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        on_all_cores(unread.len(), work)?;
+        let (_, notes) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !notes.is_empty() {
+            keep(&notes);
+        }
+        Ok(())
+    }
+
     /// Decides on an entry whose file was read, and says what that told.
     fn settle(
         &self,
-        index: EntryIndex,
+        entry: &Entry<'_>,
         content: Content,
-        plan: &mut Plan,
-        notes: &mut Vec<Note>,
-    ) -> Result<(), RunError> {
-        let Some(entry) = self.scope.manifest.entries().get(index) else {
-            return Ok(());
-        };
+    ) -> Result<Option<(Step, Option<Note>)>, RunError> {
         let path = entry.path();
         let path = path.as_str();
         let seen = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
-        let pinned = self.scope.pins.of(&entry, path)?;
+        let pinned = self.scope.pins.of(entry, path)?;
         let (disk, stat) = match content {
-            Content::Interrupted => return Ok(()),
+            Content::Interrupted => return Ok(None),
             Content::Unreadable => {
-                plan.set(index, Step::Obstructed(Obstacle::Unreadable));
-                return Ok(());
+                return Ok(Some((Step::Obstructed(Obstacle::Unreadable), None)));
             }
             Content::Gone => (OnDisk { found: Found::Nothing, record: None, ..seen }, None),
             Content::Read(digests, stat) => {
@@ -272,13 +293,14 @@ impl Look<'_> {
                 (OnDisk { found, digests: Some(digests), ..seen }, Some(stat))
             }
         };
-        if let Verdict::Decided(decision) = self.decide(&entry, path, &pinned, &disk)? {
-            plan.set(index, Step::Do(decision));
-            if let (Some(stat), Some(digests)) = (stat, &disk.digests) {
-                self.note(&entry, &disk, decision, digests, stat, notes)?;
-            }
-        }
-        Ok(())
+        let Verdict::Decided(decision) = self.decide(entry, path, &pinned, &disk)? else {
+            return Ok(None);
+        };
+        let note = match (stat, &disk.digests) {
+            (Some(stat), Some(digests)) => self.note(entry, &disk, decision, digests, stat)?,
+            _ => None,
+        };
+        Ok(Some((Step::Do(decision), note)))
     }
 
     fn note(
@@ -288,19 +310,19 @@ impl Look<'_> {
         decision: Decision,
         digests: &Digests,
         stat: Stat,
-        notes: &mut Vec<Note>,
-    ) -> Result<(), RunError> {
+    ) -> Result<Option<Note>, RunError> {
         let path = entry.path().as_str().to_owned();
         let is_known = disk
             .record
             .as_ref()
             .is_some_and(|record| record.same_url && record.digests.sha256() == digests.sha256());
         if is_known {
-            notes.push(Note::Read { path, stat, digests: digests.clone() });
-        } else if decision.action == Action::Keep {
+            return Ok(Some(Note::Read { path, stat, digests: digests.clone() }));
+        }
+        if decision.action == Action::Keep {
             // What the lock knows of its bytes is true of these, where they are the same.
             let validators = self.scope.pins.validators(entry, &path, digests.sha256())?;
-            notes.push(Note::File(Box::new(FileRow {
+            return Ok(Some(Note::File(Box::new(FileRow {
                 path,
                 stat,
                 digests: digests.clone(),
@@ -311,9 +333,9 @@ impl Look<'_> {
                 // Nobody asked upstream.
                 checked: Timestamp::UNIX_EPOCH,
                 validators: validators.unwrap_or_default(),
-            })));
+            }))));
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -340,33 +362,18 @@ fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
     }
 }
 
-/// Reads files whose digest decides, on all cores.
-fn read_all(
-    scope: Scope<'_>,
-    dest: &Dest,
-    unread: &[(EntryIndex, Algorithms)],
-    done: &AtomicU64,
-) -> Vec<(EntryIndex, Content)> {
-    let next = AtomicUsize::new(0);
-    let read = Mutex::new(Vec::with_capacity(unread.len()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(unread.len());
-    std::thread::scope(|scope_of_threads| {
-        for _ in 0..threads {
-            scope_of_threads.spawn(|| {
-                let entries = scope.manifest.entries();
-                let mut buffer = Buffer::default();
-                while let Some(&(index, algorithms)) =
-                    unread.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let Some(entry) = entries.get(index) else { continue };
-                    let content = read_one(dest, &entry, algorithms, &mut buffer, scope.stop);
-                    read.lock().unwrap_or_else(PoisonError::into_inner).push((index, content));
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    read.into_inner().unwrap_or_else(PoisonError::into_inner)
+/// Does the same on all cores, or on fewer where there are only so many pieces of work. The first error is the answer.
+fn on_all_cores(
+    pieces: usize,
+    work: impl Fn() -> Result<(), RunError> + Sync,
+) -> Result<(), RunError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..cores.min(pieces)).map(|_| scope.spawn(&work)).collect();
+        helpers.into_iter().fold(work(), |all, helper| {
+            all.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    })
 }
 
 fn read_one(

@@ -15,9 +15,9 @@ use crate::lists::Lists;
 use crate::manifest::{Manifest, PathHashes};
 use crate::pins::{Pinning, Pins};
 use crate::plan::{Action, Decision, Plan, Step};
-use crate::state::State;
+use crate::state::{Note, State};
 use crate::stop::Stop;
-use crate::survey::{Scope, Survey, scan};
+use crate::survey::{Scope, scan, survey};
 
 /// Makes the destination hold what the manifest declares.
 ///
@@ -97,14 +97,11 @@ pub(super) fn run(
     };
     let listed = pins.with_lists(lists);
     let scope = Scope { pins: &listed, ..scope };
-    let survey = Survey::make(scope, scan, &mut reporter)?;
-    warn(&mut reporter, lacked_lists(&listed));
-    tell_plan(scope, &survey.plan, &[], &mut reporter);
     // A file that was read is not read the next time.
-    if !survey.notes.is_empty() {
-        let _ = state.note(&survey.notes);
-    }
-    let plan = survey.plan;
+    let keep = |notes: &[Note]| drop(state.note(notes));
+    let plan = survey(scope, scan, &keep, &mut reporter)?;
+    warn(&mut reporter, lacked_lists(&listed));
+    tell_plan(scope, &plan, &[], &mut reporter);
     reporter.summary.entries = plan.counts().entries();
     settle_without_network(scope, &plan, &mut reporter);
     if options.fail_fast && 0 < reporter.summary.failed {

@@ -12,7 +12,7 @@ use crate::pins::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Step};
 use crate::state::State;
 use crate::stop::Stop;
-use crate::survey::{Scope, Survey, scan};
+use crate::survey::{Scope, scan, survey};
 
 /// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
 ///
@@ -37,7 +37,7 @@ pub fn plan(
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
     let scan = scan(scope, state.as_ref(), &hashes, reporter);
     let damaged = scan.damaged;
-    let mut survey = Survey::make(scope, scan, reporter)?;
+    let mut plan = survey(scope, scan, &|_| {}, reporter)?;
     warn(reporter, lacked_lists(&pins));
     if damaged {
         warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
@@ -45,20 +45,19 @@ pub fn plan(
     let mut sizes = Vec::new();
     if options.refresh && !options.offline && !stop.is_requested() {
         let state = state.as_ref().filter(|_| !damaged);
-        sizes = refresh(scope, state, &mut survey.plan, reporter);
+        sizes = refresh(scope, state, &mut plan, reporter);
     }
     if let (Some(dest), Some(state)) = (dest.as_ref(), state.as_ref().filter(|_| !damaged)) {
         let is_absent = |step| matches!(step, Step::Do(Decision { action: Action::Absent, .. }));
-        let absent =
-            survey.plan.steps().filter_map(|(entry, step)| is_absent(step).then_some(entry));
+        let absent = plan.steps().filter_map(|(entry, step)| is_absent(step).then_some(entry));
         let gone = super::prune::gone(scope, dest, state, absent);
-        survey.plan.add_prunes(gone);
+        plan.add_prunes(gone);
     }
     // What was cut short is no plan to tell.
     if !stop.is_requested() {
-        tell_plan(scope, &survey.plan, &sizes, reporter);
+        tell_plan(scope, &plan, &sizes, reporter);
     }
-    Ok(survey.plan)
+    Ok(plan)
 }
 
 /// Asks upstream about each entry that needs it, and puts what it says into the plan. Answers the
