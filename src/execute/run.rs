@@ -267,7 +267,14 @@ impl<'a> Run<'a> {
     async fn worker(&self, share: &Semaphore) {
         loop {
             let next = async {
-                let share = share.acquire().await.ok()?;
+                let share = match share.try_acquire() {
+                    Ok(share) => share,
+                    Err(_) => {
+                        // What just became possible is for those who hold a share and wait for work.
+                        self.dispatch.wake();
+                        share.acquire().await.ok()?
+                    }
+                };
                 Some((self.dispatch.next(self.work.stop).await?, share))
             };
             let next = tokio::select! {
