@@ -142,7 +142,8 @@ impl<'m> Entry<'m> {
     /// Its declared URL.
     #[must_use]
     pub fn url(&self, form: Form) -> String {
-        let mut url = String::new();
+        // As long as most: what grows is copied several times.
+        let mut url = String::with_capacity(96);
         self.write_url(form, &mut url);
         url
     }

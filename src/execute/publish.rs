@@ -108,7 +108,7 @@ impl<'a> Notes<'a> {
             return;
         }
         // The renames themselves must be on the disk before the state tells of them.
-        if self.dest.sync().is_ok() && self.state.note(&notes).is_err() {
+        if self.dest.sync().is_err() || self.state.note(&notes).is_err() {
             self.failed = true;
             let message =
                 "the state cannot be written; the next run will ask about these files again";
