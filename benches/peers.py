@@ -475,7 +475,7 @@ sources:
             work.add("find -printf", lambda _: ["find", dest, "-type", "f", "-printf", "%p %s %T@\\n"], checks=False)
             if command == "plan":
                 work.add("rclone size", lambda _: ["rclone", "size", "--config", "/dev/null", dest], checks=False)
-                work.add("rsync list", lambda _: ["rsync", "-r", "--list-only", f"{dest}/"], checks=False)
+                work.add("rsync --list-only", lambda _: ["rsync", "-r", "--list-only", f"{dest}/"], checks=False)
             works.append(work)
         return works
 

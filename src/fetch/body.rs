@@ -1,5 +1,6 @@
 //! Receiving a body into a staged file.
 
+use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
@@ -16,8 +17,6 @@ use crate::manifest::Expect;
 
 /// Pieces are gathered up to this size: one write instead of many, and still no memory to speak of.
 const BLOCK: usize = 256 * 1024;
-/// A piece of this size is written as it is: it is not worth copying.
-const LARGE: usize = 32 * 1024;
 /// How much of both ends is kept to tell a file's kind.
 pub(crate) const EDGE: usize = 512;
 /// Less than this is not worth keeping when the rest does not come.
@@ -215,11 +214,9 @@ enum Note<'a> {
 impl<'a> Sink<'a> {
     /// A sink for a body of so many bytes, where they are known.
     pub(crate) fn new(length: Option<u64>, stage: Stage<'a>, note: MakeNote<'a>) -> Self {
-        // What is larger than one piece mostly comes in large ones.
-        let room =
-            length.and_then(|length| usize::try_from(length).ok()).filter(|&room| room < LARGE);
+        let room = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         Self {
-            block: Vec::with_capacity(room.unwrap_or(0)),
+            block: block(room),
             staged: None,
             beginning: Vec::new(),
             end: Vec::new(),
@@ -235,25 +232,19 @@ impl<'a> Sink<'a> {
         let Begun { staged, beginning, end } = begun;
         let received = staged.length();
         let note = staged.note().cloned().map_or(Note::None, Note::Written);
-        let (block, secured, staged) = (Vec::new(), received, Some(staged));
+        let (block, secured, staged) = (block(BLOCK), received, Some(staged));
         Self { block, staged, beginning, end, received, secured, stage, note }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut block = std::mem::take(&mut self.block);
-        let written = self.write(&block);
-        block.clear();
-        self.block = block;
-        written
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        keep_edges(&mut self.beginning, &mut self.end, bytes, EDGE);
+        keep_edges(&mut self.beginning, &mut self.end, &self.block, EDGE);
         let staged = match &mut self.staged {
             Some(staged) => staged,
             none => none.insert((self.stage)()?),
         };
-        staged.write(bytes)
+        staged.write(&self.block)?;
+        self.block.clear();
+        Ok(())
     }
 
     /// Sees to it that what arrived so far is there for another attempt, and for another run.
@@ -377,13 +368,6 @@ impl Receiver for Sink<'_> {
 
     fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
         self.received += piece.len() as u64;
-        if LARGE <= piece.len() {
-            if !self.block.is_empty() {
-                self.flush()?;
-            }
-            self.write(piece)?;
-            piece = &[];
-        }
         while !piece.is_empty() {
             let (now, later) = piece.split_at(piece.len().min(BLOCK - self.block.len()));
             self.block.extend_from_slice(now);
@@ -408,7 +392,26 @@ impl Drop for Sink<'_> {
     fn drop(&mut self) {
         // The transfer was called off in the middle.
         let _ = self.secure();
+        let mut block = std::mem::take(&mut self.block);
+        if block.capacity() == BLOCK {
+            block.clear();
+            SPARE.with_borrow_mut(|spare| spare.push(block));
+        }
     }
+}
+
+thread_local! {
+    /// Blocks of transfers that are over: fresh memory would have to be made by the system each time. There are as many
+    /// as transfers were under way on this thread.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Memory for so many bytes, or for a block.
+fn block(room: usize) -> Vec<u8> {
+    if room <= SMALL {
+        return Vec::with_capacity(room);
+    }
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(BLOCK))
 }
 
 /// Holds `min_rate` against what came within the last minute.
