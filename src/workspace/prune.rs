@@ -54,8 +54,14 @@ pub(super) fn prune(
             }
         }
     }
+    if notes.is_empty() {
+        return;
+    }
     // Rows of files that are gone only cost a look.
-    let _ = dest.sync().map(|()| state.note(&notes));
+    if dest.sync().is_err() || state.note(&notes).is_err() {
+        let message = "the state cannot be written; the next run will look for deleted files again";
+        warn(reporter, Some(message.to_owned()));
+    }
 }
 
 /// Files here of entries that upstream does not have, where the manifest says that they go then.
