@@ -17,7 +17,8 @@ use crate::event::{Delivery, Event, Outcome};
 use crate::rel_path::RelPath;
 use crate::state::{FileRow, Note, State, Validators};
 
-/// So many are a group that need not grow. Verified files wait with their bytes on disk, not in memory.
+/// So many are a group that need not grow. Twice as many may wait: large files with their bytes on disk, small ones in
+/// memory.
 const GROUP: usize = 512;
 /// From so many on, a group is a sign that many more are coming.
 const BUSY: usize = 8;

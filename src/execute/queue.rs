@@ -64,6 +64,12 @@ impl<T> Queue<T> {
         Taker(self)
     }
 
+    /// Whether the end was declared.
+    #[cfg(test)]
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
