@@ -15,6 +15,7 @@
 //! - [`vars`], [`template`]: bounded ranges and values; templates parsed once, rendered many times
 //! - [`entry`]: entries on demand by index
 //! - [`rel_path`], [`digest`]: a path that cannot climb out; digests and the hasher
+//! - `parts`: finding a hash among many
 //! - `netrc`: users and passwords by host, read from their file's text
 //! - [`pin`]: what an entry must be, as far as somebody has said it
 //! - [`plan`]: actions, reasons, and the decision for one entry; no IO at all
@@ -59,6 +60,7 @@ pub mod lock;
 pub mod manifest;
 mod netrc;
 mod options;
+mod parts;
 pub mod pin;
 mod pins;
 pub mod plan;

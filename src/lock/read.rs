@@ -8,6 +8,7 @@ use super::VERSION;
 use super::blocks::Blocks;
 use super::line::{LineError, LockLine, parse_header};
 use super::problem::LockProblem;
+use crate::parts::Parts;
 use crate::rel_path::path_hash;
 
 /// No line of a lock that natsync wrote is so long.
@@ -33,58 +34,28 @@ pub(crate) struct Lock {
 struct Index {
     /// In order.
     places: Vec<(u64, u64)>,
-    /// Where hashes with each of the first bits begin: a search through all of them would wait for
-    /// memory at every step.
-    starts: Vec<u32>,
-    /// How many bits those are.
-    bits: u32,
+    parts: Parts,
 }
 
 impl Index {
     fn new(mut places: Vec<(u64, u64)>) -> Self {
         places.sort_unstable();
-        // Eight to sixteen in each part, as far as a part can be numbered.
-        let bits =
-            if u32::try_from(places.len()).is_ok() { places.len().max(16).ilog2() - 3 } else { 0 };
-        let mut index = Self { places, starts: Vec::new(), bits };
+        let mut index = Self { places, parts: Parts::default() };
         index.divide();
         index
     }
 
     /// Notes anew where the parts begin.
     fn divide(&mut self) {
-        let mut starts = vec![0; (1 << self.bits) + 1];
-        for &(hash, _) in &self.places {
-            starts[self.part(hash) + 1] += 1;
-        }
-        let mut sum = 0u32;
-        for start in &mut starts {
-            sum = sum.wrapping_add(*start);
-            *start = sum;
-        }
-        self.starts = starts;
-    }
-
-    fn part(&self, hash: u64) -> usize {
-        // Shifting by all 64 bits is no shift at all.
-        let part = hash.checked_shr(64 - self.bits).unwrap_or(0);
-        usize::try_from(part).unwrap_or(0)
+        let hashes = self.places.iter().map(|&(hash, _)| hash);
+        self.parts = Parts::new(self.places.len(), hashes);
     }
 
     /// The places of the lines with that hash.
     fn find(&self, hash: u64) -> impl Iterator<Item = u64> {
-        let part = self.part(hash);
-        let range = if self.bits == 0 {
-            let first = self.places.partition_point(|&(other, _)| other < hash);
-            first..self.places.len()
-        } else {
-            self.starts[part] as usize..self.starts[part + 1] as usize
-        };
-        self.places[range]
-            .iter()
-            .skip_while(move |&&(other, _)| other < hash)
-            .take_while(move |&&(other, _)| other == hash)
-            .map(|&(_, place)| place)
+        let part = &self.places[self.parts.of(hash)];
+        let first = part.partition_point(|&(other, _)| other < hash);
+        part[first..].iter().take_while(move |&&(other, _)| other == hash).map(|&(_, place)| place)
     }
 }
 

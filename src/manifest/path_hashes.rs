@@ -1,33 +1,19 @@
 //! The hashes of all paths that a manifest declares.
 
+use crate::parts::Parts;
+
 /// The hashes of all paths that a manifest declares, in order, 16 bytes each.
 #[derive(Clone, Debug)]
 pub struct PathHashes {
     hashes: Vec<u128>,
-    /// Where hashes with each of the first bits begin: a search through all of them would wait for
-    /// memory at every step.
-    starts: Vec<u32>,
-    /// How many bits those are.
-    bits: u32,
+    parts: Parts,
 }
 
 impl PathHashes {
     /// Those, which are in order.
     pub(crate) fn new(hashes: Vec<u128>) -> Self {
-        // Four to eight in each part, as far as a part can be numbered.
-        let bits =
-            if u32::try_from(hashes.len()).is_ok() { hashes.len().max(8).ilog2() - 2 } else { 0 };
-        let mut starts = vec![0u32; (1 << bits) + 1];
-        for &hash in &hashes {
-            let start = &mut starts[part(hash, bits) + 1];
-            *start = start.wrapping_add(1);
-        }
-        let mut sum = 0u32;
-        for start in &mut starts {
-            sum = sum.wrapping_add(*start);
-            *start = sum;
-        }
-        Self { hashes, starts, bits }
+        let parts = Parts::new(hashes.len(), hashes.iter().map(|&hash| first_half(hash)));
+        Self { hashes, parts }
     }
 
     /// Whether the path with that hash is declared.
@@ -38,13 +24,9 @@ impl PathHashes {
 
     /// The place of a path's hash among all of them.
     pub(crate) fn rank(&self, hash: u128) -> Option<usize> {
-        let part = part(hash, self.bits);
-        let (first, end) = if self.bits == 0 {
-            (0, self.hashes.len())
-        } else {
-            (self.starts[part] as usize, self.starts[part + 1] as usize)
-        };
-        self.hashes[first..end].binary_search(&hash).ok().map(|place| first + place)
+        let part = self.parts.of(first_half(hash));
+        let first = part.start;
+        self.hashes[part].binary_search(&hash).ok().map(|place| first + place)
     }
 
     /// How many there are.
@@ -53,9 +35,8 @@ impl PathHashes {
     }
 }
 
-fn part(hash: u128, bits: u32) -> usize {
-    // Shifting by all bits is no shift at all.
-    usize::try_from(hash.checked_shr(u128::BITS - bits).unwrap_or(0)).unwrap_or(0)
+fn first_half(hash: u128) -> u64 {
+    (hash >> 64) as u64
 }
 
 #[cfg(test)]
