@@ -69,7 +69,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   natsync plan manifests/natgeo.yaml
-  natsync plan --exit-code --json natgeo.yaml")]
+  natsync plan --exit-code --json natgeo.yaml
+  natsync plan natgeo.yaml --refresh --out natgeo.plan && natsync apply --plan natgeo.plan")]
     Plan(PlanArgs),
     /// Pin what upstream has
     ///
@@ -153,6 +154,19 @@ pub struct ApplyArgs {
     /// Refuse to begin unless the lock pins every entry
     #[arg(long)]
     pub locked: bool,
+    /// Do what `plan --out FILE` saved, unless something changed since
+    ///
+    /// The manifests, the choice of entries and what to believe of files are those of the plan. When a
+    /// manifest, its lock or a planned file is not what it was, nothing is touched and the exit status
+    /// is 2.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "dest", "only", "set", "today", "force", "rehash", "locked", "prune", "no_prune",
+        "max_delete", "offline", "retry",
+    ])]
+    pub plan: Option<PathBuf>,
+    /// Take only the entries that `--failed FILE` noted in an earlier run
+    #[arg(long, value_name = "FILE")]
+    pub retry: Option<PathBuf>,
     /// Start nothing new once an entry has failed
     #[arg(long)]
     pub fail_fast: bool,
@@ -237,6 +251,9 @@ pub struct PlanArgs {
     /// Refuse to begin unless the lock pins every entry
     #[arg(long)]
     pub locked: bool,
+    /// Save the plan, for `apply --plan FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Exit with 3 when there is something to fetch, replace or prune
     #[arg(long)]
     pub exit_code: bool,
@@ -400,8 +417,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_not_accepted() {
-        assert!(Cli::try_parse_from(["natsync", "apply", "--plan=x"]).is_err());
+    fn a_saved_plan_says_it_all() {
+        let taken = |flag: &str| {
+            Cli::try_parse_from(["natsync", "apply", "--plan=x"].into_iter().chain(flag.split(' ')))
+                .is_ok()
+        };
+        for flag in ["--only a", "--set n=1", "--force", "--prune", "--dest d", "--offline"] {
+            assert!(!taken(flag), "{flag}");
+        }
+        assert!(taken("natgeo.yaml") && taken("-j 3"));
     }
 
     #[test]

@@ -181,6 +181,12 @@ pub enum RunError {
         /// What to write instead.
         hint: Option<String>,
     },
+    /// A saved plan cannot be carried out; nothing was touched.
+    #[error("{message}")]
+    StalePlan {
+        /// Why.
+        message: String,
+    },
     /// Another run holds the destination.
     #[error("another run holds `{}`{}", dest.display(), holder.as_deref().map(|h| format!(" ({h})")).unwrap_or_default())]
     Busy {
@@ -202,6 +208,14 @@ pub enum RunError {
     /// A report could not be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    /// A file that was asked for could not be written.
+    #[error("cannot write {what}: {source}")]
+    Unwritable {
+        /// Which.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl RunError {
@@ -214,9 +228,11 @@ impl RunError {
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Manifest(_) | Self::Lock(_) | Self::Usage { .. } => ExitStatus::Usage,
+            Self::Manifest(_) | Self::Lock(_) | Self::Usage { .. } | Self::StalePlan { .. } => {
+                ExitStatus::Usage
+            }
             Self::Busy { .. } => ExitStatus::Busy,
-            Self::Storage { .. } => ExitStatus::Storage,
+            Self::Storage { .. } | Self::Unwritable { .. } => ExitStatus::Storage,
             Self::Output(_) => ExitStatus::Failed,
         }
     }
@@ -228,8 +244,9 @@ impl RunError {
             Self::Manifest(_) => "manifest",
             Self::Lock(_) => "lock",
             Self::Usage { .. } => "usage",
+            Self::StalePlan { .. } => "stale_plan",
             Self::Busy { .. } => "busy",
-            Self::Storage { source, .. } => match source.kind() {
+            Self::Storage { source, .. } | Self::Unwritable { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no_space",
                 _ => "io",
             },

@@ -20,11 +20,13 @@
 //! - [`pin`]: what an entry must be, as far as somebody has said it
 //! - [`plan`]: actions, reasons, and the decision for one entry; no IO at all
 //! - [`event`], [`error`]: what happens and what goes wrong, as plain data
+//! - [`plan_file`]: a plan on disk, to be carried out later or not at all
 //! - [`select`], [`rewrite`]: which entries a run is about, and where they are asked for instead
 //!
 //! Effects:
 //!
 //! - `dest`: the only way below a destination: stage, publish, walk, the run guard
+//! - `draft`: files outside of destinations that appear whole or not at all
 //! - `state`, `inventory`: what this machine wrote; one walk joined with that
 //! - `fetch`: HTTP connections, and pure decisions about answers, redirects and retries
 //! - `survey`: finds out what is to be done
@@ -46,6 +48,7 @@ mod commands;
 mod descriptors;
 mod dest;
 pub mod digest;
+mod draft;
 pub mod entry;
 pub mod error;
 pub mod event;
@@ -64,6 +67,7 @@ mod parts;
 pub mod pin;
 mod pins;
 pub mod plan;
+pub mod plan_file;
 mod prune;
 pub mod rel_path;
 pub mod report;

@@ -1,6 +1,11 @@
 //! What a caller asks of a run, beyond what the manifest says.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
 use crate::manifest::Quota;
+use crate::plan_file::SavedPlan;
 use crate::rewrite::Rewrites;
 use crate::select::Selection;
 
@@ -41,4 +46,8 @@ pub struct Options {
     pub max_delete: Option<Quota>,
     /// Tell the action of each entry.
     pub report_actions: bool,
+    /// The instant that ages are counted to; the moment itself by default.
+    pub now: Option<Timestamp>,
+    /// Do what this plan says, or nothing. For [`apply`](crate::workspace::apply()) alone.
+    pub saved: Option<Arc<SavedPlan>>,
 }

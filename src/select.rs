@@ -1,12 +1,15 @@
-//! Which entries a run is about (`--only`).
+//! Which entries a run is about (`--only`, `--retry`).
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::error::RunError;
 use crate::manifest::{Manifest, Source};
+use crate::rel_path::path_hash;
 
 /// The chosen entries of one manifest: all, or those that at least one pattern chooses.
 ///
@@ -14,6 +17,8 @@ use crate::manifest::{Manifest, Source};
 #[derive(Debug, Default)]
 pub struct Selection {
     patterns: Vec<Pattern>,
+    /// The hashes of the only paths that may be chosen.
+    among: Option<Arc<HashSet<u128>>>,
 }
 
 impl Selection {
@@ -33,13 +38,20 @@ impl Selection {
     pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, RunError> {
         let patterns =
             patterns.iter().map(|text| Pattern::parse(text, manifest)).collect::<Result<_, _>>()?;
-        Ok(Self { patterns })
+        Ok(Self { patterns, among: None })
+    }
+
+    /// The same, but only what is at one of these paths.
+    #[must_use]
+    pub fn among<'p>(self, paths: impl IntoIterator<Item = &'p str>) -> Self {
+        let among = paths.into_iter().map(path_hash).collect();
+        Self { among: Some(Arc::new(among)), ..self }
     }
 
     /// Whether it is every entry, without a choice.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        self.patterns.is_empty()
+        self.patterns.is_empty() && self.among.is_none()
     }
 
     /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are chosen, where
@@ -49,7 +61,7 @@ impl Selection {
         // With a glob each path must be looked at even in a source that is chosen whole, to know
         // whether the glob chooses anything.
         let needs_paths = self.patterns.iter().any(|pattern| matches!(pattern.kind, Kind::Glob(_)));
-        if needs_paths {
+        if needs_paths || self.among.is_some() {
             return None;
         }
         Some(self.matches(source, ""))
@@ -65,7 +77,7 @@ impl Selection {
                 chosen = true;
             }
         }
-        chosen
+        chosen && self.among.as_ref().is_none_or(|among| among.contains(&path_hash(path)))
     }
 
     /// Shows it every entry of a manifest, until each pattern has chosen something.
@@ -120,7 +132,8 @@ fn shell_word(text: &str) -> String {
 
 impl Clone for Selection {
     fn clone(&self) -> Self {
-        Self { patterns: self.patterns.iter().map(Pattern::unused).collect() }
+        let patterns = self.patterns.iter().map(Pattern::unused).collect();
+        Self { patterns, among: self.among.clone() }
     }
 }
 

@@ -83,7 +83,11 @@ pub(crate) fn survey(
     reporter: &mut dyn Reporter,
 ) -> Result<Plan, RunError> {
     let Scan { inventory, owned, managed, .. } = scan;
-    let look = Look { scope, inventory: &inventory, now: Timestamp::now() };
+    let look = Look {
+        scope,
+        inventory: &inventory,
+        now: scope.options.now.unwrap_or_else(Timestamp::now),
+    };
     let mut plan = Plan::with_bound(scope.manifest.entries().bound());
     plan.set_managed(managed);
     let unread = look.decide_all(&mut plan)?;

@@ -1,10 +1,16 @@
 //! `natsync apply`
 
+use std::env;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::retry::Retry;
 use super::{Target, for_each, load, rewrites};
 use crate::cli::ApplyArgs;
 use crate::error::{ExitStatus, RunError};
 use crate::event::Summary;
-use crate::manifest::Quota;
+use crate::manifest::{Manifest, Quota};
+use crate::plan_file::{self, SavedPlan};
 use crate::report::{Closing, Console, Lines, Outcomes, Talk, Tally, Tee, print_error};
 use crate::rewrite::Rewrites;
 use crate::stop::Stop;
@@ -18,40 +24,91 @@ pub(super) fn run(args: &ApplyArgs, console: &Console) -> ExitStatus {
             return error.exit_status();
         }
     };
-    let targets = match load(&args.manifests, console) {
-        Ok(targets) => targets,
+    let tasks = match tasks(args, console) {
+        Ok(tasks) => tasks,
         Err(status) => return status,
     };
     let stop = Stop::on_signals();
-    for_each(targets, Some(&stop), console, |target| apply(args, &rewrites, target, &stop, console))
+    for_each(tasks, Some(&stop), console, |task| apply(args, &rewrites, task, &stop, console))
+}
+
+/// A manifest with what is asked of it.
+struct Task {
+    manifest: Manifest,
+    options: Options,
+}
+
+/// What there is to do: what the command line says, or what a saved plan does.
+fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, ExitStatus> {
+    let fail = |error: RunError| {
+        print_error(console, &error);
+        error.exit_status()
+    };
+    if let Some(file) = &args.plan {
+        return planned(args, file).map_err(fail);
+    }
+    let retry = args.retry.as_deref().map(Retry::read).transpose().map_err(fail)?;
+    let targets = load(&args.manifests, console)?.into_iter();
+    let chosen = targets.map(|Target { manifest, selection }| Task {
+        options: Options {
+            selection: match &retry {
+                Some(retry) => retry.choose(selection, &manifest, console),
+                None => selection,
+            },
+            force: args.trust.force,
+            rehash: args.trust.rehash,
+            locked: args.locked,
+            offline: args.offline,
+            prune: args.prune.decided(&args.manifests),
+            max_delete: args.prune.max_delete.map(Quota::Count),
+            ..Options::default()
+        },
+        manifest,
+    });
+    Ok(chosen.collect())
+}
+
+/// What a saved plan says.
+fn planned(args: &ApplyArgs, file: &Path) -> Result<Vec<Task>, RunError> {
+    let plans = plan_file::read(file)?;
+    let named = &args.manifests.manifests;
+    if !named.is_empty() && !plans.iter().map(|plan| &plan.recipe.file).eq(named) {
+        let planned: Vec<_> =
+            plans.iter().map(|plan| format!("`{}`", plan.recipe.file.display())).collect();
+        let planned = planned.join(", ");
+        return Err(RunError::Usage {
+            message: format!("`{}` is a plan of {planned}", file.display()),
+            hint: Some("with --plan no manifest need be named".to_owned()),
+        });
+    }
+    let env = |name: &str| env::var(name).ok();
+    let task = |saved: SavedPlan| {
+        // Before it is read: what is wrong with a changed manifest is of no interest here.
+        saved.check_inputs()?;
+        let manifest = saved.recipe.manifest(&env)?;
+        let options = saved.recipe.options(&manifest)?;
+        let options = Options { saved: Some(Arc::new(saved)), ..options };
+        Ok(Task { manifest, options })
+    };
+    plans.into_iter().map(task).collect()
 }
 
 fn apply(
     args: &ApplyArgs,
     rewrites: &Rewrites,
-    target: Target,
+    Task { manifest, options }: Task,
     stop: &Stop,
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
-    let Target { manifest, selection } = target;
     let options = Options {
-        selection,
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,
         retries: args.transfer.retries,
-        offline: args.offline,
-        force: args.trust.force,
-        rehash: args.trust.rehash,
-        locked: args.locked,
-        upgrade: false,
         fail_fast: args.fail_fast,
         wait: args.wait,
-        refresh: false,
         report_kept: console.is_verbose(),
-        prune: args.prune.decided(&args.manifests),
-        max_delete: args.prune.max_delete.map(Quota::Count),
-        report_actions: false,
+        ..options
     };
     let mut tally = Tally::default();
     let mut talk = Talk::new(console, &manifest);

@@ -4,6 +4,7 @@ mod apply;
 mod list;
 mod lock;
 mod plan;
+mod retry;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -127,11 +128,11 @@ fn load_one(
 
 /// Goes through the manifests one after the other. What goes wrong with one does not keep the next
 /// from its turn; a signal does.
-fn for_each(
-    targets: Vec<Target>,
+fn for_each<T>(
+    targets: Vec<T>,
     stop: Option<&Stop>,
     console: &Console,
-    mut run: impl FnMut(Target) -> Result<ExitStatus, RunError>,
+    mut run: impl FnMut(T) -> Result<ExitStatus, RunError>,
 ) -> ExitStatus {
     let mut status = ExitStatus::Ok;
     for target in targets {

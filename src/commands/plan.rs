@@ -1,10 +1,17 @@
 //! `natsync plan`
 
+use std::io::{BufWriter, IntoInnerError};
+use std::path::Path;
+
+use jiff::Timestamp;
+
 use super::{Target, for_each, load, rewrites};
 use crate::cli::PlanArgs;
+use crate::draft::Draft;
 use crate::error::{ExitStatus, RunError};
 use crate::manifest::Quota;
 use crate::plan::Plan;
+use crate::plan_file::Recipe;
 use crate::report::{Closing, Console, Lines, Listing, Talk, Tally, Tee, print_error};
 use crate::rewrite::Rewrites;
 use crate::stop::Stop;
@@ -22,8 +29,39 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> ExitStatus {
         Ok(targets) => targets,
         Err(status) => return status,
     };
+    let mut out = match args.out.as_deref().map(create).transpose() {
+        Ok(out) => out,
+        Err(error) => {
+            print_error(console, &error);
+            return error.exit_status();
+        }
+    };
     let stop = Stop::on_signals();
-    for_each(targets, Some(&stop), console, |target| plan(args, &rewrites, target, &stop, console))
+    let status = for_each(targets, Some(&stop), console, |target| {
+        plan(args, &rewrites, target, &stop, out.as_mut(), console)
+    });
+    match out {
+        // Half of a plan is none.
+        Some(out) if matches!(status, ExitStatus::Ok | ExitStatus::Drift) => {
+            let published = out.into_inner().map_err(IntoInnerError::into_error);
+            match published.and_then(Draft::publish) {
+                Ok(()) => status,
+                Err(source) => {
+                    let error = RunError::Unwritable { what: WHAT, source };
+                    print_error(console, &error);
+                    error.exit_status()
+                }
+            }
+        }
+        _ => status,
+    }
+}
+
+const WHAT: &str = "the plan";
+
+fn create(file: &Path) -> Result<BufWriter<Draft>, RunError> {
+    let draft = Draft::create(file);
+    draft.map(BufWriter::new).map_err(|source| RunError::Unwritable { what: WHAT, source })
 }
 
 fn plan(
@@ -31,27 +69,39 @@ fn plan(
     rewrites: &Rewrites,
     target: Target,
     stop: &Stop,
+    out: Option<&mut BufWriter<Draft>>,
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
     let Target { manifest, selection } = target;
+    let recipe = Recipe {
+        file: manifest.file().to_owned(),
+        dest: args.manifests.dest.clone(),
+        set: args.manifests.set.clone(),
+        today: manifest.today,
+        only: args.manifests.only.clone(),
+        force: args.trust.force,
+        rehash: args.trust.rehash,
+        locked: args.locked,
+        prune: args.prune.decided(&args.manifests),
+        max_delete: args.prune.max_delete,
+        now: Timestamp::now(),
+    };
     let options = Options {
         selection,
+        now: Some(recipe.now),
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,
         retries: args.transfer.retries,
-        offline: false,
-        force: args.trust.force,
-        rehash: args.trust.rehash,
-        locked: args.locked,
-        upgrade: false,
-        fail_fast: false,
-        wait: false,
+        force: recipe.force,
+        rehash: recipe.rehash,
+        locked: recipe.locked,
         refresh: args.refresh,
         report_kept: console.is_verbose(),
-        prune: args.prune.decided(&args.manifests),
-        max_delete: args.prune.max_delete.map(Quota::Count),
+        prune: recipe.prune,
+        max_delete: recipe.max_delete.map(Quota::Count),
         report_actions: !console.is_quiet() || console.is_json(),
+        ..Options::default()
     };
     let mut tally = Tally::default();
     let mut talk = Talk::of_plan(console, &manifest);
@@ -66,6 +116,11 @@ fn plan(
         stop,
         &mut Tee(&mut [&mut tally, &mut *results, &mut talk]),
     )?;
+    if let Some(out) = out
+        && !stop.is_requested()
+    {
+        workspace::save_plan(&recipe, &manifest, &plan, out)?;
+    }
     talk.finish();
     results.close(&plan);
     Ok(match tally.plan_failed() {

@@ -1,10 +1,11 @@
 //! Writing a lock: whole, in one step, and only when it changed.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::line::{LockLine, write_header};
+use crate::draft::Draft;
 
 /// A new lock on its way. Dropped unfinished, it leaves no trace.
 #[derive(Debug)]
@@ -16,7 +17,6 @@ pub(crate) struct LockWriter {
 /// The bytes go to a private file, and are held against those of the lock that is there.
 #[derive(Debug)]
 struct Output {
-    place: PathBuf,
     /// None where it is only compared.
     draft: Option<Draft>,
     old: Option<BufReader<File>>,
@@ -25,31 +25,15 @@ struct Output {
     scratch: Vec<u8>,
 }
 
-#[derive(Debug)]
-struct Draft {
-    path: PathBuf,
-    file: File,
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 impl LockWriter {
     /// Begins a lock that is to be put in place.
     ///
     /// # Errors
     /// When no file can be made beside it.
     pub(crate) fn create(file: &Path, manifest: &str) -> io::Result<Self> {
-        let place = resolve(file);
-        let name = place.file_name().unwrap_or_default().to_string_lossy();
-        let path = place.with_file_name(format!(".{name}.{}", std::process::id()));
-        // What is left of a killed run with the same number may be taken.
-        let _ = fs::remove_file(&path);
-        let file = File::options().write(true).create_new(true).open(&path)?;
-        Self::begin(place, Some(Draft { path, file }), manifest)
+        let draft = Draft::create(file)?;
+        let place = draft.place().to_owned();
+        Self::begin(&place, Some(draft), manifest)
     }
 
     /// Begins a lock that is only compared with the one that is there.
@@ -57,17 +41,17 @@ impl LockWriter {
     /// # Errors
     /// When that cannot be read.
     pub(crate) fn comparing(file: &Path, manifest: &str) -> io::Result<Self> {
-        Self::begin(file.to_owned(), None, manifest)
+        Self::begin(file, None, manifest)
     }
 
-    fn begin(place: PathBuf, draft: Option<Draft>, manifest: &str) -> io::Result<Self> {
-        let old = match File::open(&place) {
+    fn begin(place: &Path, draft: Option<Draft>, manifest: &str) -> io::Result<Self> {
+        let old = match File::open(place) {
             Ok(file) => Some(BufReader::new(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         let differs = old.is_none();
-        let output = Output { place, draft, old, differs, scratch: Vec::new() };
+        let output = Output { draft, old, differs, scratch: Vec::new() };
         let mut to = BufWriter::with_capacity(64 * 1024, output);
         write_header(manifest, &mut to)?;
         Ok(Self { to, lines: 0 })
@@ -95,19 +79,9 @@ impl LockWriter {
     pub(crate) fn finish(self) -> io::Result<bool> {
         let mut output = self.to.into_inner().map_err(io::IntoInnerError::into_error)?;
         output.differs |= output.has_more()?;
-        let Output { place, draft, differs, .. } = output;
+        let Output { draft, differs, .. } = output;
         if let Some(draft) = draft.filter(|_| differs) {
-            if let Ok(metadata) = fs::metadata(&place) {
-                draft.file.set_permissions(metadata.permissions())?;
-            }
-            draft.file.sync_all()?;
-            // The draft has that name no more when it is dropped.
-            fs::rename(&draft.path, &place)?;
-            if let Some(folder) = place.parent() {
-                let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-                // A name that is lost with the power costs a run of `natsync lock`.
-                let _ = File::open(folder).and_then(|folder| folder.sync_all());
-            }
+            draft.publish()?;
         }
         Ok(differs)
     }
@@ -134,7 +108,7 @@ impl Write for Output {
             };
         }
         if let Some(draft) = &mut self.draft {
-            draft.file.write_all(bytes)?;
+            draft.write_all(bytes)?;
         }
         Ok(bytes.len())
     }
@@ -142,9 +116,4 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Where the lock itself is: one that is linked to stays a link.
-fn resolve(file: &Path) -> PathBuf {
-    fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
 }

@@ -1,6 +1,5 @@
 //! Digests that a manifest states, and where publishers list them.
 
-use std::io::Read as _;
 use std::sync::Arc;
 
 use regex::bytes::Regex;
@@ -96,32 +95,9 @@ impl Reader<'_> {
     }
 
     fn checksum_file(&mut self, node: &Node, rules: &Rules) -> Option<ListPlace> {
+        let content = self.read_beside(node, "file", LARGEST)?;
         let name = self.text(node, "file")?.to_owned();
         let path = self.folder.join(&name);
-        let read = || -> std::io::Result<Vec<u8>> {
-            if !std::fs::metadata(&path)?.is_file() {
-                return Err(std::io::Error::other("it is no regular file"));
-            }
-            let mut content = Vec::new();
-            std::fs::File::open(&path)?.take(LARGEST + 1).read_to_end(&mut content)?;
-            Ok(content)
-        };
-        let content = match read() {
-            Ok(content) if content.len() as u64 <= LARGEST => content,
-            Ok(_) => {
-                self.problem(node.at, format!("`{name}` has more than {LARGEST} bytes"), None);
-                return None;
-            }
-            Err(error) => {
-                let hint = "the path is relative to the manifest";
-                self.problem(
-                    node.at,
-                    format!("cannot read `{name}`: {error}"),
-                    Some(hint.to_owned()),
-                );
-                return None;
-            }
-        };
         match List::parse(&content, rules) {
             Ok(list) => {
                 let folder = path.parent().map(std::path::Path::to_owned).unwrap_or_default();

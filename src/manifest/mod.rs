@@ -31,5 +31,5 @@ pub use path_hashes::PathHashes;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 pub use secret::Secret;
-pub use types::{Check, Manifest, OnMissing, Orphans, Quota, Source};
+pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};
 pub(crate) use types::{File, ListPlace, Locations, Override, Published};

@@ -7,8 +7,9 @@ use super::fields::{Fields, LIMITS, MANIFEST, nearest};
 use super::http::Http;
 use super::node::{self, Kind, Node};
 use super::problem::{Problem, Problems, Span, Text};
-use super::types::{Manifest, Orphans, Source};
+use super::types::{Input, Manifest, Orphans, Source};
 use super::values::LIMIT_HINT;
+use crate::digest::Digest;
 
 /// What a manifest is read with, beside its text.
 #[derive(Clone, Copy)]
@@ -93,8 +94,14 @@ impl Manifest {
         let place = Text { file, source: text };
         let node = node::parse(&place).map_err(Problems::new)?;
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
-        let mut reader =
-            Reader { text: place, folder, options, problems: Vec::new(), limit: ENTRIES };
+        let mut reader = Reader {
+            text: place,
+            folder,
+            options,
+            problems: Vec::new(),
+            limit: ENTRIES,
+            beside: Vec::new(),
+        };
         let manifest = reader.manifest(&node);
         match manifest {
             Some(manifest) if reader.problems.is_empty() => Ok(manifest),
@@ -111,6 +118,8 @@ pub(super) struct Reader<'a> {
     pub(super) problems: Vec<Problem>,
     /// How many entries there may be.
     pub(super) limit: u64,
+    /// The files that were read beside the manifest.
+    pub(super) beside: Vec<Input>,
 }
 
 impl Reader<'_> {
@@ -159,8 +168,39 @@ impl Reader<'_> {
             max_delete,
             portable: portable?,
             today: self.options.today,
+            beside: std::mem::take(&mut self.beside),
             starts,
         })
+    }
+
+    /// The bytes of a file that the manifest names, at most so many.
+    pub(super) fn read_beside(&mut self, node: &Node, key: &str, most: u64) -> Option<Vec<u8>> {
+        let name = self.text(node, key)?.to_owned();
+        let file = self.folder.join(&name);
+        let read = || -> std::io::Result<Vec<u8>> {
+            if !std::fs::metadata(&file)?.is_file() {
+                return Err(std::io::Error::other("it is no regular file"));
+            }
+            let mut content = Vec::new();
+            std::fs::File::open(&file)?.take(most + 1).read_to_end(&mut content)?;
+            Ok(content)
+        };
+        match read() {
+            Ok(content) if content.len() as u64 <= most => {
+                self.beside.push(Input { sha256: Digest::of(&content), file });
+                Some(content)
+            }
+            Ok(_) => {
+                self.problem(node.at, format!("`{name}` has more than {most} bytes"), None);
+                None
+            }
+            Err(error) => {
+                let hint = "the path is relative to the manifest";
+                let message = format!("cannot read `{name}`: {error}");
+                self.problem(node.at, message, Some(hint.to_owned()));
+                None
+            }
+        }
     }
 
     fn version(&mut self, fields: &Fields<'_>) {

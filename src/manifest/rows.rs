@@ -83,7 +83,7 @@ impl Reader<'_> {
     }
 
     fn csv_rows(&mut self, node: &Node) -> Option<Vec<(String, Values, Span, bool)>> {
-        let content = self.read_beside(node, "csv")?;
+        let content = self.read_text(node, "csv")?;
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(content.trim_start_matches('\u{feff}').as_bytes());

@@ -10,7 +10,7 @@ use super::netrc::Credentials;
 use super::problem::Span;
 use super::secret::Secret;
 use crate::checksums::{List, Rules};
-use crate::digest::Checksum;
+use crate::digest::{Checksum, Digest};
 use crate::entry::Entries;
 use crate::template::{Matcher, Space, Template};
 
@@ -28,8 +28,19 @@ pub struct Manifest {
     pub(super) max_delete: Option<Quota>,
     pub(super) portable: bool,
     pub(crate) today: jiff::civil::Date,
+    /// What was read beside it.
+    pub(super) beside: Vec<Input>,
     /// The index of each source's first entry, and at the end the number of all.
     pub(super) starts: Vec<u64>,
+}
+
+/// A file that a manifest was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Where it is.
+    pub file: PathBuf,
+    /// The digest of what was read, without a byte order mark.
+    pub sha256: Digest,
 }
 
 /// What is declared together: one URL template with its variables and policies, or a list of files.
@@ -186,6 +197,14 @@ impl Manifest {
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// The files that it was made from: its own first, then those that it names for values, rows and
+    /// digests, as they were when they were read. A netrc file, which holds passwords, is not among them.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<Input> {
+        let own = Input { file: self.file.clone(), sha256: Digest::of(self.text.as_bytes()) };
+        std::iter::once(own).chain(self.beside.iter().cloned()).collect()
     }
 
     /// The destination directory.

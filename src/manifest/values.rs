@@ -1,8 +1,5 @@
 //! Variables: `vars`, `rows`, `combine`, `exclude`.
 
-use std::io::Read as _;
-use std::path::PathBuf;
-
 use super::fields::{Fields, LIST_FILE, LITERAL, RANGE, nearest};
 use super::node::{Kind, Node};
 use super::problem::Span;
@@ -269,7 +266,7 @@ impl Reader<'_> {
     }
 
     fn list_file(&mut self, node: &Node, name: &str) -> Option<Segment> {
-        let content = self.read_beside(node, "file")?;
+        let content = self.read_text(node, "file")?;
         let mut texts = Texts::default();
         let lines = content.trim_start_matches('\u{feff}').lines().map(str::trim);
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -290,34 +287,16 @@ impl Reader<'_> {
         Some(Segment::Texts(texts))
     }
 
-    /// The content of a file that the manifest names, which is UTF-8 text of a bounded size.
-    pub(super) fn read_beside(&mut self, node: &Node, what: &str) -> Option<String> {
-        let name = self.text(node, what)?.to_owned();
-        let path: PathBuf = self.folder.join(&name);
-        let read = (|| {
-            let metadata = std::fs::metadata(&path)?;
-            if !metadata.is_file() {
-                return Err(std::io::Error::other("it is no regular file"));
-            }
-            let mut content = String::new();
-            std::fs::File::open(&path)?.take(LARGEST_LIST + 1).read_to_string(&mut content)?;
-            Ok(content)
-        })();
-        match read {
-            Ok(content) if content.len() as u64 <= LARGEST_LIST => Some(content),
-            Ok(_) => {
-                self.problem(node.at, format!("`{name}` has more than {LARGEST_LIST} bytes"), None);
-                None
-            }
-            Err(error) => {
-                self.problem(
-                    node.at,
-                    format!("cannot read `{name}`: {error}"),
-                    Some("the path is relative to the manifest".to_owned()),
-                );
-                None
-            }
+    /// The content of a list that the manifest names, which is UTF-8 text of a bounded size.
+    pub(super) fn read_text(&mut self, node: &Node, key: &str) -> Option<String> {
+        let content = self.read_beside(node, key, LARGEST_LIST)?;
+        let text = String::from_utf8(content);
+        if text.is_err() {
+            let name = node.text().unwrap_or_default();
+            let message = format!("cannot read `{name}`: it is not UTF-8");
+            self.problem(node.at, message, Some("save it as UTF-8".to_owned()));
         }
+        text.ok()
     }
 
     /// A choice of combinations.

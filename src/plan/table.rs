@@ -90,6 +90,17 @@ pub struct Plan {
     orphans: Vec<String>,
     prunes: Vec<Prune>,
     managed: u64,
+    told: Vec<Told>,
+}
+
+/// What upstream said of an entry when it was asked for the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    entry: EntryIndex,
+    /// What was to be done before.
+    unasked: Action,
+    /// Bytes upstream, where it said so.
+    size: Option<u64>,
 }
 
 impl Plan {
@@ -117,6 +128,42 @@ impl Plan {
         if let Some(action) = counted(step) {
             *self.counts.slot(action) += 1;
         }
+    }
+
+    /// Sets what upstream said, for all entries that it was asked about.
+    pub(crate) fn tell(
+        &mut self,
+        told: impl IntoIterator<Item = (EntryIndex, Decision, Option<u64>)>,
+    ) {
+        for (entry, decision, size) in told {
+            if let Step::Do(Decision { action: unasked, .. }) = self.step(entry) {
+                self.told.push(Told { entry, unasked, size });
+                self.set(entry, Step::Do(decision));
+            }
+        }
+        self.told.sort_unstable_by_key(|told| told.entry);
+    }
+
+    fn told(&self, entry: EntryIndex) -> Option<&Told> {
+        let place = self.told.binary_search_by_key(&entry, |told| told.entry).ok()?;
+        Some(&self.told[place])
+    }
+
+    /// What was to be done with an entry before upstream was asked about it; none where it was not asked.
+    #[must_use]
+    pub fn unasked(&self, entry: EntryIndex) -> Option<Action> {
+        Some(self.told(entry)?.unasked)
+    }
+
+    /// How many bytes of an entry upstream has, where it was asked and said so.
+    #[must_use]
+    pub fn size_told(&self, entry: EntryIndex) -> Option<u64> {
+        self.told(entry)?.size
+    }
+
+    /// Whether upstream told any size.
+    pub(crate) fn has_sizes(&self) -> bool {
+        self.told.iter().any(|told| told.size.is_some())
     }
 
     /// What holds for an entry.

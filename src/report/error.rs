@@ -24,6 +24,9 @@ pub fn print_error(console: &Console, error: &RunError) {
     let hint = match error {
         RunError::Usage { hint, .. } => hint.as_deref(),
         RunError::Lock(problem) => problem.hint,
+        RunError::StalePlan { .. } => {
+            Some("look at it and save it again: `natsync plan --out FILE`")
+        }
         RunError::Busy { .. } => Some("use --wait to begin when it has ended"),
         _ => None,
     };

@@ -32,6 +32,9 @@ pub fn apply(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Summary, RunError> {
+    if let Some(saved) = &options.saved {
+        saved.check_inputs()?;
+    }
     let prepared = prepare(manifest, options, reporter)?;
     let lock = prepared.lock.as_ref();
     super::lock::check_locked(manifest, options, lock)?;
@@ -99,9 +102,12 @@ pub(super) fn run(
     let scope = Scope { pins: &listed, ..scope };
     // A file that was read is not read the next time.
     let keep = |notes: &[Note]| drop(state.note(notes));
-    let plan = survey(scope, scan, &keep, &mut reporter)?;
+    let mut plan = survey(scope, scan, &keep, &mut reporter)?;
+    if let Some(saved) = &options.saved {
+        saved.hold_against(manifest, &dest, &mut plan)?;
+    }
     warn(&mut reporter, lacked_lists(&listed));
-    tell_plan(scope, &plan, &[], &mut reporter);
+    tell_plan(scope, &plan, &mut reporter);
     reporter.summary.entries = plan.counts().entries();
     settle_without_network(scope, &plan, &mut reporter);
     if options.fail_fast && 0 < reporter.summary.failed {
@@ -116,7 +122,10 @@ pub(super) fn run(
         let executed = execute(&work, &mut reporter);
         super::lists::settle(scope, &state, &plan, executed, &mut reporter)?;
     }
-    let gone = super::prune::gone(scope, &dest, &state, reporter.absent.iter().copied());
+    let mut gone = super::prune::gone(scope, &dest, &state, reporter.absent.iter().copied());
+    if let Some(saved) = &options.saved {
+        gone.retain(|prune| saved.prunes(&prune.path));
+    }
     let so_far = reporter.summary;
     super::prune::prune(scope, &dest, &state, &plan, &so_far, &gone, &mut reporter);
     // What nobody asked for again is of no use, unless it is of entries that were not chosen.

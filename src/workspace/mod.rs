@@ -31,7 +31,7 @@ use crate::stop::Stop;
 use crate::survey::Scope;
 pub use apply::apply;
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
-pub use plan::plan;
+pub use plan::{plan, save_plan};
 pub use verify::{Findings, verify};
 
 /// How often another run's end is looked for.

@@ -1,8 +1,12 @@
 //! `plan`: what would be done.
 
-use super::{Options, Prepared, lacked_lists, needs_network, obstructed, prepare, settings, work};
+use std::io::Write;
+
+use super::{
+    Options, Prepared, lacked_lists, needs_network, obstructed, prepare, settings, with_pins, work,
+};
 use crate::dest::Dest;
-use crate::entry::EntryIndex;
+use crate::entry::{Entry, EntryIndex};
 use crate::error::RunError;
 use crate::event::{Event, Outcome, Phase, Reporter, warn};
 use crate::execute::{Purpose, Work, execute};
@@ -10,6 +14,7 @@ use crate::lists::Lists;
 use crate::manifest::{Manifest, Source};
 use crate::pins::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Step};
+use crate::plan_file::{self, Details, Recipe};
 use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::{Scope, scan, survey};
@@ -42,10 +47,9 @@ pub fn plan(
     if damaged {
         warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
     }
-    let mut sizes = Vec::new();
     if options.refresh && !options.offline && !stop.is_requested() {
         let state = state.as_ref().filter(|_| !damaged);
-        sizes = refresh(scope, state, &mut plan, reporter);
+        refresh(scope, state, &mut plan, reporter);
     }
     if let (Some(dest), Some(state)) = (dest.as_ref(), state.as_ref().filter(|_| !damaged)) {
         let is_absent = |step| matches!(step, Step::Do(Decision { action: Action::Absent, .. }));
@@ -55,54 +59,56 @@ pub fn plan(
     }
     // What was cut short is no plan to tell.
     if !stop.is_requested() {
-        tell_plan(scope, &plan, &sizes, reporter);
+        tell_plan(scope, &plan, reporter);
     }
     Ok(plan)
 }
 
-/// Asks upstream about each entry that needs it, and puts what it says into the plan. Answers the
-/// sizes that were told.
-fn refresh(
-    scope: Scope<'_>,
-    state: Option<&State>,
-    plan: &mut Plan,
-    reporter: &mut dyn Reporter,
-) -> Vec<(EntryIndex, u64)> {
+/// Saves a plan that was made with that recipe, to be carried out by [`apply`](super::apply()) with
+/// [`Options::saved`].
+///
+/// # Errors
+/// When the lock or the destination cannot be read, or nothing can be written.
+pub fn save_plan(
+    recipe: &Recipe,
+    manifest: &Manifest,
+    plan: &Plan,
+    to: &mut dyn Write,
+) -> Result<(), RunError> {
+    let dest = Dest::open(manifest.dest())?;
+    let stamp = |entry: &Entry<'_>| Some(dest.as_ref()?.stat(&entry.path()).ok()?.stamp());
+    let written = with_pins(manifest, |pinned| {
+        let size = |entry: &Entry<'_>| pinned(entry).ok()?.pin()?.size;
+        plan_file::write(recipe, manifest, plan, &Details { stamp: &stamp, size: &size }, to)
+    })?;
+    written.map_err(|source| RunError::Unwritable { what: "the plan", source })
+}
+
+/// Asks upstream about each entry that needs it, and puts what it says into the plan.
+fn refresh(scope: Scope<'_>, state: Option<&State>, plan: &mut Plan, reporter: &mut dyn Reporter) {
     if !needs_network(plan) {
-        return Vec::new();
+        return;
     }
     let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
     reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
     let settings = settings(scope.manifest, scope.options);
     let work = Work { state, purpose: Purpose::Probe, ..work(scope, plan, &settings) };
     let probes = execute(&work, reporter).probes;
-    let mut sizes = Vec::new();
-    for (entry, probed) in probes {
-        plan.set(entry, Step::Do(probed.decision));
-        sizes.extend(probed.size.map(|size| (entry, size)));
-    }
-    sizes.sort_unstable();
-    sizes
+    plan.tell(probes.into_iter().map(|(entry, probed)| (entry, probed.decision, probed.size)));
 }
 
 /// Tells the plan: each action where that is asked for, then the counts.
-pub(super) fn tell_plan(
-    scope: Scope<'_>,
-    plan: &Plan,
-    sizes: &[(EntryIndex, u64)],
-    reporter: &mut dyn Reporter,
-) {
+pub(super) fn tell_plan(scope: Scope<'_>, plan: &Plan, reporter: &mut dyn Reporter) {
     let Scope { manifest, options, pins, .. } = scope;
     let entries = manifest.entries();
-    let size_of = |index: EntryIndex| match sizes.binary_search_by_key(&index, |&(entry, _)| entry)
-    {
-        Ok(place) => Some(sizes[place].1),
-        Err(_) => entries.get(index).and_then(|entry| pins.size(&entry)),
+    let size_of = |index: EntryIndex| {
+        let pinned = || entries.get(index).and_then(|entry| pins.size(&entry));
+        plan.size_told(index).or_else(pinned)
     };
     let mut known_bytes = 0u64;
     let mut unknown_sizes = 0;
     let sizes_matter =
-        !sizes.is_empty() || pins.has_lock() || manifest.sources().iter().any(Source::has_sizes);
+        plan.has_sizes() || pins.has_lock() || manifest.sources().iter().any(Source::has_sizes);
     if options.report_actions || sizes_matter {
         for (index, step) in plan.steps() {
             let decision = match step {

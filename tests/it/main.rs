@@ -42,6 +42,7 @@ mod reference;
 mod relay;
 mod resume;
 mod rewrite;
+mod saved_plans;
 mod secrets;
 mod secure;
 mod segments;

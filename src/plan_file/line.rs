@@ -1,0 +1,95 @@
+//! The lines of a saved plan.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this natsync writes and reads.
+pub(super) const FORMAT: u32 = 1;
+
+/// What the plan of a manifest begins with.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Head {
+    pub(super) natsync_plan: u32,
+    pub(super) natsync: String,
+    pub(super) manifest: String,
+    pub(super) file: PathBuf,
+    pub(super) now: Timestamp,
+    pub(super) today: Date,
+    pub(super) dest: Option<PathBuf>,
+    pub(super) only: Vec<String>,
+    pub(super) set: Vec<(String, String)>,
+    pub(super) force: bool,
+    pub(super) rehash: bool,
+    pub(super) locked: bool,
+    pub(super) prune: Option<bool>,
+    pub(super) max_delete: Option<u64>,
+    /// The digest of the lock; none where there was no lock.
+    pub(super) lock: Option<String>,
+    /// The files that the manifest was made from.
+    pub(super) inputs: Vec<InputLine>,
+}
+
+/// A file that the manifest was made from.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InputLine {
+    pub(super) file: PathBuf,
+    pub(super) sha256: String,
+}
+
+/// What is to be done with an entry, or with a file that is to be deleted.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct ActionLine {
+    pub(super) r#type: String,
+    pub(super) action: String,
+    pub(super) reason: String,
+    pub(super) source: Option<String>,
+    pub(super) path: String,
+    pub(super) url: Option<String>,
+    pub(super) size: Option<u64>,
+    /// None of a file that is no entry.
+    pub(super) entry: Option<u64>,
+    /// What was to be done before upstream was asked, where that was something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unasked: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) obstructed: bool,
+    /// What stood at the path, as sixteen hexadecimal digits: not every reader of JSON has whole numbers so large.
+    pub(super) stamp: Option<String>,
+}
+
+/// What the plan of a manifest ends with.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct End {
+    pub(super) r#type: String,
+    pub(super) command: String,
+    pub(super) manifest: String,
+    pub(super) entries: u64,
+    pub(super) fetch: u64,
+    pub(super) replace: u64,
+    pub(super) revalidate: u64,
+    pub(super) keep: u64,
+    pub(super) absent: u64,
+    pub(super) prune: u64,
+}
+
+/// Any line.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Line {
+    Head(Box<Head>),
+    Action(ActionLine),
+    End(End),
+}
+
+pub(super) fn stamp_text(stamp: u64) -> String {
+    format!("{stamp:016x}")
+}
+
+pub(super) fn read_stamp(text: &str) -> Option<u64> {
+    (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}
