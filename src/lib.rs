@@ -78,6 +78,7 @@ mod state;
 pub mod stop;
 mod survey;
 mod template;
+mod units;
 mod vars;
 mod verify;
 pub mod workspace;

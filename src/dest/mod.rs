@@ -180,6 +180,16 @@ impl Dest {
         }
     }
 
+    /// Bytes that may still be written at a path, or where it would be made, where the system tells.
+    #[must_use]
+    pub(crate) fn space_at(path: &Path) -> Option<u64> {
+        let there = path.ancestors().find_map(|above| {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            rustix::fs::statvfs(above).ok()
+        });
+        there.map(|space| space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
     /// Bytes that may still be written here, where the system tells.
     #[must_use]
     pub(crate) fn free_space(&self) -> Option<u64> {

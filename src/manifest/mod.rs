@@ -32,4 +32,4 @@ pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 pub use secret::Secret;
 pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};
-pub(crate) use types::{File, ListPlace, Locations, Override, Published};
+pub(crate) use types::{File, ListPlace, Locations, Override, Published, host_of};

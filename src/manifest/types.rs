@@ -271,7 +271,24 @@ impl Manifest {
     }
 }
 
+/// The host of a URL, with its port where that is not the usual one; none where the text does not reach so far.
+#[must_use]
+pub(crate) fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let (authority, _) = rest.split_once('/')?;
+    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
+}
+
 impl Source {
+    /// The host of all its entries, as it may be printed; none where they may differ.
+    pub(crate) fn host(&self) -> Option<String> {
+        let Locations::Templates { url, .. } = &self.locations else { return None };
+        if self.overrides.iter().any(|other| other.url.is_some()) {
+            return None;
+        }
+        host_of(url.shown_start()).map(str::to_owned)
+    }
+
     /// Whether the manifest knows the size of some of its files.
     #[must_use]
     pub fn has_sizes(&self) -> bool {

@@ -4,9 +4,11 @@
 //! reads the clock, the disk or the network; `inventory` looks, `execute` acts.
 
 mod decide;
+mod share;
 mod table;
 
 pub use decide::{Found, Obstacle, OnDisk, Policy, Record, StatMatch, Verdict, decide};
+pub use share::{Share, Shares};
 pub use table::{Counts, Plan, Prune, Step};
 
 /// What is to be done with an entry.

@@ -1,6 +1,6 @@
 //! A whole plan: one byte an entry, whatever their number.
 
-use super::{Action, Decision, Obstacle, Reason};
+use super::{Action, Decision, Obstacle, Reason, Shares};
 use crate::entry::EntryIndex;
 
 /// What a plan holds for one entry.
@@ -58,6 +58,10 @@ impl Counts {
         0 < self.fetch + self.replace + self.prune
     }
 
+    pub(super) fn add(&mut self, action: Action) {
+        *self.slot(action) += 1;
+    }
+
     fn slot(&mut self, action: Action) -> &mut u64 {
         match action {
             Action::Fetch => &mut self.fetch,
@@ -91,6 +95,7 @@ pub struct Plan {
     prunes: Vec<Prune>,
     managed: u64,
     told: Vec<Told>,
+    shares: Option<Shares>,
 }
 
 /// What upstream said of an entry when it was asked for the plan.
@@ -195,6 +200,16 @@ impl Plan {
     #[must_use]
     pub fn prunes(&self) -> &[Prune] {
         &self.prunes
+    }
+
+    /// The plan by source and by host, where its actions were told.
+    #[must_use]
+    pub fn shares(&self) -> Option<&Shares> {
+        self.shares.as_ref()
+    }
+
+    pub(crate) fn set_shares(&mut self, shares: Shares) {
+        self.shares = Some(shares);
     }
 
     /// How many files natsync wrote for this manifest, whatever became of them.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use objects::{
     ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ResultLine,
-    SummaryLine, VerifiedLine, VerifySummaryLine, write_line,
+    ShareObject, SummaryLine, VerifiedLine, VerifySummaryLine, write_line,
 };
 
 use super::console::Console;
@@ -20,7 +20,7 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
 use crate::manifest::Manifest;
-use crate::plan::{Action, Decision, Plan, Reason};
+use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 use crate::workspace::{Drift, Findings, LockReport};
 
 /// The results of `apply` and `plan` as JSON lines.
@@ -290,6 +290,14 @@ impl Closing<Findings> for Lines<'_> {
 impl Closing<Plan> for Lines<'_> {
     fn close(&mut self, plan: &Plan) {
         let counts = plan.counts();
+        let nothing = Shares::default();
+        let shares = plan.shares().unwrap_or(&nothing);
+        let sources = self.names.manifest().sources().iter().zip(&shares.sources);
+        let sources: Vec<_> =
+            sources.map(|(source, share)| share_object(&source.name, share)).collect();
+        let others = Some(&shares.other_hosts).filter(|others| others.counts.entries() != 0);
+        let hosts = shares.hosts.iter().map(|(host, share)| (host.as_str(), share));
+        let hosts = hosts.chain(others.map(|share| ("", share)));
         write_line(
             self.console,
             &PlanSummaryLine {
@@ -303,9 +311,19 @@ impl Closing<Plan> for Lines<'_> {
                 keep: counts.keep,
                 absent: counts.absent,
                 prune: counts.prune,
+                bytes: sources.iter().fold(0, |sum, share| sum.saturating_add(share.bytes)),
+                unknown_sizes: sources.iter().map(|share| share.unknown_sizes).sum(),
+                sources,
+                hosts: hosts.map(|(host, share)| share_object(host, share)).collect(),
             },
         );
     }
+}
+
+fn share_object<'a>(name: &'a str, share: &Share) -> ShareObject<'a> {
+    let Counts { fetch, replace, revalidate, keep, absent, prune: _ } = share.counts;
+    let &Share { known_bytes: bytes, unknown_sizes, .. } = share;
+    ShareObject { name, fetch, replace, revalidate, keep, absent, bytes, unknown_sizes }
 }
 
 /// Writes the line of `list` for an entry.
@@ -510,7 +528,7 @@ mod tests {
         {"type":"action","action":"fetch","reason":"not_on_disk","source":"wallpapers","path":"0817-3.jpg","url":"http://ngm.example/img/0817-3.jpg","size":null}
         {"type":"error","kind":"path_conflict","message":"a symbolic link stands at this path","file":"natgeo.yaml","line":5,"column":null,"path":"0817-3.jpg"}
         {"type":"action","action":"absent","reason":"missing_upstream","source":"wallpapers","path":"0817-4.jpg","url":"http://ngm.example/img/0817-4.jpg","size":null}
-        {"type":"summary","command":"plan","manifest":"natgeo","entries":4,"fetch":2,"replace":0,"revalidate":0,"keep":1,"absent":1,"prune":0}
+        {"type":"summary","command":"plan","manifest":"natgeo","entries":4,"fetch":2,"replace":0,"revalidate":0,"keep":1,"absent":1,"prune":0,"bytes":0,"unknown_sizes":0,"sources":[],"hosts":[]}
         "#);
     }
 

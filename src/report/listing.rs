@@ -8,6 +8,7 @@ use super::console::Console;
 use super::escape::Untrusted;
 use super::figures::Figures;
 use super::names::Names;
+use super::shares;
 use super::tee::Closing;
 use super::text::{Paint, fit, width_of, wrap};
 use crate::entry::EntryIndex;
@@ -295,6 +296,13 @@ impl Closing<Plan> for Listing<'_> {
         }
         self.head();
         self.list();
+        if let Some(shares) = plan.shares() {
+            let (manifest, paint) = (self.names.manifest(), self.console.out_paint());
+            let tables = shares::render(shares, manifest, paint);
+            if !tables.is_empty() {
+                self.console.result(&format!("{tables}\n"));
+            }
+        }
         let summary = format!("{}.", self.summary(plan.counts()));
         self.console.result(&format!("{}\n", wrap(&summary, self.console.out_width())));
     }

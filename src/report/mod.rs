@@ -21,10 +21,11 @@ mod output;
 mod plain;
 mod progress;
 mod screen;
+mod shares;
 mod talk;
 mod tee;
 mod text;
-mod units;
+use crate::units;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -224,6 +224,14 @@ impl Template {
         }
     }
 
+    /// The same as it may be printed.
+    pub(crate) fn shown_start(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text { sent, shown }) => shown.as_deref().unwrap_or(sent),
+            _ => "",
+        }
+    }
+
     /// Whether a part may not be printed as it is sent.
     pub(crate) fn has_secrets(&self) -> bool {
         self.may_hold_user

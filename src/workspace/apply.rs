@@ -107,7 +107,7 @@ pub(super) fn run(
         saved.hold_against(manifest, &dest, &mut plan)?;
     }
     warn(&mut reporter, lacked_lists(&listed));
-    tell_plan(scope, &plan, &mut reporter);
+    tell_plan(scope, &mut plan, &mut reporter);
     reporter.summary.entries = plan.counts().entries();
     settle_without_network(scope, &plan, &mut reporter);
     if options.fail_fast && 0 < reporter.summary.failed {

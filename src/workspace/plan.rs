@@ -6,18 +6,19 @@ use super::{
     Options, Prepared, lacked_lists, needs_network, obstructed, prepare, settings, with_pins, work,
 };
 use crate::dest::Dest;
-use crate::entry::{Entry, EntryIndex};
+use crate::entry::{Entries, Entry, EntryIndex, Form};
 use crate::error::RunError;
 use crate::event::{Event, Outcome, Phase, Reporter, warn};
 use crate::execute::{Purpose, Work, execute};
 use crate::lists::Lists;
-use crate::manifest::{Manifest, Source};
+use crate::manifest::{Manifest, Source, host_of};
 use crate::pins::Pins;
-use crate::plan::{Action, Decision, Plan, Reason, Step};
+use crate::plan::{Action, Decision, Plan, Reason, Shares, Step};
 use crate::plan_file::{self, Details, Recipe};
 use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::{Scope, scan, survey};
+use crate::units::Bytes;
 
 /// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
 ///
@@ -59,7 +60,7 @@ pub fn plan(
     }
     // What was cut short is no plan to tell.
     if !stop.is_requested() {
-        tell_plan(scope, &plan, reporter);
+        tell_plan(scope, &mut plan, reporter);
     }
     Ok(plan)
 }
@@ -98,7 +99,7 @@ fn refresh(scope: Scope<'_>, state: Option<&State>, plan: &mut Plan, reporter: &
 }
 
 /// Tells the plan: each action where that is asked for, then the counts.
-pub(super) fn tell_plan(scope: Scope<'_>, plan: &Plan, reporter: &mut dyn Reporter) {
+pub(super) fn tell_plan(scope: Scope<'_>, plan: &mut Plan, reporter: &mut dyn Reporter) {
     let Scope { manifest, options, pins, .. } = scope;
     let entries = manifest.entries();
     let size_of = |index: EntryIndex| {
@@ -107,9 +108,11 @@ pub(super) fn tell_plan(scope: Scope<'_>, plan: &Plan, reporter: &mut dyn Report
     };
     let mut known_bytes = 0u64;
     let mut unknown_sizes = 0;
+    let mut shares = None;
     let sizes_matter =
         plan.has_sizes() || pins.has_lock() || manifest.sources().iter().any(Source::has_sizes);
     if options.report_actions || sizes_matter {
+        let mut parts = Parts::new(manifest);
         for (index, step) in plan.steps() {
             let decision = match step {
                 Step::None => continue,
@@ -124,6 +127,9 @@ pub(super) fn tell_plan(scope: Scope<'_>, plan: &Plan, reporter: &mut dyn Report
                     None => unknown_sizes += 1,
                 }
             }
+            if options.report_actions {
+                parts.add(index, step, size);
+            }
             if options.report_actions && (decision.action != Action::Keep || options.report_kept) {
                 reporter.event(&Event::Action { entry: index, decision, size });
                 if let (Step::Obstructed(obstacle), Some(entry)) = (step, entries.get(index)) {
@@ -135,6 +141,7 @@ pub(super) fn tell_plan(scope: Scope<'_>, plan: &Plan, reporter: &mut dyn Report
                 }
             }
         }
+        shares = options.report_actions.then_some(parts.shares);
     } else {
         unknown_sizes = plan.counts().fetch + plan.counts().replace;
     }
@@ -145,4 +152,63 @@ pub(super) fn tell_plan(scope: Scope<'_>, plan: &Plan, reporter: &mut dyn Report
         reporter.event(&Event::Orphan { path: path.clone() });
     }
     reporter.event(&Event::Planned { counts: plan.counts(), known_bytes, unknown_sizes });
+    warn(reporter, lacking_space(manifest, known_bytes));
+    if let Some(shares) = shares {
+        plan.set_shares(shares);
+    }
+}
+
+/// Says so when what is known to come does not fit the disk. What it replaces may make room, and some file systems
+/// compress; so it is tried all the same.
+fn lacking_space(manifest: &Manifest, known_bytes: u64) -> Option<String> {
+    if known_bytes == 0 {
+        return None;
+    }
+    let free = Dest::space_at(manifest.dest())?;
+    (free < known_bytes).then(|| {
+        format!(
+            "{} are to be transferred, and `{}` has room for {}",
+            Bytes(known_bytes),
+            manifest.shown_dest(),
+            Bytes(free)
+        )
+    })
+}
+
+/// Counts a plan by source and by host.
+struct Parts<'a> {
+    entries: Entries<'a>,
+    shares: Shares,
+    /// The host of each source, where all its entries have the same.
+    hosts: Vec<Option<String>>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(manifest: &'a Manifest) -> Self {
+        let sources = manifest.sources();
+        let hosts = sources.iter().map(Source::host).collect();
+        Self { entries: manifest.entries(), shares: Shares::new(sources.len()), hosts }
+    }
+
+    fn add(&mut self, index: EntryIndex, step: Step, size: Option<u64>) {
+        let (action, obstructed) = match step {
+            Step::None => return,
+            Step::Do(decision) => (decision.action, false),
+            Step::Obstructed(_) => (Action::Fetch, true),
+        };
+        let source = self.entries.source_of(index);
+        self.shares.sources[source].add(action, obstructed, size);
+        if obstructed || !action.asks_upstream() {
+            return;
+        }
+        let share = match &self.hosts[source] {
+            Some(host) => self.shares.host(host),
+            None => {
+                let Some(entry) = self.entries.get(index) else { return };
+                let url = entry.url(Form::Shown);
+                self.shares.host(host_of(&url).unwrap_or(&url))
+            }
+        };
+        share.add(action, false, size);
+    }
 }

@@ -34,6 +34,26 @@ pub(super) struct PlanSummaryLine<'a> {
     pub(super) keep: u64,
     pub(super) absent: u64,
     pub(super) prune: u64,
+    /// To transfer, as far as sizes are known.
+    pub(super) bytes: u64,
+    /// Of how many entries to transfer the size is not known.
+    pub(super) unknown_sizes: u64,
+    pub(super) sources: Vec<ShareObject<'a>>,
+    pub(super) hosts: Vec<ShareObject<'a>>,
+}
+
+/// What a plan does of one source, or at one host.
+#[derive(Serialize)]
+pub(super) struct ShareObject<'a> {
+    /// The source, or the host with its port where that is not the usual one.
+    pub(super) name: &'a str,
+    pub(super) fetch: u64,
+    pub(super) replace: u64,
+    pub(super) revalidate: u64,
+    pub(super) keep: u64,
+    pub(super) absent: u64,
+    pub(super) bytes: u64,
+    pub(super) unknown_sizes: u64,
 }
 
 /// The outcome of an entry.
