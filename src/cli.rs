@@ -93,6 +93,15 @@ Examples:
   natsync verify manifests/natgeo.yaml
   natsync verify --quick --json natgeo.yaml")]
     Verify(VerifyArgs),
+    /// Tell all that is known of one entry, and what follows from it
+    ///
+    /// Where it is declared, what pins it, what is on disk, what natsync noted of it, and what `apply`
+    /// would do with it and why. Nobody is asked and nothing is changed.
+    #[command(after_help = "\
+Examples:
+  natsync explain manifests/natgeo.yaml 0817wallpaper-1_1600.jpg
+  natsync explain natgeo.yaml mirror/natgeo/0817wallpaper-1_1600.jpg --json")]
+    Explain(ExplainArgs),
     /// List the declared files
     ///
     /// Nobody is asked. Digests are those of the manifest, the lock, and the checksum lists of the
@@ -271,6 +280,29 @@ pub struct VerifyArgs {
     /// Look at sizes and times, and read nothing
     #[arg(long)]
     pub quick: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The manifest that declares the entry
+    #[arg(value_name = "MANIFEST")]
+    pub manifest: PathBuf,
+    /// The entry: its path below the destination, the path of its file, or its URL
+    #[arg(value_name = "PATH")]
+    pub entry: String,
+    /// Read the file instead of trusting its size and times
+    #[arg(long)]
+    pub rehash: bool,
+    /// Look for the files in DIR instead of the manifest's `dest`
+    #[arg(long, value_name = "DIR", help_heading = SELECTION)]
+    pub dest: Option<PathBuf>,
+    /// Set a variable, in the forms of the manifest: `--set n=1..3`; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, help_heading = SELECTION)]
+    pub set: Vec<(String, String)>,
+    /// Take DATE for `today` in the manifest, as in 2026-01-31
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = SELECTION)]
+    pub today: Option<Date>,
 }
 
 /// Arguments of `list`.

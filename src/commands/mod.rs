@@ -1,6 +1,7 @@
 //! The commands: each reads its arguments, calls the library and picks the exit status.
 
 mod apply;
+mod explain;
 mod list;
 mod lock;
 mod plan;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Apply(args) => apply::run(args, console),
         Command::Plan(args) => plan::run(args, console),
         Command::Lock(args) => lock::run(args, console),
+        Command::Explain(args) => explain::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
     }

@@ -3,11 +3,13 @@
 //! The objects are types of their own, apart from events and summaries, since their fields and
 //! their order are a promise. In strings all that could steer a terminal is written as `\u....`.
 
+mod explanation;
 mod objects;
 
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use explanation::write_explanation;
 use objects::{
     ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ResultLine,
     ShareObject, SummaryLine, VerifiedLine, VerifySummaryLine, write_line,

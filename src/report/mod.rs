@@ -8,6 +8,7 @@
 mod console;
 mod error;
 mod escape;
+mod explanation;
 mod failures;
 mod figures;
 mod findings;
@@ -33,6 +34,7 @@ pub(crate) mod testing;
 pub use console::{Console, Format, Settings, Verbosity, When};
 pub use error::{print_bug, print_error, print_usage};
 pub use escape::Untrusted;
+pub use explanation::print_explanation;
 pub use findings::Verdicts;
 pub use json::Lines;
 pub use listing::Listing;

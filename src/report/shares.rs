@@ -66,8 +66,10 @@ fn table(title: &str, mut rows: Vec<(&str, &Share)>, paint: Paint) -> String {
     }
     let hidden = rows.len().saturating_sub(SHOWN);
     rows.truncate(SHOWN);
-    let names: Vec<String> =
-        rows.iter().map(|(name, _)| fit(&Untrusted(name).escaped(), MOST_NAME).into_owned()).collect();
+    let names: Vec<String> = rows
+        .iter()
+        .map(|(name, _)| fit(&Untrusted(name).escaped(), MOST_NAME).into_owned())
+        .collect();
     let first = names.iter().map(|name| width_of(name)).chain([title.len()]).max().unwrap_or(0);
     let (bold, dim) = (paint.bold(), paint.dim());
     let mut lines = format!("\n  {bold}{title}{bold:#}{}", " ".repeat(first - title.len()));
@@ -78,7 +80,9 @@ fn table(title: &str, mut rows: Vec<(&str, &Share)>, paint: Paint) -> String {
     let widths: Vec<usize> = columns
         .iter()
         .zip(&cells)
-        .map(|((word, _), cells)| cells.iter().map(String::len).chain([word.len()]).max().unwrap_or(0))
+        .map(|((word, _), cells)| {
+            cells.iter().map(String::len).chain([word.len()]).max().unwrap_or(0)
+        })
         .collect();
     for ((word, _), width) in columns.iter().zip(&widths) {
         let _ = write!(lines, "  {dim}{word:>width$}{dim:#}");

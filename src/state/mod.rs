@@ -5,6 +5,7 @@
 //! destination costs requests and reading, and never makes a run wrong. It holds the shown form of
 //! URLs alone, so no secret.
 
+mod remembered;
 mod schema;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithm, Checksum, Digest, Digests};
 use crate::prune::Written;
+pub(crate) use remembered::Remembered;
 pub(crate) use schema::Opened;
 
 /// A file that natsync put in place or confirmed.

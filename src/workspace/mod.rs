@@ -4,6 +4,7 @@
 //! plain value.
 
 mod apply;
+mod explain;
 mod lists;
 mod lock;
 mod plan;
@@ -30,6 +31,7 @@ use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::Scope;
 pub use apply::apply;
+pub use explain::{Explanation, Listed, Locked, Noted, NotedFile, OnDisk, explain};
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
 pub use plan::{plan, save_plan};
 pub use verify::{Findings, verify};

@@ -14,6 +14,7 @@ mod damages;
 mod dice;
 mod digests;
 mod disks;
+mod explain;
 mod exports;
 mod faults;
 mod hostile;

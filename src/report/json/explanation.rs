@@ -1,0 +1,177 @@
+//! The object of `explain`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::objects::write_line;
+use crate::entry::{Entry, Form};
+use crate::manifest::Manifest;
+use crate::pin::{PinFrom, Pinned};
+use crate::plan::Step;
+use crate::report::console::Console;
+use crate::workspace::{Explanation, Listed, Locked, NotedFile, OnDisk};
+
+/// An entry with all that is known of it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct ExplanationLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) manifest: &'a str,
+    /// The manifest, and the line on which the source begins.
+    pub(super) file: String,
+    pub(super) line: usize,
+    pub(super) source: &'a str,
+    /// The entry's number in the manifest, from 0.
+    pub(super) entry: u64,
+    pub(super) path: String,
+    /// The variables with their values.
+    pub(super) variables: BTreeMap<&'a str, String>,
+    pub(super) url: String,
+    pub(super) alternates: Vec<String>,
+    pub(super) mirrors: Vec<String>,
+    /// What it must be; null where nobody says it.
+    pub(super) pin: Option<PinObject>,
+    /// What the lock says: `pinned`, `missing` or `unpinned`; null where there is no lock.
+    pub(super) lock: Option<&'static str>,
+    /// What its checksum list says: `listed`, `unlisted`, `ambiguous`, `unusable` or `unfetched`; null where
+    /// there is no list.
+    pub(super) checksums: Option<&'static str>,
+    /// What is at its path: `file`, `nothing` or `obstacle`.
+    pub(super) on_disk: &'static str,
+    pub(super) size: Option<u64>,
+    /// When the file's content last changed, in RFC 3339.
+    pub(super) modified: Option<String>,
+    /// Of the file on disk, where it had to be read.
+    pub(super) sha256: Option<String>,
+    /// What the state knows of the file; null where it knows none.
+    pub(super) state: Option<StateObject<'a>>,
+    /// When upstream last said that it has no such file, in RFC 3339.
+    pub(super) missing_since: Option<String>,
+    /// What is to be done; null where something stands in the way.
+    pub(super) action: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
+    /// What stands in the way.
+    pub(super) obstacle: Option<&'static str>,
+}
+
+/// What an entry must be.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct PinObject {
+    /// Who says so: `manifest`, `lock` or `list`.
+    pub(super) from: &'static str,
+    pub(super) size: Option<u64>,
+    /// Digests as `algorithm:hexadecimal`.
+    pub(super) checksums: Vec<String>,
+}
+
+/// A file as the state knows it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct StateObject<'a> {
+    /// The URL that was declared then.
+    pub(super) url: &'a str,
+    /// The URL that served it.
+    pub(super) served: &'a str,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+    /// Whether natsync put it there.
+    pub(super) written: bool,
+    /// Whether these bytes came from upstream.
+    pub(super) witnessed: bool,
+    /// When upstream last served or confirmed it, in RFC 3339.
+    pub(super) checked: Option<String>,
+    pub(super) etag: Option<&'a str>,
+    pub(super) last_modified: Option<&'a str>,
+    /// Whether the file on disk looks as it did then.
+    pub(super) looks_the_same: bool,
+}
+
+/// Writes the object.
+pub(crate) fn write_explanation(
+    console: &Console,
+    manifest: &Manifest,
+    entry: &Entry<'_>,
+    explanation: &Explanation,
+) {
+    let (on_disk, size, modified, sha256) = match &explanation.on_disk {
+        OnDisk::Nothing => ("nothing", None, None, None),
+        OnDisk::Obstacle(_) => ("obstacle", None, None, None),
+        OnDisk::File { size, modified, sha256 } => {
+            let sha256 = sha256.map(|sha256| sha256.to_string());
+            ("file", Some(*size), Some(modified.to_string()), sha256)
+        }
+    };
+    let (action, reason, obstacle) = match explanation.step {
+        Step::Do(decision) => {
+            (Some(decision.action.as_str()), Some(decision.reason.as_str()), None)
+        }
+        Step::Obstructed(obstacle) => (None, None, Some(obstacle.describe())),
+        Step::None => (None, None, None),
+    };
+    let line = ExplanationLine {
+        r#type: "explanation",
+        manifest: manifest.name(),
+        file: manifest.file().display().to_string(),
+        line: entry.source().line,
+        source: &entry.source().name,
+        entry: entry.index().0,
+        path: entry.path().as_str().to_owned(),
+        variables: entry.variables().into_iter().collect(),
+        url: entry.url(Form::Shown),
+        alternates: (1..entry.names()).map(|name| entry.candidate(name, 0, Form::Shown)).collect(),
+        mirrors: (1..entry.places()).map(|place| entry.candidate(0, place, Form::Shown)).collect(),
+        pin: pin(&explanation.pinned),
+        lock: explanation.locked.as_ref().map(|locked| match locked {
+            Locked::Unpinned => "unpinned",
+            Locked::Missing => "missing",
+            Locked::File { .. } => "pinned",
+        }),
+        checksums: explanation.listed.as_ref().map(|listed| match listed {
+            Listed::Unfetched => "unfetched",
+            Listed::Checksums(_) => "listed",
+            Listed::Unlisted => "unlisted",
+            Listed::Ambiguous => "ambiguous",
+            Listed::Unusable => "unusable",
+        }),
+        on_disk,
+        size,
+        modified,
+        sha256,
+        state: explanation.noted.file.as_ref().map(state),
+        missing_since: explanation.noted.missing_since.map(|since| since.to_string()),
+        action,
+        reason,
+        obstacle,
+    };
+    write_line(console, &line);
+}
+
+fn pin(pinned: &Pinned) -> Option<PinObject> {
+    let pin = pinned.pin()?;
+    Some(PinObject {
+        from: match pin.from {
+            PinFrom::Manifest => "manifest",
+            PinFrom::Lock => "lock",
+            PinFrom::List => "list",
+        },
+        size: pin.size,
+        checksums: pin.checksums.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn state(noted: &NotedFile) -> StateObject<'_> {
+    StateObject {
+        url: &noted.url,
+        served: &noted.served,
+        size: noted.size,
+        sha256: noted.sha256.to_string(),
+        written: noted.written,
+        witnessed: noted.witnessed,
+        checked: noted.checked.map(|checked| checked.to_string()),
+        etag: noted.etag.as_deref(),
+        last_modified: noted.last_modified.as_deref(),
+        looks_the_same: noted.looks_the_same,
+    }
+}

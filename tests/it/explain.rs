@@ -1,0 +1,144 @@
+//! `natsync explain`: one entry with every piece of evidence and the decision.
+
+use insta::assert_snapshot;
+
+use crate::origin::File;
+use crate::world::{Run, World, sha256_of};
+
+fn three(settings: &[&str]) -> World {
+    let mut lines = vec!["vars: {n: 1..3}"];
+    lines.extend(settings);
+    World::new().serve_numbered(3).source("$BASE/{n}.txt", &lines)
+}
+
+fn explain(world: &World, entry: &str) -> Run {
+    world.origin.forget();
+    let run = world.run(["explain", "natsync.yaml", entry]).success();
+    world.origin.assert_requests(&[]);
+    run
+}
+
+/// The line with that label and what belongs to it.
+#[track_caller]
+fn says(world: &World, entry: &str, text: &str) {
+    let run = explain(world, entry);
+    assert!(run.stdout.contains(text), "no {text:?} in:\n{}", run.stdout);
+}
+
+#[test]
+fn an_entry_that_was_never_tried() {
+    let world = World::new().source(
+        "$BASE/{date:%Y}/{n}.txt",
+        &[
+            "vars: {date: 2024-02-28..2024-03-01, n: [a, b]}",
+            "mirrors: [\"http://mirror.example/{+dir}/{filename}\"]",
+            "path: \"{date}-{n}.txt\"",
+            "on_missing: skip",
+            "tags: [small]",
+        ],
+    );
+    let run = explain(&world, "2024-02-29-b.txt");
+    world.filters().bind(|| {
+        assert_snapshot!(run.stdout, @r"
+        2024-02-29-b.txt
+          declared   natsync.yaml:4, source natsync, entry 3
+          variables  date = 2024-02-29, n = b
+          url        http://127.0.0.1:PORT/2024/b.txt
+          mirror     http://mirror.example/2024/b.txt
+          policy     check: always, on_missing: skip, tags: small
+          pin        none: it is whatever upstream has
+          on disk    nothing
+          state      knows no file here
+          decision   fetch, not_on_disk: nothing is there
+        ");
+    });
+    assert!(!world.exists("out"), "nothing was made");
+}
+
+#[test]
+fn a_file_that_was_fetched() {
+    let world = three(&[]);
+    world.apply().success();
+    says(&world, "2.txt", "state      natsync wrote it; 7 bytes, sha256:");
+    says(&world, "2.txt", "size, times and inode are as they were noted, so it was not read");
+    says(&world, "2.txt", "decision   revalidate, stale: it has no pin, and `check: always` asks");
+    world.write("out/2.txt", "edited");
+    says(&world, "2.txt", "decision   replace, modified_locally: somebody changed it since");
+    says(&world, "2.txt", &format!("read: sha256:{}", sha256_of("edited")));
+    world.delete("out/2.txt");
+    std::fs::create_dir(world.path("out/2.txt")).unwrap();
+    says(&world, "2.txt", "decision   fail, a directory stands at this path");
+}
+
+#[test]
+fn what_pins_it_is_told() {
+    let world = three(&[]);
+    world.run(["lock", "--only", "1.txt"]).success();
+    says(&world, "1.txt", "lock       7 bytes, sha256:");
+    says(&world, "1.txt", "the first bytes that came");
+    says(&world, "1.txt", "7 bytes, from the lock");
+    says(&world, "1.txt", "decision   keep, pinned: it is what its pin says; nobody is asked");
+    says(&world, "2.txt", "lock       does not pin it");
+    let world = World::new()
+        .serve("/a.txt", File::new("a"))
+        .serve("/SUMS", File::new(format!("{}  a.txt\n", sha256_of("a"))))
+        .source("$BASE/{n}.txt", &["vars: {n: [a, b]}", "checksums: {url: $BASE/SUMS}"]);
+    says(&world, "a.txt", "/SUMS: not fetched by any run yet");
+    world.apply().code(1);
+    says(&world, "a.txt", "from the checksum list");
+    says(&world, "b.txt", "decision   fail, no checksum list names this file");
+}
+
+#[test]
+fn what_is_missing_is_told() {
+    let world = three(&["on_missing: skip", "missing_ttl: 1d"]);
+    world.origin.remove("/3.txt");
+    world.apply().success();
+    says(&world, "3.txt", "upstream had none ");
+    says(&world, "3.txt", "decision   absent, missing_upstream: upstream had none, less than");
+}
+
+#[test]
+fn an_entry_has_several_names() {
+    let world = three(&[]);
+    for name in ["2.txt".to_owned(), "out/2.txt".to_owned(), world.origin.url("/2.txt")] {
+        says(&world, &name, "2.txt\n  declared   natsync.yaml:4, source natsync, entry 1\n");
+    }
+    let run = world.run(["explain", "natsync.yaml", "img/2.txt"]).code(2);
+    assert_eq!(
+        run.stderr,
+        "error: `natsync` declares no entry `img/2.txt`\nhint: did you mean `2.txt`?\n"
+    );
+    let run = world.run(["explain", "natsync.yaml", "7.txt"]).code(2);
+    assert!(run.stderr.contains("`natsync list` names all entries"), "{}", run.stderr);
+}
+
+#[test]
+fn programs_get_an_object() {
+    let world = three(&[]);
+    world.apply().success();
+    let run = world.run(["explain", "natsync.yaml", "2.txt", "--json"]).success();
+    let lines = run.json();
+    assert_eq!(lines.len(), 1);
+    let told = &lines[0];
+    assert_eq!(told["type"], "explanation");
+    assert_eq!((&told["action"], &told["reason"]), (&"revalidate".into(), &"stale".into()));
+    assert_eq!(told["state"]["sha256"], sha256_of(world.read("out/2.txt")));
+    assert_eq!(told["variables"]["n"], "2");
+    world.run(["explain", "natsync.yaml", "7", "--json"]).code(2);
+}
+
+#[test]
+fn it_tells_no_secret() {
+    let world = World::new()
+        .serve("/a.txt?key=c4n4ry", File::new("a"))
+        .env("CANARY", "c4n4ry")
+        .source("$BASE/a.txt?key=${CANARY}", &["path: a.txt"]);
+    world.apply().success();
+    for args in
+        [&["explain", "natsync.yaml", "a.txt"][..], &["explain", "natsync.yaml", "a.txt", "--json"]]
+    {
+        let run = world.run(args).success();
+        assert!(!run.output().contains("c4n4ry"), "{}", run.output());
+    }
+}
