@@ -112,6 +112,54 @@ Examples:
   natsync list natgeo.yaml --only tag:small --json
   natsync list natgeo.yaml --format sha256sums > SHA256SUMS")]
     List(ListArgs),
+    /// Print completions for a shell
+    #[command(after_help = "\
+Examples:
+  natsync completions bash > ~/.local/share/bash-completion/completions/natsync
+  natsync completions zsh > ~/.zfunc/_natsync
+  natsync completions fish > ~/.config/fish/completions/natsync.fish")]
+    Completions(CompletionsArgs),
+    /// Print the manual
+    #[command(after_help = "\
+Examples:
+  natsync man | man -l -
+  natsync man apply | man -l -
+  natsync man --out ~/.local/share/man/man1")]
+    Man(ManArgs),
+}
+
+/// Arguments of `completions`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: ShellName,
+}
+
+/// A shell that completions can be made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShellName {
+    /// GNU Bash
+    Bash,
+    /// Elvish
+    Elvish,
+    /// Fish
+    Fish,
+    /// PowerShell
+    Powershell,
+    /// Z shell
+    Zsh,
+}
+
+/// Arguments of `man`.
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// The command whose page is printed; that of natsync itself by default
+    #[arg(value_name = "COMMAND", conflicts_with = "out")]
+    pub command: Option<String>,
+    /// Write the pages of all commands to DIR instead
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Flags of every command.

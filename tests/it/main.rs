@@ -9,6 +9,7 @@
 mod apply;
 mod canaries;
 mod checksums;
+mod cli;
 mod crashes;
 mod damages;
 mod dice;
