@@ -120,7 +120,9 @@ pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
     format!("{only} {}", shell_word(&manifest.to_string_lossy()))
 }
 
-fn shell_word(text: &str) -> String {
+/// The text as one word of a shell.
+#[must_use]
+pub(crate) fn shell_word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | ',' | '@');
     if text.chars().all(plain) {

@@ -35,7 +35,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Explain(args) => explain::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
-        Command::Completions(args) => shell::completions(args, console),
+        Command::Completions(args) => shell::completions(*args, console),
         Command::Man(args) => shell::man(args, console),
     }
 }

@@ -23,6 +23,7 @@ mod plain;
 mod progress;
 mod screen;
 mod shares;
+mod table;
 mod talk;
 mod tee;
 mod text;
@@ -44,7 +45,7 @@ pub use outcomes::Outcomes;
 pub use output::Output;
 pub use talk::Talk;
 pub use tee::{Closing, Tally, Tee};
-pub use text::{Paint, fit, width_of, wrap};
+pub use text::{Paint, fit, width_of, wrap, wrap_words};
 
 pub(crate) use json::write_entry;
 pub(crate) use units::Count;
