@@ -123,7 +123,7 @@ impl Group {
             let message = &self.failure.message;
             // Whoever failed is named once.
             let at = match &self.failure.origin {
-                Some(origin) if !message.contains(origin.as_str()) => format!(" at {origin}"),
+                Some(origin) if !message.contains(host_of(origin)) => format!(" at {origin}"),
                 _ => String::new(),
             };
             let line = Untrusted(&format!("{entries}{at}, {message} ({kind})")).to_string();
@@ -189,6 +189,10 @@ impl Group {
             let _ = writeln!(lines, "   {more}");
         }
     }
+}
+
+fn host_of(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, host)| host)
 }
 
 /// What to do about such failures, as far as their kind tells.

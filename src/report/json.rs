@@ -22,7 +22,7 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
 use crate::manifest::Manifest;
-use crate::plan::{Action, Counts, Decision, Plan, Reason, Shares};
+use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 use crate::workspace::{Drift, Findings, LockReport};
 
 /// The results of `apply` and `plan` as JSON lines.
@@ -112,11 +112,13 @@ impl<'a> Lines<'a> {
         let sources = sources.zip(&shares.sources).map(|(source, share)| (source, None, share));
         let others = Some((None, Some(""), &shares.other_hosts));
         let hosts = shares.hosts.iter().map(|(host, share)| (None, Some(host.as_str()), share));
-        for (source, host, share) in sources.chain(hosts).chain(others) {
+        let is_anything = |(_, _, share): &(_, _, &Share)| share.counts.entries() != 0;
+        let sources: Vec<_> = sources.filter(is_anything).collect();
+        let hosts: Vec<_> = hosts.chain(others).filter(is_anything).collect();
+        // What has but one part is told by the summary.
+        let parts = [sources, hosts].into_iter().filter(|parts| 1 < parts.len());
+        for (source, host, share) in parts.flatten() {
             let Counts { fetch, replace, revalidate, keep, absent, prune: _ } = share.counts;
-            if share.counts.entries() == 0 {
-                continue;
-            }
             let line = TotalLine {
                 r#type: "total",
                 manifest: manifest.name(),

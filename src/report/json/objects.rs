@@ -36,7 +36,7 @@ pub(super) struct PlanSummaryLine<'a> {
     pub(super) prune: u64,
 }
 
-/// What a plan does of one source, or at one host; before its summary.
+/// What a plan does of one source, or at one host, where there are several; before its summary.
 #[derive(Serialize)]
 pub(super) struct TotalLine<'a> {
     pub(super) r#type: &'static str,
