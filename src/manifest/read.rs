@@ -47,7 +47,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// How many entries a manifest may expand to, unless it says otherwise.
 const ENTRIES: u64 = 10_000_000;
 /// An expansion that takes more memory than a machine has is a slip, whatever `limits` says.
-const MOST_ENTRIES: u64 = 4_000_000_000;
+pub(super) const MOST_ENTRIES: u64 = 4_000_000_000;
 
 impl Manifest {
     /// Reads a manifest.
