@@ -6,7 +6,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
-use crate::report::{Format, Settings, Verbosity, When};
+use crate::init::Format;
+use crate::report::{Format as Output, Settings, Verbosity, When};
 
 /// Keep directories equal to sets of remote files
 ///
@@ -53,6 +54,16 @@ Exit status:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a starter manifest from URLs
+    ///
+    /// Globs as curl has them become templates with ranges, and so do lists of URLs in which there is a
+    /// pattern. Whatever is written declares exactly the URLs that were given.
+    #[command(after_help = "\
+Examples:
+  natsync init 'https://example.org/img[01-26].{jpg,png}'
+  natsync init - < urls.txt
+  natsync init --from SHA256SUMS --base-url https://example.org/v1/ -o v1.yaml")]
+    Init(InitArgs),
     /// Download what is missing or changed
     ///
     /// Files that are right cost one small request each, or none, as the manifest's `check` says.
@@ -199,7 +210,7 @@ impl GlobalArgs {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        let format = if self.json { Format::Json } else { Format::Human };
+        let format = if self.json { Output::Json } else { Output::Human };
         Settings { format, verbosity, color: self.color, progress: self.progress }
     }
 }
@@ -361,6 +372,35 @@ pub struct ExplainArgs {
     pub today: Option<Date>,
 }
 
+/// Arguments of `init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// URLs and globs; `-` reads a list from standard input
+    #[arg(value_name = "URL", required_unless_present = "from")]
+    pub urls: Vec<String>,
+    /// Read a list from FILE
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Take the list for this: urls, aria2, metalink, sums or pooch [default: what it looks like]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub format: Option<Format>,
+    /// Where the files of a list of names are
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Write the manifest to FILE, or to standard output with `-` [default: natsync.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The manifest's `dest`, relative to it
+    #[arg(long, value_name = "DIR", default_value = "mirror")]
+    pub dest: String,
+    /// The manifest's name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Replace a manifest that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// Arguments of `list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
@@ -498,7 +538,7 @@ mod tests {
         let before = Cli::try_parse_from(["natsync", "--json", "-v", "plan"]).unwrap();
         let after = Cli::try_parse_from(["natsync", "plan", "--json", "-v"]).unwrap();
         for cli in [before, after] {
-            assert_eq!(cli.global.settings().format, Format::Json);
+            assert_eq!(cli.global.settings().format, Output::Json);
             assert_eq!(cli.global.settings().verbosity, Verbosity::Verbose);
         }
         assert!(Cli::try_parse_from(["natsync", "plan", "-q", "-v"]).is_err());

@@ -119,6 +119,8 @@
 //! - [`workspace`]: where the stages meet: [`workspace::plan`], [`workspace::apply`] and the others
 //! - [`stop`]: ending a run early
 //!
+//! - `init`: a starter manifest from URLs, globs and lists of other programs
+//!
 //! The edge: `cli`, `commands` and `report` turn arguments into calls and events into lines; [`run`] is
 //! what the binary calls.
 //!
@@ -143,6 +145,7 @@ mod export;
 mod fetch;
 #[cfg(test)]
 mod fuzz;
+mod init;
 mod inventory;
 mod lists;
 pub mod lock;

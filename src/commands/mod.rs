@@ -2,6 +2,7 @@
 
 mod apply;
 mod explain;
+mod init;
 mod list;
 mod lock;
 mod plan;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Explain(args) => explain::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
+        Command::Init(args) => init::run(args, console),
         Command::Schema => schema::run(console),
         Command::Completions(args) => shell::completions(*args, console),
         Command::Man(args) => shell::man(args, console),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 pub(crate) use explanation::write_explanation;
 use objects::{
-    ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ResultLine,
-    SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine, write_line,
+    ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, InitLine, PlanSummaryLine,
+    ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine, write_line,
 };
 
 use super::console::Console;
@@ -21,6 +21,7 @@ use super::tee::Closing;
 use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
+use crate::init::Made;
 use crate::manifest::Manifest;
 use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 use crate::workspace::{Drift, Findings, LockReport};
@@ -341,6 +342,13 @@ impl Closing<Plan> for Lines<'_> {
             },
         );
     }
+}
+
+/// Writes the line of `init`.
+pub(crate) fn write_made(console: &Console, file: &Path, made: &Made) {
+    let Made { sources, entries, ref notes, .. } = *made;
+    let file = file.to_string_lossy();
+    write_line(console, &InitLine { r#type: "init", file: &file, sources, entries, notes });
 }
 
 /// Writes the line of `list` for an entry.

@@ -20,6 +20,7 @@ mod exports;
 mod faults;
 mod hostile;
 mod http2;
+mod init;
 mod inside;
 mod json;
 mod limits;

@@ -151,6 +151,18 @@ pub(super) struct EntryLine<'a> {
     pub(super) sha256: Option<String>,
 }
 
+/// A manifest that `init` made.
+#[derive(Serialize)]
+pub(super) struct InitLine<'a> {
+    pub(super) r#type: &'static str,
+    /// Where it was written.
+    pub(super) file: &'a str,
+    pub(super) sources: u64,
+    pub(super) entries: u64,
+    /// What was found and what was left out, for people.
+    pub(super) notes: &'a [String],
+}
+
 /// An error, with its place in a manifest where it has one.
 #[derive(Serialize)]
 pub(super) struct ErrorLine<'a> {
