@@ -42,6 +42,11 @@ impl Selection {
         self.patterns.is_empty()
     }
 
+    /// The patterns as they were written.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        self.patterns.iter().map(|pattern| pattern.text.clone()).collect()
+    }
+
     /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are chosen, where
     /// that can be told without their paths.
     #[must_use]
@@ -108,7 +113,7 @@ pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
     format!("{only} {}", shell_word(&manifest.to_string_lossy()))
 }
 
-fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | ',' | '@');
     if text.chars().all(plain) {

@@ -4,6 +4,7 @@ mod apply;
 mod list;
 mod lock;
 mod plan;
+mod report;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Lock(args) => lock::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
+        Command::Report(args) => report::run(args, console),
     }
 }
 

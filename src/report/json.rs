@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use objects::{
-    ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ResultLine,
-    SummaryLine, VerifiedLine, VerifySummaryLine, write_line,
+    ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, PlanSummaryLine, ReportSummaryLine,
+    ResultLine, SummaryLine, VerifiedLine, VerifySummaryLine, write_line,
 };
 
 use super::console::Console;
@@ -20,6 +20,7 @@ use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
 use crate::manifest::Manifest;
+use crate::overview::{Condition, Overview};
 use crate::plan::{Action, Decision, Plan, Reason};
 use crate::workspace::{Drift, Findings, LockReport};
 
@@ -249,6 +250,29 @@ impl Closing<(Summary, LockReport)> for Lines<'_> {
     fn close(&mut self, (summary, report): &(Summary, LockReport)) {
         self.summary("lock", summary, Some(report.pinned));
     }
+}
+
+/// Writes that a page was written, as a JSON line.
+pub(crate) fn write_report(console: &Console, file: &Path, overview: &Overview, bytes: u64) {
+    let tally = &overview.tally;
+    let of = |condition| tally.of(condition);
+    write_line(
+        console,
+        &ReportSummaryLine {
+            r#type: "summary",
+            command: "report",
+            manifest: &overview.name,
+            entries: tally.total(),
+            present: tally.present(),
+            absent: of(Condition::Absent),
+            failed: of(Condition::Failed),
+            changed: of(Condition::Differs),
+            deleted: of(Condition::Gone),
+            untried: of(Condition::Untried),
+            file: &file.to_string_lossy(),
+            bytes,
+        },
+    );
 }
 
 /// Writes how a lock and its manifest differ.

@@ -43,5 +43,5 @@ pub use talk::Talk;
 pub use tee::{Closing, Tally, Tee};
 pub use text::{Paint, fit, width_of, wrap};
 
-pub(crate) use json::write_entry;
-pub(crate) use units::Count;
+pub(crate) use json::{write_entry, write_report};
+pub(crate) use units::{Bytes, Count, Elapsed, Rate};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// A number of bytes: `812 B`, `1.2 MB`. A kilobyte is 1000 bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bytes(pub(super) u64);
+pub(crate) struct Bytes(pub(crate) u64);
 
 impl fmt::Display for Bytes {
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
@@ -30,12 +30,12 @@ impl fmt::Display for Bytes {
 
 /// Bytes a second: `1.2 MB/s`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate(pub(super) f64);
+pub(crate) struct Rate(pub(crate) f64);
 
 impl Rate {
     /// The mean rate of so many bytes in that time; the shortest times count as a millisecond.
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-    pub(super) fn of(bytes: u64, elapsed: Duration) -> Self {
+    pub(crate) fn of(bytes: u64, elapsed: Duration) -> Self {
         Self(bytes as f64 / elapsed.as_secs_f64().max(0.001))
     }
 }
@@ -53,7 +53,7 @@ impl fmt::Display for Rate {
 
 /// A time span: `0.9 s`, `12 s`, `3 min 5 s`, `2 h 5 min`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Elapsed(pub(super) Duration);
+pub(crate) struct Elapsed(pub(crate) Duration);
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

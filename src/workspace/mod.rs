@@ -6,6 +6,7 @@
 mod apply;
 mod lists;
 mod lock;
+mod overview;
 mod plan;
 mod prune;
 mod verify;
@@ -31,6 +32,7 @@ use crate::stop::Stop;
 use crate::survey::Scope;
 pub use apply::apply;
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
+pub(crate) use overview::overview;
 pub use plan::plan;
 pub use verify::{Findings, verify};
 
