@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{Counts, Exit, Failed, Flow, Past, Timeline, Transfer};
 use crate::entry::{Entries, EntryIndex};
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary};
 use crate::manifest::Manifest;
 use crate::spread::Spread;
@@ -228,7 +228,10 @@ impl Reporter for Recorder {
             Event::Received { bytes, .. } => self.batch.push(Step::Received(*bytes)),
             Event::Finished { outcome: Outcome::Kept, .. } => {}
             Event::Finished { entry, outcome, attempts } => {
-                if let Outcome::Failed(failure) = outcome {
+                // What the end of the run cut short has not failed: it was not tried to its end.
+                if let Outcome::Failed(failure) = outcome
+                    && failure.kind != ErrorKind::Interrupted
+                {
                     self.fail(About::Entry(*entry), failure);
                 }
                 let (bytes, was_asked) = (outcome.bytes(), 0 < *attempts);
@@ -285,7 +288,6 @@ impl Hasher for Spreading {
 mod tests {
     use super::*;
     use crate::digest::Digest;
-    use crate::error::ErrorKind;
     use crate::event::Delivery;
     use crate::report::testing::{ONE_SOURCE, manifest};
 

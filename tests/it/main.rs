@@ -40,6 +40,7 @@ mod prune;
 mod redirects;
 mod reference;
 mod relay;
+mod report;
 mod resume;
 mod rewrite;
 mod secrets;
