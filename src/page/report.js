@@ -17,7 +17,7 @@ document.querySelectorAll(".source").forEach(function (source) {
     cell.setAttribute("aria-label", cell.title);
     cell.removeAttribute("title");
     cell.tabIndex = -1;
-    if (cell.hasAttribute("href") === false) { cell.setAttribute("role", "note"); }
+    if (cell.hasAttribute("href") === false) { cell.setAttribute("role", "img"); }
   });
   detail.hidden = false;
   detail.textContent = "Point at a cell, or walk with the arrow keys; Enter opens the file.";

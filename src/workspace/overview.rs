@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{Prepared, lacked_lists, prepare};
 use crate::dest::Dest;
-use crate::entry::{EntryIndex, Form};
+use crate::entry::Form;
 use crate::error::RunError;
-use crate::event::{Event, Phase, Reporter};
+use crate::event::Reporter;
 use crate::history::{Failed, Past, standing};
 use crate::lists::Lists;
 use crate::manifest::{Manifest, PathHashes};
@@ -20,9 +20,6 @@ use crate::select::Selection;
 use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::{Scope, scan};
-
-/// Progress is told after so many entries.
-const STEP: u64 = 8192;
 
 /// Looks at what a manifest declares, what is on disk, and what the state knows. Reads no file of the destination, asks
 /// nobody and changes nothing.
@@ -58,15 +55,8 @@ pub(crate) fn overview(
     for warning in warning.into_iter().chain(damage) {
         survey.warn(warning);
     }
-    let total = manifest.entries().bound();
-    reporter.event(&Event::Phase { phase: Phase::Verifying, total: Some(total) });
     let mut path = String::new();
     for entry in manifest.entries().iter() {
-        let EntryIndex(index) = entry.index();
-        if index.is_multiple_of(STEP) {
-            reporter.event(&Event::Advanced { done: index });
-            reporter.tick();
-        }
         path.clear();
         entry.write_path(&mut path);
         if !options.selection.matches(entry.source(), &path) {

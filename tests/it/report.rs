@@ -1,6 +1,7 @@
 //! `natsync report`: what the page says is what is there, and the page needs nothing but itself.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -411,7 +412,7 @@ fn a_hundred_thousand_entries_fit_a_page() {
 fn ten_thousand_sources_fit_a_page() {
     let mut text = "sources:\n".to_owned();
     for number in 0..10_000 {
-        text.push_str(&format!("  - {{url: \"$BASE/{number}.bin\"}}\n"));
+        let _ = writeln!(text, "  - {{url: \"$BASE/{number}.bin\"}}");
     }
     let world = World::new().manifest(&text);
     let page = Page::of(&world);
