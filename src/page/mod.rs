@@ -7,6 +7,7 @@
 mod charts;
 mod coverage;
 mod links;
+mod runs;
 mod view;
 
 use base64::Engine as _;
