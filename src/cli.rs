@@ -123,6 +123,15 @@ Examples:
   natsync list natgeo.yaml --only tag:small --json
   natsync list natgeo.yaml --format sha256sums > SHA256SUMS")]
     List(ListArgs),
+    /// Show a directory and its last runs as a page
+    ///
+    /// Writes one HTML file that needs nothing else: what is there and what is not, the last runs and
+    /// their transfers, failures, sizes and pictures. Nobody is asked, and nothing else is written.
+    #[command(after_help = "\
+Examples:
+  natsync report manifests/natgeo.yaml --html natgeo.html
+  natsync report natgeo.yaml --html - | gzip > natgeo.html.gz")]
+    Report(ReportArgs),
     /// Print the JSON Schema of the manifest
     ///
     /// Editors that know it complete keys, explain them and mark what is wrong.
@@ -410,6 +419,19 @@ pub struct ListArgs {
     /// How to print the entries [default: table]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = OUTPUT)]
     pub format: Option<ListFormat>,
+}
+
+/// Arguments of `report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// Which files.
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+    /// Write the page to FILE; `-` is standard output
+    ///
+    /// Its links and pictures lead from the folder of FILE to the destination.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub html: PathBuf,
 }
 
 /// How `list` prints entries.

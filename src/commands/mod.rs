@@ -6,6 +6,7 @@ mod init;
 mod list;
 mod lock;
 mod plan;
+mod report;
 mod retry;
 mod schema;
 mod shell;
@@ -41,6 +42,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Schema => schema::run(console),
         Command::Completions(args) => shell::completions(*args, console),
         Command::Man(args) => shell::man(args, console),
+        Command::Report(args) => report::run(args, console),
     }
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 pub(crate) use explanation::write_explanation;
 use objects::{
     ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, InitLine, PlanSummaryLine,
-    ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine, write_line,
+    ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine,
+    write_line,
 };
 
 use super::console::Console;
@@ -23,6 +24,7 @@ use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
 use crate::init::Made;
 use crate::manifest::Manifest;
+use crate::overview::{Condition, Overview};
 use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 use crate::workspace::{Drift, Findings, LockReport};
 
@@ -282,6 +284,29 @@ impl Closing<(Summary, LockReport)> for Lines<'_> {
     fn close(&mut self, (summary, report): &(Summary, LockReport)) {
         self.summary("lock", summary, Some(report.pinned));
     }
+}
+
+/// Writes that a page was written, as a JSON line.
+pub(crate) fn write_report(console: &Console, file: &Path, overview: &Overview, bytes: u64) {
+    let tally = &overview.tally;
+    let of = |condition| tally.of(condition);
+    write_line(
+        console,
+        &ReportSummaryLine {
+            r#type: "summary",
+            command: "report",
+            manifest: &overview.name,
+            entries: tally.total(),
+            present: tally.present(),
+            absent: of(Condition::Absent),
+            failed: of(Condition::Failed),
+            changed: of(Condition::Differs),
+            deleted: of(Condition::Gone),
+            untried: of(Condition::Untried),
+            file: &file.to_string_lossy(),
+            bytes,
+        },
+    );
 }
 
 /// Writes how a lock and its manifest differ.

@@ -47,5 +47,5 @@ pub use talk::Talk;
 pub use tee::{Closing, Tally, Tee};
 pub use text::{Paint, fit, width_of, wrap, wrap_words};
 
-pub(crate) use json::{write_entry, write_made};
-pub(crate) use units::Count;
+pub(crate) use json::{write_entry, write_made, write_report};
+pub(crate) use units::{Bytes, Count, Elapsed, Rate};

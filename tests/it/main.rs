@@ -43,6 +43,7 @@ mod prune;
 mod redirects;
 mod reference;
 mod relay;
+mod report;
 mod resume;
 mod rewrite;
 mod saved_plans;

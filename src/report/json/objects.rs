@@ -140,6 +140,23 @@ pub(super) struct VerifySummaryLine<'a> {
     pub(super) elapsed_ms: u64,
 }
 
+/// The end of `report`.
+#[derive(Serialize)]
+pub(super) struct ReportSummaryLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) command: &'static str,
+    pub(super) manifest: &'a str,
+    pub(super) entries: u64,
+    pub(super) present: u64,
+    pub(super) absent: u64,
+    pub(super) failed: u64,
+    pub(super) changed: u64,
+    pub(super) deleted: u64,
+    pub(super) untried: u64,
+    pub(super) file: &'a str,
+    pub(super) bytes: u64,
+}
+
 /// An entry of `list`.
 #[derive(Serialize)]
 pub(super) struct EntryLine<'a> {
