@@ -5,6 +5,8 @@
 
 mod explanation;
 mod objects;
+#[cfg(test)]
+mod schema;
 
 use std::path::Path;
 use std::time::Duration;

@@ -35,6 +35,7 @@ mod names;
 mod netrc;
 mod nginx;
 mod origin;
+mod output_schema;
 mod pinning;
 mod pipes;
 mod plan;

@@ -10,6 +10,7 @@ use crate::report::escape::is_hostile;
 
 /// An action of `plan`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ActionLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) action: &'static str,
@@ -23,6 +24,7 @@ pub(super) struct ActionLine<'a> {
 
 /// The end of `plan`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct PlanSummaryLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) command: &'static str,
@@ -38,6 +40,7 @@ pub(super) struct PlanSummaryLine<'a> {
 
 /// What a plan does of one source, or at one host, where there are several; before its summary.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct TotalLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) manifest: &'a str,
@@ -59,6 +62,7 @@ pub(super) struct TotalLine<'a> {
 
 /// The outcome of an entry.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ResultLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) outcome: &'static str,
@@ -75,6 +79,7 @@ pub(super) struct ResultLine<'a> {
 
 /// Why it failed.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct FailureObject<'a> {
     pub(super) kind: &'static str,
     pub(super) status: Option<u16>,
@@ -83,6 +88,7 @@ pub(super) struct FailureObject<'a> {
 
 /// The end of `apply`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct SummaryLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) command: &'static str,
@@ -104,6 +110,7 @@ pub(super) struct SummaryLine<'a> {
 
 /// How a lock and its manifest differ (`lock --check`).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct DriftLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) command: &'static str,
@@ -116,6 +123,7 @@ pub(super) struct DriftLine<'a> {
 
 /// What `verify` found of a file.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct VerifiedLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) result: &'static str,
@@ -127,6 +135,7 @@ pub(super) struct VerifiedLine<'a> {
 
 /// The end of `verify`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct VerifySummaryLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) command: &'static str,
@@ -142,6 +151,7 @@ pub(super) struct VerifySummaryLine<'a> {
 
 /// The end of `report`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ReportSummaryLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) command: &'static str,
@@ -159,6 +169,7 @@ pub(super) struct ReportSummaryLine<'a> {
 
 /// An entry of `list`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct EntryLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) source: &'a str,
@@ -170,6 +181,7 @@ pub(super) struct EntryLine<'a> {
 
 /// A manifest that `init` made.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct InitLine<'a> {
     pub(super) r#type: &'static str,
     /// Where it was written.
@@ -182,6 +194,7 @@ pub(super) struct InitLine<'a> {
 
 /// An error, with its place in a manifest where it has one.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ErrorLine<'a> {
     pub(super) r#type: &'static str,
     pub(super) kind: &'a str,
