@@ -17,14 +17,19 @@ pub(super) struct Failures {
     sources: Vec<(usize, Failure)>,
 }
 
+/// Failures of one kind.
 #[derive(Debug)]
-struct Group {
+pub(super) struct Group {
     /// The first failure stands for all of them.
-    failure: Failure,
-    first: Vec<(EntryIndex, String)>,
-    count: u64,
-    same_message: bool,
-    source: usize,
+    pub(super) failure: Failure,
+    /// The first entries, each with its message.
+    pub(super) first: Vec<(EntryIndex, String)>,
+    /// All of them.
+    pub(super) count: u64,
+    /// Whether the message is that of all.
+    pub(super) same_message: bool,
+    /// The source of the first.
+    pub(super) source: usize,
     more_sources: bool,
 }
 
@@ -57,12 +62,27 @@ impl Failures {
         self.sources.push((source, failure.clone()));
     }
 
+    /// The groups, the largest first.
+    pub(super) fn groups(&self) -> Vec<&Group> {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        groups
+    }
+
+    /// How many failures are in no group.
+    pub(super) fn ungrouped(&self) -> u64 {
+        self.ungrouped
+    }
+
+    /// Sources that failed as a whole.
+    pub(super) fn sources(&self) -> &[(usize, Failure)] {
+        &self.sources
+    }
+
     /// All that failed, as lines; of a terminal's width where there is one.
     pub(super) fn render(&self, names: &Names<'_>, paint: Paint, width: Option<usize>) -> String {
         let mut lines = String::new();
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-        for group in groups {
+        for group in self.groups() {
             group.write(&mut lines, names, paint, width);
         }
         if 0 < self.ungrouped {
@@ -138,7 +158,8 @@ impl Group {
         write_hint(lines, &self.failure, paint);
     }
 
-    fn unnamed(&self) -> u64 {
+    /// How many of them are not among the first.
+    pub(super) fn unnamed(&self) -> u64 {
         self.count - self.first.len() as u64
     }
 

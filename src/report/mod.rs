@@ -5,17 +5,22 @@
 //! of `plan` a [`Listing`]; with `--json` both are [`Lines`]. A further kind of report is a further
 //! file with one more [`crate::event::Reporter`], put into the [`Tee`].
 
+mod annotations;
 mod console;
+mod ended;
 mod error;
 mod escape;
 mod explanation;
+mod failed_file;
 mod failures;
 mod figures;
 mod findings;
 mod json;
+mod junit;
 mod listing;
 mod locking;
 mod meter;
+mod metrics;
 mod names;
 mod outcomes;
 mod output;
@@ -23,28 +28,38 @@ mod plain;
 mod progress;
 mod screen;
 mod shares;
+mod step_summary;
 mod talk;
 mod tee;
 mod text;
+mod troubles;
+mod workflow;
 use crate::units;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use annotations::Annotations;
 pub use console::{Console, Format, Settings, Verbosity, When};
+pub use ended::{Account, Ended, EndedWith};
 pub use error::{print_bug, print_error, print_usage};
 pub use escape::Untrusted;
 pub use explanation::print_explanation;
+pub use failed_file::FailedFile;
 pub use findings::Verdicts;
 pub use json::Lines;
+pub use junit::Junit;
 pub use listing::Listing;
 pub use locking::print_drift;
+pub use metrics::Metrics;
 pub use names::Names;
 pub use outcomes::Outcomes;
 pub use output::Output;
+pub use step_summary::StepSummary;
 pub use talk::Talk;
 pub use tee::{Closing, Tally, Tee};
 pub use text::{Paint, fit, width_of, wrap};
 
+pub(crate) use annotations::annotate_warning;
 pub(crate) use json::write_entry;
 pub(crate) use units::Count;
