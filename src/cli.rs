@@ -250,7 +250,7 @@ pub struct ApplyArgs {
 /// Files that are written about a run, for other programs.
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Write test results to FILE, as JUnit XML
+    /// Write results to FILE as those of tests, in the XML that CI systems read
     ///
     /// A suite for each source, with a case for every entry but those that are merely kept.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]

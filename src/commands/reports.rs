@@ -89,7 +89,9 @@ impl<'c> Reports<'c> {
         };
         let status = stop.signal().unwrap_or(status);
         let ended = Ended { status, elapsed: began.elapsed(), with };
-        parts.iter_mut().for_each(|part| part.close(&ended));
+        for part in &mut parts {
+            part.close(&ended);
+        }
         result.map(|(_, status)| status)
     }
 
@@ -99,7 +101,9 @@ impl<'c> Reports<'c> {
         let with = EndedWith::NotBegun;
         let ended = Ended { status, elapsed: std::time::Duration::ZERO, with };
         let mut parts = files.parts(manifest, selection, self.console);
-        parts.iter_mut().for_each(|part| part.close(&ended));
+        for part in &mut parts {
+            part.close(&ended);
+        }
     }
 
     /// Tells of a manifest that is wrong.

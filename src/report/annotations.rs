@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn beyond_ten_groups_the_rest_is_counted() {
         let failure = |status| Failure::new(ErrorKind::HttpStatus, "no").with_status(status);
-        let events: Vec<_> = (0..14).map(|n| failed(n, &failure(500 + n as u16))).collect();
+        let events: Vec<_> = (0..14).map(|n| failed(u64::from(n), &failure(500 + n))).collect();
         let account = Account::Applied(crate::event::Summary::default());
         let text = annotated(Verbosity::Normal, &events, &ended(ExitStatus::Failed, account));
         assert_eq!(text.matches("::error ").count(), 10, "{text}");

@@ -273,7 +273,7 @@ impl Console {
     }
 
     /// Whether somebody shows remarks beside lines of files.
-    pub(super) fn is_in_workflow(&self) -> bool {
+    pub(crate) fn is_in_workflow(&self) -> bool {
         self.workflow.is_some()
     }
 
@@ -326,8 +326,8 @@ impl Console {
     }
 
     /// Shows these lines as the progress display, in place of the ones before.
-    pub(super) fn show(&self, display: String) {
-        self.screen.borrow_mut().show(self.harmless(&display).into_owned());
+    pub(super) fn show(&self, display: &str) {
+        self.screen.borrow_mut().show(self.harmless(display).into_owned());
     }
 
     /// Takes the progress display away.

@@ -334,7 +334,9 @@ mod tests {
         let manifest = manifest(WALLPAPERS);
         let mut junit = Junit::create(&place, command).unwrap();
         let mut part = junit.of(&manifest);
-        events.iter().for_each(|event| part.event(event));
+        for event in events {
+            part.event(event);
+        }
         part.close(ended);
         drop(part);
         junit.publish().unwrap();

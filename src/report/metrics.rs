@@ -4,7 +4,7 @@
 //! as it is. When a manifest last succeeded is taken over from the file that was there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -156,7 +156,7 @@ impl Closing<Ended<'_>> for Part<'_> {
 }
 
 impl Run {
-    fn put(&mut self, metric: &'static str, labels: &str, value: impl ToString) {
+    fn put(&mut self, metric: &'static str, labels: &str, value: impl fmt::Display) {
         self.samples.entry(metric).or_default().push((labels.to_owned(), value.to_string()));
     }
 

@@ -244,7 +244,9 @@ mod tests {
         let manifest = manifest(WALLPAPERS);
         let mut summary = StepSummary::new(folder.path().join("summary.md"), command);
         let mut part = summary.of(&manifest);
-        events.iter().for_each(|event| part.event(event));
+        for event in events {
+            part.event(event);
+        }
         part.close(ended);
         drop(part);
         assert!(summary.finish().is_none());

@@ -1,4 +1,4 @@
-//! The elements of JUnit's XML, as far as its readers agree on them.
+//! The elements of `JUnit`'s XML, as far as its readers agree on them.
 
 use std::io::{self, Write};
 use std::time::Duration;
