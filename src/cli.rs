@@ -113,6 +113,14 @@ Examples:
   natsync list natgeo.yaml --only tag:small --json
   natsync list natgeo.yaml --format sha256sums > SHA256SUMS")]
     List(ListArgs),
+    /// Print the JSON Schema of the manifest
+    ///
+    /// Editors that know it complete keys, explain them and mark what is wrong.
+    #[command(after_help = "\
+Examples:
+  natsync schema > natsync.schema.json
+  sed -i '1i # yaml-language-server: $schema=natsync.schema.json' natsync.yaml")]
+    Schema,
     /// Print completions for a shell
     #[command(after_help = "\
 Examples:

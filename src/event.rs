@@ -338,6 +338,14 @@ pub trait Reporter {
     fn tick(&mut self) {}
 }
 
+/// Listens to nothing: for a caller whom the [`Summary`] tells enough.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&mut self, _: &Event) {}
+}
+
 /// Tells of something that fails nothing, if there is something.
 pub(crate) fn warn(reporter: &mut dyn Reporter, message: Option<String>) {
     if let Some(message) = message {

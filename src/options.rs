@@ -36,7 +36,7 @@ pub struct Options {
     pub fail_fast: bool,
     /// Wait for another run on the same destination instead of giving up.
     pub wait: bool,
-    /// Ask upstream what it has, without getting it. For [`plan`] alone.
+    /// Ask upstream what it has, without getting it. For [`plan`](crate::workspace::plan()) alone.
     pub refresh: bool,
     /// Tell of entries that are merely kept, too.
     pub report_kept: bool,

@@ -8,6 +8,15 @@ use std::fmt;
 
 /// Some `PREFIX=PREFIX` rules. Where several fit a URL, the longest prefix wins, and among equal
 /// ones the first.
+///
+/// ```
+/// use natsync::rewrite::{Rewrite, Rewrites};
+///
+/// let rule = Rewrite::parse("https://example.org/=http://127.0.0.1:8080/")?;
+/// let rewrites = Rewrites::new(vec![rule]);
+/// assert_eq!(rewrites.apply("https://example.org/a.jpg"), "http://127.0.0.1:8080/a.jpg");
+/// # Ok::<(), natsync::rewrite::RewriteError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Rewrites {
     /// Longest first.

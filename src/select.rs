@@ -33,6 +33,19 @@ impl Selection {
     /// A pattern is `tag:NAME`, else the name of a source of that manifest, else a glob over the
     /// path below the destination, in which `*` and `?` do not match a slash and `**` does.
     ///
+    /// ```
+    /// # use std::path::Path;
+    /// use natsync::select::Selection;
+    /// use natsync::{LoadOptions, Manifest, Options};
+    ///
+    /// # let text = "{version: 1, dest: d, sources: [{url: 'http://h/{n}.jpg', vars: {n: 1..9}}]}";
+    /// # let manifest = Manifest::parse(Path::new("a.yaml"), text, &LoadOptions::default())?;
+    /// let selection = Selection::new(&["[1-3].jpg".to_owned()], &manifest)?;
+    /// assert!(selection.matches(&manifest.sources()[0], "2.jpg"));
+    /// let options = Options { selection, ..Options::default() };
+    /// # Ok::<(), natsync::RunError>(())
+    /// ```
+    ///
     /// # Errors
     /// When a pattern is no valid glob.
     pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, RunError> {
@@ -120,7 +133,9 @@ pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
     format!("{only} {}", shell_word(&manifest.to_string_lossy()))
 }
 
-fn shell_word(text: &str) -> String {
+/// The text as one word of a shell.
+#[must_use]
+pub(crate) fn shell_word(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | ',' | '@');
     if text.chars().all(plain) {

@@ -7,6 +7,7 @@ mod lock;
 mod plan;
 mod reports;
 mod retry;
+mod schema;
 mod shell;
 mod verify;
 
@@ -36,7 +37,8 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Explain(args) => explain::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
-        Command::Completions(args) => shell::completions(args, console),
+        Command::Schema => schema::run(console),
+        Command::Completions(args) => shell::completions(*args, console),
         Command::Man(args) => shell::man(args, console),
     }
 }

@@ -13,7 +13,7 @@ use crate::report::{Console, print_error};
 
 const NAME: &str = "natsync";
 
-pub(super) fn completions(args: &CompletionsArgs, console: &Console) -> ExitStatus {
+pub(super) fn completions(args: CompletionsArgs, console: &Console) -> ExitStatus {
     let shell = match args.shell {
         ShellName::Bash => Shell::Bash,
         ShellName::Elvish => Shell::Elvish,

@@ -1,138 +1,8 @@
-//! Mappings with known keys: each table is the one place that says which there are.
+//! Mappings with known keys.
 
 use super::node::{Key, Kind, Node};
 use super::read::Reader;
-
-/// The keys of a mapping with what they are for.
-pub(super) type Table = &'static [(&'static str, &'static str)];
-
-/// The top level.
-pub(super) const MANIFEST: Table = &[
-    ("version", "the version of the manifest language: 1"),
-    ("name", "the manifest's name; the file's stem by default"),
-    ("dest", "the destination directory, relative to the manifest"),
-    ("sources", "what the destination holds"),
-    ("http", "transport settings for all sources"),
-    ("prune", "what becomes of files that are no longer declared: off or managed"),
-    ("max_delete", "how many files a run may prune: a number or a share"),
-    ("limits", "bounds on the manifest itself"),
-    ("portable", "whether names must work on every system"),
-];
-
-/// A source.
-pub(super) const SOURCE: Table = &[
-    ("name", "its name"),
-    ("url", "the URL template"),
-    ("files", "instead of `url`: a list of files"),
-    ("mirrors", "URL templates of the same file elsewhere"),
-    ("alternates", "URL templates of the same thing under other names"),
-    ("vars", "variables and their values"),
-    ("rows", "variables that go together, a row at a time"),
-    ("combine", "how variables combine: product or zip"),
-    ("exclude", "combinations to leave out"),
-    ("path", "the path template, below the destination"),
-    ("on_missing", "what a missing file means: fail, skip or prune"),
-    ("max_missing", "how many entries may be missing: a number or a share"),
-    ("missing_when", "what counts as missing"),
-    ("missing_ttl", "how long a missing file is not asked for again"),
-    ("check", "how long a file counts as fresh: always, never, or an age"),
-    ("expect", "what the content must be like"),
-    ("overrides", "single entries that differ"),
-    ("tags", "words that `--only tag:NAME` chooses by"),
-    ("checksums", "where the publisher lists digests: a file, a URL, or sidecars"),
-    ("sha256", "the SHA-256 of its only file"),
-    ("sha512", "the SHA-512 of its only file"),
-    ("sha1", "the SHA-1 of its only file"),
-    ("md5", "the MD5 of its only file"),
-    ("blake3", "the BLAKE3 of its only file"),
-    ("headers", "header fields for the source's own origin"),
-    ("netrc", "whether users and passwords come from ~/.netrc, or from which file"),
-    ("http", "transport settings"),
-];
-
-/// One file of `files`.
-pub(super) const FILE: Table = &[
-    ("url", "its URL"),
-    ("path", "where it goes"),
-    ("size", "its length in bytes"),
-    ("sha256", "its SHA-256"),
-    ("sha512", "its SHA-512"),
-    ("sha1", "its SHA-1"),
-    ("md5", "its MD5"),
-    ("blake3", "its BLAKE3"),
-];
-
-/// `http`.
-pub(super) const HTTP: Table = &[
-    ("connections", "connections in all"),
-    ("connections_per_host", "connections to one origin: a number or auto"),
-    ("requests_per_second", "requests a second to one origin"),
-    ("rate_limit", "bytes a second"),
-    ("retries", "further attempts after a failed one"),
-    ("max_retry_after", "the longest pause that a server may ask for"),
-    ("connect_timeout", "how long a connection may take to be made"),
-    ("stall_timeout", "how long no byte may come"),
-    ("min_rate", "the slowest rate, averaged over a minute"),
-    ("redirects", "how many redirects are followed"),
-    ("user_agent", "the User-Agent header"),
-    ("proxy", "the URL of a proxy, or none"),
-    ("ca_file", "certificates to trust, instead of the system's"),
-    ("segments", "ranges of one large file at a time"),
-    ("segment_min_size", "files smaller than this are not segmented"),
-    ("http2", "whether HTTP/2 is spoken: auto, never or always"),
-];
-
-/// `expect`.
-pub(super) const EXPECT: Table = &[
-    ("content_type", "the media type, such as image/jpeg or image/*"),
-    ("min_size", "bytes at least"),
-    ("max_size", "bytes at most"),
-    ("kind", "what the first bytes must be, such as jpeg or zip"),
-    ("unframed", "whether an answer without a length is taken"),
-];
-
-/// `missing_when`.
-pub(super) const MISSING_WHEN: Table = &[
-    ("status", "HTTP statuses"),
-    ("content_type", "the media type of an error page that comes with success"),
-];
-
-/// `limits`.
-pub(super) const LIMITS: Table = &[("entries", "how many entries the manifest may expand to")];
-
-/// One of `overrides`.
-pub(super) const OVERRIDE: Table = &[
-    ("when", "the values of the entries that it is about"),
-    ("url", "another URL template"),
-    ("path", "another path template"),
-    ("skip", "whether they are left out"),
-    ("sha256", "its SHA-256"),
-    ("sha512", "its SHA-512"),
-    ("sha1", "its SHA-1"),
-    ("md5", "its MD5"),
-    ("blake3", "its BLAKE3"),
-    ("reason", "why"),
-];
-
-/// `checksums`.
-pub(super) const CHECKSUMS: Table = &[
-    ("file", "a checksum list, relative to the manifest"),
-    ("url", "the URL template of a checksum list"),
-    ("sidecar", "the URL template of the list of a single file, such as {+url}.sha256"),
-    ("algorithm", "sha256, sha512, sha1, md5 or blake3, where the list does not say it"),
-    ("pattern", "a regular expression with a group `digest`, and maybe `name`"),
-    ("optional", "whether an entry may be missing in the list"),
-];
-
-/// A range as a mapping.
-pub(super) const RANGE: Table =
-    &[("from", "the first value"), ("to", "the last value"), ("step", "the distance")];
-/// A literal.
-pub(super) const LITERAL: Table = &[("value", "a text that is no range, whatever it looks like")];
-/// A list in a file.
-pub(super) const LIST_FILE: Table = &[("file", "a file with one value a line")];
-/// Rows in a file.
-pub(super) const ROWS_FILE: Table = &[("csv", "a CSV file with a header line")];
+pub(super) use super::tables::*;
 
 /// A mapping whose keys are known.
 #[derive(Debug)]
@@ -151,7 +21,8 @@ impl<'n> Fields<'n> {
         place: &str,
     ) -> Option<Self> {
         let Kind::Mapping(items) = &node.kind else {
-            let keys: Vec<_> = table.iter().take(4).map(|(key, _)| format!("`{key}`")).collect();
+            let keys: Vec<_> =
+                table.iter().take(4).map(|field| format!("`{}`", field.name)).collect();
             reader.problem(
                 node.at,
                 format!("{place} must be a mapping, this is {}", node.describe()),
@@ -160,13 +31,14 @@ impl<'n> Fields<'n> {
             return None;
         };
         for (key, _) in items {
-            if table.iter().any(|(known, _)| *known == key.name) {
+            if table.iter().any(|field| field.name == key.name) {
                 continue;
             }
-            let hint = match nearest(&key.name, table.iter().map(|(known, _)| *known)) {
+            let hint = match nearest(&key.name, table.iter().map(|field| field.name)) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => {
-                    let keys: Vec<_> = table.iter().map(|(key, _)| format!("`{key}`")).collect();
+                    let keys: Vec<_> =
+                        table.iter().map(|field| format!("`{}`", field.name)).collect();
                     format!("{place} takes {}", keys.join(", "))
                 }
             };
@@ -238,7 +110,7 @@ mod tests {
 
     #[test]
     fn slips_are_understood() {
-        let keys = || SOURCE.iter().map(|(key, _)| *key);
+        let keys = || SOURCE.iter().map(|field| field.name);
         for (wrong, meant) in [
             ("on_mising", "on_missing"),
             ("Url", "url"),

@@ -24,6 +24,14 @@ pub struct LoadOptions<'a> {
     pub dest: Option<&'a Path>,
 }
 
+impl Default for LoadOptions<'_> {
+    /// The date of today (UTC), and the environment of this process.
+    fn default() -> Self {
+        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        Self { today, set: &[], env: &|name| std::env::var(name).ok(), dest: None }
+    }
+}
+
 impl std::fmt::Debug for LoadOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoadOptions")
@@ -39,7 +47,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// How many entries a manifest may expand to, unless it says otherwise.
 const ENTRIES: u64 = 10_000_000;
 /// An expansion that takes more memory than a machine has is a slip, whatever `limits` says.
-const MOST_ENTRIES: u64 = 4_000_000_000;
+pub(super) const MOST_ENTRIES: u64 = 4_000_000_000;
 
 impl Manifest {
     /// Reads a manifest.
@@ -85,6 +93,29 @@ impl Manifest {
     }
 
     /// Reads a manifest's text. `file` is where it stands: paths in it are relative to that.
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use natsync::entry::Form;
+    /// use natsync::{LoadOptions, Manifest};
+    ///
+    /// let text = "
+    /// version: 1
+    /// dest: mirror
+    /// sources:
+    ///   - url: https://example.org/{week:%m%d}-{n:02}.jpg
+    ///     vars: {week: 2009-08-17..2009-08-31..7d, n: 1..26}
+    /// ";
+    /// let manifest = Manifest::parse(Path::new("a.yaml"), text, &LoadOptions::default())?;
+    /// let entry = manifest.entries().iter().nth(27).unwrap();
+    /// assert_eq!(entry.url(Form::Shown), "https://example.org/0824-02.jpg");
+    /// assert_eq!(entry.path().as_str(), "0824-02.jpg");
+    ///
+    /// // All that is wrong with one, with its place.
+    /// let wrong = Manifest::parse(Path::new("a.yaml"), "version: 1\nsource: []\n", &LoadOptions::default());
+    /// assert!(wrong.unwrap_err().to_string().contains("did you mean `sources`?"));
+    /// # Ok::<(), natsync::manifest::Problems>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Self::load`].

@@ -3,6 +3,20 @@
 //! JSON Lines: for each manifest a head that tells what the plan was made of, then its actions as
 //! `plan --json` prints them, then their counts. What is kept has no line: it is looked at again. A plan
 //! is carried out only while everything that it was made of is as it was then.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use natsync::{Options, Silent, Stop, plan_file};
+//!
+//! for saved in plan_file::read("natgeo.plan".as_ref())? {
+//!     saved.check_inputs()?;
+//!     let manifest = saved.recipe.manifest(&|name| std::env::var(name).ok())?;
+//!     let options = saved.recipe.options(&manifest)?;
+//!     let options = Options { saved: Some(Arc::new(saved)), ..options };
+//!     natsync::apply(&manifest, &options, &Stop::default(), &mut Silent)?;
+//! }
+//! # Ok::<(), natsync::RunError>(())
+//! ```
 
 mod hold;
 mod line;

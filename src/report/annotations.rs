@@ -251,7 +251,7 @@ mod tests {
         assert_snapshot!(annotated(Verbosity::Normal, &script(), &ended), @r"
         ::warning file=natgeo.yaml,title=natgeo%3A warning::the state\u{a}::error::could not be read
         ::error file=natgeo.yaml,line=5,title=natgeo%3A 12 entries failed (http_status)::answered 503%0A0817-1.jpg, 0817-2.jpg, 0817-3.jpg and 9 more%0Ahint: wait, 100%25 sure
-        ::error file=natgeo.yaml,line=8,title=natgeo%3A 2 entries failed (http_status)::poster-1.png: answered 404 at a%0Aposter-2.png: answered 404 at b
+        ::error file=natgeo.yaml,line=8,title=natgeo%3A 2 entries failed (http_status)::poster-1.png: answered 404 at a%0Aposter-2.png: answered 404 at b%0Ahint: `natsync explain natgeo.yaml poster-1.png` tells what is asked for and why
         ::error file=natgeo.yaml,line=8,title=natgeo%3A source posters failed (http_status)::9 of 9 entries are missing
         ::error file=natgeo.yaml,title=natgeo%3A nothing was pruned (prune_refused)::300 files would go
         ");

@@ -1,5 +1,6 @@
 //! One entry explained, for people: every piece of evidence, then the decision.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -48,13 +49,13 @@ impl Page {
     fn head(&mut self, entry: &Entry<'_>) {
         let bold = self.paint.bold();
         let path = entry.path();
-        self.text.push_str(&format!("{bold}{}{bold:#}\n", Untrusted(path.as_str())));
+        let _ = writeln!(self.text, "{bold}{}{bold:#}", Untrusted(path.as_str()));
     }
 
     fn line(&mut self, label: &str, text: &str) {
         let dim = self.paint.dim();
         let text = Untrusted(text);
-        self.text.push_str(&format!("  {dim}{label:<LABEL$}{dim:#}{text}\n"));
+        let _ = writeln!(self.text, "  {dim}{label:<LABEL$}{dim:#}{text}");
     }
 
     fn declared(&mut self, manifest: &Manifest, entry: &Entry<'_>) {
@@ -188,13 +189,11 @@ impl Page {
         let etag = noted.etag.as_ref().map(|etag| format!("ETag {etag}"));
         let modified = noted.last_modified.as_ref().map(|at| format!("Last-Modified {at}"));
         let validators: Vec<_> = etag.into_iter().chain(modified).collect();
-        self.line(
-            "",
-            &match validators.is_empty() {
-                true => "no validators, so a question costs a whole transfer".to_owned(),
-                false => validators.join(", "),
-            },
-        );
+        if validators.is_empty() {
+            self.line("", "no validators, so a question costs a whole transfer");
+        } else {
+            self.line("", &validators.join(", "));
+        }
         if *on_disk != OnDisk::Nothing {
             self.line(
                 "",
@@ -225,11 +224,8 @@ impl Page {
             }
         };
         let dim = paint.dim();
-        let why = Untrusted(&why);
-        self.text.push_str(&format!(
-            "  {dim}{:<LABEL$}{dim:#}{style}{word}{style:#}, {why}\n",
-            "decision"
-        ));
+        let (label, why) = ("decision", Untrusted(&why));
+        let _ = writeln!(self.text, "  {dim}{label:<LABEL$}{dim:#}{style}{word}{style:#}, {why}");
     }
 }
 

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::escape::Untrusted;
 use super::names::Names;
-use super::text::{Paint, fit, width_of};
+use super::text::{Paint, fit, width_of, wrap_words};
 use super::units::Count;
 use crate::entry::EntryIndex;
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
+use crate::select::shell_word;
 
 /// The failures of a run, by kind, origin and status.
 #[derive(Debug, Default)]
@@ -82,8 +83,11 @@ impl Failures {
     /// All that failed, as lines; of a terminal's width where there is one.
     pub(super) fn render(&self, names: &Names<'_>, paint: Paint, width: Option<usize>) -> String {
         let mut lines = String::new();
+        let mut next_steps: Vec<String> = Vec::new();
         for group in self.groups() {
             group.write(&mut lines, names, paint, width);
+            // What helps several groups is said once.
+            next_steps.extend(group.next_step(names));
         }
         if 0 < self.ungrouped {
             let error = paint.error();
@@ -104,7 +108,12 @@ impl Failures {
                 failure.kind
             );
             write_place(&mut lines, names, *source, false);
-            write_hint(&mut lines, failure, paint);
+            write_hint(&mut lines, failure.hint.as_deref(), "    ", paint);
+        }
+        next_steps.sort_unstable();
+        next_steps.dedup_by_key(|step| step.split('`').next().map(str::to_owned));
+        for step in next_steps {
+            write_hint(&mut lines, Some(&step), "", paint);
         }
         lines
     }
@@ -131,8 +140,16 @@ impl Group {
         let entries = Count::entries(self.count);
         let kind = self.failure.kind;
         if self.same_message {
-            let message = Untrusted(&self.failure.message);
-            let _ = writeln!(lines, "{error}failed:{error:#} {entries}, {message} ({kind})");
+            let message = &self.failure.message;
+            // Whoever failed is named once.
+            let at = match &self.failure.origin {
+                Some(origin) if !message.contains(host_of(origin)) => format!(" at {origin}"),
+                _ => String::new(),
+            };
+            let line = Untrusted(&format!("{entries}{at}, {message} ({kind})")).to_string();
+            // The word before it takes eight columns.
+            let line = wrap_words(&line, width, 8);
+            let _ = writeln!(lines, "{error}failed:{error:#} {line}");
             self.write_names(lines, names, width);
         } else {
             let at = self
@@ -155,7 +172,13 @@ impl Group {
             }
         }
         write_place(lines, names, self.source, self.more_sources);
-        write_hint(lines, &self.failure, paint);
+        write_hint(lines, self.failure.hint.as_deref(), "    ", paint);
+    }
+
+    /// The command that helps, where the failure itself names none.
+    pub(super) fn next_step(&self, names: &Names<'_>) -> Option<String> {
+        let (entry, _) = self.first.first()?;
+        next_step(&self.failure, names, *entry).filter(|_| self.failure.hint.is_none())
     }
 
     /// How many of them are not among the first.
@@ -189,6 +212,30 @@ impl Group {
     }
 }
 
+fn host_of(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, host)| host)
+}
+
+/// What to do about such failures, as far as their kind tells.
+fn next_step(failure: &Failure, names: &Names<'_>, entry: EntryIndex) -> Option<String> {
+    use ErrorKind::{
+        Connect, HttpStatus, Interrupted, Protocol, Redirect, Stalled, Timeout, Truncated,
+        UnexpectedContent,
+    };
+    let manifest = shell_word(&names.manifest().file().to_string_lossy());
+    match (failure.kind, failure.status) {
+        (Connect | Timeout | Stalled | Truncated | Interrupted, _)
+        | (HttpStatus, Some(408 | 425 | 429 | 500..)) => {
+            Some("run it again: what is there by now is not fetched anew".to_owned())
+        }
+        (HttpStatus | Protocol | Redirect | UnexpectedContent, _) => {
+            let path = shell_word(&names.path(entry));
+            Some(format!("`natsync explain {manifest} {path}` tells what is asked for and why"))
+        }
+        _ => None,
+    }
+}
+
 fn write_place(lines: &mut String, names: &Names<'_>, source: usize, more: bool) {
     let manifest = names.manifest();
     let source = &manifest.sources()[source];
@@ -202,10 +249,10 @@ fn write_place(lines: &mut String, names: &Names<'_>, source: usize, more: bool)
     );
 }
 
-fn write_hint(lines: &mut String, failure: &Failure, paint: Paint) {
-    if let Some(hint) = &failure.hint {
+fn write_hint(lines: &mut String, hint: Option<&str>, indent: &str, paint: Paint) {
+    if let Some(hint) = hint {
         let note = paint.note();
-        let _ = writeln!(lines, "    {note}hint:{note:#} {}", Untrusted(hint));
+        let _ = writeln!(lines, "{indent}{note}hint:{note:#} {}", Untrusted(hint));
     }
 }
 
@@ -214,7 +261,6 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::error::ErrorKind;
     use crate::report::testing::{WALLPAPERS, manifest};
 
     fn connect() -> Failure {
@@ -244,25 +290,33 @@ mod tests {
             &status.with_status(503).at_origin("http://posters.example"),
         );
         assert_snapshot!(render(&failures, Some(80)), @r"
-        failed: 26 entries, cannot connect to http://ngm.example: connection refused (connect)
+        failed: 26 entries, cannot connect to http://ngm.example: connection refused
+            (connect)
             0817-1.jpg, 0817-2.jpg, 0817-3.jpg and 23 more
             declared at natgeo.yaml:5 (source wallpapers)
             hint: is the host up? a proxy is set by `http: {proxy: ..}`
-        failed: 1 entry, http://posters.example answered 503 Service Unavailable (http_status)
+        failed: 1 entry, http://posters.example answered 503 Service Unavailable
+            (http_status)
             poster-3.png
             declared at natgeo.yaml:8 (source posters)
+        hint: run it again: what is there by now is not fetched anew
         ");
         assert_snapshot!(render(&failures, Some(40)), @r"
-        failed: 26 entries, cannot connect to http://ngm.example: connection refused (connect)
+        failed: 26 entries, cannot connect to
+            http://ngm.example: connection
+            refused (connect)
             0817-1.jpg
             0817-2.jpg
             0817-3.jpg
             and 23 more
             declared at natgeo.yaml:5 (source wallpapers)
             hint: is the host up? a proxy is set by `http: {proxy: ..}`
-        failed: 1 entry, http://posters.example answered 503 Service Unavailable (http_status)
+        failed: 1 entry, http://posters.example
+            answered 503 Service Unavailable
+            (http_status)
             poster-3.png
             declared at natgeo.yaml:8 (source posters)
+        hint: run it again: what is there by now is not fetched anew
         ");
     }
 
@@ -282,6 +336,7 @@ mod tests {
             poster-1.png: the body ended after 338 of 200 bytes
             and 1 more
             declared at natgeo.yaml:5 (source wallpapers and others)
+        hint: run it again: what is there by now is not fetched anew
         ");
     }
 
@@ -312,7 +367,7 @@ mod tests {
         }
         let lines = render(&failures, None);
         assert!(lines.lines().count() <= 100);
-        assert!(lines.ends_with("failed: 60000 entries more, in other ways\n"), "{lines}");
+        assert!(lines.contains("\nfailed: 60000 entries more, in other ways\n"), "{lines}");
     }
 
     #[test]

@@ -13,8 +13,7 @@ use std::time::Duration;
 pub(crate) use explanation::write_explanation;
 use objects::{
     ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, PlanSummaryLine,
-    ResultLine, ShareObject, SummaryLine, VerifiedLine, VerifySummaryLine, write_line,
-    write_line_to,
+    ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine, write_line, write_line_to,
 };
 
 use super::console::Console;
@@ -106,6 +105,36 @@ impl<'a> Lines<'a> {
                 error,
             },
         );
+    }
+
+    fn totals(&self, shares: &Shares) {
+        let manifest = self.names.manifest();
+        let sources = manifest.sources().iter().map(|source| Some(source.name.as_str()));
+        let sources = sources.zip(&shares.sources).map(|(source, share)| (source, None, share));
+        let others = Some((None, Some(""), &shares.other_hosts));
+        let hosts = shares.hosts.iter().map(|(host, share)| (None, Some(host.as_str()), share));
+        let is_anything = |(_, _, share): &(_, _, &Share)| share.counts.entries() != 0;
+        let sources: Vec<_> = sources.filter(is_anything).collect();
+        let hosts: Vec<_> = hosts.chain(others).filter(is_anything).collect();
+        // What has but one part is told by the summary.
+        let parts = [sources, hosts].into_iter().filter(|parts| 1 < parts.len());
+        for (source, host, share) in parts.flatten() {
+            let Counts { fetch, replace, revalidate, keep, absent, prune: _ } = share.counts;
+            let line = TotalLine {
+                r#type: "total",
+                manifest: manifest.name(),
+                source,
+                host,
+                fetch,
+                replace,
+                revalidate,
+                keep,
+                absent,
+                bytes: share.known_bytes,
+                unknown_sizes: share.unknown_sizes,
+            };
+            write_line(self.console, &line);
+        }
     }
 
     fn action(&self, entry: EntryIndex, decision: Decision, size: Option<u64>) {
@@ -294,14 +323,9 @@ impl Closing<Findings> for Lines<'_> {
 impl Closing<Plan> for Lines<'_> {
     fn close(&mut self, plan: &Plan) {
         let counts = plan.counts();
-        let nothing = Shares::default();
-        let shares = plan.shares().unwrap_or(&nothing);
-        let sources = self.names.manifest().sources().iter().zip(&shares.sources);
-        let sources: Vec<_> =
-            sources.map(|(source, share)| share_object(&source.name, share)).collect();
-        let others = Some(&shares.other_hosts).filter(|others| others.counts.entries() != 0);
-        let hosts = shares.hosts.iter().map(|(host, share)| (host.as_str(), share));
-        let hosts = hosts.chain(others.map(|share| ("", share)));
+        if let Some(shares) = plan.shares() {
+            self.totals(shares);
+        }
         write_line(
             self.console,
             &PlanSummaryLine {
@@ -315,19 +339,9 @@ impl Closing<Plan> for Lines<'_> {
                 keep: counts.keep,
                 absent: counts.absent,
                 prune: counts.prune,
-                bytes: sources.iter().fold(0, |sum, share| sum.saturating_add(share.bytes)),
-                unknown_sizes: sources.iter().map(|share| share.unknown_sizes).sum(),
-                sources,
-                hosts: hosts.map(|(host, share)| share_object(host, share)).collect(),
             },
         );
     }
-}
-
-fn share_object<'a>(name: &'a str, share: &Share) -> ShareObject<'a> {
-    let Counts { fetch, replace, revalidate, keep, absent, prune: _ } = share.counts;
-    let &Share { known_bytes: bytes, unknown_sizes, .. } = share;
-    ShareObject { name, fetch, replace, revalidate, keep, absent, bytes, unknown_sizes }
 }
 
 /// Writes the line of `list` for an entry.
@@ -551,7 +565,7 @@ mod tests {
         {"type":"action","action":"fetch","reason":"not_on_disk","source":"wallpapers","path":"0817-3.jpg","url":"http://ngm.example/img/0817-3.jpg","size":null}
         {"type":"error","kind":"path_conflict","message":"a symbolic link stands at this path","file":"natgeo.yaml","line":5,"column":null,"path":"0817-3.jpg"}
         {"type":"action","action":"absent","reason":"missing_upstream","source":"wallpapers","path":"0817-4.jpg","url":"http://ngm.example/img/0817-4.jpg","size":null}
-        {"type":"summary","command":"plan","manifest":"natgeo","entries":4,"fetch":2,"replace":0,"revalidate":0,"keep":1,"absent":1,"prune":0,"bytes":0,"unknown_sizes":0,"sources":[],"hosts":[]}
+        {"type":"summary","command":"plan","manifest":"natgeo","entries":4,"fetch":2,"replace":0,"revalidate":0,"keep":1,"absent":1,"prune":0}
         "#);
     }
 

@@ -13,6 +13,7 @@ pub(super) struct Meter {
     stage: Option<Stage>,
     total: u64,
     done: u64,
+    failed: u64,
     bytes: u64,
     known_bytes: u64,
     unknown_sizes: u64,
@@ -115,6 +116,7 @@ impl Meter {
                 if !planned_away {
                     self.done += 1;
                 }
+                self.failed += u64::from(matches!(outcome, Outcome::Failed(_)));
             }
             _ => {}
         }
@@ -141,6 +143,11 @@ impl Meter {
     /// Files that have their outcome.
     pub(super) fn done(&self) -> u64 {
         self.done
+    }
+
+    /// Files that failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// Files in all for which somebody is asked.

@@ -29,6 +29,7 @@ mod progress;
 mod screen;
 mod shares;
 mod step_summary;
+mod table;
 mod talk;
 mod tee;
 mod text;
@@ -58,7 +59,7 @@ pub use output::Output;
 pub use step_summary::StepSummary;
 pub use talk::Talk;
 pub use tee::{Closing, Tally, Tee};
-pub use text::{Paint, fit, width_of, wrap};
+pub use text::{Paint, fit, width_of, wrap, wrap_words};
 
 pub(crate) use annotations::annotate_warning;
 pub(crate) use json::write_entry;

@@ -6,6 +6,7 @@ use super::console::Console;
 use super::escape::Untrusted;
 use super::figures::Figures;
 use super::names::Names;
+use super::table::{Table, count};
 use super::tee::Closing;
 use super::text::wrap;
 use super::units::{Bytes, Count, Elapsed, Rate};
@@ -19,13 +20,16 @@ pub struct Outcomes<'a> {
     console: &'a Console,
     names: Names<'a>,
     planned: Option<Counts>,
+    /// What happened to the entries of each source; those that are kept are not told.
+    sources: Vec<Summary>,
 }
 
 impl<'a> Outcomes<'a> {
     /// To that console.
     #[must_use]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
-        Self { console, names: Names::new(manifest), planned: None }
+        let sources = vec![Summary::default(); manifest.sources().len()];
+        Self { console, names: Names::new(manifest), planned: None, sources }
     }
 
     pub(super) fn console(&self) -> &'a Console {
@@ -50,6 +54,30 @@ impl<'a> Outcomes<'a> {
             Untrusted(dest),
             wrap(&figures.describe(|_| None), self.console.err_width())
         ));
+    }
+
+    /// What happened, by source.
+    fn table(&self) -> String {
+        let columns =
+            ["downloaded", "updated", "unchanged", "absent", "failed", "skipped", "transferred"];
+        let mut table = Table::new("source", columns);
+        for (source, summary) in self.manifest().sources().iter().zip(&self.sources) {
+            let counts = [
+                summary.downloaded,
+                summary.updated,
+                summary.unchanged,
+                summary.absent,
+                summary.failed,
+                summary.skipped,
+            ];
+            if counts.into_iter().sum::<u64>() == 0 {
+                continue;
+            }
+            let bytes = summary.bytes;
+            let bytes = if bytes == 0 { String::new() } else { Bytes(bytes).to_string() };
+            table.add(&source.name, counts.into_iter().map(count).chain([bytes]).collect());
+        }
+        table.render(self.console.out_paint())
     }
 
     fn line(&self, entry: EntryIndex, outcome: &Outcome) -> String {
@@ -89,8 +117,11 @@ impl Reporter for Outcomes<'_> {
                     unknown_sizes,
                 });
             }
-            Event::Finished { entry, outcome, .. } if self.console.is_verbose() => {
-                self.console.result(&self.line(*entry, outcome));
+            Event::Finished { entry, outcome, .. } => {
+                self.sources[self.names.source_index(*entry)].count(outcome);
+                if self.console.is_verbose() {
+                    self.console.result(&self.line(*entry, outcome));
+                }
             }
             Event::Pruned { path } if self.console.is_verbose() => {
                 let style = self.console.out_paint().error();
@@ -106,6 +137,10 @@ impl Closing<Summary> for Outcomes<'_> {
     fn close(&mut self, summary: &Summary) {
         if self.console.is_quiet() {
             return;
+        }
+        let table = self.table();
+        if !table.is_empty() {
+            self.console.result(&format!("{table}\n"));
         }
         let bold = self.console.out_paint().bold();
         let account = describe(summary, self.planned.as_ref());

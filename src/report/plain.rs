@@ -31,7 +31,12 @@ fn describe(meter: &Meter, now: Duration) -> String {
     if let Some(stage) = meter.stage() {
         return describe_stage(stage);
     }
-    let mut text = format!("{}/{} files, {}", meter.done(), meter.total(), Bytes(meter.bytes()));
+    let failed = match meter.failed() {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    let (done, total, bytes) = (meter.done(), meter.total(), Bytes(meter.bytes()));
+    let mut text = format!("{done}/{total} files{failed}, {bytes}");
     if let Some(rate) = meter.rate(now) {
         let _ = write!(text, ", {}", Rate(rate));
     }

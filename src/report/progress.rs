@@ -119,7 +119,10 @@ impl View<'_> {
         let meter = self.meter;
         let (done, total) = (meter.done(), meter.total());
         let digits = total.to_string().len();
-        let files = format!("  {done:>digits$}/{total} files");
+        let mut files = format!("  {done:>digits$}/{total} files");
+        if 0 < meter.failed() {
+            let _ = write!(files, ", {} failed", meter.failed());
+        }
         let bytes = format!("  {:>8}", Bytes(meter.bytes()));
         let rate =
             meter.rate(self.now).map_or_else(String::new, |rate| format!("  {:>10}", Rate(rate)));

@@ -264,6 +264,7 @@ mod tests {
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
+        hint: run it again: what is there by now is not fetched anew
         ");
     }
 
@@ -280,6 +281,7 @@ mod tests {
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
+        hint: run it again: what is there by now is not fetched anew
         ");
     }
 
@@ -289,6 +291,7 @@ mod tests {
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
+        hint: run it again: what is there by now is not fetched anew
         ");
     }
 }

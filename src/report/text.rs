@@ -118,6 +118,32 @@ pub fn wrap(text: &str, width: Option<usize>) -> String {
     wrapped
 }
 
+/// The text with a new line at a blank wherever a line would be longer than `width`; `before` columns stand before the
+/// first, and the others are indented. A word is never cut, so that URLs can be copied.
+#[must_use]
+pub fn wrap_words(text: &str, width: Option<usize>, before: usize) -> String {
+    const INDENT: &str = "    ";
+    let Some(width) = width.filter(|&width| width < before + text.width()) else {
+        return text.to_owned();
+    };
+    let mut wrapped = String::new();
+    let mut used = before;
+    for word in text.split(' ') {
+        let begins = wrapped.is_empty();
+        if !begins && width < used + 1 + word.width() {
+            wrapped.push('\n');
+            wrapped.push_str(INDENT);
+            used = INDENT.len();
+        } else if !begins {
+            wrapped.push(' ');
+            used += 1;
+        }
+        wrapped.push_str(word);
+        used += word.width();
+    }
+    wrapped
+}
+
 /// Bytes of the longest beginning that takes at most `width` columns.
 fn prefix_within(text: &str, width: usize) -> usize {
     let mut used = 0;
@@ -167,6 +193,17 @@ mod tests {
         assert_eq!(wrap("1 one, 2 two, 3 three", None), "1 one, 2 two, 3 three");
         assert_eq!(wrap("1 one, 2 two, 3 three", Some(13)), "1 one, 2 two,\n    3 three");
         assert_eq!(wrap("1 one, 2 two", Some(4)), "1 one,\n    2 two");
+    }
+
+    #[test]
+    fn long_sentences_break_at_blanks() {
+        assert_eq!(wrap_words("one two three", None, 0), "one two three");
+        assert_eq!(wrap_words("one two three", Some(13), 0), "one two three");
+        assert_eq!(wrap_words("one two three", Some(13), 1), "one two\n    three");
+        assert_eq!(
+            wrap_words("one http://h/very/long two", Some(12), 0),
+            "one\n    http://h/very/long\n    two"
+        );
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl<'a> Troubles<'a> {
                     .map(|(entry, text)| (self.names.path(*entry), message(text)))
                     .collect(),
                 more: group.unnamed(),
-                hint: group.failure.hint.clone(),
+                hint: group.failure.hint.clone().or_else(|| group.next_step(&self.names)),
                 source: Some(group.source),
             });
         }

@@ -264,9 +264,10 @@ fn unknown(manifest: &Manifest, name: &str) -> RunError {
             break;
         }
     }
-    let hint = match near.is_empty() {
-        true => "`natsync list` names all entries".to_owned(),
-        false => format!("did you mean {}?", near.join(", ")),
+    let hint = if near.is_empty() {
+        "`natsync list` names all entries".to_owned()
+    } else {
+        format!("did you mean {}?", near.join(", "))
     };
     let message = format!("`{}` declares no entry `{name}`", manifest.name());
     RunError::Usage { message, hint: Some(hint) }

@@ -20,7 +20,7 @@ use crate::stop::Stop;
 use crate::survey::{Scope, scan, survey};
 use crate::units::Bytes;
 
-/// Says what [`apply`] would do. Writes nothing; asks nobody unless `refresh` says so.
+/// Says what [`apply`](super::apply()) would do. Writes nothing; asks nobody unless `refresh` says so.
 ///
 /// # Errors
 /// When the manifest's entries collide, the options choose nothing, or the destination cannot be read.

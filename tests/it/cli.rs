@@ -125,9 +125,7 @@ fn bash_completes() {
     let output = std::process::Command::new("bash")
         .args(["--norc", "-c", asked])
         .current_dir(world.dir())
-        .output();
-    let Ok(output) = output else {
-        return eprintln!("skipped: there is no bash");
-    };
+        .output()
+        .expect("tests run where there is bash");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "apply");
 }

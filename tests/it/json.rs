@@ -47,7 +47,13 @@ fn a_plan_has_these_fields() {
         "type command manifest entries fetch replace revalidate keep absent prune",
     );
     assert_eq!((&summary["command"], &summary["manifest"]), (&"plan".into(), &"natsync".into()));
-    assert_eq!(run.json().len(), 8);
+    let totals = run.lines("total");
+    has_fields(
+        &totals[0],
+        "type manifest source host fetch replace revalidate keep absent bytes unknown_sizes",
+    );
+    assert_eq!(totals.len(), 3, "one for each source, none for the only host");
+    assert_eq!(run.json().len(), 7 + 3 + 1);
 }
 
 #[test]

@@ -45,6 +45,7 @@ mod relay;
 mod resume;
 mod rewrite;
 mod saved_plans;
+mod schema;
 mod secrets;
 mod secure;
 mod segments;

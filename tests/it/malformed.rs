@@ -147,6 +147,11 @@ fn text_of(row: &str) -> String {
     }
 }
 
+/// All of them, by name.
+pub(crate) fn manifests() -> impl Iterator<Item = (&'static str, String)> {
+    TABLE.iter().map(|&(name, row, ..)| (name, text_of(row)))
+}
+
 #[test]
 fn every_fault_is_refused_at_its_place_with_its_word() {
     let folder = tempfile::tempdir().unwrap();

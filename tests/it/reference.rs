@@ -134,12 +134,25 @@ impl Reference {
         std::fs::read_to_string(self.world.path("natsync.lock")).ok()
     }
 
-    /// The run, while some of its system calls are not what they should be.
+    /// The run, while some of its system calls are not what they should be. It is killed after a minute.
     pub(crate) fn run_injected(&self, calls: &str, inject: &str) -> Output {
         let trace = format!("trace={calls}");
         let inject = format!("inject={calls}:{inject}");
-        let arguments = ["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-        let mut command = self.world.command_under("strace", &arguments);
+        let arguments = [
+            "-s",
+            "KILL",
+            "60",
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &trace,
+            "-e",
+            &inject,
+        ];
+        let mut command = self.world.command_under("timeout", &arguments);
         command.args(self.args()).output().expect("strace runs")
     }
 }

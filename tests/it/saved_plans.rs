@@ -151,10 +151,10 @@ fn a_plan_is_carried_out_once() {
 fn ages_are_counted_to_the_moment_of_the_plan() {
     let world = four(&["check: 1d"]);
     world.apply().success();
-    world.age_state(std::time::Duration::from_secs(23 * 3600));
+    world.age_state(std::time::Duration::from_hours(23));
     saved(&world, &[]);
     // Two hours pass, for the state and for the plan.
-    let two_hours = std::time::Duration::from_secs(2 * 3600);
+    let two_hours = std::time::Duration::from_hours(2);
     world.age_state(two_hours);
     let plan = String::from_utf8(world.read("p.plan")).unwrap();
     let head: serde_json::Value = serde_json::from_str(plan.lines().next().unwrap()).unwrap();

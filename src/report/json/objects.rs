@@ -35,25 +35,26 @@ pub(super) struct PlanSummaryLine<'a> {
     pub(super) keep: u64,
     pub(super) absent: u64,
     pub(super) prune: u64,
-    /// To transfer, as far as sizes are known.
-    pub(super) bytes: u64,
-    /// Of how many entries to transfer the size is not known.
-    pub(super) unknown_sizes: u64,
-    pub(super) sources: Vec<ShareObject<'a>>,
-    pub(super) hosts: Vec<ShareObject<'a>>,
 }
 
-/// What a plan does of one source, or at one host.
+/// What a plan does of one source, or at one host, where there are several; before its summary.
 #[derive(Serialize)]
-pub(super) struct ShareObject<'a> {
-    /// The source, or the host with its port where that is not the usual one.
-    pub(super) name: &'a str,
+pub(super) struct TotalLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) manifest: &'a str,
+    /// The source; null where it is about a host.
+    pub(super) source: Option<&'a str>,
+    /// The host, with its port where that is not the usual one; null where it is about a source. Beyond a thousand
+    /// hosts, the last has no name and stands for the rest.
+    pub(super) host: Option<&'a str>,
     pub(super) fetch: u64,
     pub(super) replace: u64,
     pub(super) revalidate: u64,
     pub(super) keep: u64,
     pub(super) absent: u64,
+    /// Bytes to transfer, as far as sizes are known.
     pub(super) bytes: u64,
+    /// Of how many entries to transfer the size is not known.
     pub(super) unknown_sizes: u64,
 }
 
