@@ -9,6 +9,7 @@
 mod apply;
 mod canaries;
 mod checksums;
+mod ci;
 mod cli;
 mod crashes;
 mod damages;
