@@ -4,6 +4,9 @@
 //! command: progress, warnings, failures at the end. The results of `apply` are [`Outcomes`], those
 //! of `plan` a [`Listing`]; with `--json` both are [`Lines`]. A further kind of report is a further
 //! file with one more [`crate::event::Reporter`], put into the [`Tee`].
+//!
+//! Reports for other programs listen beside these and have their last word when the run has [`Ended`], however that
+//! was: [`Annotations`] and [`StepSummary`] for GitHub Actions, [`Junit`], [`Metrics`], [`FailedFile`].
 
 mod annotations;
 mod console;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
+mod action;
 mod apply;
 mod canaries;
 mod checksums;
