@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -274,6 +275,10 @@ fn the_action_builds_with_the_cargo_that_is_there() {
     assert!(called.starts_with("cargo install --locked"), "{called}");
 }
 
+fn skip(program: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: there is no {program}");
+}
+
 /// The code blocks of a page, by their language.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
@@ -319,7 +324,7 @@ fn every_snippet_can_be_read() {
             Some(read) => {
                 assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stdout));
             }
-            None => eprintln!("skipped: there is no shellcheck"),
+            None => skip("shellcheck"),
         }
     }
 }
@@ -365,7 +370,7 @@ fn systemd_takes_the_units() {
     }
     assert_eq!(units.len(), 2);
     let Ok(output) = Command::new("systemd-analyze").arg("verify").args(&units).output() else {
-        return eprintln!("skipped: there is no systemd-analyze");
+        return skip("systemd-analyze");
     };
     let said = String::from_utf8_lossy(&output.stderr);
     let about_ours: Vec<_> = said.lines().filter(|line| line.contains("natsync")).collect();
