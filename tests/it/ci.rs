@@ -57,7 +57,7 @@ fn commands(output: &str) -> Vec<(String, BTreeMap<String, String>, String)> {
 #[test]
 fn failures_are_annotated_where_they_are_declared() {
     let world = step(five());
-    let run = world.run(["apply"]).code(1);
+    let run = world.run(["apply", "-j", "1"]).code(1);
     assert_eq!(commands(&run.stdout), []);
     let commands = commands(&run.stderr);
     assert_eq!(commands.len(), 2, "{}", run.stderr);
@@ -118,7 +118,7 @@ fn a_changed_file_and_a_lock_that_would_change_are_annotated() {
 fn the_summary_of_a_step_has_an_account_of_each_manifest() {
     let world = step(five());
     world.set_manifest("two.yaml", "dest: two\nsources: [{url: \"$BASE/1.txt\"}]\n");
-    world.run(["apply", "two.yaml", "natsync.yaml"]).code(1);
+    world.run(["apply", "-j", "1", "two.yaml", "natsync.yaml"]).code(1);
     world.run(["plan"]).success();
     world.filters().bind(|| {
         assert_snapshot!(text(&world, "summary.md"), @r"
