@@ -6,7 +6,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
-use crate::report::{Format, Settings, Verbosity, When};
+use crate::init::Format;
+use crate::report::{Format as Output, Settings, Verbosity, When};
 
 /// Keep directories equal to sets of remote files
 ///
@@ -54,6 +55,16 @@ Exit status:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a starter manifest from URLs
+    ///
+    /// Globs as curl has them become templates with ranges, and so do lists of URLs in which there is a
+    /// pattern. Whatever is written declares exactly the URLs that were given.
+    #[command(after_help = "\
+Examples:
+  natsync init 'https://example.org/img[01-26].{jpg,png}'
+  natsync init - < urls.txt
+  natsync init --from SHA256SUMS --base-url https://example.org/v1/ -o v1.yaml")]
+    Init(InitArgs),
     /// Download what is missing or changed
     ///
     /// Files that are right cost one small request each, or none, as the manifest's `check` says.
@@ -113,6 +124,15 @@ Examples:
   natsync list natgeo.yaml --only tag:small --json
   natsync list natgeo.yaml --format sha256sums > SHA256SUMS")]
     List(ListArgs),
+    /// Show a directory and its last runs as a page
+    ///
+    /// Writes one HTML file that needs nothing else: what is there and what is not, the last runs and
+    /// their transfers, failures, sizes and pictures. Nobody is asked, and nothing else is written.
+    #[command(after_help = "\
+Examples:
+  natsync report manifests/natgeo.yaml --html natgeo.html
+  natsync report natgeo.yaml --html - | gzip > natgeo.html.gz")]
+    Report(ReportArgs),
     /// Print the JSON Schema of the manifest
     ///
     /// Editors that know it complete keys, explain them and mark what is wrong.
@@ -200,7 +220,7 @@ impl GlobalArgs {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        let format = if self.json { Format::Json } else { Format::Human };
+        let format = if self.json { Output::Json } else { Output::Human };
         Settings { format, verbosity, color: self.color, progress: self.progress }
     }
 }
@@ -247,7 +267,7 @@ pub struct ApplyArgs {
     pub prune: PruneArgs,
     /// What to write about it.
     #[command(flatten)]
-    pub reports: ReportArgs,
+    pub reports: ReportFileArgs,
     /// Write the entries that failed to FILE, for --retry
     ///
     /// JSON Lines, an object for each entry that failed or was never tried; empty when there is none.
@@ -257,7 +277,7 @@ pub struct ApplyArgs {
 
 /// Files that are written about a run, for other programs.
 #[derive(Args, Debug)]
-pub struct ReportArgs {
+pub struct ReportFileArgs {
     /// Write results to FILE as those of tests, in the XML that CI systems read
     ///
     /// A suite for each source, with a case for every entry but those that are merely kept.
@@ -323,7 +343,7 @@ pub struct LockArgs {
     pub wait: bool,
     /// What to write about it.
     #[command(flatten)]
-    pub reports: ReportArgs,
+    pub reports: ReportFileArgs,
     /// Write the entries that failed to FILE
     ///
     /// JSON Lines, an object for each entry that failed or was never tried; empty when there is none.
@@ -371,7 +391,7 @@ pub struct VerifyArgs {
     pub quick: bool,
     /// What to write about it.
     #[command(flatten)]
-    pub reports: ReportArgs,
+    pub reports: ReportFileArgs,
 }
 
 /// Arguments of `explain`.
@@ -397,6 +417,35 @@ pub struct ExplainArgs {
     pub today: Option<Date>,
 }
 
+/// Arguments of `init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// URLs and globs; `-` reads a list from standard input
+    #[arg(value_name = "URL", required_unless_present = "from")]
+    pub urls: Vec<String>,
+    /// Read a list from FILE
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Take the list for this: urls, aria2, metalink, sums or pooch [default: what it looks like]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub format: Option<Format>,
+    /// Where the files of a list of names are
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Write the manifest to FILE, or to standard output with `-` [default: natsync.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The manifest's `dest`, relative to it
+    #[arg(long, value_name = "DIR", default_value = "mirror")]
+    pub dest: String,
+    /// The manifest's name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Replace a manifest that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// Arguments of `list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
@@ -406,6 +455,19 @@ pub struct ListArgs {
     /// How to print the entries [default: table]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = OUTPUT)]
     pub format: Option<ListFormat>,
+}
+
+/// Arguments of `report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// Which files.
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+    /// Write the page to FILE; `-` is standard output
+    ///
+    /// Its links and pictures lead from the folder of FILE to the destination.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub html: PathBuf,
 }
 
 /// How `list` prints entries.
@@ -534,7 +596,7 @@ mod tests {
         let before = Cli::try_parse_from(["natsync", "--json", "-v", "plan"]).unwrap();
         let after = Cli::try_parse_from(["natsync", "plan", "--json", "-v"]).unwrap();
         for cli in [before, after] {
-            assert_eq!(cli.global.settings().format, Format::Json);
+            assert_eq!(cli.global.settings().format, Output::Json);
             assert_eq!(cli.global.settings().verbosity, Verbosity::Verbose);
         }
         assert!(Cli::try_parse_from(["natsync", "plan", "-q", "-v"]).is_err());

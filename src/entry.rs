@@ -105,6 +105,11 @@ impl<'m> Entry<'m> {
         self.index
     }
 
+    /// Its place among the combinations of its source's variables, from 0.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Its source.
     #[must_use]
     pub fn source(&self) -> &'m Source {

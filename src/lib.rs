@@ -106,6 +106,7 @@
 //! - [`mod@plan`]: actions, reasons, and the decision for one entry; no IO at all
 //! - [`event`], [`error`]: what happens and what goes wrong, as plain data
 //! - [`plan_file`]: a plan on disk, to be carried out later or not at all
+//! - `history`, `overview`: what a run was, and what a destination looks like, in bounded memory
 //! - [`select`], [`rewrite`]: which entries a run is about, and where they are asked for instead
 //!
 //! Effects:
@@ -119,8 +120,10 @@
 //! - [`workspace`]: where the stages meet: [`workspace::plan`], [`workspace::apply`] and the others
 //! - [`stop`]: ending a run early
 //!
-//! The edge: `cli`, `commands` and `report` turn arguments into calls and events into lines; [`run`] is
-//! what the binary calls.
+//! - `init`: a starter manifest from URLs, globs and lists of other programs
+//!
+//! The edge: `cli`, `commands` and `report` turn arguments into calls and events into lines, and `page` an
+//! overview into an HTML page; [`run`] is what the binary calls.
 //!
 //! What holds throughout: a final path has its old content or its whole, verified new content; the
 //! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
@@ -143,12 +146,16 @@ mod export;
 mod fetch;
 #[cfg(test)]
 mod fuzz;
+mod history;
+mod init;
 mod inventory;
 mod lists;
 pub mod lock;
 pub mod manifest;
 mod netrc;
 mod options;
+mod overview;
+mod page;
 mod parts;
 pub mod pin;
 mod pins;
@@ -160,6 +167,7 @@ pub mod report;
 pub mod rewrite;
 mod run;
 pub mod select;
+mod spread;
 mod state;
 pub mod stop;
 mod survey;

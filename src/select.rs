@@ -11,6 +11,9 @@ use crate::error::RunError;
 use crate::manifest::{Manifest, Source};
 use crate::rel_path::path_hash;
 
+/// Stands for a choice by paths among patterns, which cannot be told from them any more.
+pub(crate) const AMONG: &str = "--retry";
+
 /// The chosen entries of one manifest: all, or those that at least one pattern chooses.
 ///
 /// It notes which patterns chose something, so that one with a slip in it does not pass in silence.
@@ -65,6 +68,12 @@ impl Selection {
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.patterns.is_empty() && self.among.is_none()
+    }
+
+    /// The patterns as they were written, and [`AMONG`] where only certain paths may be chosen.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        let among = self.among.is_some().then(|| AMONG.to_owned());
+        self.patterns.iter().map(|pattern| pattern.text.clone()).chain(among).collect()
     }
 
     /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are chosen, where

@@ -336,6 +336,7 @@ impl Look<'_> {
                 url: entry.url(Form::Shown),
                 // Nobody asked upstream.
                 checked: Timestamp::UNIX_EPOCH,
+                changed: None,
                 validators: validators.unwrap_or_default(),
             }))));
         }

@@ -3,7 +3,8 @@
 //! The host that the manifest names is gone. So this program starts an origin of its own on loopback,
 //! which serves pictures for 308 of the 338 URLs and has never heard of the other 30, and tells natsync
 //! to ask there instead (`--rewrite`). Then it runs natsync four times and, after each, compares
-//! the directory with what upstream has and the requests that the origin saw with what was promised.
+//! the directory with what upstream has and the requests that the origin saw with what was promised. At the end it
+//! writes a report, which shows all of that.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a demo talks to its user")]
 
@@ -24,6 +25,7 @@ use picture::Picture;
 const MANIFEST: &str = "manifests/natgeo.yaml";
 const DECLARED: &str = "http://ngm.nationalgeographic.com/";
 const DEST: &str = "target/demo/natgeo";
+const PAGE: &str = "target/demo/natgeo.html";
 
 /// The weeks of the manifest, as month and day.
 const WEEKS: [(i8, i8); 13] = [
@@ -112,11 +114,10 @@ fn demo() -> Result<(), String> {
 
     say(&format!(
         "The origin sent {}, then 0, then 2 pictures, and the directory equals upstream.\n\
-         Look at them: {}",
+         Look at them: {PAGE}",
         expected.len(),
-        DEST
     ));
-    Ok(())
+    natsync(&["report", MANIFEST, "--dest", DEST, "--html", PAGE])
 }
 
 /// What upstream has: some weeks brought a few pictures less than 26.

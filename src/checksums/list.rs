@@ -143,6 +143,15 @@ impl List {
         Ok(list)
     }
 
+    /// All names with their digests, in the order of names. Lines under algorithms that natsync does not compute are left
+    /// out.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&[u8], Checksum)> {
+        self.items.iter().filter_map(|item| match item.digest {
+            Stated::Known(checksum) => Some((self.name(item), checksum)),
+            Stated::Foreign => None,
+        })
+    }
+
     /// What it says of an entry that may be listed under any of these names, the best first: by the
     /// whole name, then by the last component alone.
     pub(crate) fn find(&self, names: &[&str]) -> Lookup {

@@ -2,9 +2,11 @@
 
 mod apply;
 mod explain;
+mod init;
 mod list;
 mod lock;
 mod plan;
+mod report;
 mod reports;
 mod retry;
 mod schema;
@@ -37,9 +39,11 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Explain(args) => explain::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
+        Command::Init(args) => init::run(args, console),
         Command::Schema => schema::run(console),
         Command::Completions(args) => shell::completions(*args, console),
         Command::Man(args) => shell::man(args, console),
+        Command::Report(args) => report::run(args, console),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::{warn, worst};
-use crate::cli::ReportArgs;
+use crate::cli::ReportFileArgs;
 use crate::error::{ExitStatus, RunError};
 use crate::event::Reporter;
 use crate::manifest::Manifest;
@@ -49,7 +49,7 @@ impl<'c> Reports<'c> {
     /// When a file cannot be where it is wanted: nothing has been touched then.
     pub(super) fn begin(
         command: &'static str,
-        args: Option<&ReportArgs>,
+        args: Option<&ReportFileArgs>,
         failed: Option<&PathBuf>,
         console: &'c Console,
     ) -> Result<Self, RunError> {

@@ -129,6 +129,7 @@ async fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: Stat, heade
                 written: false,
                 url: entry.url(Form::Shown),
                 checked: Timestamp::now(),
+                changed: None,
                 validators: validators(served(job, entry), headers),
             };
             let outcome = Outcome::Unchanged { bytes: 0 };

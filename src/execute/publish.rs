@@ -180,6 +180,7 @@ fn publish(
     let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
     let outcome = if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
     ledger.finish(entry, outcome, attempts);
+    let now = Timestamp::now();
     // Somebody was quicker than we are: what is there now is not what we wrote.
     verified.is_still(&stat).then(|| {
         Note::File(Box::new(FileRow {
@@ -189,7 +190,8 @@ fn publish(
             witnessed: true,
             written: true,
             url,
-            checked: Timestamp::now(),
+            checked: now,
+            changed: Some(now),
             validators,
         }))
     })

@@ -264,6 +264,7 @@ fn settle_file(
             written: held.is_some_and(|held| held.written),
             url: entry.url(Form::Shown),
             checked: Timestamp::now(),
+            changed: None,
             validators,
         };
         let outcome = Outcome::Unchanged { bytes };

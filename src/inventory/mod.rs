@@ -73,6 +73,30 @@ pub(crate) struct Owned {
     pub(crate) written: Written,
 }
 
+/// What is at a declared path beside what is known of it, for somebody who only looks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sight {
+    /// What is there.
+    pub(crate) found: Found,
+    /// What the state knows of the file.
+    pub(crate) noted: Option<Seen>,
+    /// When upstream said that it has none.
+    pub(crate) missing_since: Option<Timestamp>,
+}
+
+/// What the state knows of a file that somebody looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Whether the file looks as it did when it was noted.
+    pub(crate) looks_the_same: bool,
+    /// Whether it came from the URL that the manifest declares now.
+    pub(crate) same_url: bool,
+    /// The digest that it had.
+    pub(crate) digest: Digest,
+    /// When upstream last served or confirmed it.
+    pub(crate) checked: Timestamp,
+}
+
 #[derive(Debug)]
 struct Missing {
     url: u64,
@@ -184,6 +208,29 @@ impl<'h> Inventory<'h> {
         let missing = self.told.missing.get(&hash).filter(|missing| is_same(missing.url));
         let missing_since = missing.map(|missing| missing.since);
         OnDisk { found, record, missing_since, digests: None }
+    }
+
+    /// What is at a declared path, and what is known of it. `url` makes the URL that the manifest declares for it now, in
+    /// its shown form.
+    #[must_use]
+    pub(crate) fn sight(&self, path: &str, hash: u128, url: impl Fn() -> String) -> Sight {
+        let row = self.row(hash);
+        let found = match row.and_then(rows::Row::found) {
+            Some(size) => Found::File(size),
+            None => self.obstacle(path, hash).map_or(Found::Nothing, Found::Obstacle),
+        };
+        let noted = row.filter(|_| !self.told.damaged).and_then(|row| {
+            let noted = row.noted()?;
+            Some(Seen {
+                looks_the_same: row.matches(),
+                same_url: url_hash(&url()) == noted.url,
+                digest: noted.digest,
+                checked: Timestamp::from_second(noted.checked).unwrap_or(Timestamp::MIN),
+            })
+        });
+        let missing = self.told.missing.get(&hash);
+        let missing = missing.filter(|missing| url_hash(&url()) == missing.url);
+        Sight { found, noted, missing_since: missing.map(|missing| missing.since) }
     }
 
     /// What the state alone knows of the file at the path with that hash.
@@ -345,6 +392,7 @@ mod tests {
             written: true,
             url: url.to_owned(),
             checked: Timestamp::UNIX_EPOCH,
+            changed: None,
             validators: Validators::default(),
         };
         state.note(&[Note::File(Box::new(row))]).unwrap();

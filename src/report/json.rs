@@ -12,8 +12,9 @@ use std::time::Duration;
 
 pub(crate) use explanation::write_explanation;
 use objects::{
-    ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, PlanSummaryLine,
-    ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine, write_line, write_line_to,
+    ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, InitLine,
+    PlanSummaryLine, ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine,
+    VerifySummaryLine, write_line, write_line_to,
 };
 
 use super::console::Console;
@@ -22,7 +23,9 @@ use super::tee::Closing;
 use crate::entry::{Entry, EntryIndex, Form};
 use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
+use crate::init::Made;
 use crate::manifest::Manifest;
+use crate::overview::{Condition, Overview};
 use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 use crate::workspace::{Drift, Findings, LockReport};
 
@@ -284,6 +287,29 @@ impl Closing<(Summary, LockReport)> for Lines<'_> {
     }
 }
 
+/// Writes that a page was written, as a JSON line.
+pub(crate) fn write_report(console: &Console, file: &Path, overview: &Overview, bytes: u64) {
+    let tally = &overview.tally;
+    let of = |condition| tally.of(condition);
+    write_line(
+        console,
+        &ReportSummaryLine {
+            r#type: "summary",
+            command: "report",
+            manifest: &overview.name,
+            entries: tally.total(),
+            present: tally.present(),
+            absent: of(Condition::Absent),
+            failed: of(Condition::Failed),
+            changed: of(Condition::Differs),
+            deleted: of(Condition::Gone),
+            untried: of(Condition::Untried),
+            file: &file.to_string_lossy(),
+            bytes,
+        },
+    );
+}
+
 /// Writes how a lock and its manifest differ.
 pub(super) fn write_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
     write_line(
@@ -342,6 +368,13 @@ impl Closing<Plan> for Lines<'_> {
             },
         );
     }
+}
+
+/// Writes the line of `init`.
+pub(crate) fn write_made(console: &Console, file: &Path, made: &Made) {
+    let Made { sources, entries, ref notes, .. } = *made;
+    let file = file.to_string_lossy();
+    write_line(console, &InitLine { r#type: "init", file: &file, sources, entries, notes });
 }
 
 /// Writes the line of `list` for an entry.

@@ -65,5 +65,5 @@ pub use tee::{Closing, Tally, Tee};
 pub use text::{Paint, fit, width_of, wrap, wrap_words};
 
 pub(crate) use annotations::annotate_warning;
-pub(crate) use json::write_entry;
-pub(crate) use units::Count;
+pub(crate) use json::{write_entry, write_made, write_report};
+pub(crate) use units::{Bytes, Count, Elapsed, Rate};

@@ -6,6 +6,7 @@
 //! URLs alone, so no secret.
 
 mod remembered;
+mod runs;
 mod schema;
 
 use std::path::Path;
@@ -37,6 +38,9 @@ pub(crate) struct FileRow {
     pub(crate) url: String,
     /// When upstream last served or confirmed it.
     pub(crate) checked: Timestamp,
+    /// When natsync put these bytes there, if that was now; none where they were there already, and what was noted of
+    /// them stays.
+    pub(crate) changed: Option<Timestamp>,
     /// What upstream said about it.
     pub(crate) validators: Validators,
 }
@@ -380,8 +384,9 @@ impl State {
         {
             let mut file = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO files
-                 (path, manifest, url, served, size, stamp, racy, sha256, others, witnessed, checked, etag, last_modified, written)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 (path, manifest, url, served, size, stamp, racy, sha256, others, witnessed, checked, etag, last_modified, written, changed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+                         coalesce(?15, (SELECT changed FROM files WHERE path = ?1 AND sha256 = ?8)))",
             )?;
             let mut read = transaction.prepare_cached(
                 "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
@@ -417,6 +422,7 @@ impl State {
                             row.validators.etag,
                             row.validators.last_modified,
                             row.written,
+                            row.changed.map(Timestamp::as_millisecond),
                         ])?;
                         forget.execute([&row.path])?;
                     }
@@ -520,6 +526,7 @@ mod tests {
             written: true,
             url: "http://h/x".to_owned(),
             checked: Timestamp::from_second(7).unwrap(),
+            changed: None,
             validators: Validators {
                 served: "http://h/x".to_owned(),
                 etag: Some("\"a\"".to_owned()),
@@ -558,6 +565,26 @@ mod tests {
         let etag = held.validators.etag.as_deref();
         assert_eq!((etag, held.digest), (Some("\"a\""), Digest::of(b"x")));
         assert!(opened.value.held("b").is_none());
+    }
+
+    #[test]
+    fn when_bytes_came_is_kept_as_long_as_they_stay() {
+        let (_folder, dest) = fresh();
+        let state = State::open(&dest, "m").unwrap().value;
+        let note = |changed: Option<i64>, content: &[u8]| {
+            let Note::File(row) = row(&dest, "a") else { unreachable!() };
+            let changed = changed.map(|at| Timestamp::from_millisecond(at).unwrap());
+            let digests = Digests::new(Digest::of(content), Vec::new());
+            state.note(&[Note::File(Box::new(FileRow { digests, changed, ..*row }))]).unwrap();
+            let mut noted = None;
+            state.changes(|_, at| noted = Some(at)).unwrap();
+            noted
+        };
+        assert_eq!(note(None, b"x"), None, "it was there already");
+        assert_eq!(note(Some(5), b"x"), Some(5));
+        assert_eq!(note(None, b"x"), Some(5), "it was confirmed");
+        assert_eq!(note(Some(9), b"y"), Some(9));
+        assert_eq!(note(None, b"z"), None, "somebody else put other bytes there");
     }
 
     #[test]

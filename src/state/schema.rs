@@ -16,7 +16,7 @@ pub(super) const FILE: &str = "state.db";
 const APPLICATION: i32 = 0x6e61_7473;
 
 /// Raised with every change of the tables. A state of another version is begun anew: it is a cache.
-const VERSION: i32 = 4;
+const VERSION: i32 = 5;
 
 const TABLES: &str = "
     CREATE TABLE files (
@@ -32,6 +32,7 @@ const TABLES: &str = "
         witnessed INTEGER NOT NULL,
         written INTEGER NOT NULL,
         checked INTEGER NOT NULL,
+        changed INTEGER,
         etag TEXT,
         last_modified TEXT
     ) STRICT, WITHOUT ROWID;
@@ -48,6 +49,12 @@ const TABLES: &str = "
         last_modified TEXT,
         content BLOB
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY NOT NULL,
+        manifest TEXT NOT NULL,
+        began INTEGER NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
 ";
 
 /// Something opened, with what the user should know about that.
@@ -249,10 +256,11 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
         return Err(Unusable::Version(version));
     }
     connection.prepare(
-        "SELECT path, url, served, stamp, racy, sha256, others, witnessed, written, checked, etag, last_modified FROM files",
+        "SELECT path, url, served, stamp, racy, sha256, others, witnessed, written, checked, changed, etag, last_modified FROM files",
     )?;
     connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
     connection.prepare("SELECT path, url, since FROM missing")?;
     connection.prepare("SELECT path FROM place")?;
+    connection.prepare("SELECT id, manifest, began, record FROM runs")?;
     Ok(())
 }

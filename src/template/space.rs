@@ -53,6 +53,11 @@ impl Space {
         self.variables.iter().position(|variable| variable.name == name)
     }
 
+    /// Length and stride of each dimension, the slowest first.
+    pub(crate) fn dimensions(&self) -> &[(u64, u64)] {
+        &self.dimensions
+    }
+
     /// Which of a variable's values belongs to a combination.
     pub(crate) fn index_of(&self, variable: usize, position: u64) -> u64 {
         let (length, stride) = self.dimensions[self.variables[variable].dimension];

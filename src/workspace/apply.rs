@@ -6,11 +6,13 @@ use super::plan::tell_plan;
 use super::{
     Options, Prepared, acquire, lacked_lists, needs_network, obstructed, prepare, settings, work,
 };
-use crate::dest::Dest;
+use crate::dest::{Dest, Parts};
 use crate::entry::EntryIndex;
 use crate::error::{ErrorKind, Failure, RunError};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::execute::{Purpose, Work, execute};
+use crate::history::{Recorder, Setting};
+use crate::inventory::Scan;
 use crate::lists::Lists;
 use crate::manifest::{Manifest, PathHashes};
 use crate::pins::{Pinning, Pins};
@@ -64,7 +66,7 @@ pub(super) struct Done<'a> {
 }
 
 /// Plans and makes it so. `conclude` has its turn at the end, before anybody else may begin, unless the
-/// end was asked for.
+/// end was asked for. What the run was is noted in the state.
 pub(super) fn run(
     scope: Scope<'_>,
     prepared: &Prepared,
@@ -73,7 +75,7 @@ pub(super) fn run(
 ) -> Result<Summary, RunError> {
     let Scope { manifest, options, pins, stop, .. } = scope;
     let &Prepared { began, ref hashes, .. } = prepared;
-    let mut reporter = Account::new(reporter);
+    let mut account = Account::new(reporter, Recorder::new(began));
     let dest = Dest::create(manifest.dest())?;
     let _guard = acquire(&dest, options.wait, stop)?;
     let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
@@ -84,63 +86,100 @@ pub(super) fn run(
         source: std::io::Error::other(error),
     };
     let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
-    warn(&mut reporter, opened.warning);
+    warn(&mut account, opened.warning);
     let mut state = opened.value;
     let scope = Scope { dest: Some(&dest), ..scope };
-    let scan = scan(scope, Some(&state), hashes, &mut reporter);
+    let scan = scan(scope, Some(&state), hashes, &mut account);
     if scan.damaged {
         let renewed = state.renew(&dest).map_err(unwritable)?;
-        warn(&mut reporter, renewed.warning);
+        warn(&mut account, renewed.warning);
         state = renewed.value;
     }
+    let place = Place { dest: &dest, parts: &parts, state: &state };
+    let ended = carry_out(scope, place, scan, hashes, &mut account, conclude);
+    let Account { mut summary, reporter, recorder, .. } = account;
+    let setting = Setting {
+        manifest,
+        command: if pins.is_for_lock() { "lock" } else { "apply" },
+        only: &options.selection.patterns(),
+        stopped: stop.is_requested(),
+        broken: ended.is_err(),
+    };
+    // A saved plan that is refused was no run.
+    let was_refused = matches!(ended, Err(RunError::StalePlan { .. }));
+    if !was_refused && state.note_run(&recorder.finish(setting, &summary)).is_err() {
+        let message = "the state cannot be written; `natsync report` will not know of this run";
+        warn(reporter, Some(message.to_owned()));
+    }
+    state.close();
+    ended?;
+    summary.elapsed = began.elapsed();
+    Ok(summary)
+}
+
+/// Where a run works, which it holds.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    dest: &'a Dest,
+    parts: &'a Parts,
+    state: &'a State,
+}
+
+fn carry_out(
+    scope: Scope<'_>,
+    place: Place<'_>,
+    scan: Scan<'_>,
+    hashes: &PathHashes,
+    account: &mut Account<'_>,
+    conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    let Scope { manifest, options, pins, stop, .. } = scope;
+    let Place { dest, parts, state } = place;
     let lists = if options.offline {
-        Lists::kept(Some(&state))
+        Lists::kept(Some(state))
     } else {
-        Lists::fetched(&state, super::lists::fetch_all(scope, &state, &mut reporter)?)
+        Lists::fetched(state, super::lists::fetch_all(scope, state, account)?)
     };
     let listed = pins.with_lists(lists);
     let scope = Scope { pins: &listed, ..scope };
     // A file that was read is not read the next time.
     let keep = |notes: &[Note]| drop(state.note(notes));
-    let mut plan = survey(scope, scan, &keep, &mut reporter)?;
+    let mut plan = survey(scope, scan, &keep, account)?;
     if let Some(saved) = &options.saved {
-        saved.hold_against(manifest, &dest, &mut plan)?;
+        saved.hold_against(manifest, dest, &mut plan)?;
     }
-    warn(&mut reporter, lacked_lists(&listed));
-    tell_plan(scope, &mut plan, &mut reporter);
-    reporter.summary.entries = plan.counts().entries();
-    settle_without_network(scope, &plan, &mut reporter);
-    if options.fail_fast && 0 < reporter.summary.failed {
-        skip_all(&plan, &mut reporter);
+    warn(account, lacked_lists(&listed));
+    tell_plan(scope, &mut plan, account);
+    account.summary.entries = plan.counts().entries();
+    settle_without_network(scope, &plan, account);
+    if options.fail_fast && 0 < account.summary.failed {
+        skip_all(&plan, account);
     } else if !options.offline && needs_network(&plan) {
         let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
-        reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
+        account.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let settings = settings(manifest, options);
         let purpose = Purpose::Transfer { disputing: true };
-        let parts = Some(&parts);
-        let work = Work { state: Some(&state), parts, purpose, ..work(scope, &plan, &settings) };
-        let executed = execute(&work, &mut reporter);
-        super::lists::settle(scope, &state, &plan, executed, &mut reporter)?;
+        let parts = Some(parts);
+        let work = Work { state: Some(state), parts, purpose, ..work(scope, &plan, &settings) };
+        let executed = execute(&work, account);
+        super::lists::settle(scope, state, &plan, executed, account)?;
     }
-    let mut gone = super::prune::gone(scope, &dest, &state, reporter.absent.iter().copied());
+    let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
     if let Some(saved) = &options.saved {
         gone.retain(|prune| saved.prunes(&prune.path));
     }
-    let so_far = reporter.summary;
-    super::prune::prune(scope, &dest, &state, &plan, &so_far, &gone, &mut reporter);
+    let so_far = account.summary;
+    super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
     // What nobody asked for again is of no use, unless it is of entries that were not chosen.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
-        dest.clear_parts(&parts);
+        dest.clear_parts(parts);
     }
-    let Account { mut summary, failed, absent, reporter } = reporter;
     if !stop.is_requested() {
-        let (failed, absent) = (&failed, &absent);
-        let done = Done { plan: &plan, pins: &listed, failed, absent, hashes, state: &state };
-        conclude(&done, reporter)?;
+        let (failed, absent) = (&account.failed, &account.absent);
+        let done = Done { plan: &plan, pins: &listed, failed, absent, hashes, state };
+        conclude(&done, account.reporter)?;
     }
-    state.close();
-    summary.elapsed = began.elapsed();
-    Ok(summary)
+    Ok(())
 }
 
 /// After a failure that is enough: nothing is asked for.
@@ -177,18 +216,20 @@ fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<
     }
 }
 
-/// Counts outcomes on their way to the reporter. What is kept is counted from the plan.
+/// Counts and notes outcomes on their way to the reporter. What is kept is counted from the plan.
 struct Account<'a> {
     reporter: &'a mut dyn Reporter,
+    recorder: Recorder,
     summary: Summary,
     failed: HashSet<EntryIndex>,
     absent: HashSet<EntryIndex>,
 }
 
 impl<'a> Account<'a> {
-    fn new(reporter: &'a mut dyn Reporter) -> Self {
+    fn new(reporter: &'a mut dyn Reporter, recorder: Recorder) -> Self {
         Self {
             reporter,
+            recorder,
             summary: Summary::default(),
             failed: HashSet::new(),
             absent: HashSet::new(),
@@ -215,10 +256,12 @@ impl Reporter for Account<'_> {
                 _ => {}
             }
         }
+        self.recorder.event(event);
         self.reporter.event(event);
     }
 
     fn tick(&mut self) {
+        self.recorder.tick();
         self.reporter.tick();
     }
 }

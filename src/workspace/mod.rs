@@ -7,6 +7,7 @@ mod apply;
 mod explain;
 mod lists;
 mod lock;
+mod overview;
 mod plan;
 mod prune;
 mod verify;
@@ -33,6 +34,7 @@ use crate::survey::Scope;
 pub use apply::apply;
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFile, OnDisk, explain};
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
+pub(crate) use overview::overview;
 pub use plan::{plan, save_plan};
 pub use verify::{Findings, verify};
 

@@ -154,6 +154,7 @@ impl Canary {
             &["apply", "--rehash", "-v"],
             &["verify", "-v"],
             &["verify", "--json", "-v"],
+            &["report", "--html", "page.html"],
         ] {
             self.run(args);
             self.tells_nothing();

@@ -141,6 +141,23 @@ pub(super) struct VerifySummaryLine<'a> {
     pub(super) elapsed_ms: u64,
 }
 
+/// The end of `report`.
+#[derive(Serialize)]
+pub(super) struct ReportSummaryLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) command: &'static str,
+    pub(super) manifest: &'a str,
+    pub(super) entries: u64,
+    pub(super) present: u64,
+    pub(super) absent: u64,
+    pub(super) failed: u64,
+    pub(super) changed: u64,
+    pub(super) deleted: u64,
+    pub(super) untried: u64,
+    pub(super) file: &'a str,
+    pub(super) bytes: u64,
+}
+
 /// An entry of `list`.
 #[derive(Serialize)]
 pub(super) struct EntryLine<'a> {
@@ -150,6 +167,18 @@ pub(super) struct EntryLine<'a> {
     pub(super) url: &'a str,
     pub(super) mirrors: &'a [String],
     pub(super) sha256: Option<String>,
+}
+
+/// A manifest that `init` made.
+#[derive(Serialize)]
+pub(super) struct InitLine<'a> {
+    pub(super) r#type: &'static str,
+    /// Where it was written.
+    pub(super) file: &'a str,
+    pub(super) sources: u64,
+    pub(super) entries: u64,
+    /// What was found and what was left out, for people.
+    pub(super) notes: &'a [String],
 }
 
 /// An error, with its place in a manifest where it has one.

@@ -1,0 +1,127 @@
+//! `natsync report`
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{Target, for_each, load};
+use crate::cli::ReportArgs;
+use crate::error::{ExitStatus, RunError};
+use crate::manifest::Manifest;
+use crate::overview::Overview;
+use crate::page::{Links, render, verdict};
+use crate::report::{Bytes, Console, Talk, Untrusted, print_error, write_report};
+use crate::select::shell_word;
+use crate::stop::Stop;
+use crate::workspace::{self, Options};
+
+pub(super) fn run(args: &ReportArgs, console: &Console) -> ExitStatus {
+    let is_stdout = args.html == Path::new("-");
+    let refusal = match (1 < args.manifests.manifests.len(), is_stdout && console.is_json()) {
+        (true, _) => Some("a report is of one manifest: name one"),
+        (_, true) => Some("the page and --json cannot both go to standard output"),
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        let error = RunError::usage(refusal);
+        print_error(console, &error);
+        return error.exit_status();
+    }
+    let targets = match load(&args.manifests, console) {
+        Ok(targets) => targets,
+        Err(status) => return status,
+    };
+    for_each(targets, None, console, |target| report(args, is_stdout, target, console))
+}
+
+fn report(
+    args: &ReportArgs,
+    is_stdout: bool,
+    target: Target,
+    console: &Console,
+) -> Result<ExitStatus, RunError> {
+    let Target { manifest, selection } = target;
+    let options = Options { selection, ..Options::default() };
+    let mut talk = Talk::new(console, &manifest);
+    let overview = workspace::overview(&manifest, &options, &Stop::default(), &mut talk)?;
+    talk.finish();
+    let failed =
+        |source| RunError::Storage { doing: "write the report", path: args.html.clone(), source };
+    let folder = if is_stdout { Path::new(".") } else { folder_of(&args.html) };
+    let folder = fs::canonicalize(folder).map_err(failed)?;
+    let links = links(&folder, &manifest);
+    let page = render(&overview, links.as_ref(), &command(&manifest))
+        .map_err(|error| failed(io::Error::other(error)))?;
+    if is_stdout {
+        console.results(|writer| writer.write_all(page.as_bytes()));
+        return Ok(ExitStatus::Ok);
+    }
+    write_whole(&args.html, page.as_bytes()).map_err(failed)?;
+    tell(&args.html, &overview, page.len() as u64, console);
+    Ok(ExitStatus::Ok)
+}
+
+/// One line that says what was written.
+fn tell(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
+    if console.is_json() {
+        write_report(console, file, overview, bytes);
+    } else if !console.is_quiet() {
+        let (file, verdict) = (Untrusted::path(file), verdict(overview));
+        console.result(&format!("{file}: {verdict} ({})\n", Bytes(bytes)));
+    }
+}
+
+/// What one runs to fetch the files.
+fn command(manifest: &Manifest) -> String {
+    let file = manifest.file().to_string_lossy();
+    if file == super::DEFAULT_MANIFEST {
+        "natsync apply".to_owned()
+    } else {
+        format!("natsync apply {}", shell_word(&file))
+    }
+}
+
+/// The way from the page to the files. A name that came from the environment may not stand in it.
+fn links(folder: &Path, manifest: &Manifest) -> Option<Links> {
+    let dest = fs::canonicalize(manifest.dest()).ok()?;
+    let links = Links::between(folder, &dest);
+    let is_hidden = manifest.shown_dest().contains("${");
+    (!is_hidden || !links.names_folders()).then_some(links)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Puts a file in place whole, or leaves what is there.
+fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What is no file, as a pipe or `/dev/stdout`, is written to as it is.
+    let kind = fs::metadata(file);
+    if kind.as_ref().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return File::options().write(true).open(file)?.write_all(bytes);
+    }
+    let place = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let name = place.file_name().ok_or_else(|| io::Error::other("it is no name of a file"))?;
+    let draft =
+        Draft(place.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id())));
+    let _ = fs::remove_file(&draft.0);
+    let mut to = File::options().write(true).create_new(true).open(&draft.0)?;
+    to.write_all(bytes)?;
+    if let Ok(metadata) = kind {
+        to.set_permissions(metadata.permissions())?;
+    }
+    to.sync_all()?;
+    fs::rename(&draft.0, &place)
+}
+
+/// Removed when it is dropped; once it is in place, nothing has that name.
+struct Draft(PathBuf);
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,383 @@
+//! What is made of lists, and the law that it declares exactly what was given.
+
+use std::path::Path;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use super::*;
+
+fn frame() -> Frame {
+    Frame { name: None, dest: "mirror".to_owned() }
+}
+
+fn made(input: Input) -> Made {
+    make(input, &frame(), Path::new("natsync.yaml")).unwrap()
+}
+
+fn of_urls(urls: &[String]) -> String {
+    let files = urls.iter().map(Given::of).collect();
+    let made = made(Input { files, ..Input::default() });
+    let text = made.text.lines().skip(3).collect::<Vec<_>>().join("\n");
+    format!("{text}\n# {}", made.notes.join("\n# "))
+}
+
+fn of_glob(glob: &str) -> String {
+    of_input(read_arguments(&[glob.to_owned()]).unwrap())
+}
+
+fn of_input(input: Input) -> String {
+    made(input).text.lines().skip(3).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn numbers_are_a_range() {
+    let urls: Vec<_> = (1..=26).map(|n| format!("https://example.org/img{n:02}.jpg")).collect();
+    assert_snapshot!(of_urls(&urls), @r"
+    sources:
+      - url: https://example.org/img{n}.jpg
+        vars:
+          n: 01..26
+    # 26 URLs: https://example.org/img{n}.jpg with n: 01..26
+    ");
+}
+
+#[test]
+fn two_numbers_are_two_variables() {
+    let weeks = ["0817", "0824", "0831", "0907"];
+    let urls: Vec<_> = weeks
+        .iter()
+        .flat_map(|week| (1..=5).map(move |n| format!("http://h/{week}wallpaper-{n}_1600.jpg")))
+        .collect();
+    assert_snapshot!(of_urls(&urls), @r#"
+    sources:
+      - url: http://h/{n}wallpaper-{n2}_1600.jpg
+        vars:
+          n: ["0817", "0824", "0831", "0907"]
+          n2: 1..5
+    # 20 URLs: http://h/{n}wallpaper-{n2}_1600.jpg with n: ["0817", "0824", "0831", "0907"], n2: 1..5
+    "#);
+}
+
+#[test]
+fn dates_are_a_range_of_dates() {
+    let urls: Vec<_> = ["2024-02-28", "2024-02-29", "2024-03-01"]
+        .iter()
+        .flat_map(|day| {
+            (0..3).map(move |hour| format!("https://data.example/{day}-{hour}.json.gz"))
+        })
+        .collect();
+    assert_snapshot!(of_urls(&urls), @r"
+    sources:
+      - url: https://data.example/{date:%Y-%m-%d}-{n}.json.gz
+        vars:
+          date: 2024-02-28..2024-03-01
+          n: 0..2
+    # 9 URLs: https://data.example/{date:%Y-%m-%d}-{n}.json.gz with date: 2024-02-28..2024-03-01, n: 0..2
+    ");
+    let months: Vec<_> =
+        (1..=12).map(|month| format!("https://t.example/2023/{month:02}/data.csv")).collect();
+    assert_snapshot!(of_urls(&months), @r#"
+    sources:
+      - url: https://t.example/{month:%Y/%m}/data.csv
+        vars:
+          month: 2023-01-01..2023-12-01..1mo
+        path: "{dir}/{filename}"
+    # 12 URLs: https://t.example/{month:%Y/%m}/data.csv with month: 2023-01-01..2023-12-01..1mo
+    # paths are `{dir}/{filename}`, since plainer ones would collide
+    "#);
+}
+
+#[test]
+fn gaps_are_left_out() {
+    let urls: Vec<_> =
+        [1, 2, 3, 7, 9, 10, 11, 12].iter().map(|n| format!("http://h/{n}")).collect();
+    assert_snapshot!(of_urls(&urls), @r"
+    sources:
+      - url: http://h/{n}
+        vars:
+          n: [1..3, 7, 9..12]
+    # 8 URLs: http://h/{n} with n: [1..3, 7, 9..12]
+    ");
+}
+
+#[test]
+fn groups_are_sources() {
+    let mut urls: Vec<_> = (1..=3).map(|n| format!("http://h/a/{n}.jpg")).collect();
+    urls.extend((1..=3).map(|n| format!("http://h/a/{n}.png")));
+    urls.extend((1..=4).map(|n| format!("http://h/b/{n}.png")));
+    urls.extend(["http://h/LICENSE".to_owned(), "http://h/x/README.md".to_owned()]);
+    assert_snapshot!(of_urls(&urls), @r#"
+    sources:
+      - name: source-1
+        url: http://h/a/{n}.{ext}
+        vars:
+          n: 1..3
+          ext: [jpg, png]
+        path: "{dir}/{filename}"
+      - name: source-2
+        url: http://h/b/{n}.png
+        vars:
+          n: 1..4
+        path: "{dir}/{filename}"
+      - name: source-3
+        path: "{dir}/{filename}"
+        files:
+          - url: http://h/LICENSE
+            path: "{filename}"
+          - url: http://h/x/README.md
+    # 6 URLs: http://h/a/{n}.{ext} with n: 1..3, ext: [jpg, png]
+    # 4 URLs: http://h/b/{n}.png with n: 1..4
+    # 2 URLs without a pattern, one by one
+    # paths are `{dir}/{filename}`, since plainer ones would collide
+    "#);
+}
+
+#[test]
+fn names_without_a_number_are_a_list() {
+    let urls: Vec<_> = ["train", "test", "valid"]
+        .iter()
+        .map(|name| format!("http://h/d/{name}.parquet"))
+        .collect();
+    assert_snapshot!(of_urls(&urls), @r"
+    sources:
+      - url: http://h/d/{name}.parquet
+        vars:
+          name: [train, test, valid]
+    # 3 URLs: http://h/d/{name}.parquet with name: [train, test, valid]
+    ");
+}
+
+#[test]
+fn names_that_would_collide_have_folders() {
+    let urls = ["http://a.example/x/1.jpg", "http://b.example/x/1.jpg", "http://b.example/y/1.jpg"]
+        .map(str::to_owned);
+    assert_snapshot!(of_urls(&urls), @r#"
+    sources:
+      - name: source-1
+        url: http://b.example/{name}/1.jpg
+        vars:
+          name: ["x", "y"]
+        path: "{host}/{dir}/{filename}"
+      - name: source-2
+        url: http://a.example/x/1.jpg
+        path: "{host}/{dir}/{filename}"
+    # 2 URLs: http://b.example/{name}/1.jpg with name: ["x", "y"]
+    # 1 URL: http://a.example/x/1.jpg
+    # paths are `{host}/{dir}/{filename}`, since plainer ones would collide
+    "#);
+    let urls = ["http://a.example/get?id=1", "http://a.example/get?id=2", "http://a.example/"]
+        .map(str::to_owned);
+    assert_snapshot!(of_urls(&urls), @r#"
+    sources:
+      - name: source-1
+        url: http://a.example/get?id={n}
+        vars:
+          n: [1, 2]
+        path: "{host}/{index}-{filename}"
+      - name: source-2
+        url: http://a.example/
+        path: "{host}/{index}-{filename}"
+    # 2 URLs: http://a.example/get?id={n} with n: [1, 2]
+    # 1 URL: http://a.example/
+    # paths are `{host}/{dir}/{index}-{filename}`, since plainer ones would collide
+    "#);
+}
+
+#[test]
+fn braces_stand_for_themselves() {
+    let urls = ["http://h/{a}", "http://h/}b{"].map(str::to_owned);
+    assert_snapshot!(of_urls(&urls), @r"
+    sources:
+      - files:
+          - url: http://h/{{a}}
+          - url: http://h/}}b{{
+    # 2 URLs without a pattern, one by one
+    ");
+}
+
+#[test]
+fn globs_are_templates() {
+    assert_snapshot!(of_glob("https://example.org/img[01-26].{jpg,png}"), @r"
+    sources:
+      - url: https://example.org/img{n}.{ext}
+        vars:
+          n: 01..26
+          ext: [jpg, png]
+    ");
+    assert_snapshot!(of_glob("https://example.org/{a/b,c d}/[0-100:10]"), @r#"
+    sources:
+      - url: https://example.org/{+name}/{n}
+        vars:
+          name: ["a/b", "c d"]
+          n: 0..100..10
+        path: "{dir}/{filename}"
+    "#);
+    assert_snapshot!(of_glob("https://example.org/[a-z]/[A-C].txt"), @r#"
+    sources:
+      - url: https://example.org/{letter}/{letter2}.txt
+        vars:
+          letter: a..z
+          letter2: A..C
+        path: "{dir}/{filename}"
+    "#);
+}
+
+#[test]
+fn lists_of_other_programs() {
+    let digest = "a".repeat(64);
+    let sums = format!("{digest}  a.bin\n{digest} *sub/b.bin\n");
+    let input = read_list(sums.as_bytes(), None, Some("https://h.example/files/")).unwrap();
+    assert_snapshot!(of_input(input), @r"
+    sources:
+      - files:
+          - url: https://h.example/files/a.bin
+            sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+          - url: https://h.example/files/sub/b.bin
+            path: sub/b.bin
+            sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    ");
+    let pooch = format!(
+        "# registry\na.csv md5:{}\n\"b c.csv\" {digest} https://other.example/b%20c.csv\n",
+        "b".repeat(32)
+    );
+    let input = read_list(pooch.as_bytes(), None, Some("https://h.example/")).unwrap();
+    assert_snapshot!(of_input(input), @r#"
+    sources:
+      - files:
+          - url: https://h.example/a.csv
+            md5: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+          - url: https://other.example/b%20c.csv
+            path: "b c.csv"
+            sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    "#);
+    let aria2 = format!(
+        "http://h/a.bin\thttp://m/x/a.bin\n  dir=down\n  out=one.bin\n  checksum=sha-256={digest}\n  header=Authorization: secret\nhttp://h/b.bin\thttp://m/x/b.bin\n  dir=down\n"
+    );
+    let input = read_list(aria2.as_bytes(), None, None).unwrap();
+    assert_eq!(input.notes, ["options that were left out: header"]);
+    assert_snapshot!(of_input(input), @r#"
+    sources:
+      - mirrors: ["http://m/x/{filename}"]
+        files:
+          - url: http://h/a.bin
+            path: one.bin
+            sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+          - url: http://h/b.bin
+    "#);
+    let metalink = format!(
+        "<?xml version=\"1.0\"?>\n<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"a&amp;b.bin\"><size>5</size><hash type=\"sha-256\">{digest}</hash>\
+         <pieces length=\"1\" type=\"sha-1\"><hash>{}</hash></pieces><url priority=\"2\">http://m/a</url><url priority=\"1\">http://h/a?x=1&amp;y=2</url><url>ftp://h/a</url></file></metalink>",
+        "c".repeat(40)
+    );
+    let input = read_list(metalink.as_bytes(), None, None).unwrap();
+    assert_eq!(input.notes, ["1 URL of other protocols left out"]);
+    assert_snapshot!(of_input(input), @r"
+    sources:
+      - files:
+          - url: http://h/a?x=1&y=2
+            path: a&b.bin
+            size: 5
+            sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    ");
+}
+
+#[test]
+fn what_cannot_be_declared_is_an_error() {
+    for (list, why) in [
+        ("ftp://h/a\n", "line 1: `ftp://h/a` is no URL"),
+        ("http://h/a\n\nnonsense\n", "line 3: `nonsense` is no URL"),
+        ("http://u:secret@h/a\n", "line 1: a URL holds a password"),
+        ("http://token@h/a\n", "line 1: a URL holds a user or a token"),
+        ("http://h/${A}\n", "means something else"),
+        ("", "no URL was given"),
+        ("# only a comment\n", "no URL was given"),
+        ("<html></html>", "names no file"),
+        ("  out=a\nhttp://h/a\n", "is no URL"),
+    ] {
+        let input = read_list(list.as_bytes(), None, None);
+        let error = input
+            .and_then(|input| make(input, &frame(), Path::new("m.yaml")))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(why), "{list:?}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let sums = format!("{}  a\n", "a".repeat(64));
+    assert!(
+        read_list(sums.as_bytes(), None, None).unwrap_err().to_string().contains("names, not URLs")
+    );
+}
+
+#[test]
+fn many_urls_take_little_time() {
+    let urls: Vec<_> = (0..100_000)
+        .map(|n| Given::of(format!("http://h/{}/{}.bin", n / 1000, n % 1000)))
+        .collect();
+    let made = made(Input { files: urls, ..Input::default() });
+    assert_eq!((made.entries, made.sources), (100_000, 1));
+    assert!(made.text.len() < 500, "{}", made.text);
+    let odd: Vec<_> = (0..20_000u64)
+        .map(|n| Given::of(format!("http://h/{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+        .collect();
+    assert_eq!(self::made(Input { files: odd, ..Input::default() }).entries, 20_000);
+}
+
+/// URLs of the kinds that people have, and others.
+fn url() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        Just("a"),
+        Just("img"),
+        Just("IMG"),
+        Just("x y"),
+        Just("%20"),
+        Just("{n}"),
+        Just("é"),
+        Just(".."),
+        Just("")
+    ];
+    let number = prop_oneof![
+        (0u32..4).prop_map(|n| n.to_string()),
+        (0u32..4).prop_map(|n| format!("{n:02}")),
+        (1u8..4, 1u8..4).prop_map(|(month, day)| format!("2024-{month:02}-{day:02}")),
+        (1u8..4, 1u8..4).prop_map(|(month, day)| format!("2024{month:02}{day:02}")),
+        Just("20240231".to_owned()),
+        Just("99999999999999999999".to_owned()),
+    ];
+    let host =
+        prop_oneof![Just("h.example"), Just("h2.example"), Just("127.0.0.1:81"), Just("[::1]")];
+    let ending = prop_oneof![
+        Just(".jpg"),
+        Just(".png"),
+        Just(""),
+        Just("?a=1"),
+        Just("?b=2&c=3"),
+        Just("/")
+    ];
+    (host, word.clone(), number.clone(), word, number, ending)
+        .prop_map(|(host, a, b, c, d, ending)| format!("http://{host}/{a}/{b}{c}-{d}{ending}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    /// `make` holds what it writes against what was given; so that it makes something is the law.
+    #[test]
+    fn whatever_was_given_is_declared_exactly(urls in prop::collection::vec(url(), 1..40)) {
+        let files = urls.iter().map(Given::of).collect();
+        let distinct: BTreeSet<_> = urls.iter().map(|url| normal(url)).collect();
+        let made = make(Input { files, ..Input::default() }, &frame(), Path::new("m.yaml")).unwrap();
+        prop_assert_eq!(made.entries, distinct.len() as u64);
+        let options = LoadOptions::default();
+        let manifest = Manifest::parse(Path::new("m.yaml"), &made.text, &options).unwrap();
+        let declared: BTreeSet<_> = manifest.entries().iter().map(|entry| normal(&entry.url(Form::Sent))).collect();
+        prop_assert_eq!(declared, distinct);
+    }
+
+    #[test]
+    fn no_list_makes_it_panic(text in "[a-z0-9 :/=\t\n<>\"'.#-]{0,200}") {
+        for format in [Format::Urls, Format::Aria2, Format::Metalink, Format::Sums, Format::Pooch] {
+            let _ = read_list(text.as_bytes(), Some(format), Some("http://h/"));
+        }
+        let _ = read_arguments(&[format!("http://h/{text}")]);
+    }
+}

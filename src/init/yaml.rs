@@ -1,0 +1,218 @@
+//! A manifest as people would write it.
+
+use std::fmt::Write as _;
+
+use super::pattern::Value;
+use super::{Frame, Given, Source, Values};
+
+/// Values on one line, of which at most so many are told.
+pub(super) fn values(values: &Values, most: usize) -> String {
+    // Where one must be quoted, all are: so they look alike.
+    let quoted =
+        values.iter().any(|one| matches!(one, Value::Text(text) if scalar(text, true) != *text));
+    let told: Vec<_> = values.iter().take(most).map(|one| value(one, quoted)).collect();
+    let more = match values.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    match (&told[..], more.is_empty()) {
+        ([only], true) => only.clone(),
+        _ => format!("[{}{more}]", told.join(", ")),
+    }
+}
+
+/// The path by the numbers of source and entry alone.
+pub(super) const NUMBERED: &str = "source/{index}";
+
+/// The path of files at such a URL: a folder that there is not takes no place.
+fn path_for(path: &str, url: &str, number: usize) -> String {
+    if path == NUMBERED {
+        return format!("source-{number}/{{index}}");
+    }
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
+    let has_folder = 2 <= rest.matches('/').count();
+    if has_folder { path.to_owned() } else { path.replace("{dir}/", "") }
+}
+
+/// Writes a manifest.
+pub(super) fn write(
+    frame: &Frame,
+    sources: &[Source],
+    path: Option<&str>,
+    portable: bool,
+    mirror: Option<&str>,
+) -> String {
+    let mut text = String::from(
+        "# Made by `natsync init`. `natsync plan` shows what would be fetched, `natsync apply` fetches it.\nversion: 1\n",
+    );
+    if let Some(name) = &frame.name {
+        let _ = writeln!(text, "name: {}", scalar(name, false));
+    }
+    let _ = writeln!(text, "dest: {}", scalar(&frame.dest, false));
+    if !portable {
+        text.push_str("portable: false\n");
+    }
+    text.push_str("sources:\n");
+    for (number, source) in sources.iter().enumerate() {
+        let mut first = "  - ";
+        let mut line = |text: &mut String, key: &str, value: &str| {
+            let _ = writeln!(text, "{}{key}: {value}", std::mem::replace(&mut first, "    "));
+        };
+        if 1 < sources.len() {
+            line(&mut text, "name", &format!("source-{}", number + 1));
+        }
+        match source {
+            Source::Pattern(pattern) => {
+                line(&mut text, "url", &scalar(&pattern.template(), false));
+                if let Some(mirror) = mirror {
+                    line(&mut text, "mirrors", &format!("[{}]", scalar(mirror, true)));
+                }
+                if !pattern.variables.is_empty() {
+                    text.push_str("    vars:\n");
+                }
+                for (name, all) in &pattern.variables {
+                    let _ = writeln!(text, "      {name}: {}", values(all, usize::MAX));
+                }
+                if let Some(path) = path {
+                    let path = path_for(path, &pattern.template(), number + 1);
+                    line(&mut text, "path", &scalar(&path, false));
+                }
+            }
+            Source::Files(files) => {
+                // What most of them have stands once.
+                let paths: Vec<_> = files
+                    .iter()
+                    .map(|given| path.map(|path| path_for(path, &given.url, number + 1)))
+                    .collect();
+                let common = paths.iter().max_by_key(|path| path.as_ref().map(String::len));
+                let common = common.and_then(Option::as_ref);
+                if let Some(path) = common {
+                    line(&mut text, "path", &scalar(path, false));
+                }
+                let own = mirrors(files);
+                if let Some(mirror) = own.as_deref().or(mirror) {
+                    line(&mut text, "mirrors", &format!("[{}]", scalar(mirror, true)));
+                }
+                let _ = writeln!(text, "{}files:", std::mem::replace(&mut first, "    "));
+                for (given, path) in files.iter().zip(&paths) {
+                    let own = path.as_ref().filter(|path| Some(*path) != common);
+                    write_file(&mut text, given, own.map(String::as_str));
+                }
+            }
+        }
+    }
+    text
+}
+
+fn write_file(text: &mut String, given: &Given, path: Option<&str>) {
+    let _ = writeln!(text, "      - url: {}", scalar(&escaped(&given.url), false));
+    let stated = given.path.as_deref().map(escaped);
+    if let Some(path) = stated.or(path.map(str::to_owned)) {
+        let _ = writeln!(text, "        path: {}", scalar(&path, false));
+    }
+    if let Some(size) = given.size {
+        let _ = writeln!(text, "        size: {size}");
+    }
+    for checksum in &given.checksums {
+        let _ =
+            writeln!(text, "        {}: {}", checksum.algorithm(), scalar(&checksum.hex(), false));
+    }
+}
+
+/// A template for the mirrors of all files; none where there is none.
+pub(super) fn mirrors(files: &[Given]) -> Option<String> {
+    let first = files.first()?;
+    let template = |given: &Given| -> Option<String> {
+        let [mirror] = &given.mirrors[..] else { return None };
+        let (_, rest) = given.url.split_once("://")?;
+        let (_, path) = rest.split_once('/')?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+        if !path.bytes().all(is_plain) {
+            return None;
+        }
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let base = mirror.strip_suffix(name)?;
+        if name.is_empty() || base.contains(['{', '}', '$']) {
+            return None;
+        }
+        if let Some(above) = base.strip_suffix(&given.url[..given.url.len() - name.len()]) {
+            return Some(format!("{above}{{+url}}"));
+        }
+        match base.strip_suffix('/')?.strip_suffix(folder) {
+            Some(above) if !folder.is_empty() => Some(format!("{above}{{+dir}}/{{filename}}")),
+            _ => Some(format!("{base}{{filename}}")),
+        }
+    };
+    let wanted = template(first)?;
+    files.iter().all(|given| template(given).as_ref() == Some(&wanted)).then_some(wanted)
+}
+
+/// A text with what would be an insertion as it stands.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
+fn value(value: &Value, quoted: bool) -> String {
+    match value {
+        Value::Range(text) => text.clone(),
+        Value::Text(text) if text.contains("..") => format!("{{value: {}}}", scalar(text, true)),
+        Value::Text(text) if quoted => serde_json::Value::from(text.as_str()).to_string(),
+        Value::Text(text) => scalar(text, true),
+    }
+}
+
+/// A scalar, quoted where YAML would read something else.
+fn scalar(text: &str, in_flow: bool) -> String {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/+%=&?@,:{}|*!'()".contains(&byte);
+    let begins_well =
+        text.starts_with(|first: char| first.is_ascii_alphanumeric() || "./~_".contains(first));
+    let has_marks = in_flow && text.contains([',', '{', '}', '[', ']', ':']);
+    let needs_quotes = !begins_well
+        || !text.bytes().all(is_plain)
+        || text.ends_with(':')
+        || has_marks
+        || looks_like_something_else(text);
+    if needs_quotes { serde_json::Value::from(text).to_string() } else { text.to_owned() }
+}
+
+/// Whether a text looks like a number that is written in another way, or like a word that means something to YAML.
+fn looks_like_something_else(text: &str) -> bool {
+    let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "~", ".inf", ".nan"];
+    let has_digits_alone = text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = text.trim_start_matches('.').parse::<f64>().is_ok();
+    words.contains(&text.to_ascii_lowercase().as_str())
+        || (has_digits_alone && 1 < text.len() && text.starts_with('0'))
+        || (is_number && !has_digits_alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_stand_only_where_they_must() {
+        for text in ["mirror", "../mirror/a", "http://h/img{n}.jpg?a=b", "5", "1.2.3"] {
+            assert_eq!(scalar(text, false), text);
+        }
+        for text in [
+            "",
+            "no",
+            "007",
+            "1.10",
+            "1e5",
+            "{filename}",
+            "a b",
+            "- a",
+            "a: b",
+            "#a",
+            "é",
+            "a:",
+            "~",
+        ] {
+            assert!(scalar(text, false).starts_with('"'), "{text}");
+        }
+        assert_eq!(scalar("a,b", true), "\"a,b\"");
+    }
+}
