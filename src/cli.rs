@@ -41,6 +41,7 @@ const STYLES: Styles = Styles::styled()
 const SELECTION: &str = "Selection";
 const NETWORK: &str = "Network";
 const OUTPUT: &str = "Output";
+const REPORTS: &str = "Reports";
 
 const AFTER_HELP: &str = "\
 Exit status:
@@ -264,6 +265,30 @@ pub struct ApplyArgs {
     /// What to delete.
     #[command(flatten)]
     pub prune: PruneArgs,
+    /// What to write about it.
+    #[command(flatten)]
+    pub reports: ReportFileArgs,
+    /// Write the entries that failed to FILE, for --retry
+    ///
+    /// JSON Lines, an object for each entry that failed or was never tried; empty when there is none.
+    #[arg(long, value_name = "FILE", help_heading = REPORTS)]
+    pub failed: Option<PathBuf>,
+}
+
+/// Files that are written about a run, for other programs.
+#[derive(Args, Debug)]
+pub struct ReportFileArgs {
+    /// Write results to FILE as those of tests, in the XML that CI systems read
+    ///
+    /// A suite for each source, with a case for every entry but those that are merely kept.
+    #[arg(long, value_name = "FILE", help_heading = REPORTS)]
+    pub junit: Option<PathBuf>,
+    /// Write metrics to FILE, in the text format of Prometheus
+    ///
+    /// For node exporter's textfile collector: name it `something.prom` in its folder. What FILE says of
+    /// other manifests and commands stays.
+    #[arg(long, value_name = "FILE", help_heading = REPORTS)]
+    pub metrics: Option<PathBuf>,
 }
 
 /// What becomes of files that are no longer declared.
@@ -308,7 +333,7 @@ pub struct LockArgs {
     /// Change nothing; exit with 3 when the lock and the manifest differ
     ///
     /// Nobody is asked: whether upstream changed, `natsync plan --refresh` tells.
-    #[arg(long, conflicts_with = "upgrade")]
+    #[arg(long, conflicts_with_all = ["upgrade", "junit", "metrics", "failed"])]
     pub check: bool,
     /// Start nothing new once an entry has failed
     #[arg(long)]
@@ -316,6 +341,14 @@ pub struct LockArgs {
     /// Wait while another run holds the destination
     #[arg(long)]
     pub wait: bool,
+    /// What to write about it.
+    #[command(flatten)]
+    pub reports: ReportFileArgs,
+    /// Write the entries that failed to FILE
+    ///
+    /// JSON Lines, an object for each entry that failed or was never tried; empty when there is none.
+    #[arg(long, value_name = "FILE", help_heading = REPORTS)]
+    pub failed: Option<PathBuf>,
 }
 
 /// Arguments of `plan`.
@@ -356,6 +389,9 @@ pub struct VerifyArgs {
     /// Look at sizes and times, and read nothing
     #[arg(long)]
     pub quick: bool,
+    /// What to write about it.
+    #[command(flatten)]
+    pub reports: ReportFileArgs,
 }
 
 /// Arguments of `explain`.

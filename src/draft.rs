@@ -19,8 +19,15 @@ impl Draft {
     /// When no file can be made beside it.
     pub(crate) fn create(place: &Path) -> io::Result<Self> {
         let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
-        if place.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        match fs::metadata(&place) {
+            Ok(there) if there.is_dir() => {
+                return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+            }
+            // A device must not be replaced by a file.
+            Ok(there) if !there.is_file() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+            }
+            _ => {}
         }
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         let path = place.with_file_name(format!(".{name}.{}", std::process::id()));
@@ -43,6 +50,21 @@ impl Draft {
         if let Ok(metadata) = fs::metadata(&self.place) {
             self.file.set_permissions(metadata.permissions())?;
         }
+        self.put()
+    }
+
+    /// The same, and everybody may read it.
+    ///
+    /// # Errors
+    /// When the disk fails. What was there stays.
+    #[cfg(unix)]
+    pub(crate) fn publish_readable(self) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        self.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        self.put()
+    }
+
+    fn put(self) -> io::Result<()> {
         self.file.sync_all()?;
         // The draft has that name no more when it is dropped.
         fs::rename(&self.path, &self.place)?;

@@ -180,7 +180,7 @@ pub struct Verified {
 }
 
 /// What `verify` finds of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Finding {
     /// It is what it should be.
     Ok,

@@ -57,14 +57,21 @@ fn lost_output(console: &Console, cli: &Cli, error: &RunError, status: ExitStatu
 
 /// Prints help, version or what is wrong with the command line.
 fn refuse(error: &clap::Error, args: &[OsString]) -> ExitStatus {
-    // There is no better place to complain when this fails.
-    let _ = error.print();
     let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let is_json = args.iter().any(|arg| arg == "--json");
+    let format = if is_json { Format::Json } else { Format::Human };
+    let console = Console::new(Settings { format, ..Settings::default() });
+    if !wanted && console.is_in_workflow() {
+        // It quotes arguments as they are.
+        console.say(&error.render().to_string());
+    } else {
+        // There is no better place to complain when this fails.
+        let _ = error.print();
+    }
     if wanted {
         return ExitStatus::Ok;
     }
-    if args.iter().any(|arg| arg == "--json") {
-        let console = Console::new(Settings { format: Format::Json, ..Settings::default() });
+    if is_json {
         let text = error.render().to_string();
         let message = text.lines().next().unwrap_or_default();
         print_usage(&console, message.strip_prefix("error: ").unwrap_or(message));

@@ -4,14 +4,15 @@ use std::env;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::reports::Reports;
 use super::retry::Retry;
-use super::{Target, for_each, load, rewrites};
+use super::{Target, for_each, load_telling, rewrites};
 use crate::cli::ApplyArgs;
 use crate::error::{ExitStatus, RunError};
 use crate::event::Summary;
 use crate::manifest::{Manifest, Quota};
 use crate::plan_file::{self, SavedPlan};
-use crate::report::{Closing, Console, Lines, Outcomes, Talk, Tally, Tee, print_error};
+use crate::report::{Account, Closing, Console, Lines, Outcomes, Talk, Tally, Tee, print_error};
 use crate::rewrite::Rewrites;
 use crate::stop::Stop;
 use crate::workspace::{self, Options};
@@ -24,12 +25,26 @@ pub(super) fn run(args: &ApplyArgs, console: &Console) -> ExitStatus {
             return error.exit_status();
         }
     };
-    let tasks = match tasks(args, console) {
-        Ok(tasks) => tasks,
-        Err(status) => return status,
+    let reports = Reports::begin("apply", Some(&args.reports), args.failed.as_ref(), console);
+    let reports = match reports {
+        Ok(reports) => reports,
+        Err(error) => {
+            print_error(console, &error);
+            return error.exit_status();
+        }
+    };
+    let mut tasks = match tasks(args, &reports, console) {
+        Ok(tasks) => tasks.into_iter(),
+        Err(status) => return reports.finish(status),
     };
     let stop = Stop::on_signals();
-    for_each(tasks, Some(&stop), console, |task| apply(args, &rewrites, task, &stop, console))
+    let status = for_each(&mut tasks, Some(&stop), console, |task| {
+        apply(args, &rewrites, task, &stop, &reports, console)
+    });
+    for task in tasks {
+        reports.pass_over(&task.manifest, &task.options.selection, status);
+    }
+    reports.finish(status)
 }
 
 /// A manifest with what is asked of it.
@@ -39,7 +54,11 @@ struct Task {
 }
 
 /// What there is to do: what the command line says, or what a saved plan does.
-fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, ExitStatus> {
+fn tasks(
+    args: &ApplyArgs,
+    reports: &Reports<'_>,
+    console: &Console,
+) -> Result<Vec<Task>, ExitStatus> {
     let fail = |error: RunError| {
         print_error(console, &error);
         error.exit_status()
@@ -48,7 +67,8 @@ fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, ExitStatus> {
         return planned(args, file).map_err(fail);
     }
     let retry = args.retry.as_deref().map(Retry::read).transpose().map_err(fail)?;
-    let targets = load(&args.manifests, console)?.into_iter();
+    let tell = |file: &Path, error: &RunError| reports.refuse(file, error);
+    let targets = load_telling(&args.manifests, console, tell)?.into_iter();
     let chosen = targets.map(|Target { manifest, selection }| Task {
         options: Options {
             selection: match &retry {
@@ -98,6 +118,7 @@ fn apply(
     rewrites: &Rewrites,
     Task { manifest, options }: Task,
     stop: &Stop,
+    reports: &Reports<'_>,
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
     let options = Options {
@@ -117,13 +138,11 @@ fn apply(
     } else {
         Box::new(Outcomes::new(console, &manifest))
     };
-    let summary = workspace::apply(
-        &manifest,
-        &options,
-        stop,
-        &mut Tee(&mut [&mut tally, &mut *results, &mut talk]),
-    )?;
-    talk.finish();
-    results.close(&summary);
-    Ok(tally.applied(&summary))
+    reports.follow(&manifest, &options.selection, stop, |reports| {
+        let mut reporter = Tee(&mut [&mut tally, &mut *results, &mut talk, reports]);
+        let summary = workspace::apply(&manifest, &options, stop, &mut reporter)?;
+        talk.finish();
+        results.close(&summary);
+        Ok((Account::Applied(summary), tally.applied(&summary)))
+    })
 }

@@ -1,11 +1,14 @@
 //! `natsync lock`
 
-use super::{Target, for_each, load, rewrites};
+use std::path::Path;
+
+use super::reports::Reports;
+use super::{Target, for_each, load_telling, rewrites};
 use crate::cli::LockArgs;
 use crate::error::{ExitStatus, RunError};
 use crate::event::Summary;
 use crate::report::{
-    Closing, Console, Lines, Outcomes, Talk, Tally, Tee, print_drift, print_error,
+    Account, Closing, Console, Lines, Outcomes, Talk, Tally, Tee, print_drift, print_error,
 };
 use crate::rewrite::Rewrites;
 use crate::stop::Stop;
@@ -19,18 +22,31 @@ pub(super) fn run(args: &LockArgs, console: &Console) -> ExitStatus {
             return error.exit_status();
         }
     };
-    let targets = match load(&args.manifests, console) {
-        Ok(targets) => targets,
-        Err(status) => return status,
+    let reports = Reports::begin("lock", Some(&args.reports), args.failed.as_ref(), console);
+    let reports = match reports {
+        Ok(reports) => reports,
+        Err(error) => {
+            print_error(console, &error);
+            return error.exit_status();
+        }
+    };
+    let tell = |file: &Path, error: &RunError| reports.refuse(file, error);
+    let mut targets = match load_telling(&args.manifests, console, tell) {
+        Ok(targets) => targets.into_iter(),
+        Err(status) => return reports.finish(status),
     };
     let stop = Stop::on_signals();
-    for_each(targets, Some(&stop), console, |target| {
+    let status = for_each(&mut targets, Some(&stop), console, |target| {
         if args.check {
             check(target, console)
         } else {
-            lock(args, &rewrites, target, &stop, console)
+            lock(args, &rewrites, target, &stop, &reports, console)
         }
-    })
+    });
+    for target in targets {
+        reports.pass_over(&target.manifest, &target.selection, status);
+    }
+    reports.finish(status)
 }
 
 fn lock(
@@ -38,6 +54,7 @@ fn lock(
     rewrites: &Rewrites,
     target: Target,
     stop: &Stop,
+    reports: &Reports<'_>,
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
     let Target { manifest, selection } = target;
@@ -60,16 +77,15 @@ fn lock(
     } else {
         Box::new(Outcomes::new(console, &manifest))
     };
-    let done = workspace::lock(
-        &manifest,
-        &options,
-        stop,
-        &mut Tee(&mut [&mut tally, &mut *results, &mut talk]),
-    )?;
-    talk.finish();
-    results.close(&done);
-    let status = tally.applied(&done.0);
-    Ok(if status == ExitStatus::Ok && done.1.lost != 0 { ExitStatus::Failed } else { status })
+    reports.follow(&manifest, &options.selection, stop, |reports| {
+        let mut reporter = Tee(&mut [&mut tally, &mut *results, &mut talk, reports]);
+        let done = workspace::lock(&manifest, &options, stop, &mut reporter)?;
+        talk.finish();
+        results.close(&done);
+        let status = tally.applied(&done.0);
+        let is_lost = status == ExitStatus::Ok && done.1.lost != 0;
+        Ok((Account::Applied(done.0), if is_lost { ExitStatus::Failed } else { status }))
+    })
 }
 
 fn check(target: Target, console: &Console) -> Result<ExitStatus, RunError> {

@@ -7,6 +7,7 @@ mod list;
 mod lock;
 mod plan;
 mod report;
+mod reports;
 mod retry;
 mod schema;
 mod shell;
@@ -23,7 +24,7 @@ use crate::cli::{Command, ManifestArgs, TransferArgs};
 use crate::descriptors;
 use crate::error::{ExitStatus, RunError};
 use crate::manifest::{LoadOptions, Manifest};
-use crate::report::{Console, Untrusted, print_error};
+use crate::report::{Console, Untrusted, annotate_warning, print_error};
 use crate::rewrite::{Rewrite, Rewrites};
 use crate::select::Selection;
 use crate::stop::Stop;
@@ -57,6 +58,15 @@ const DEFAULT_MANIFEST: &str = "natsync.yaml";
 /// Reads all manifests, and tells of every one that is wrong. Nothing is touched before all of them
 /// are right.
 fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, ExitStatus> {
+    load_telling(args, console, |_, _| {})
+}
+
+/// The same, for those who want to know what is wrong with which.
+fn load_telling(
+    args: &ManifestArgs,
+    console: &Console,
+    mut tell: impl FnMut(&Path, &RunError),
+) -> Result<Vec<Target>, ExitStatus> {
     // One instant for all manifests of a run.
     let today = args.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
     let env = |name: &str| env::var(name).ok();
@@ -78,12 +88,14 @@ fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, ExitStatu
                         hint: Some("rename one of them".to_owned()),
                     };
                     print_error(console, &error);
+                    tell(file, &error);
                     return Err(error.exit_status());
                 }
                 targets.push(target);
             }
             Err(error) => {
                 print_error(console, &error);
+                tell(file, &error);
                 status = worst(status, error.exit_status());
             }
         }
@@ -113,6 +125,7 @@ fn warn_of_open_netrcs(targets: &[Target], console: &Console) {
 fn warn(console: &Console, message: &str) {
     let warning = console.err_paint().warning();
     console.remark(&format!("{warning}warning:{warning:#} {message}\n"));
+    annotate_warning(console, message);
 }
 
 /// Whether two manifests differ in nothing but their ending.
@@ -138,9 +151,9 @@ fn load_one(
 }
 
 /// Goes through the manifests one after the other. What goes wrong with one does not keep the next
-/// from its turn; a signal does.
+/// from its turn; a signal does: those that have not begun are left in the iterator then.
 fn for_each<T>(
-    targets: Vec<T>,
+    targets: impl IntoIterator<Item = T>,
     stop: Option<&Stop>,
     console: &Console,
     mut run: impl FnMut(T) -> Result<ExitStatus, RunError>,

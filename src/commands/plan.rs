@@ -5,14 +5,15 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Target, for_each, load, rewrites};
+use super::reports::Reports;
+use super::{Target, for_each, load_telling, rewrites};
 use crate::cli::PlanArgs;
 use crate::draft::Draft;
 use crate::error::{ExitStatus, RunError};
 use crate::manifest::Quota;
 use crate::plan::Plan;
 use crate::plan_file::Recipe;
-use crate::report::{Closing, Console, Lines, Listing, Talk, Tally, Tee, print_error};
+use crate::report::{Account, Closing, Console, Lines, Listing, Talk, Tally, Tee, print_error};
 use crate::rewrite::Rewrites;
 use crate::stop::Stop;
 use crate::workspace::{self, Options};
@@ -25,9 +26,17 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> ExitStatus {
             return error.exit_status();
         }
     };
-    let targets = match load(&args.manifests, console) {
-        Ok(targets) => targets,
-        Err(status) => return status,
+    let reports = match Reports::begin("plan", None, None, console) {
+        Ok(reports) => reports,
+        Err(error) => {
+            print_error(console, &error);
+            return error.exit_status();
+        }
+    };
+    let tell = |file: &Path, error: &RunError| reports.refuse(file, error);
+    let mut targets = match load_telling(&args.manifests, console, tell) {
+        Ok(targets) => targets.into_iter(),
+        Err(status) => return reports.finish(status),
     };
     let mut out = match args.out.as_deref().map(create).transpose() {
         Ok(out) => out,
@@ -37,9 +46,13 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> ExitStatus {
         }
     };
     let stop = Stop::on_signals();
-    let status = for_each(targets, Some(&stop), console, |target| {
-        plan(args, &rewrites, target, &stop, out.as_mut(), console)
+    let status = for_each(&mut targets, Some(&stop), console, |target| {
+        plan(args, &rewrites, target, &stop, out.as_mut(), &reports, console)
     });
+    for target in targets {
+        reports.pass_over(&target.manifest, &target.selection, status);
+    }
+    let status = reports.finish(status);
     match out {
         // Half of a plan is none.
         Some(out) if matches!(status, ExitStatus::Ok | ExitStatus::Drift) => {
@@ -70,6 +83,7 @@ fn plan(
     target: Target,
     stop: &Stop,
     out: Option<&mut BufWriter<Draft>>,
+    reports: &Reports<'_>,
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
     let Target { manifest, selection } = target;
@@ -110,22 +124,22 @@ fn plan(
     } else {
         Box::new(Listing::new(console, &manifest))
     };
-    let plan = workspace::plan(
-        &manifest,
-        &options,
-        stop,
-        &mut Tee(&mut [&mut tally, &mut *results, &mut talk]),
-    )?;
-    if let Some(out) = out
-        && !stop.is_requested()
-    {
-        workspace::save_plan(&recipe, &manifest, &plan, out)?;
-    }
-    talk.finish();
-    results.close(&plan);
-    Ok(match tally.plan_failed() {
-        true => ExitStatus::Failed,
-        false if args.exit_code && plan.counts().is_drift() => ExitStatus::Drift,
-        false => ExitStatus::Ok,
+    reports.follow(&manifest, &options.selection, stop, |reports| {
+        let mut reporter = Tee(&mut [&mut tally, &mut *results, &mut talk, reports]);
+        let plan = workspace::plan(&manifest, &options, stop, &mut reporter)?;
+        if let Some(out) = out
+            && !stop.is_requested()
+        {
+            workspace::save_plan(&recipe, &manifest, &plan, out)?;
+        }
+        talk.finish();
+        results.close(&plan);
+        let counts = plan.counts();
+        let status = match tally.plan_failed() {
+            true => ExitStatus::Failed,
+            false if args.exit_code && counts.is_drift() => ExitStatus::Drift,
+            false => ExitStatus::Ok,
+        };
+        Ok((Account::Planned(counts), status))
     })
 }

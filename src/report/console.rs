@@ -1,5 +1,6 @@
 //! The two streams of the process, and what the user asked of them.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -9,6 +10,7 @@ use anstream::{AutoStream, ColorChoice};
 use super::output::Output;
 use super::screen::Screen;
 use super::text::Paint;
+use super::workflow::{Annotation, Level, Workflow, harmless};
 use crate::error::RunError;
 
 /// What the user asked of the output.
@@ -84,6 +86,7 @@ pub struct Console {
     err_width: Width,
     screen: RefCell<Screen>,
     progress: ProgressKind,
+    workflow: Option<Workflow>,
 }
 
 /// How many columns a stream has.
@@ -153,6 +156,7 @@ impl Console {
             err_width: if err_terminal { Width::OfStderr } else { Width::Unlimited },
             screen: RefCell::new(Screen::new(redraws)),
             progress,
+            workflow: Workflow::of_environment(),
         }
     }
 
@@ -176,7 +180,14 @@ impl Console {
             err_width: width,
             screen: RefCell::new(Screen::new(false)),
             progress: ProgressKind::Off,
+            workflow: None,
         }
+    }
+
+    /// The same in a step of a workflow.
+    #[cfg(test)]
+    pub(super) fn in_workflow(self, workflow: Workflow) -> Self {
+        Self { workflow: Some(workflow), ..self }
     }
 
     /// Whether results are JSON lines.
@@ -223,10 +234,11 @@ impl Console {
 
     /// Writes whole lines of results to stdout.
     pub fn result(&self, lines: &str) {
+        let lines = self.harmless(lines);
         self.results(|writer| writer.write_all(lines.as_bytes()));
     }
 
-    /// Writes to stdout what `write` writes, which is whole lines.
+    /// Writes to stdout what `write` writes, which is whole lines for programs: they reach it as they are.
     pub fn results(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         // On a terminal the two streams are one text: what was said first comes first.
         if !self.err_waiting.borrow().is_empty() {
@@ -247,6 +259,35 @@ impl Console {
     /// Writes whole lines of talk to stderr. What cannot be said is lost: there is no better place
     /// to complain.
     pub fn say(&self, lines: &str) {
+        self.utter(&self.harmless(lines));
+    }
+
+    /// Shows a remark beside a line of a file, where somebody shows such remarks.
+    pub(super) fn annotate(&self, annotation: &Annotation<'_>) {
+        let is_wanted = annotation.level == Level::Error || !self.is_quiet();
+        if let Some(workflow) = self.workflow.as_ref().filter(|_| is_wanted)
+            && let Some(command) = workflow.command(annotation)
+        {
+            self.utter(&command);
+        }
+    }
+
+    /// Whether somebody shows remarks beside lines of files.
+    pub(crate) fn is_in_workflow(&self) -> bool {
+        self.workflow.is_some()
+    }
+
+    /// How many such remarks of a level will still be shown; none where nobody shows them.
+    pub(super) fn annotations_left(&self, level: Level) -> usize {
+        self.workflow.as_ref().map_or(0, |workflow| workflow.left(level))
+    }
+
+    /// The lines so that nobody takes one for a command.
+    fn harmless<'t>(&self, lines: &'t str) -> Cow<'t, str> {
+        if self.workflow.is_some() { harmless(lines) } else { Cow::Borrowed(lines) }
+    }
+
+    fn utter(&self, lines: &str) {
         if lines.is_empty() {
             return;
         }
@@ -285,8 +326,8 @@ impl Console {
     }
 
     /// Shows these lines as the progress display, in place of the ones before.
-    pub(super) fn show(&self, display: String) {
-        self.screen.borrow_mut().show(display);
+    pub(super) fn show(&self, display: &str) {
+        self.screen.borrow_mut().show(self.harmless(display).into_owned());
     }
 
     /// Takes the progress display away.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::annotations::annotate_error;
 use super::console::Console;
 use super::escape::Untrusted;
 use super::json::{write_error, write_plain_error};
@@ -19,9 +20,15 @@ pub fn print_error(console: &Console, error: &RunError) {
         let width = console.err_width().unwrap_or(USUAL_WIDTH);
         let problems = problems.render(console.err_paint().is_on(), width);
         console.say(&format!("{}\n", problems.trim_end()));
-        return;
+    } else {
+        say_error(console, &error.to_string(), hint_of(error));
     }
-    let hint = match error {
+    annotate_error(console, error, hint_of(error));
+}
+
+/// What to do about it, where that is not said with each problem.
+pub(super) fn hint_of(error: &RunError) -> Option<&str> {
+    match error {
         RunError::Usage { hint, .. } => hint.as_deref(),
         RunError::Lock(problem) => problem.hint,
         RunError::StalePlan { .. } => {
@@ -29,8 +36,7 @@ pub fn print_error(console: &Console, error: &RunError) {
         }
         RunError::Busy { .. } => Some("use --wait to begin when it has ended"),
         _ => None,
-    };
-    say_error(console, &error.to_string(), hint);
+    }
 }
 
 /// Tells that the program itself is at fault, and where.

@@ -18,14 +18,19 @@ pub(super) struct Failures {
     sources: Vec<(usize, Failure)>,
 }
 
+/// Failures of one kind.
 #[derive(Debug)]
-struct Group {
+pub(super) struct Group {
     /// The first failure stands for all of them.
-    failure: Failure,
-    first: Vec<(EntryIndex, String)>,
-    count: u64,
-    same_message: bool,
-    source: usize,
+    pub(super) failure: Failure,
+    /// The first entries, each with its message.
+    pub(super) first: Vec<(EntryIndex, String)>,
+    /// All of them.
+    pub(super) count: u64,
+    /// Whether the message is that of all.
+    pub(super) same_message: bool,
+    /// The source of the first.
+    pub(super) source: usize,
     more_sources: bool,
 }
 
@@ -58,13 +63,28 @@ impl Failures {
         self.sources.push((source, failure.clone()));
     }
 
+    /// The groups, the largest first.
+    pub(super) fn groups(&self) -> Vec<&Group> {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        groups
+    }
+
+    /// How many failures are in no group.
+    pub(super) fn ungrouped(&self) -> u64 {
+        self.ungrouped
+    }
+
+    /// Sources that failed as a whole.
+    pub(super) fn sources(&self) -> &[(usize, Failure)] {
+        &self.sources
+    }
+
     /// All that failed, as lines; of a terminal's width where there is one.
     pub(super) fn render(&self, names: &Names<'_>, paint: Paint, width: Option<usize>) -> String {
         let mut lines = String::new();
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
         let mut next_steps: Vec<String> = Vec::new();
-        for group in groups {
+        for group in self.groups() {
             group.write(&mut lines, names, paint, width);
             // What helps several groups is said once.
             next_steps.extend(group.next_step(names));
@@ -156,12 +176,13 @@ impl Group {
     }
 
     /// The command that helps, where the failure itself names none.
-    fn next_step(&self, names: &Names<'_>) -> Option<String> {
+    pub(super) fn next_step(&self, names: &Names<'_>) -> Option<String> {
         let (entry, _) = self.first.first()?;
         next_step(&self.failure, names, *entry).filter(|_| self.failure.hint.is_none())
     }
 
-    fn unnamed(&self) -> u64 {
+    /// How many of them are not among the first.
+    pub(super) fn unnamed(&self) -> u64 {
         self.count - self.first.len() as u64
     }
 

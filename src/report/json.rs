@@ -8,14 +8,15 @@ mod objects;
 #[cfg(test)]
 mod schema;
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
 pub(crate) use explanation::write_explanation;
 use objects::{
-    ActionLine, DriftLine, EntryLine, ErrorLine, FailureObject, InitLine, PlanSummaryLine,
-    ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine,
-    write_line,
+    ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, InitLine,
+    PlanSummaryLine, ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine,
+    VerifySummaryLine, write_line, write_line_to,
 };
 
 use super::console::Console;
@@ -393,6 +394,25 @@ pub(crate) fn write_entry(console: &Console, entry: &Entry<'_>, sha256: Option<S
             sha256,
         },
     );
+}
+
+/// Writes the line of an entry that failed, or was skipped where there is no failure.
+pub(super) fn write_failed(
+    out: &mut dyn Write,
+    manifest: &str,
+    entry: &Entry<'_>,
+    failure: Option<&Failure>,
+) -> io::Result<()> {
+    let line = FailedLine {
+        r#type: "failed",
+        manifest,
+        source: &entry.source().name,
+        path: &path_of(entry),
+        url: &entry.url(Form::Shown),
+        outcome: if failure.is_some() { "failed" } else { "skipped" },
+        error: failure.map(failure_object),
+    };
+    write_line_to(out, &line)
 }
 
 /// Writes a line for each thing that an error tells of.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::annotations::annotate_drift;
 use super::console::Console;
 use super::escape::Untrusted;
 use super::json::write_drift;
@@ -51,6 +52,10 @@ fn describe(report: &LockReport) -> String {
 
 /// Tells how a lock and its manifest differ.
 pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
+    if drift.is_some() {
+        let file = crate::lock::file_of(manifest.file());
+        annotate_drift(console, &file, manifest, &differences(drift).join("\n"));
+    }
     if console.is_json() {
         return write_drift(console, manifest, drift);
     }
@@ -62,21 +67,24 @@ pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
         let entries = Count::entries(drift.pinned);
         return console.result(&format!("{name}.lock: {entries} pinned, nothing to change\n"));
     }
-    for (named, what) in [
+    for difference in differences(drift) {
+        let line = wrap(&format!("{name}.lock: {difference}"), console.out_width());
+        console.result(&format!("{line}\n"));
+    }
+}
+
+fn differences(drift: &Drift) -> Vec<String> {
+    let named = [
         (&drift.unpinned, "not pinned"),
         (&drift.differing, "pinned to something else than the manifest states"),
         (&drift.undeclared, "pinned and not declared"),
-    ] {
-        if 0 < named.count {
-            let entries = Count::entries(named.count);
-            let paths = named.to_string();
-            let line = format!("{name}.lock: {entries} {what}: {}", Untrusted(&paths));
-            console.result(&format!("{}\n", wrap(&line, console.out_width())));
-        }
-    }
-    if drift.untidy {
-        console.result(&format!("{name}.lock: its lines are not as natsync writes them\n"));
-    }
+    ];
+    let named = named.iter().filter(|(named, _)| 0 < named.count).map(|(named, what)| {
+        let paths = named.to_string();
+        format!("{} {what}: {}", Count::entries(named.count), Untrusted(&paths))
+    });
+    let untidy = drift.untidy.then(|| "its lines are not as natsync writes them".to_owned());
+    named.chain(untidy).collect()
 }
 
 #[cfg(test)]

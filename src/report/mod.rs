@@ -4,18 +4,26 @@
 //! command: progress, warnings, failures at the end. The results of `apply` are [`Outcomes`], those
 //! of `plan` a [`Listing`]; with `--json` both are [`Lines`]. A further kind of report is a further
 //! file with one more [`crate::event::Reporter`], put into the [`Tee`].
+//!
+//! Reports for other programs listen beside these and have their last word when the run has [`Ended`], however that
+//! was: [`Annotations`] and [`StepSummary`] for GitHub Actions, [`Junit`], [`Metrics`], [`FailedFile`].
 
+mod annotations;
 mod console;
+mod ended;
 mod error;
 mod escape;
 mod explanation;
+mod failed_file;
 mod failures;
 mod figures;
 mod findings;
 mod json;
+mod junit;
 mod listing;
 mod locking;
 mod meter;
+mod metrics;
 mod names;
 mod outcomes;
 mod output;
@@ -23,29 +31,39 @@ mod plain;
 mod progress;
 mod screen;
 mod shares;
+mod step_summary;
 mod table;
 mod talk;
 mod tee;
 mod text;
+mod troubles;
+mod workflow;
 use crate::units;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use annotations::Annotations;
 pub use console::{Console, Format, Settings, Verbosity, When};
+pub use ended::{Account, Ended, EndedWith};
 pub use error::{print_bug, print_error, print_usage};
 pub use escape::Untrusted;
 pub use explanation::print_explanation;
+pub use failed_file::FailedFile;
 pub use findings::Verdicts;
 pub use json::Lines;
+pub use junit::Junit;
 pub use listing::Listing;
 pub use locking::print_drift;
+pub use metrics::Metrics;
 pub use names::Names;
 pub use outcomes::Outcomes;
 pub use output::Output;
+pub use step_summary::StepSummary;
 pub use talk::Talk;
 pub use tee::{Closing, Tally, Tee};
 pub use text::{Paint, fit, width_of, wrap, wrap_words};
 
+pub(crate) use annotations::annotate_warning;
 pub(crate) use json::{write_entry, write_made, write_report};
 pub(crate) use units::{Bytes, Count, Elapsed, Rate};

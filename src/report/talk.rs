@@ -134,7 +134,7 @@ impl<'a> Talk<'a> {
                     paint: self.console.err_paint(),
                 };
                 if let Some(frame) = progress.poll(&view) {
-                    self.console.show(frame);
+                    self.console.show(&frame);
                 }
             }
         }

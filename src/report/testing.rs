@@ -6,6 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::console::{Console, Settings};
+use super::workflow::Workflow;
 use crate::manifest::{LoadOptions, Manifest};
 
 /// Entry 0 is `0817-1.jpg` of `wallpapers`, entry 338 is `poster-1.png` of `posters`.
@@ -50,6 +51,11 @@ impl Captured {
         let (out, err) = (Shared::default(), Shared::default());
         let console = Console::of(settings, Box::new(out.clone()), Box::new(err.clone()), width);
         Self { console, out, err }
+    }
+
+    /// The same in a step of a workflow.
+    pub(super) fn in_workflow(self, workflow: Workflow) -> Self {
+        Self { console: self.console.in_workflow(workflow), ..self }
     }
 
     pub(crate) fn out(&self) -> String {

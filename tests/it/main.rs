@@ -6,9 +6,11 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
+mod action;
 mod apply;
 mod canaries;
 mod checksums;
+mod ci;
 mod cli;
 mod crashes;
 mod damages;

@@ -7,6 +7,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 use crate::report::console::Console;
 use crate::report::escape::is_hostile;
+use crate::report::workflow::Lookout;
 
 /// An action of `plan`.
 #[derive(Serialize)]
@@ -206,15 +207,33 @@ pub(super) struct ErrorLine<'a> {
     pub(super) path: Option<&'a str>,
 }
 
-/// Writes an object as a line of results.
-pub(super) fn write_line(console: &Console, line: &impl Serialize) {
-    console.results(|writer| {
-        line.serialize(&mut Serializer::with_formatter(&mut *writer, Harmless))?;
-        writer.write_all(b"\n")
-    });
+/// An entry that did not come to a good end (`--failed`).
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct FailedLine<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) manifest: &'a str,
+    pub(super) source: &'a str,
+    pub(super) path: &'a str,
+    pub(super) url: &'a str,
+    pub(super) outcome: &'static str,
+    /// None of what was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<FailureObject<'a>>,
 }
 
-/// Compact JSON in whose strings no character steers a terminal.
+/// Writes an object as a line of results.
+pub(super) fn write_line(console: &Console, line: &impl Serialize) {
+    console.results(|writer| write_line_to(writer, line));
+}
+
+/// Writes an object as a line.
+pub(super) fn write_line_to(writer: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
+    line.serialize(&mut Serializer::with_formatter(&mut *writer, Harmless))?;
+    writer.write_all(b"\n")
+}
+
+/// Compact JSON in whose strings no character steers a terminal, or is taken for a command where a log is read for them.
 struct Harmless;
 
 impl Formatter for Harmless {
@@ -223,15 +242,16 @@ impl Formatter for Harmless {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(is_hostile) {
-            writer.write_all(&rest.as_bytes()[..at])?;
-            let mut chars = rest[at..].chars();
-            // All of them lie in the basic plane, so that four digits are enough.
-            let code = chars.next().map_or(0, u32::from);
-            write!(writer, "\\u{code:04x}")?;
-            rest = chars.as_str();
+        let mut lookout = Lookout::within_line();
+        let mut copied = 0;
+        for (at, character) in fragment.char_indices() {
+            if is_hostile(character) || lookout.forges(character) {
+                writer.write_all(&fragment.as_bytes()[copied..at])?;
+                // All of them lie in the basic plane, so that four digits are enough.
+                write!(writer, "\\u{:04x}", u32::from(character))?;
+                copied = at + character.len_utf8();
+            }
         }
-        writer.write_all(rest.as_bytes())
+        writer.write_all(&fragment.as_bytes()[copied..])
     }
 }
