@@ -57,7 +57,10 @@ fn lines() -> Vec<Value> {
     run(&["explain", "natsync.yaml", "2.txt", "--json"]);
     run(&["verify", "--json"]);
     std::fs::remove_dir(world.path("out/2.txt")).unwrap();
-    run(&["apply", "--json", "-v", "--fail-fast"]);
+    run(&["apply", "--json", "-v", "--fail-fast", "--failed", "failed.jsonl"]);
+    let failed = String::from_utf8(world.read("failed.jsonl")).unwrap();
+    lines.extend(failed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+    let mut run = |args: &[&str]| lines.extend(world.run(args).json());
     run(&["list", "--json"]);
     run(&["lock", "--json"]);
     run(&["lock", "--check", "--json"]);

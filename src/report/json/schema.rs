@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::explanation::ExplanationLine;
 use super::objects::{
-    ActionLine, DriftLine, EntryLine, ErrorLine, InitLine, PlanSummaryLine, ReportSummaryLine,
-    ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine,
+    ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, InitLine, PlanSummaryLine,
+    ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine,
 };
 use crate::plan::{Action, Reason};
 
 /// Says of an object which `type` it has, and of a summary which commands print it.
 type Object = (fn(&mut SchemaGenerator), &'static str, &'static str, &'static [&'static str]);
 
-const OBJECTS: [Object; 13] = [
+const OBJECTS: [Object; 14] = [
     (make::<ActionLine<'_>>, "ActionLine", "action", &[]),
     (make::<TotalLine<'_>>, "TotalLine", "total", &[]),
     (make::<ResultLine<'_>>, "ResultLine", "result", &[]),
@@ -22,6 +22,7 @@ const OBJECTS: [Object; 13] = [
     (make::<EntryLine<'_>>, "EntryLine", "entry", &[]),
     (make::<ExplanationLine<'_>>, "ExplanationLine", "explanation", &[]),
     (make::<InitLine<'_>>, "InitLine", "init", &[]),
+    (make::<FailedLine<'_>>, "FailedLine", "failed", &[]),
     (make::<ErrorLine<'_>>, "ErrorLine", "error", &[]),
     (make::<PlanSummaryLine<'_>>, "PlanSummaryLine", "summary", &["plan"]),
     (make::<SummaryLine<'_>>, "SummaryLine", "summary", &["apply", "lock"]),
@@ -53,6 +54,7 @@ fn words(object: &str, field: &str) -> Option<Vec<&'static str>> {
             "failed",
             "skipped",
         ]),
+        ("FailedLine", "outcome") => Some(vec!["failed", "skipped"]),
         ("VerifiedLine", "result") => Some(vec!["ok", "modified", "gone", "unknown"]),
         ("ExplanationLine", "lock") => Some(vec!["pinned", "missing", "unpinned"]),
         ("ExplanationLine", "checksums") => {
