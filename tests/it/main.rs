@@ -59,6 +59,7 @@ mod signals;
 mod soak;
 mod state;
 mod tls;
+mod tour;
 mod transfer;
 mod verify;
 mod volumes;
