@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Target, for_each, load};
 use crate::cli::ReportArgs;
+use crate::draft::Draft;
 use crate::error::{ExitStatus, RunError};
 use crate::manifest::Manifest;
 use crate::overview::Overview;
@@ -99,29 +100,10 @@ fn folder_of(file: &Path) -> &Path {
 /// Puts a file in place whole, or leaves what is there.
 fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     // What is no file, as a pipe or `/dev/stdout`, is written to as it is.
-    let kind = fs::metadata(file);
-    if kind.as_ref().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
         return File::options().write(true).open(file)?.write_all(bytes);
     }
-    let place = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let name = place.file_name().ok_or_else(|| io::Error::other("it is no name of a file"))?;
-    let draft =
-        Draft(place.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id())));
-    let _ = fs::remove_file(&draft.0);
-    let mut to = File::options().write(true).create_new(true).open(&draft.0)?;
-    to.write_all(bytes)?;
-    if let Ok(metadata) = kind {
-        to.set_permissions(metadata.permissions())?;
-    }
-    to.sync_all()?;
-    fs::rename(&draft.0, &place)
-}
-
-/// Removed when it is dropped; once it is in place, nothing has that name.
-struct Draft(PathBuf);
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+    let mut draft = Draft::create(file)?;
+    draft.write_all(bytes)?;
+    draft.publish()
 }

@@ -171,6 +171,13 @@ impl Page {
         if let Some(since) = explanation.noted.missing_since {
             self.line("", &format!("upstream had none {}", ago(since, now)));
         }
+        if let Some(failed) = &explanation.noted.failed {
+            let when = ago(failed.run, now);
+            self.line(
+                "failed",
+                &format!("in the run of {when}: {} ({})", failed.message, failed.kind),
+            );
+        }
     }
 
     fn noted(&mut self, noted: &NotedFile, on_disk: &OnDisk, now: Timestamp) {

@@ -97,6 +97,19 @@ pub struct Noted {
     pub file: Option<NotedFile>,
     /// When upstream last said that it has no such file at the declared URL.
     pub missing_since: Option<Timestamp>,
+    /// How it failed in the last run that it failed in, unless it was noted since.
+    pub failed: Option<NotedFailure>,
+}
+
+/// How an entry failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedFailure {
+    /// When that run began.
+    pub run: Timestamp,
+    /// The stable name of the kind.
+    pub kind: String,
+    /// What happened, with no secret in it.
+    pub message: String,
 }
 
 /// A file that natsync wrote or confirmed.
@@ -153,6 +166,13 @@ pub fn explain(
     let stat = dest.as_ref().and_then(|dest| dest.stat(&path).ok());
     let remembered = state.as_ref().and_then(|state| state.remembered(path.as_str()));
     let missing = state.as_ref().and_then(|state| state.missing_since(path.as_str()));
+    let failed = state.as_ref().and_then(|state| last_failure(state, path.as_str()));
+    // What was served or confirmed since, or turned out to be missing, has not failed. That is noted in seconds.
+    let noted =
+        [remembered.as_ref().map(|noted| noted.checked), missing.as_ref().map(|(_, since)| *since)];
+    let failed = failed.filter(|failed| {
+        noted.into_iter().flatten().all(|noted| noted.as_second() < failed.run.as_second())
+    });
     let url = entry.url(Form::Shown);
     let looks_the_same = |noted: &Remembered| {
         stat.as_ref().is_some_and(|stat| stat.stamp() == noted.stamp && !noted.racy)
@@ -176,8 +196,18 @@ pub fn explain(
                 noted_file(noted, looks_the_same)
             }),
             missing_since: missing.and_then(|(noted, since)| (noted == url).then_some(since)),
+            failed,
         },
         step: plan.step(index),
+    })
+}
+
+fn last_failure(state: &State, path: &str) -> Option<NotedFailure> {
+    state.runs().into_iter().find_map(|run| {
+        let failed =
+            run.failures.into_iter().find(|failed| failed.path.as_deref() == Some(path))?;
+        let (kind, message) = (failed.kind, failed.message);
+        Some(NotedFailure { run: Timestamp::from_millisecond(run.began).ok()?, kind, message })
     })
 }
 

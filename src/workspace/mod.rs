@@ -32,7 +32,7 @@ use crate::state::State;
 use crate::stop::Stop;
 use crate::survey::Scope;
 pub use apply::apply;
-pub use explain::{Explanation, Listed, Locked, Noted, NotedFile, OnDisk, explain};
+pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, NotedFile, OnDisk, explain};
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
 pub(crate) use overview::overview;
 pub use plan::{plan, save_plan};

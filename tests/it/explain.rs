@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::origin::File;
+use crate::origin::{Answer, File};
 use crate::world::{Run, World, sha256_of};
 
 fn three(settings: &[&str]) -> World {
@@ -96,6 +96,19 @@ fn what_is_missing_is_told() {
     world.apply().success();
     says(&world, "3.txt", "upstream had none ");
     says(&world, "3.txt", "decision   absent, missing_upstream: upstream had none, less than");
+}
+
+#[test]
+fn the_last_failure_is_told_until_it_is_put_right() {
+    let world = three(&[]);
+    world.origin.always("/2.txt", Answer::status(403));
+    world.apply().code(1);
+    says(&world, "2.txt", "failed     in the run of ");
+    says(&world, "2.txt", "the server answers 403 Forbidden (http_status)");
+    assert!(!explain(&world, "1.txt").stdout.contains("  failed  "));
+    world.origin.always("/2.txt", Answer::file());
+    world.apply().success();
+    assert!(!explain(&world, "2.txt").stdout.contains("  failed  "));
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn change(world: &World, what: &str) {
         "delete" => world.delete(&format!("mirror/{name}")),
         "refuse" => world.origin.always(&path, Answer::status(403)),
         "serve" => world.origin.always(&path, Answer::file()),
+        "pass" => world.age_state_of("mirror", Duration::from_hours(1)),
         "edit" => world.write(&format!("mirror/{name}"), "edited by hand"),
         other => panic!("the tour knows no `{other}`"),
     }

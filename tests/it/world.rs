@@ -291,7 +291,14 @@ impl World {
     /// Makes all that the state remembers older, as if the last run had been so long ago.
     #[track_caller]
     pub(crate) fn age_state(&self, age: Duration) {
-        let state = Connection::open(self.state()).expect("the state opens");
+        self.age_state_of("out", age);
+    }
+
+    /// The same, of another destination.
+    #[track_caller]
+    pub(crate) fn age_state_of(&self, dest: &str, age: Duration) {
+        let state = self.path(dest).join(".natsync/state.db");
+        let state = Connection::open(state).expect("the state opens");
         for times in
             ["UPDATE files SET checked = checked - ?", "UPDATE missing SET since = since - ?"]
         {

@@ -48,6 +48,8 @@ pub(super) struct ExplanationLine<'a> {
     pub(super) state: Option<StateObject<'a>>,
     /// When upstream last said that it has no such file, in RFC 3339.
     pub(super) missing_since: Option<String>,
+    /// How it failed last, unless it was served, confirmed or missing since; null where it did not fail.
+    pub(super) failed: Option<FailedObject<'a>>,
     /// What is to be done; null where something stands in the way.
     pub(super) action: Option<&'static str>,
     pub(super) reason: Option<&'static str>,
@@ -86,6 +88,16 @@ pub(super) struct StateObject<'a> {
     pub(super) last_modified: Option<&'a str>,
     /// Whether the file on disk looks as it did then.
     pub(super) looks_the_same: bool,
+}
+
+/// How an entry failed in an earlier run.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct FailedObject<'a> {
+    /// When that run began, in RFC 3339.
+    pub(super) run: String,
+    pub(super) kind: &'a str,
+    pub(super) message: &'a str,
 }
 
 /// Writes the object.
@@ -141,6 +153,11 @@ pub(crate) fn write_explanation(
         sha256,
         state: explanation.noted.file.as_ref().map(state),
         missing_since: explanation.noted.missing_since.map(|since| since.to_string()),
+        failed: explanation.noted.failed.as_ref().map(|failed| FailedObject {
+            run: failed.run.to_string(),
+            kind: &failed.kind,
+            message: &failed.message,
+        }),
         action,
         reason,
         obstacle,
