@@ -113,11 +113,12 @@ fn demo() -> Result<(), String> {
     ensure_mirrored(&origin, &upstream)?;
 
     say(&format!(
-        "The origin sent {}, then 0, then 2 pictures, and the directory equals upstream.\n\
-         Look at them: {PAGE}",
+        "The origin sent {}, then 0, then 2 pictures, and the directory equals upstream.",
         expected.len(),
     ));
-    natsync(&["report", MANIFEST, "--dest", DEST, "--html", PAGE])
+    natsync(&["report", MANIFEST, "--dest", DEST, "--html", PAGE])?;
+    say(&format!("Look at it: {PAGE}"));
+    Ok(())
 }
 
 /// What upstream has: some weeks brought a few pictures less than 26.

@@ -44,6 +44,16 @@ impl Share {
     }
 }
 
+impl Share {
+    /// Adds another part to it.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.counts.merge(other.counts);
+        self.conflicts += other.conflicts;
+        self.known_bytes = self.known_bytes.saturating_add(other.known_bytes);
+        self.unknown_sizes += other.unknown_sizes;
+    }
+}
+
 impl Shares {
     pub(crate) fn new(sources: usize) -> Self {
         Self { sources: vec![Share::default(); sources], ..Self::default() }

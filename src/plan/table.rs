@@ -62,6 +62,12 @@ impl Counts {
         *self.slot(action) += 1;
     }
 
+    pub(super) fn merge(&mut self, other: Self) {
+        for action in Action::ALL {
+            *self.slot(action) += other.of(action);
+        }
+    }
+
     fn slot(&mut self, action: Action) -> &mut u64 {
         match action {
             Action::Fetch => &mut self.fetch,

@@ -13,7 +13,7 @@ use crate::execute::{Purpose, Work, execute};
 use crate::lists::Lists;
 use crate::manifest::{Manifest, Source, host_of};
 use crate::pins::Pins;
-use crate::plan::{Action, Decision, Plan, Reason, Shares, Step};
+use crate::plan::{Action, Decision, Plan, Reason, Share, Shares, Step};
 use crate::plan_file::{self, Details, Recipe};
 use crate::state::State;
 use crate::stop::Stop;
@@ -141,7 +141,7 @@ pub(super) fn tell_plan(scope: Scope<'_>, plan: &mut Plan, reporter: &mut dyn Re
                 }
             }
         }
-        shares = options.report_actions.then_some(parts.shares);
+        shares = options.report_actions.then(|| parts.finish());
     } else {
         unknown_sizes = plan.counts().fetch + plan.counts().replace;
     }
@@ -179,14 +179,15 @@ fn lacking_space(manifest: &Manifest, known_bytes: u64) -> Option<String> {
 struct Parts<'a> {
     entries: Entries<'a>,
     shares: Shares,
-    /// The host of each source, where all its entries have the same.
-    hosts: Vec<Option<String>>,
+    /// The host of each source, where all its entries have the same, and what needs the network there.
+    hosts: Vec<Option<(String, Share)>>,
 }
 
 impl<'a> Parts<'a> {
     fn new(manifest: &'a Manifest) -> Self {
         let sources = manifest.sources();
-        let hosts = sources.iter().map(Source::host).collect();
+        let host = |source: &Source| Some((source.host()?, Share::default()));
+        let hosts = sources.iter().map(host).collect();
         Self { entries: manifest.entries(), shares: Shares::new(sources.len()), hosts }
     }
 
@@ -201,14 +202,21 @@ impl<'a> Parts<'a> {
         if obstructed || !action.asks_upstream() {
             return;
         }
-        let share = match &self.hosts[source] {
-            Some(host) => self.shares.host(host),
-            None => {
-                let Some(entry) = self.entries.get(index) else { return };
-                let url = entry.url(Form::Shown);
-                self.shares.host(host_of(&url).unwrap_or(&url))
+        if let Some((_, share)) = &mut self.hosts[source] {
+            return share.add(action, false, size);
+        }
+        if let Some(entry) = self.entries.get(index) {
+            let url = entry.url(Form::Shown);
+            self.shares.host(host_of(&url).unwrap_or(&url)).add(action, false, size);
+        }
+    }
+
+    fn finish(mut self) -> Shares {
+        for (host, share) in self.hosts.into_iter().flatten() {
+            if share.counts.entries() != 0 {
+                self.shares.host(&host).merge(&share);
             }
-        };
-        share.add(action, false, size);
+        }
+        self.shares
     }
 }
