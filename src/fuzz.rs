@@ -209,6 +209,33 @@ fn locks() {
 }
 
 #[test]
+fn saved_plans() {
+    feed(&corpus("plan"), 1, |bytes| {
+        for plan in crate::plan_file::parse(bytes, "p.plan").into_iter().flatten() {
+            assert!(plan.counts().entries() < u64::MAX);
+        }
+    });
+}
+
+#[test]
+fn lists_to_begin_with() {
+    use crate::init::{Format, Frame, make, read_arguments, read_list};
+    let frame = Frame { name: None, dest: "d".to_owned() };
+    let formats = [Format::Urls, Format::Aria2, Format::Metalink, Format::Sums, Format::Pooch];
+    let formats = formats.map(Some);
+    feed(&corpus("init"), 10, |bytes| {
+        for format in formats.into_iter().chain([None]) {
+            if let Ok(input) = read_list(bytes, format, Some("http://h.example/")) {
+                // It holds what it makes against what was given.
+                let _ = make(input, &frame, Path::new("m.yaml"));
+            }
+        }
+        let glob = String::from_utf8_lossy(bytes).into_owned();
+        let _ = read_arguments(&[glob]);
+    });
+}
+
+#[test]
 fn checksum_lists() {
     let pattern = regex::bytes::Regex::new("(?i)sha256: (?<digest>[0-9a-f]+)").expect("a pattern");
     feed(&corpus("list"), 1, |bytes| {

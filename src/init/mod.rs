@@ -201,10 +201,7 @@ pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, Run
         notes.push("mirrors were left out: no template gives them".to_owned());
     }
     let found = pattern::find(&files);
-    let mut wanted: BTreeSet<String> = files.iter().map(|given| normal(&given.url)).collect();
-    for glob in &globs {
-        wanted.extend(glob.expand().iter().map(|url| normal(url)));
-    }
+    let wanted = wanted(&files, &globs)?;
     let globs: Vec<_> = globs.into_iter().map(Source::Pattern).collect();
     let clever: Vec<_> = globs.iter().cloned().chain(found).collect();
     let plain: Vec<_> =
@@ -231,13 +228,48 @@ pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, Run
     ))
 }
 
+/// What a manifest must declare.
+enum Wanted {
+    /// Just these URLs.
+    Urls(BTreeSet<String>),
+    /// So many, of globs that are too large to be written out beside the template.
+    Count(u64),
+}
+
+/// So many URLs are written out to be compared.
+const MOST_COMPARED: u64 = 1_000_000;
+/// A manifest expands to so many at most, unless it says otherwise.
+const MOST: u64 = 10_000_000;
+
+fn wanted(files: &[Given], globs: &[Pattern]) -> Result<Wanted, RunError> {
+    let of_globs = globs.iter().map(Pattern::count).fold(0, u64::saturating_add);
+    let count = of_globs.saturating_add(files.len() as u64);
+    if MOST < count {
+        let message = format!("this expands to {count} URLs, more than {MOST}");
+        return Err(wrong(message, "narrow the globs"));
+    }
+    if MOST_COMPARED < of_globs {
+        return Ok(Wanted::Count(count));
+    }
+    let mut urls: BTreeSet<String> = files.iter().map(|given| normal(&given.url)).collect();
+    for glob in globs {
+        urls.extend(glob.expand().iter().map(|url| normal(url)));
+    }
+    Ok(Wanted::Urls(urls))
+}
+
 /// Reads the text back, and holds what it declares against what was given.
-fn check(text: &str, file: &Path, wanted: &BTreeSet<String>) -> Result<u64, String> {
+fn check(text: &str, file: &Path, wanted: &Wanted) -> Result<u64, String> {
     let env = |_: &str| None;
     let options = LoadOptions { env: &env, ..LoadOptions::default() };
     let manifest =
         Manifest::parse(file, text, &options).map_err(|problems| problems.to_string())?;
     manifest.check().map_err(|problems| problems.to_string())?;
+    let wanted = match wanted {
+        Wanted::Urls(urls) => urls,
+        Wanted::Count(count) if manifest.entries().count() == *count => return Ok(*count),
+        Wanted::Count(_) => return Err("the template expands to something else".to_owned()),
+    };
     let mut seen = 0;
     let mut left: HashSet<&str> = wanted.iter().map(String::as_str).collect();
     for entry in manifest.entries().iter() {

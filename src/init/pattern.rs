@@ -79,7 +79,8 @@ impl Pattern {
 
     /// How many URLs it stands for.
     pub(crate) fn count(&self) -> u64 {
-        self.variables.iter().map(|(_, values)| values_of(values).len() as u64).product()
+        let count = |values: &Values| values.iter().map(count_of).fold(0, u64::saturating_add);
+        self.variables.iter().map(|(_, values)| count(values)).fold(1, u64::saturating_mul)
     }
 
     /// The first URL of a glob.
@@ -87,15 +88,18 @@ impl Pattern {
         let firsts: Vec<_> = self
             .variables
             .iter()
-            .map(|(_, values)| values_of(values).into_iter().next().unwrap_or_default())
+            .map(|(_, values)| values.iter().flat_map(texts_of).next().unwrap_or_default())
             .collect();
         self.render(&firsts)
     }
 
     /// All URLs of a glob, in the order in which curl asks for them.
     pub(crate) fn expand(&self) -> Vec<String> {
-        let all: Vec<Vec<String>> =
-            self.variables.iter().map(|(_, values)| values_of(values)).collect();
+        let all: Vec<Vec<String>> = self
+            .variables
+            .iter()
+            .map(|(_, values)| values.iter().flat_map(texts_of).collect())
+            .collect();
         let mut rows: Vec<Vec<String>> = vec![Vec::new()];
         for values in &all {
             rows = rows
@@ -124,40 +128,51 @@ impl Pattern {
     }
 }
 
-/// The values of ranges of numbers and single letters, which are all that a glob has.
-fn values_of(values: &Values) -> Vec<String> {
-    let mut all = Vec::new();
-    for value in values {
-        match value {
-            Value::Text(text) => all.push(text.clone()),
-            Value::Range(text) => all.extend(expand_range(text)),
-        }
+/// How many values it stands for.
+fn count_of(value: &Value) -> u64 {
+    match value {
+        Value::Text(_) => 1,
+        Value::Range(text) => match numbers_of(text) {
+            Some((first, last, step, _)) => last.saturating_sub(first) / step + 1,
+            None => texts_of(value).count() as u64,
+        },
     }
-    all
 }
 
-fn expand_range(text: &str) -> Vec<String> {
+/// First, last, step and width of a range of numbers.
+fn numbers_of(text: &str) -> Option<(u64, u64, u64, usize)> {
+    let mut parts = text.split("..");
+    let (from, to) = (parts.next()?, parts.next()?);
+    let step: u64 = parts.next().map_or(Some(1), |step| step.parse().ok())?;
+    let width = if from.starts_with('0') { from.len() } else { 0 };
+    Some((from.parse().ok()?, to.parse().ok()?, step.max(1), width))
+}
+
+/// What it stands for: a text, or the values of a range of numbers, dates or letters.
+fn texts_of(value: &Value) -> Box<dyn Iterator<Item = String>> {
+    let text = match value {
+        Value::Text(text) => return Box::new(std::iter::once(text.clone())),
+        Value::Range(text) => text,
+    };
+    if let Some((first, last, step, width)) = numbers_of(text) {
+        let step = usize::try_from(step).unwrap_or(usize::MAX);
+        return Box::new(
+            (first..=last).step_by(step).map(move |number| format!("{number:0width$}")),
+        );
+    }
     let mut parts = text.split("..");
     let (from, to) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let step = parts.next().unwrap_or("1");
-    if let (Ok(first), Ok(last), Ok(step)) = (from.parse(), to.parse(), step.parse::<usize>()) {
-        let width = if from.starts_with('0') { from.len() } else { 0 };
-        let numbers: std::ops::RangeInclusive<u64> = first..=last;
-        return numbers.step_by(step.max(1)).map(|number| format!("{number:0width$}")).collect();
-    }
     if let (Ok(first), Ok(last)) = (from.parse::<Date>(), to.parse::<Date>()) {
         let digits: i64 = step.trim_end_matches(char::is_alphabetic).parse().unwrap_or(1);
         let span = jiff::Span::new();
         let span = if step.ends_with("mo") { span.months(digits) } else { span.days(digits) };
-        return first
-            .series(span)
-            .take_while(|date| *date <= last)
-            .map(|date| date.to_string())
-            .collect();
+        let dates = first.series(span).take_while(move |date| *date <= last);
+        return Box::new(dates.map(|date| date.to_string()));
     }
     match (from.chars().next(), to.chars().next()) {
-        (Some(first), Some(last)) => (first..=last).map(String::from).collect(),
-        _ => Vec::new(),
+        (Some(first), Some(last)) => Box::new((first..=last).map(String::from)),
+        _ => Box::new(std::iter::empty()),
     }
 }
 

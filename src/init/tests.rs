@@ -310,6 +310,20 @@ fn what_cannot_be_declared_is_an_error() {
 }
 
 #[test]
+fn a_glob_may_be_large_but_not_without_end() {
+    let input = read_arguments(&["http://h/[1-2000000].bin".to_owned()]).unwrap();
+    assert_eq!(made(input).entries, 2_000_000);
+    for glob in [
+        "http://h/[1-1000000000].bin",
+        "http://h/[1-18446744073709551615]/[1-18446744073709551615]",
+    ] {
+        let input = read_arguments(&[glob.to_owned()]).unwrap();
+        let error = make(input, &frame(), Path::new("m.yaml")).unwrap_err().to_string();
+        assert!(error.contains("more than 10000000"), "{error}");
+    }
+}
+
+#[test]
 fn many_urls_take_little_time() {
     let urls: Vec<_> = (0..100_000)
         .map(|n| Given::of(format!("http://h/{}/{}.bin", n / 1000, n % 1000)))

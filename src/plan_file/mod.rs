@@ -36,6 +36,8 @@ use crate::options::Options;
 use crate::plan::{Action, Counts, Decision, Prune};
 use crate::select::Selection;
 
+#[cfg(test)]
+pub(crate) use read::parse;
 pub use read::read;
 pub(crate) use write::{Details, write};
 

@@ -25,7 +25,7 @@ pub fn read(file: &Path) -> Result<Vec<SavedPlan>, RunError> {
 }
 
 /// Reads saved plans from text; `name` is what messages call it.
-pub(super) fn parse(from: impl BufRead, name: &str) -> Result<Vec<SavedPlan>, RunError> {
+pub(crate) fn parse(from: impl BufRead, name: &str) -> Result<Vec<SavedPlan>, RunError> {
     let mut plans = Vec::new();
     let mut open: Option<SavedPlan> = None;
     for (number, line) in (1u64..).zip(from.lines()) {
