@@ -1,20 +1,23 @@
 //! `natsync plan`
 
-use std::io::{BufWriter, IntoInnerError};
+use std::io::{self, BufWriter, IntoInnerError};
 use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::reports::Reports;
-use super::{Target, for_each, load_telling, rewrites};
+use super::{Target, for_each, load_telling, rewrites, worst};
 use crate::cli::PlanArgs;
 use crate::draft::Draft;
 use crate::error::{ExitStatus, RunError};
 use crate::manifest::Quota;
 use crate::plan::Plan;
 use crate::plan_file::Recipe;
-use crate::report::{Account, Closing, Console, Lines, Listing, Talk, Tally, Tee, print_error};
+use crate::report::{
+    Account, Closing, Console, Lines, Listing, Talk, Tally, Tee, Untrusted, print_error,
+};
 use crate::rewrite::Rewrites;
+use crate::select::shell_word;
 use crate::stop::Stop;
 use crate::workspace::{self, Options};
 
@@ -38,7 +41,8 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> ExitStatus {
         Ok(targets) => targets.into_iter(),
         Err(status) => return reports.finish(status),
     };
-    let mut out = match args.out.as_deref().map(create).transpose() {
+    let count = targets.len();
+    let mut out = match args.out.as_deref().map(Saving::begin).transpose() {
         Ok(out) => out,
         Err(error) => {
             print_error(console, &error);
@@ -53,28 +57,46 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> ExitStatus {
         reports.pass_over(&target.manifest, &target.selection, status);
     }
     let status = reports.finish(status);
-    match out {
-        // Half of a plan is none.
-        Some(out) if matches!(status, ExitStatus::Ok | ExitStatus::Drift) => {
-            let published = out.into_inner().map_err(IntoInnerError::into_error);
-            match published.and_then(Draft::publish) {
-                Ok(()) => status,
-                Err(source) => {
-                    let error = RunError::Unwritable { what: WHAT, source };
-                    print_error(console, &error);
-                    error.exit_status()
-                }
-            }
+    match out.map(|out| out.finish(count, console)) {
+        Some(Err(error)) => {
+            print_error(console, &error);
+            worst(status, error.exit_status())
         }
         _ => status,
     }
 }
 
-const WHAT: &str = "the plan";
+/// The file of `--out`.
+struct Saving<'a> {
+    file: &'a Path,
+    to: BufWriter<Draft>,
+    /// How many manifests have their plan in it.
+    plans: usize,
+}
 
-fn create(file: &Path) -> Result<BufWriter<Draft>, RunError> {
-    let draft = Draft::create(file);
-    draft.map(BufWriter::new).map_err(|source| RunError::Unwritable { what: WHAT, source })
+impl<'a> Saving<'a> {
+    fn begin(file: &'a Path) -> Result<Self, RunError> {
+        let to = BufWriter::new(Draft::create(file).map_err(unwritable)?);
+        Ok(Self { file, to, plans: 0 })
+    }
+
+    /// Puts it in its place, if it has the plans of so many manifests: half of a plan is none.
+    fn finish(self, wanted: usize, console: &Console) -> Result<(), RunError> {
+        if self.plans < wanted {
+            return Ok(());
+        }
+        let draft = self.to.into_inner().map_err(IntoInnerError::into_error);
+        draft.and_then(Draft::publish).map_err(unwritable)?;
+        let (shown, word) = (Untrusted::path(self.file), shell_word(&self.file.to_string_lossy()));
+        let word = Untrusted(&word);
+        console
+            .remark(&format!("saved in {shown}; `natsync apply --plan {word}` does just that\n"));
+        Ok(())
+    }
+}
+
+fn unwritable(source: io::Error) -> RunError {
+    RunError::Unwritable { what: "the plan", source }
 }
 
 fn plan(
@@ -82,7 +104,7 @@ fn plan(
     rewrites: &Rewrites,
     target: Target,
     stop: &Stop,
-    out: Option<&mut BufWriter<Draft>>,
+    out: Option<&mut Saving<'_>>,
     reports: &Reports<'_>,
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
@@ -130,7 +152,8 @@ fn plan(
         if let Some(out) = out
             && !stop.is_requested()
         {
-            workspace::save_plan(&recipe, &manifest, &plan, out)?;
+            workspace::save_plan(&recipe, &manifest, &plan, &mut out.to)?;
+            out.plans += 1;
         }
         talk.finish();
         results.close(&plan);

@@ -1,6 +1,6 @@
 //! `plan --out` and `apply --plan`: exactly what was looked at is done, or nothing.
 
-use crate::origin::File;
+use crate::origin::{Answer, File};
 use crate::world::{World, numbered};
 
 fn four(settings: &[&str]) -> World {
@@ -62,6 +62,23 @@ fn what_upstream_said_is_not_asked_again() {
     let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
     assert_eq!(run.counts(), "entries 4, updated 1, kept 3");
     world.origin.assert_requests(&["GET /3.txt"]);
+}
+
+#[test]
+fn what_upstream_would_not_say_stays_a_question() {
+    let world = four(&[]);
+    world.apply().success();
+    world.origin.always("/2.txt", Answer::status(403));
+    let run = world.run(["plan", "--refresh", "--out", "p.plan"]).code(1);
+    assert!(
+        run.stderr.contains("saved in p.plan; `natsync apply --plan p.plan` does"),
+        "{}",
+        run.stderr
+    );
+    world.origin.always("/2.txt", Answer::file());
+    world.origin.forget();
+    let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
+    assert_eq!(run.counts(), "entries 4, unchanged 1, kept 3");
 }
 
 #[test]
