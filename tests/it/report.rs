@@ -400,7 +400,7 @@ fn a_hundred_thousand_entries_fit_a_page() {
     world.write("out/17.bin", "17");
     let run = world.run(["report", "--html", "page.html"]).success();
     // Ten times what a release build takes, with tests side by side.
-    assert!(run.elapsed < Duration::from_secs(30), "{:?}", run.elapsed);
+    assert!(run.elapsed < Duration::from_secs(50), "{:?}", run.elapsed);
     let page = Page::read(String::from_utf8(world.read("page.html")).unwrap());
     assert!(page.text.len() < 3_000_000, "{}", page.text.len());
     let cells: usize = page.cells().values().sum();
