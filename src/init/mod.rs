@@ -4,7 +4,9 @@
 //! a clever template gets wrong is declared file by file.
 
 mod aria2;
+mod find;
 mod glob;
+mod merge;
 mod metalink;
 mod numbers;
 mod pattern;
@@ -200,7 +202,7 @@ pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, Run
     {
         notes.push("mirrors were left out: no template gives them".to_owned());
     }
-    let found = pattern::find(&files);
+    let found = find::find(&files);
     let wanted = wanted(&files, &globs)?;
     let globs: Vec<_> = globs.into_iter().map(Source::Pattern).collect();
     let clever: Vec<_> = globs.iter().cloned().chain(found).collect();
