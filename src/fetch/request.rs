@@ -120,12 +120,13 @@ impl RequestPlan<'_> {
         if self.past_caches {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
-        if let Some(etag) = &self.conditions.etag {
-            headers.insert(IF_NONE_MATCH, text(etag)?);
-        }
-        if let Some(date) = &self.conditions.last_modified {
-            headers.insert(IF_MODIFIED_SINCE, text(date)?);
-        }
+        // One that can stand in no header never came in one: what noted it is damaged, and without it the whole
+        // content comes.
+        let condition = |value: &Option<String>| text(value.as_deref()?).ok();
+        headers.extend(condition(&self.conditions.etag).map(|etag| (IF_NONE_MATCH, etag)));
+        headers.extend(
+            condition(&self.conditions.last_modified).map(|date| (IF_MODIFIED_SINCE, date)),
+        );
         let same_origin = target.origin == self.home.origin;
         let user = target.user.as_ref().or(self.home.user.as_ref().filter(|_| same_origin));
         if let Some((user, password)) = user {
@@ -159,6 +160,27 @@ pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_validator_is_left_out() {
+        let home = Target::parse("http://home/a").unwrap();
+        let built = |etag: &str| {
+            let conditions = Conditions { etag: Some(etag.to_owned()), ..Conditions::default() };
+            let plan = RequestPlan {
+                method: Method::Get,
+                conditions: &conditions,
+                range: None,
+                headers: &[],
+                home: &home,
+                user_agent: "natsync",
+                past_caches: false,
+            };
+            let request = plan.build_for(&home, None, false).unwrap();
+            request.headers().contains_key(IF_NONE_MATCH)
+        };
+        assert!(built("\"a\""));
+        assert!(!built("\u{2}a\""));
+    }
 
     #[test]
     fn headers_of_the_source_stay_at_home() {

@@ -1,7 +1,7 @@
 //! What a source asks of its files: what is missing, what is fresh, what a content must be like.
 
 use super::expect::{Expect, Kind as FileKind, MediaType, MissingWhen};
-use super::fields::{EXPECT, Fields, MISSING_WHEN};
+use super::fields::{EXPECT, Fields, MISSING_WHEN, ON_MISSING, STATUS};
 use super::node::{Kind, Node};
 use super::read::Reader;
 use super::scalars::parse_duration;
@@ -28,16 +28,11 @@ const OWN_HEADERS: [&str; 14] = [
 
 impl Reader<'_> {
     pub(super) fn on_missing(&mut self, node: &Node) -> Option<OnMissing> {
-        match self.text(node, "on_missing")? {
-            "fail" => Some(OnMissing::Fail),
-            "skip" => Some(OnMissing::Skip),
-            "prune" => Some(OnMissing::Prune),
-            other => {
-                let message = format!("`on_missing` cannot be `{other}`");
-                self.problem(node.at, message, Some("it is `fail`, `skip` or `prune`".to_owned()));
-                None
-            }
-        }
+        Some(match self.word(node, "on_missing", ON_MISSING)? {
+            "skip" => OnMissing::Skip,
+            "prune" => OnMissing::Prune,
+            _ => OnMissing::Fail,
+        })
     }
 
     pub(super) fn check(&mut self, node: &Node) -> Option<Check> {
@@ -58,8 +53,9 @@ impl Reader<'_> {
                 Kind::List(items) => items.iter().collect(),
                 _ => vec![node],
             };
-            let statuses =
-                items.into_iter().filter_map(|item| self.number(item, "status", 400, 599));
+            let statuses = items
+                .into_iter()
+                .filter_map(|item| self.number(item, "status", STATUS.0, STATUS.1));
             missing.status = statuses.filter_map(|status| u16::try_from(status).ok()).collect();
         }
         missing.content_type = fields.get("content_type").and_then(|node| self.media_type(node));

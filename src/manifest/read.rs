@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::fields::{Fields, LIMITS, MANIFEST, nearest};
+use super::fields::{Fields, LIMITS, MANIFEST, PRUNE, nearest};
 use super::http::Http;
 use super::node::{self, Kind, Node};
 use super::problem::{Problem, Problems, Span, Text};
@@ -321,15 +321,10 @@ impl Reader<'_> {
     }
 
     fn orphans(&mut self, node: &Node) -> Option<Orphans> {
-        match self.text(node, "prune")? {
-            "off" => Some(Orphans::Keep),
-            "managed" => Some(Orphans::Prune),
-            other => {
-                let message = format!("`prune` cannot be `{other}`");
-                self.problem(node.at, message, Some("it is `off` or `managed`".to_owned()));
-                None
-            }
-        }
+        Some(match self.word(node, "prune", PRUNE)? {
+            "managed" => Orphans::Prune,
+            _ => Orphans::Keep,
+        })
     }
 
     fn sources(&mut self, fields: &Fields<'_>, manifest: &str, http: &Http) -> Vec<Source> {

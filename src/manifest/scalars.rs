@@ -42,6 +42,22 @@ impl Reader<'_> {
         parsed
     }
 
+    /// One of the words that a table has for a key.
+    pub(super) fn word(
+        &mut self,
+        node: &Node,
+        key: &str,
+        words: &[&'static str],
+    ) -> Option<&'static str> {
+        let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        let wanted = match quoted.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => return None,
+        };
+        self.parsed(node, key, &wanted, |text| words.iter().copied().find(|word| *word == text))
+    }
+
     /// A whole number within bounds.
     pub(super) fn number(&mut self, node: &Node, what: &str, least: u64, most: u64) -> Option<u64> {
         let wanted = if most == u64::MAX {

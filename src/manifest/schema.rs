@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::expect::Kind;
 use super::shape::{Field, Mapping, Shape};
 use super::tables::{
-    LIST_FILE_MAPPING, LITERAL_MAPPING, MANIFEST_MAPPING, RANGE_MAPPING, ROWS_FILE_MAPPING,
+    ALGORITHMS, Bounds, LIST_FILE_MAPPING, LITERAL_MAPPING, MANIFEST_MAPPING, RANGE_MAPPING,
+    ROWS_FILE_MAPPING,
 };
 
 /// The schema (JSON Schema, draft 2020-12).
@@ -24,7 +25,8 @@ pub fn schema() -> Value {
         return Value::Object(schema);
     };
     schema.extend(top);
-    definitions.insert("values".to_owned(), values());
+    definitions.insert("values".to_owned(), values(1));
+    definitions.insert("chosen".to_owned(), values(0));
     for part in [&RANGE_MAPPING, &LITERAL_MAPPING, &LIST_FILE_MAPPING, &ROWS_FILE_MAPPING] {
         let made = mapping(part, &mut definitions);
         definitions.insert(part.name.to_owned(), made);
@@ -50,6 +52,9 @@ fn mapping(mapping: &Mapping, definitions: &mut Map<String, Value>) -> Value {
     if !mapping.required.is_empty() {
         made["required"] = json!(mapping.required);
     }
+    for (key, rules) in mapping.rules {
+        made[*key] = serde_json::from_str(rules).unwrap_or_default();
+    }
     if !mapping.one_of.is_empty() {
         let one = |key: &&str| json!({"required": [key]});
         made["oneOf"] = mapping.one_of.iter().map(one).collect();
@@ -63,11 +68,16 @@ fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
     if let Some(default) = field.default {
         let _ = write!(description, " Default: {default}.");
     }
-    if let Some(example) = field.example {
-        let _ = write!(description, " Example: {example}");
-    }
     let mut made = Map::new();
     made.insert("description".to_owned(), json!(description));
+    // A number or a boolean is one, anything else a text.
+    let typed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+    if let Some(default) = field.default {
+        made.insert("default".to_owned(), typed(default));
+    }
+    if let Some(example) = field.example {
+        made.insert("examples".to_owned(), json!([typed(example)]));
+    }
     if let Value::Object(shape) = shape(field.shape, definitions) {
         for (key, value) in shape {
             made.entry(key).or_insert(value);
@@ -88,7 +98,7 @@ const URL: &str = r"^([Hh][Tt][Tt][Pp][Ss]?://[^/?#]|[^:/?#]*[{$])";
 const DIGITS: &str = "^[0-9]+$";
 const SIZE: &str = r"^\s*[0-9]+(\.[0-9]{0,9})?\s*(B|k|kB|KB|M|MB|G|GB|T|TB|K|Ki|KiB|Mi|MiB|Gi|GiB|Ti|TiB)?\s*(/s)?\s*$";
 const DURATION: &str = r"^\s*(0|([0-9]+\s*(ms|s|m|min|h|d|w)\s*)+)$";
-const SHARE: &str = r"^([0-9]+|([0-9]*\.)?[0-9]+\.?\s*%)$";
+const SHARE: &str = r"^([0-9]+|\s*([0-9]*\.)?[0-9]+\.?\s*%)$";
 const MEDIA_TYPE: &str = r"^[A-Za-z0-9!#$&^_.+-]+/(\*|[A-Za-z0-9!#$&^_.+-]+)$";
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_-]*$";
 
@@ -97,11 +107,16 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
         Shape::Text | Shape::Template => text(),
         Shape::Url => json!({"type": "string", "pattern": URL}),
         Shape::Word(words) => word(words),
+        // Case and dashes make no difference: `SHA-256`.
+        Shape::Algorithm => json!({"anyOf": [
+            {"enum": ALGORITHMS},
+            {"type": "string", "pattern": "^-*([Ss]-*[Hh]-*[Aa]-*(2-*5-*6|5-*1-*2|1)|[Mm]-*[Dd]-*5|[Bb]-*[Ll]-*[Aa]-*[Kk]-*[Ee]-*3)-*$"},
+        ]}),
         Shape::Flag => json!({"enum": [true, false, "true", "false"]}),
         Shape::FlagOrPath => json!({"type": ["boolean", "string", "number"]}),
-        Shape::Number(least, most) => number(least, most),
-        Shape::NumberOr(least, most, word) => {
-            json!({"anyOf": [number(least, most), {"const": word}]})
+        Shape::Number(bounds) => number(bounds),
+        Shape::NumberOr(bounds, word) => {
+            json!({"anyOf": [number(bounds), {"const": word}]})
         }
         Shape::Rate => json!({"anyOf": [
             {"type": "number", "minimum": 0.001},
@@ -160,7 +175,7 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
             "type": "object",
             "minProperties": 1,
             "propertyNames": {"pattern": VARIABLE},
-            "additionalProperties": reference("values"),
+            "additionalProperties": reference("chosen"),
         }),
         Shape::Rows => json!({"anyOf": [
             reference("rows_file"),
@@ -187,7 +202,7 @@ fn word(words: &[&str]) -> Value {
     json!({"enum": numbers.chain(words.iter().map(|&word| json!(word))).collect::<Vec<_>>()})
 }
 
-fn number(least: u64, most: u64) -> Value {
+fn number((least, most): Bounds) -> Value {
     json!({"anyOf": [
         {"type": "integer", "minimum": least, "maximum": most},
         {"type": "string", "pattern": DIGITS},
@@ -198,10 +213,11 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/$defs/{name}")})
 }
 
-/// The values of a variable.
-fn values() -> Value {
+/// The values of a variable, of which a list has so many at least.
+fn values(least: u64) -> Value {
+    // In a list, a word that YAML takes for nothing is a word.
     let one = json!({"anyOf": [
-        text(),
+        {"type": ["string", "number", "boolean", "null"]},
         reference("range"),
         reference("literal"),
         reference("list_file"),
@@ -209,7 +225,7 @@ fn values() -> Value {
     json!({
         "description": "The values of a variable: a value, a range such as 1..26, 001..100, a..z or \
                         2024-01-01..today..7d, a list of these, or a file with a value a line.",
-        "anyOf": [one, {"type": "array", "minItems": 1, "items": one}],
+        "anyOf": [one, {"type": "array", "minItems": least, "items": one}],
     })
 }
 

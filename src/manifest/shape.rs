@@ -2,7 +2,7 @@
 //!
 //! A value is read from its text as it was written, so that a shape allows every way in which YAML can write it.
 
-use super::fields::Table;
+use super::fields::{Bounds, Table};
 
 /// A key of a mapping.
 #[derive(Debug)]
@@ -44,14 +44,16 @@ pub(super) enum Shape {
     Url,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// The name of an algorithm of digests.
+    Algorithm,
     /// `true` or `false`.
     Flag,
     /// `true`, `false` or a path.
     FlagOrPath,
     /// A whole number within bounds.
-    Number(u64, u64),
+    Number(Bounds),
     /// A whole number within bounds, or a word.
-    NumberOr(u64, u64, &'static str),
+    NumberOr(Bounds, &'static str),
     /// A number above 0.
     Rate,
     /// A length of time, or one of these words.
@@ -95,4 +97,6 @@ pub(super) struct Mapping {
     pub(super) required: &'static [&'static str],
     /// Keys of which it must have exactly one.
     pub(super) one_of: &'static [&'static str],
+    /// Which keys go together, as keywords of JSON Schema.
+    pub(super) rules: &'static [(&'static str, &'static str)],
 }

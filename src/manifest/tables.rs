@@ -4,6 +4,20 @@
 use super::read::MOST_ENTRIES;
 use super::shape::{Field, Mapping, Shape};
 
+/// The least and the most of a number.
+pub(super) type Bounds = (u64, u64);
+
+/// `connections`, `connections_per_host`
+pub(super) const CONNECTIONS: Bounds = (1, 1024);
+/// `retries`
+pub(super) const RETRIES: Bounds = (0, 100);
+/// `redirects`
+pub(super) const REDIRECTS: Bounds = (0, 50);
+/// `segments`
+pub(super) const SEGMENTS: Bounds = (1, 64);
+/// `missing_when: {status: ..}`
+pub(super) const STATUS: Bounds = (400, 599);
+
 /// The keys of a mapping.
 pub(super) type Table = &'static [Field];
 
@@ -135,16 +149,16 @@ pub(super) const FILE: Table = &[
 
 /// `http`.
 pub(super) const HTTP: Table = &[
-    Field::new("connections", "connections in all", Shape::Number(1, 1024)).or("64"),
+    Field::new("connections", "connections in all", Shape::Number(CONNECTIONS)).or("64"),
     Field::new(
         "connections_per_host",
         "connections to one origin: a number or auto",
-        Shape::NumberOr(1, 1024, "auto"),
+        Shape::NumberOr(CONNECTIONS, "auto"),
     )
     .or("auto"),
     Field::new("requests_per_second", "requests a second to one origin", Shape::Rate).such_as("5"),
     Field::new("rate_limit", "bytes a second", Shape::Size).such_as("2MiB"),
-    Field::new("retries", "further attempts after a failed one", Shape::Number(0, 100)).or("4"),
+    Field::new("retries", "further attempts after a failed one", Shape::Number(RETRIES)).or("4"),
     Field::new(
         "max_retry_after",
         "the longest pause that a server may ask for",
@@ -159,12 +173,12 @@ pub(super) const HTTP: Table = &[
     .or("10s"),
     Field::new("stall_timeout", "how long no byte may come", Shape::Duration(&[])).or("30s"),
     Field::new("min_rate", "the slowest rate, averaged over a minute", Shape::Size).or("64B"),
-    Field::new("redirects", "how many redirects are followed", Shape::Number(0, 50)).or("10"),
+    Field::new("redirects", "how many redirects are followed", Shape::Number(REDIRECTS)).or("10"),
     Field::new("user_agent", "the User-Agent header", Shape::Text),
     Field::new("proxy", "the URL of a proxy, or none", Shape::Text)
         .such_as("http://proxy.example.org:3128"),
     Field::new("ca_file", "certificates to trust, instead of the system's", Shape::Text),
-    Field::new("segments", "ranges of one large file at a time", Shape::Number(1, 64)).or("1"),
+    Field::new("segments", "ranges of one large file at a time", Shape::Number(SEGMENTS)).or("1"),
     Field::new("segment_min_size", "files smaller than this are not segmented", Shape::Size)
         .or("64MiB"),
     Field::new("http2", "whether HTTP/2 is spoken: auto, never or always", Shape::Word(HTTP2))
@@ -183,7 +197,7 @@ pub(super) const EXPECT: Table = &[
 
 /// `missing_when`.
 pub(super) const MISSING_WHEN: Table = &[
-    Field::new("status", "HTTP statuses", Shape::OneOrMore(&Shape::Number(400, 599)))
+    Field::new("status", "HTTP statuses", Shape::OneOrMore(&Shape::Number(STATUS)))
         .or("[404, 410]"),
     Field::new(
         "content_type",
@@ -197,7 +211,7 @@ pub(super) const MISSING_WHEN: Table = &[
 pub(super) const LIMITS: Table = &[Field::new(
     "entries",
     "how many entries the manifest may expand to",
-    Shape::Number(1, MOST_ENTRIES),
+    Shape::Number((1, MOST_ENTRIES)),
 )
 .or("10000000")];
 
@@ -233,7 +247,7 @@ pub(super) const CHECKSUMS: Table = &[
     Field::new(
         "algorithm",
         "the algorithm of its digests, where neither their length nor the list says it",
-        Shape::Word(ALGORITHMS),
+        Shape::Algorithm,
     ),
     Field::new(
         "pattern",
@@ -268,13 +282,34 @@ pub(super) const MANIFEST_MAPPING: Mapping = Mapping {
     table: MANIFEST,
     required: &["version", "dest", "sources"],
     one_of: &[],
+    rules: &[],
 };
+/// What goes with what in a source.
+const SOURCE_RULES: &[(&str, &str)] = &[(
+    "dependentSchemas",
+    r#"{
+        "files": {"properties": {"alternates": false, "vars": false, "rows": false, "combine": false,
+                                 "exclude": false, "overrides": false}},
+        "max_missing": {"required": ["on_missing"], "properties": {"on_missing": {"enum": ["skip", "prune"]}}}
+    }"#,
+)];
+/// What goes with what in an override.
+const OVERRIDE_RULES: &[(&str, &str)] = &[
+    (
+        "dependentRequired",
+        r#"{"sha256": ["reason"], "sha512": ["reason"], "sha1": ["reason"], "md5": ["reason"], "blake3": ["reason"]}"#,
+    ),
+    ("if", r#"{"properties": {"skip": {"enum": [true, "true"]}}, "required": ["skip"]}"#),
+    ("then", r#"{"required": ["reason"]}"#),
+];
+
 pub(super) const SOURCE_MAPPING: Mapping = Mapping {
     name: "source",
     about: "One URL template with its variables and policies, or a list of files.",
     table: SOURCE,
     required: &[],
     one_of: &["url", "files"],
+    rules: SOURCE_RULES,
 };
 pub(super) const FILE_MAPPING: Mapping = Mapping {
     name: "file",
@@ -282,15 +317,23 @@ pub(super) const FILE_MAPPING: Mapping = Mapping {
     table: FILE,
     required: &["url"],
     one_of: &[],
+    rules: &[],
 };
-pub(super) const HTTP_SETTINGS: Mapping =
-    Mapping { name: "http", about: "Transport settings.", table: HTTP, required: &[], one_of: &[] };
+pub(super) const HTTP_SETTINGS: Mapping = Mapping {
+    name: "http",
+    about: "Transport settings.",
+    table: HTTP,
+    required: &[],
+    one_of: &[],
+    rules: &[],
+};
 pub(super) const EXPECT_MAPPING: Mapping = Mapping {
     name: "expect",
     about: "What the content of a file must be like.",
     table: EXPECT,
     required: &[],
     one_of: &[],
+    rules: &[],
 };
 pub(super) const MISSING_WHEN_MAPPING: Mapping = Mapping {
     name: "missing_when",
@@ -298,6 +341,7 @@ pub(super) const MISSING_WHEN_MAPPING: Mapping = Mapping {
     table: MISSING_WHEN,
     required: &[],
     one_of: &[],
+    rules: &[],
 };
 pub(super) const LIMITS_MAPPING: Mapping = Mapping {
     name: "limits",
@@ -305,6 +349,7 @@ pub(super) const LIMITS_MAPPING: Mapping = Mapping {
     table: LIMITS,
     required: &[],
     one_of: &[],
+    rules: &[],
 };
 pub(super) const OVERRIDE_MAPPING: Mapping = Mapping {
     name: "override",
@@ -312,6 +357,7 @@ pub(super) const OVERRIDE_MAPPING: Mapping = Mapping {
     table: OVERRIDE,
     required: &["when"],
     one_of: &[],
+    rules: OVERRIDE_RULES,
 };
 pub(super) const CHECKSUMS_MAPPING: Mapping = Mapping {
     name: "checksums",
@@ -319,6 +365,7 @@ pub(super) const CHECKSUMS_MAPPING: Mapping = Mapping {
     table: CHECKSUMS,
     required: &[],
     one_of: &["file", "url", "sidecar"],
+    rules: &[],
 };
 pub(super) const RANGE_MAPPING: Mapping = Mapping {
     name: "range",
@@ -326,6 +373,7 @@ pub(super) const RANGE_MAPPING: Mapping = Mapping {
     table: RANGE,
     required: &["from", "to"],
     one_of: &[],
+    rules: &[],
 };
 pub(super) const LITERAL_MAPPING: Mapping = Mapping {
     name: "literal",
@@ -333,6 +381,7 @@ pub(super) const LITERAL_MAPPING: Mapping = Mapping {
     table: LITERAL,
     required: &["value"],
     one_of: &[],
+    rules: &[],
 };
 pub(super) const LIST_FILE_MAPPING: Mapping = Mapping {
     name: "list_file",
@@ -340,6 +389,7 @@ pub(super) const LIST_FILE_MAPPING: Mapping = Mapping {
     table: LIST_FILE,
     required: &["file"],
     one_of: &[],
+    rules: &[],
 };
 pub(super) const ROWS_FILE_MAPPING: Mapping = Mapping {
     name: "rows_file",
@@ -347,4 +397,5 @@ pub(super) const ROWS_FILE_MAPPING: Mapping = Mapping {
     table: ROWS_FILE,
     required: &["csv"],
     one_of: &[],
+    rules: &[],
 };

@@ -1,6 +1,7 @@
 //! Reading transport settings.
 
-use super::fields::{Fields, HTTP};
+use super::fields::Bounds;
+use super::fields::{CONNECTIONS, Fields, HTTP, HTTP2, REDIRECTS, RETRIES, SEGMENTS};
 use super::http::{Http, Http2, PerHost, Proxy};
 use super::node::Node;
 use super::read::Reader;
@@ -12,23 +13,25 @@ impl Reader<'_> {
         let Some(fields) = Fields::open(self, node, HTTP, "`http`") else {
             return http;
         };
-        let number = |this: &mut Self, key: &str, least, most| {
+        let number = |this: &mut Self, key: &str, (least, most): Bounds| {
             fields.get(key).and_then(|node| this.number(node, key, least, most))
         };
-        if let Some(connections) = number(self, "connections", 1, 1024) {
+        if let Some(connections) = number(self, "connections", CONNECTIONS) {
             http.connections = usize::try_from(connections).unwrap_or(1);
         }
         if let Some(node) = fields.get("connections_per_host")
             && let Some(per_host) = self.parsed(
                 node,
                 "connections_per_host",
-                "`auto`, or a whole number from 1 to 1024",
+                &format!("`auto`, or a whole number from {} to {}", CONNECTIONS.0, CONNECTIONS.1),
                 |text| match text {
                     "auto" => Some(PerHost::Auto),
                     _ => text
                         .parse()
                         .ok()
-                        .filter(|number| (1..=1024).contains(number))
+                        .filter(|number| {
+                            (CONNECTIONS.0..=CONNECTIONS.1).contains(&(*number as u64))
+                        })
                         .map(PerHost::Fixed),
                 },
             )
@@ -51,10 +54,10 @@ impl Reader<'_> {
                 );
             }
         }
-        if let Some(retries) = number(self, "retries", 0, 100) {
+        if let Some(retries) = number(self, "retries", RETRIES) {
             http.retries = u32::try_from(retries).unwrap_or(0);
         }
-        if let Some(redirects) = number(self, "redirects", 0, 50) {
+        if let Some(redirects) = number(self, "redirects", REDIRECTS) {
             http.redirects = u32::try_from(redirects).unwrap_or(0);
         }
         for (key, setting) in [
@@ -76,7 +79,7 @@ impl Reader<'_> {
             http.min_rate = min_rate;
         }
         if let Some(node) = fields.get("segments")
-            && let Some(segments) = self.number(node, "segments", 1, 64)
+            && let Some(segments) = self.number(node, "segments", SEGMENTS.0, SEGMENTS.1)
         {
             http.segments = usize::try_from(segments).unwrap_or(1);
         }
@@ -124,16 +127,10 @@ impl Reader<'_> {
     }
 
     fn http2(&mut self, node: &Node) -> Http2 {
-        match self.text(node, "http2") {
+        match self.word(node, "http2", HTTP2) {
             Some("never") => Http2::Never,
             Some("always") => Http2::Always,
-            Some("auto") | None => Http2::Auto,
-            Some(other) => {
-                let message = format!("`http2` cannot be `{other}`");
-                let hint = "it is `auto`, `never` or `always`";
-                self.problem(node.at, message, Some(hint.to_owned()));
-                Http2::Auto
-            }
+            _ => Http2::Auto,
         }
     }
 }

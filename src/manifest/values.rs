@@ -1,6 +1,6 @@
 //! Variables: `vars`, `rows`, `combine`, `exclude`.
 
-use super::fields::{Fields, LIST_FILE, LITERAL, RANGE, nearest};
+use super::fields::{COMBINE, Fields, LIST_FILE, LITERAL, RANGE, nearest};
 use super::node::{Kind, Node};
 use super::problem::Span;
 use super::read::Reader;
@@ -39,13 +39,10 @@ impl Reader<'_> {
                 self.problem(fields.node.at, format!("`{name}` has no value"), None);
             }
         }
-        let zip = fields.get("combine").and_then(|node| {
-            self.parsed(node, "combine", "`product` or `zip`", |text| match text {
-                "product" => Some(false),
-                "zip" => Some(true),
-                _ => None,
-            })
-        });
+        let zip = fields
+            .get("combine")
+            .and_then(|node| self.word(node, "combine", COMBINE))
+            .map(|word| word == "zip");
         if zip == Some(true) {
             self.zipped(fields, &variables);
         }

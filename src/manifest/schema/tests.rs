@@ -96,6 +96,9 @@ fn the_reader_and_the_schema_agree() {
             "check: 7d",
             "check: 0",
             "expect: {content_type: image/*, min_size: 0, max_size: 1.5MB, kind: jpeg, unframed: true}",
+            "on_missing: skip\n    max_missing: \" 5 %\"",
+            "exclude: [{n: []}]",
+            "overrides: [{when: {n: 1}, path: x}]",
             "tags: small",
             "tags: [small, \"1\", 2]",
             "headers: {X-A: b, X-N: 5}",
@@ -109,6 +112,8 @@ fn the_reader_and_the_schema_agree() {
         &[
             "mirrors: {a: b}",
             "path: [a]",
+            "max_missing: 3",
+            "on_missing: fail\n    max_missing: 3",
             "combine: cross",
             "exclude: {}",
             "exclude: 5",
@@ -141,6 +146,8 @@ fn the_reader_and_the_schema_agree() {
             "http: {retry: 1}",
             "overrides: {when: {n: 1}}",
             "overrides: [{skip: true, reason: r}]",
+            "overrides: [{when: {n: 1}, skip: true}]",
+            "overrides: [{when: {n: 1}, md5: 0123456789abcdef0123456789abcdef}]",
             "checksums: {optional: true}",
             "checksums: x",
             "checksums: {url: \"http://h/S\", sidecar: \"http://h/{n}\"}",
@@ -172,6 +179,7 @@ fn the_reader_and_the_schema_agree() {
         "checksums",
         &[
             "url: http://h.example/SUMS",
+            "url: http://h/S, algorithm: SHA-256",
             "sidecar: \"{+url}.md5\", algorithm: md5, optional: true",
             "url: http://h/S, pattern: \"(?<digest>[0-9a-f]{64})\"",
         ],
@@ -190,6 +198,7 @@ fn the_reader_and_the_schema_agree() {
         ("{value: \"a..b\"}", true),
         ("2024-01-01..today..7d", true),
         ("[{from: 1, to: 2}, {value: x}]", true),
+        ("[null, 2]", true),
         ("[]", false),
         ("[[1]]", false),
         ("{from: 1}", false),
@@ -224,6 +233,7 @@ fn the_reader_and_the_schema_agree() {
         ("version: 1\ndest: d\nsources: [{name: a}]\n", false),
         ("version: 1\ndest: d\nsources: [{url: http://h/a, files: [{url: http://h/b}]}]\n", false),
         ("version: 1\ndest: d\nsources: [{files: [{path: b}]}]\n", false),
+        ("version: 1\ndest: d\nsources: [{files: [{url: http://h/b}], vars: {n: 1}}]\n", false),
     ] {
         assert_eq!(both(text), (valid, valid), "{text}");
     }
@@ -264,7 +274,7 @@ fn every_word_is_one_of_the_reader() {
         for field in table.iter().filter(|field| field.name != "version") {
             let words = match field.shape {
                 Shape::Word(words) | Shape::Duration(words) => words,
-                Shape::NumberOr(_, _, ref word) => std::slice::from_ref(word),
+                Shape::NumberOr(_, ref word) => std::slice::from_ref(word),
                 _ => continue,
             };
             for word in words {
