@@ -112,9 +112,13 @@ impl RequestPlan<'_> {
         if let Some(range) = self.range {
             let last = range.upto.map(|upto| upto.saturating_sub(1).to_string());
             let wanted = format!("bytes={}-{}", range.from, last.unwrap_or_default());
-            headers.insert(RANGE, text(&wanted)?);
-            if let Some(validator) = &range.validator {
-                headers.insert(IF_RANGE, text(validator)?);
+            match range.validator.as_deref().map(text) {
+                // Nothing may be gone on with on trust: the whole content is asked for.
+                Some(Err(_)) => {}
+                validator => {
+                    headers.insert(RANGE, text(&wanted)?);
+                    headers.extend(validator.and_then(Result::ok).map(|value| (IF_RANGE, value)));
+                }
             }
         }
         if self.past_caches {
@@ -179,6 +183,22 @@ mod tests {
             request.headers().contains_key(IF_NONE_MATCH)
         };
         assert!(built("\"a\""));
+        let ranged = |validator: &str| {
+            let range = Range { from: 5, upto: None, validator: Some(validator.to_owned()) };
+            let plan = RequestPlan {
+                method: Method::Get,
+                conditions: &Conditions::default(),
+                range: Some(&range),
+                headers: &[],
+                home: &home,
+                user_agent: "natsync",
+                past_caches: false,
+            };
+            let request = plan.build_for(&home, None, false).unwrap();
+            (request.headers().contains_key(RANGE), request.headers().contains_key(IF_RANGE))
+        };
+        assert_eq!(ranged("\"a\""), (true, true));
+        assert_eq!(ranged("\u{2}a\""), (false, false));
         assert!(!built("\u{2}a\""));
     }
 
