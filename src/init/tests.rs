@@ -185,6 +185,12 @@ fn names_that_would_collide_have_folders() {
 }
 
 #[test]
+fn what_has_no_name_of_its_own_gets_one() {
+    let urls = ["http://h.example/a/0a-0/", "http://h.example/../0a-0.jpg"].map(Given::of);
+    assert_eq!(made(Input { files: urls.to_vec(), ..Input::default() }).entries, 2);
+}
+
+#[test]
 fn braces_stand_for_themselves() {
     let urls = ["http://h/{a}", "http://h/}b{"].map(str::to_owned);
     assert_snapshot!(of_urls(&urls), @r"
