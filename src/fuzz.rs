@@ -12,17 +12,17 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use jiff::civil::date;
 
-use crate::checksums::{List, Rules};
 use crate::dest::Dest;
-use crate::entry::Form;
-use crate::fetch::{Answer, Asked, Head, Here, Length, RetryAfter, Target, classify, http_date};
-use crate::lock::Lock;
+use crate::dest::state::State;
+use crate::digest::checksums::{List, Rules};
+use crate::http::{Answer, Asked, Head, Here, Length, RetryAfter, Target, classify, http_date};
+use crate::manifest::entry::Form;
+use crate::manifest::netrc_file::Netrc;
+use crate::manifest::template;
+use crate::manifest::vars::parse_range;
 use crate::manifest::{Expect, LoadOptions, Manifest, MissingWhen, scalars};
-use crate::netrc::Netrc;
+use crate::pin::lock::Lock;
 use crate::rel_path::RelPath;
-use crate::state::State;
-use crate::template;
-use crate::vars::parse_range;
 
 /// Numbers that look random and are the same each time.
 struct Dice(u64);
@@ -211,7 +211,7 @@ fn locks() {
 #[test]
 fn saved_plans() {
     feed(&corpus("plan"), 1, |bytes| {
-        for plan in crate::plan_file::parse(bytes, "p.plan").into_iter().flatten() {
+        for plan in crate::ops::saved_plan::parse(bytes, "p.plan").into_iter().flatten() {
             assert!(plan.counts().entries() < u64::MAX);
         }
     });
@@ -219,7 +219,7 @@ fn saved_plans() {
 
 #[test]
 fn lists_to_begin_with() {
-    use crate::init::{Format, Frame, make, read_arguments, read_list};
+    use crate::ops::init::{Format, Frame, make, read_arguments, read_list};
     let frame = Frame { name: None, dest: "d".to_owned() };
     let formats = [Format::Urls, Format::Aria2, Format::Metalink, Format::Sums, Format::Pooch];
     let formats = formats.map(Some);

@@ -117,7 +117,7 @@
 //! - `fetch`: HTTP connections, and pure decisions about answers, redirects and retries
 //! - `survey`: finds out what is to be done
 //! - `execute`: carries out a plan
-//! - [`workspace`]: where the stages meet: [`workspace::plan`], [`workspace::apply`] and the others
+//! - [`workspace`]: where the stages meet: [`ops::plan`], [`ops::apply`] and the others
 //! - [`stop`]: ending a run early
 //!
 //! - `init`: a starter manifest from URLs, globs and lists of other programs
@@ -129,60 +129,31 @@
 //! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
 //! and control characters from outside are never printed. `docs/architecture.md` has the reasons.
 
-mod background;
-mod checksums;
+mod atomic_file;
 #[doc(hidden)]
 pub mod cli;
-mod commands;
-mod descriptors;
 mod dest;
 pub mod digest;
-mod draft;
-pub mod entry;
-pub mod error;
 pub mod event;
-mod execute;
-mod export;
-mod fetch;
+pub mod failure;
 #[cfg(test)]
 mod fuzz;
-mod history;
-mod init;
-mod inventory;
-mod lists;
-pub mod lock;
+mod http;
 pub mod manifest;
-mod netrc;
-mod options;
-mod overview;
-mod page;
-mod parts;
+pub mod ops;
 pub mod pin;
-mod pins;
 pub mod plan;
-pub mod plan_file;
-mod prune;
 pub mod rel_path;
 pub mod report;
-pub mod rewrite;
-mod run;
-pub mod select;
-mod spread;
-mod state;
 pub mod stop;
-mod survey;
-mod template;
-mod units;
-mod vars;
-mod verify;
-pub mod workspace;
+mod transfer;
 
-pub use error::{ErrorKind, ExitStatus, Failure, RunError};
+pub use cli::run::run;
 pub use event::{Event, Outcome, Reporter, Silent, Summary};
+pub use failure::{ErrorKind, ExitStatus, Failure, RunError};
 pub use manifest::{LoadOptions, Manifest};
-pub use run::run;
+pub use ops::{Options, apply, explain, lock, plan, verify};
 pub use stop::Stop;
-pub use workspace::{Options, apply, explain, lock, plan, verify};
 
 /// How natsync names itself to servers.
 pub(crate) const USER_AGENT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));

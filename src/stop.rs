@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::error::ExitStatus;
+use crate::failure::ExitStatus;
 
 /// A shared request to end. Clones are the same request.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Stat;
-use crate::descriptors;
+use crate::dest::descriptors;
 
 /// A folder that somebody may still be using when the cache lets go of it.
 pub(super) type Shared = Arc<Folder>;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use super::CONTROL;
-use crate::error::RunError;
+use crate::failure::RunError;
 
 /// Holds a destination for one run, by a lock that the kernel lets go of with the process, however
 /// that ends. What the file says only serves the message that another run prints.

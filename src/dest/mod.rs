@@ -5,13 +5,16 @@
 //! Bytes are staged in the control directory and reach a final name in one step, by
 //! [`Dest::publish`], which asks for a [`Verified`].
 
+pub(crate) mod descriptors;
 mod folder;
 mod guard;
+pub(crate) mod inventory;
 mod opened;
 mod part;
 mod small;
 mod stage;
 mod stat;
+pub(crate) mod state;
 mod walk;
 
 use std::ffi::OsStr;
@@ -23,7 +26,7 @@ use std::sync::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 use crate::digest::Algorithms;
-use crate::error::RunError;
+use crate::failure::RunError;
 use crate::rel_path::RelPath;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
@@ -187,14 +190,13 @@ impl Dest {
             let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
             rustix::fs::statvfs(above).ok()
         });
-        there.map(|space| space.f_bavail.saturating_mul(space.f_frsize))
+        there.as_ref().map(room)
     }
 
     /// Bytes that may still be written here, where the system tells.
     #[must_use]
     pub(crate) fn free_space(&self) -> Option<u64> {
-        let space = rustix::fs::fstatvfs(&self.root).ok()?;
-        Some(space.f_bavail.saturating_mul(space.f_frsize))
+        rustix::fs::fstatvfs(&self.root).ok().as_ref().map(room)
     }
 
     /// Removes the parts that nobody took.
@@ -365,6 +367,10 @@ fn rename_new(
 
 fn storage(doing: &'static str, path: &Path, source: io::Error) -> RunError {
     RunError::Storage { doing, path: path.to_owned(), source }
+}
+
+fn room(space: &rustix::fs::StatVfs) -> u64 {
+    space.f_bavail.saturating_mul(space.f_frsize)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! algorithm, is a [`Checksum`].
 
 mod checksum;
+pub(crate) mod checksums;
 mod hasher;
 
 use std::fmt;

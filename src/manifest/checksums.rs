@@ -9,9 +9,9 @@ use super::node::{Key, Node};
 use super::read::Reader;
 use super::templates::Uses;
 use super::types::{ListPlace, Published};
-use crate::checksums::{LARGEST, List, Rules};
+use crate::digest::checksums::{LARGEST, List, Rules};
 use crate::digest::{Algorithm, Checksum};
-use crate::template::Use;
+use crate::manifest::template::Use;
 
 impl Reader<'_> {
     /// The digests among the keys of a mapping.

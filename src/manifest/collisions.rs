@@ -7,9 +7,9 @@ use super::path_hashes::PathHashes;
 use super::problem::{Problem, Problems, Text};
 use super::templates::check_url;
 use super::types::{Locations, Manifest};
-use crate::entry::{Entries, Entry, Form};
+use crate::manifest::entry::{Entries, Entry, Form};
+use crate::manifest::template::UrlParts;
 use crate::rel_path::{check, check_portable, fold, path_hash};
-use crate::template::UrlParts;
 
 /// So many problems of one kind are named.
 const NAMED: usize = 5;

@@ -4,7 +4,7 @@ use super::node::Node;
 use super::problem::Span;
 use super::read::Reader;
 use super::secret::Secret;
-use crate::template::{Piece, SyntaxError, parse};
+use crate::manifest::template::{Piece, SyntaxError, parse};
 
 /// A text with its environment values, and as it may be shown.
 #[derive(Clone, Debug)]

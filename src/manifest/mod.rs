@@ -6,11 +6,14 @@
 
 mod checksums;
 mod collisions;
+pub mod entry;
 mod environment;
 mod expect;
 mod fields;
+pub(crate) mod hash_index;
 mod http;
 mod netrc;
+pub(crate) mod netrc_file;
 mod node;
 mod path_hashes;
 mod policies;
@@ -20,13 +23,16 @@ mod rows;
 pub(crate) mod scalars;
 mod schema;
 mod secret;
+pub mod select;
 mod shape;
 mod sources;
 mod tables;
+pub(crate) mod template;
 mod templates;
 mod transport;
 mod types;
 mod values;
+pub(crate) mod vars;
 
 pub use expect::{Expect, Kind, MediaType, MissingWhen};
 pub use http::{Http, Http2, PerHost, Proxy};

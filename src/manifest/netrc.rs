@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::node::Node;
 use super::read::Reader;
-use crate::netrc::{LARGEST, Netrc};
+use crate::manifest::netrc_file::{LARGEST, Netrc};
 
 /// A netrc file that was read.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The hashes of all paths that a manifest declares.
 
-use crate::parts::Parts;
+use crate::manifest::hash_index::Parts;
 
 /// The hashes of all paths that a manifest declares, in order, 16 bytes each.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use super::fields::{Fields, ROWS_FILE, nearest};
 use super::node::{Kind, Node};
 use super::problem::Span;
 use super::read::Reader;
-use crate::vars::{Segment, Texts, Values};
+use crate::manifest::vars::{Segment, Texts, Values};
 
 impl Reader<'_> {
     /// The columns: name, values, place, and whether each must be used.
@@ -45,7 +45,7 @@ impl Reader<'_> {
                     .map(|(key, _)| (key.name.clone(), Texts::default(), key.at))
                     .collect();
                 if let Some((name, _, at)) =
-                    columns.iter().find(|(name, ..)| !crate::template::is_name(name))
+                    columns.iter().find(|(name, ..)| !crate::manifest::template::is_name(name))
                 {
                     self.problem(*at, format!("`{name}` is no name of a variable"), None);
                     return None;
@@ -124,8 +124,10 @@ impl Reader<'_> {
             return None;
         }
         // A publisher's table has more columns than a URL needs, and names that are no variables.
-        let usable =
-            names.into_iter().zip(columns).filter(|(name, _)| crate::template::is_name(name));
+        let usable = names
+            .into_iter()
+            .zip(columns)
+            .filter(|(name, _)| crate::manifest::template::is_name(name));
         Some(usable.map(|(name, texts)| (name, values_of(texts), node.at, false)).collect())
     }
 }

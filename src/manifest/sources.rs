@@ -9,8 +9,8 @@ use super::read::Reader;
 use super::templates::{Uses, check_url, default_path};
 use super::types::{Check, File, Locations, OnMissing, Override, Source};
 use super::values::Declared;
-use crate::entry::Form;
-use crate::template::{Space, Template, UrlParts, Use};
+use crate::manifest::entry::Form;
+use crate::manifest::template::{Space, Template, UrlParts, Use};
 
 impl Reader<'_> {
     pub(super) fn source(
@@ -188,7 +188,7 @@ impl Reader<'_> {
         &mut self,
         fields: &Fields<'_>,
         uses: &Uses,
-    ) -> Option<Vec<crate::template::Matcher>> {
+    ) -> Option<Vec<crate::manifest::template::Matcher>> {
         let Some(node) = fields.get("exclude") else {
             return Some(Vec::new());
         };

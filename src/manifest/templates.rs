@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::node::{Kind, Node};
 use super::read::Reader;
 use super::values::Declared;
-use crate::template::{
+use crate::manifest::template::{
     Builtin, Case, Format, FormatError, Insert, Piece, Template, Use, encode_literal, parse,
 };
 

@@ -9,10 +9,10 @@ use super::http::Http;
 use super::netrc::Credentials;
 use super::problem::Span;
 use super::secret::Secret;
-use crate::checksums::{List, Rules};
+use crate::digest::checksums::{List, Rules};
 use crate::digest::{Checksum, Digest};
-use crate::entry::Entries;
-use crate::template::{Matcher, Space, Template};
+use crate::manifest::entry::Entries;
+use crate::manifest::template::{Matcher, Space, Template};
 
 /// A manifest that was read and found valid: one destination, one or more sources.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use super::fields::{COMBINE, Fields, LIST_FILE, LITERAL, RANGE, nearest};
 use super::node::{Kind, Node};
 use super::problem::Span;
 use super::read::Reader;
-use crate::template::{Matcher, Space, Variable};
-use crate::vars::{RangeError, Segment, Texts, Values, parse_range, range_of};
+use crate::manifest::template::{Matcher, Space, Variable};
+use crate::manifest::vars::{RangeError, Segment, Texts, Values, parse_range, range_of};
 
 /// A list of values in a file is at most so long.
 const LARGEST_LIST: u64 = 1 << 30;
@@ -115,7 +115,7 @@ impl Reader<'_> {
             return;
         };
         for (key, value) in items {
-            if !crate::template::is_name(&key.name) {
+            if !crate::manifest::template::is_name(&key.name) {
                 self.problem(
                     key.at,
                     format!("`{}` is no name of a variable", key.name),

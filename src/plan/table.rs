@@ -1,7 +1,7 @@
 //! A whole plan: one byte an entry, whatever their number.
 
 use super::{Action, Decision, Obstacle, Reason, Shares};
-use crate::entry::EntryIndex;
+use crate::manifest::entry::EntryIndex;
 
 /// What a plan holds for one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

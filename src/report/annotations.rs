@@ -10,8 +10,8 @@ use super::tee::Closing;
 use super::troubles::{Trouble, Troubles};
 use super::units::Count;
 use super::workflow::{Annotation, Level, MOST, cut};
-use crate::error::{ErrorKind, ExitStatus, RunError};
 use crate::event::{Event, Reporter};
+use crate::failure::{ErrorKind, ExitStatus, RunError};
 use crate::manifest::Manifest;
 use crate::plan::Counts;
 
@@ -193,9 +193,9 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::entry::EntryIndex;
-    use crate::error::Failure;
     use crate::event::{Finding, Outcome, Verified};
+    use crate::failure::Failure;
+    use crate::manifest::entry::EntryIndex;
     use crate::report::testing::{Captured, WALLPAPERS, manifest};
     use crate::report::workflow::Workflow;
     use crate::report::{Settings, Verbosity};
@@ -271,7 +271,7 @@ mod tests {
             found(340, Finding::Gone),
             found(7, Finding::Unknown),
         ]);
-        let account = Account::Verified(crate::workspace::Findings::default());
+        let account = Account::Verified(crate::ops::Findings::default());
         let ended = ended(ExitStatus::Failed, account);
         assert_snapshot!(annotated(Verbosity::Normal, &events, &ended), @r"
         ::error file=natgeo.yaml,line=5,title=natgeo%3A 5 files modified::0817-1.jpg, 0817-2.jpg, 0817-3.jpg and 2 more%0Ahint: `natsync apply --rehash` repairs that

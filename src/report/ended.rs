@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::error::{ExitStatus, RunError};
 use crate::event::Summary;
+use crate::failure::{ExitStatus, RunError};
+use crate::ops::Findings;
 use crate::plan::Counts;
-use crate::workspace::Findings;
 
 /// How a command ended with one manifest.
 #[derive(Clone, Copy, Debug)]

@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::console::Console;
 use super::escape::Untrusted;
 use super::json::write_explanation;
-use super::text::Paint;
+use super::text::{Paint, wrap_words};
 use crate::digest::Digest;
-use crate::entry::{Entry, Form};
+use crate::manifest::entry::{Entry, Form};
 use crate::manifest::{Check, Manifest, OnMissing};
+use crate::ops::{Explanation, Listed, Locked, NotedFile, OnDisk};
 use crate::pin::{PinFrom, Pinned};
 use crate::plan::{Action, Decision, Reason, Step};
-use crate::units::{Bytes, Elapsed};
-use crate::workspace::{Explanation, Listed, Locked, NotedFile, OnDisk};
+use crate::report::units::{Bytes, Elapsed};
 
 /// Tells what is known of an entry. `now` is what ages are counted to.
 pub fn print_explanation(
@@ -28,7 +28,8 @@ pub fn print_explanation(
     if console.is_json() {
         return write_explanation(console, manifest, &entry, explanation);
     }
-    let mut page = Page { text: String::new(), paint: console.out_paint() };
+    let mut page =
+        Page { text: String::new(), paint: console.out_paint(), width: console.out_width() };
     page.head(&entry);
     page.declared(manifest, &entry);
     page.said(&entry, explanation);
@@ -40,6 +41,7 @@ pub fn print_explanation(
 struct Page {
     text: String,
     paint: Paint,
+    width: Option<usize>,
 }
 
 /// Columns of the labels.
@@ -54,8 +56,13 @@ impl Page {
 
     fn line(&mut self, label: &str, text: &str) {
         let dim = self.paint.dim();
-        let text = Untrusted(text);
+        let text = self.wrapped(text);
         let _ = writeln!(self.text, "  {dim}{label:<LABEL$}{dim:#}{text}");
+    }
+
+    /// The text beside a label, in its own column.
+    fn wrapped(&self, text: &str) -> String {
+        wrap_words(&Untrusted(text).escaped(), self.width, 2 + LABEL, 2 + LABEL)
     }
 
     fn declared(&mut self, manifest: &Manifest, entry: &Entry<'_>) {
@@ -231,8 +238,10 @@ impl Page {
             }
         };
         let dim = paint.dim();
-        let (label, why) = ("decision", Untrusted(&why));
-        let _ = writeln!(self.text, "  {dim}{label:<LABEL$}{dim:#}{style}{word}{style:#}, {why}");
+        let label = "decision";
+        let why = self.wrapped(&format!("{word}, {why}"));
+        let why = why.strip_prefix(word).unwrap_or(&why);
+        let _ = writeln!(self.text, "  {dim}{label:<LABEL$}{dim:#}{style}{word}{style:#}{why}");
     }
 }
 

@@ -7,12 +7,12 @@ use super::ended::{Ended, EndedWith};
 use super::json::write_failed;
 use super::names::Names;
 use super::tee::Closing;
-use crate::draft::Draft;
-use crate::entry::{Entry, EntryIndex};
-use crate::error::Failure;
+use crate::atomic_file::Draft;
 use crate::event::{Event, Outcome, Reporter};
+use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::select::Selection;
+use crate::manifest::entry::{Entry, EntryIndex};
+use crate::manifest::select::Selection;
 
 /// A file of the entries that failed or were skipped.
 pub struct FailedFile {
@@ -127,8 +127,8 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::error::{ErrorKind, ExitStatus, RunError};
     use crate::event::Summary;
+    use crate::failure::{ErrorKind, ExitStatus, RunError};
     use crate::report::ended::Account;
     use crate::report::testing::{WALLPAPERS, manifest};
 

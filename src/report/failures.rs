@@ -6,9 +6,9 @@ use super::escape::Untrusted;
 use super::names::Names;
 use super::text::{Paint, fit, width_of, wrap_words};
 use super::units::Count;
-use crate::entry::EntryIndex;
-use crate::error::{ErrorKind, Failure};
-use crate::select::shell_word;
+use crate::failure::{ErrorKind, Failure};
+use crate::manifest::entry::EntryIndex;
+use crate::manifest::select::shell_word;
 
 /// The failures of a run, by kind, origin and status.
 #[derive(Debug, Default)]
@@ -148,7 +148,7 @@ impl Group {
             };
             let line = Untrusted(&format!("{entries}{at}, {message} ({kind})")).to_string();
             // The word before it takes eight columns.
-            let line = wrap_words(&line, width, 8);
+            let line = wrap_words(&line, width, 8, 4);
             let _ = writeln!(lines, "{error}failed:{error:#} {line}");
             self.write_names(lines, names, width);
         } else {

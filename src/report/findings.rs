@@ -8,7 +8,7 @@ use super::text::wrap;
 use super::units::{Bytes, Count, Elapsed, Rate};
 use crate::event::{Event, Finding, Reporter, Verified};
 use crate::manifest::Manifest;
-use crate::workspace::Findings;
+use crate::ops::Findings;
 
 /// What was found of the files of one manifest.
 pub struct Verdicts<'a> {
@@ -102,8 +102,8 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::entry::EntryIndex;
-    use crate::error::{ErrorKind, Failure};
+    use crate::failure::{ErrorKind, Failure};
+    use crate::manifest::entry::EntryIndex;
     use crate::report::testing::{Captured, ONE_SOURCE, manifest};
     use crate::report::{Settings, Verbosity};
 

@@ -22,14 +22,14 @@ use objects::{
 use super::console::Console;
 use super::names::Names;
 use super::tee::Closing;
-use crate::entry::{Entry, EntryIndex, Form};
-use crate::error::{Failure, RunError};
 use crate::event::{Event, Finding, Outcome, Reporter, Summary, Verified};
-use crate::init::Made;
+use crate::failure::{Failure, RunError};
 use crate::manifest::Manifest;
-use crate::overview::{Condition, Overview};
+use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::ops::init::Made;
+use crate::ops::overview::{Condition, Overview};
+use crate::ops::{Drift, Findings, LockReport};
 use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
-use crate::workspace::{Drift, Findings, LockReport};
 
 /// The results of `apply` and `plan` as JSON lines.
 pub struct Lines<'a> {

@@ -20,11 +20,11 @@ use super::ended::{Account, Ended, EndedWith};
 use super::escape::Untrusted;
 use super::names::Names;
 use super::tee::Closing;
-use crate::draft::Draft;
-use crate::entry::EntryIndex;
-use crate::error::{ExitStatus, Failure, RunError};
+use crate::atomic_file::Draft;
 use crate::event::{Event, Finding, Outcome, Reporter};
+use crate::failure::{ExitStatus, Failure, RunError};
 use crate::manifest::Manifest;
+use crate::manifest::entry::EntryIndex;
 
 /// A file with the results of a command as test results.
 pub struct Junit {
@@ -323,10 +323,10 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::error::ErrorKind;
     use crate::event::{Delivery, Summary, Verified};
+    use crate::failure::ErrorKind;
+    use crate::ops::Findings;
     use crate::report::testing::{WALLPAPERS, manifest};
-    use crate::workspace::Findings;
 
     fn written(command: &'static str, events: &[Event], ended: &Ended<'_>) -> String {
         let folder = tempfile::tempdir().unwrap();

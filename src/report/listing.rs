@@ -11,10 +11,10 @@ use super::names::Names;
 use super::shares;
 use super::tee::Closing;
 use super::text::{Paint, fit, width_of, wrap};
-use crate::entry::EntryIndex;
-use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, Outcome, Reporter};
+use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Manifest;
+use crate::manifest::entry::EntryIndex;
 use crate::plan::{Action, Counts, Decision, Plan, Reason};
 
 /// The plan of one manifest: a short list by source, or with `-v` every entry.

@@ -12,7 +12,7 @@ use super::text::wrap;
 use super::units::Count;
 use crate::event::Summary;
 use crate::manifest::Manifest;
-use crate::workspace::{Drift, LockReport};
+use crate::ops::{Drift, LockReport};
 
 impl Closing<(Summary, LockReport)> for Outcomes<'_> {
     fn close(&mut self, (summary, report): &(Summary, LockReport)) {
@@ -53,7 +53,7 @@ fn describe(report: &LockReport) -> String {
 /// Tells how a lock and its manifest differ.
 pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
     if drift.is_some() {
-        let file = crate::lock::file_of(manifest.file());
+        let file = crate::pin::lock::file_of(manifest.file());
         annotate_drift(console, &file, manifest, &differences(drift).join("\n"));
     }
     if console.is_json() {

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::entry::EntryIndex;
 use crate::event::{Event, Outcome, Phase};
+use crate::manifest::entry::EntryIndex;
 
 /// Counts along with the events of one run. Pure: the caller says what time it is, as the time since
 /// the run began.
@@ -303,7 +303,7 @@ mod tests {
             meter.event(&event, seconds(0));
         }
         assert_eq!(meter.transfer(entry).unwrap().percent(), Some(45));
-        let failure = crate::error::Failure::new(crate::error::ErrorKind::Truncated, "short");
+        let failure = crate::failure::Failure::new(crate::failure::ErrorKind::Truncated, "short");
         meter.event(&Event::Retrying { entry, attempts: 1, wait: seconds(1), failure }, seconds(1));
         assert_eq!(meter.transfer(entry).unwrap().percent(), None);
         assert_eq!(Transfer { since: seconds(0), received: 1, size: Some(0) }.percent(), None);

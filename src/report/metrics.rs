@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use super::ended::{Account, Ended, EndedWith};
 use super::escape::Untrusted;
 use super::tee::Closing;
-use crate::draft::Draft;
-use crate::error::{ErrorKind, ExitStatus};
+use crate::atomic_file::Draft;
 use crate::event::{Event, Outcome, Reporter};
+use crate::failure::{ErrorKind, ExitStatus};
 use crate::manifest::Manifest;
 
 /// A file with what is to be known of the last runs.
@@ -266,9 +266,9 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::entry::EntryIndex;
-    use crate::error::Failure;
     use crate::event::Summary;
+    use crate::failure::Failure;
+    use crate::manifest::entry::EntryIndex;
     use crate::report::testing::{WALLPAPERS, manifest};
 
     fn run(file: &Path, text: &str, kinds: &[ErrorKind], ended: &Ended<'_>) -> String {
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(sample(&third, status), Some("1"));
         assert_eq!(third.matches("# TYPE natsync_exit_status gauge").count(), 1);
         assert_eq!(third.matches("\nnatsync_exit_status{").count(), 2, "{third}");
-        let busy = crate::error::RunError::Busy { dest: "out".into(), holder: None };
+        let busy = crate::failure::RunError::Busy { dest: "out".into(), holder: None };
         let with = EndedWith::Error(&busy);
         let busy = Ended { status: ExitStatus::Busy, elapsed: Duration::ZERO, with };
         let fourth = run(&file, WALLPAPERS, &[], &busy);

@@ -27,6 +27,7 @@ mod metrics;
 mod names;
 mod outcomes;
 mod output;
+pub(crate) mod page;
 mod plain;
 mod progress;
 mod screen;
@@ -37,8 +38,8 @@ mod talk;
 mod tee;
 mod text;
 mod troubles;
+pub(crate) mod units;
 mod workflow;
-use crate::units;
 
 #[cfg(test)]
 pub(crate) mod testing;

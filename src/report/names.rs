@@ -1,6 +1,6 @@
 //! What people call an entry that events know by its index.
 
-use crate::entry::{Entries, Entry, EntryIndex};
+use crate::manifest::entry::{Entries, Entry, EntryIndex};
 use crate::manifest::{Manifest, Source};
 
 /// Makes entries again from their index, to name them.

@@ -10,9 +10,9 @@ use super::table::{Table, count};
 use super::tee::Closing;
 use super::text::wrap;
 use super::units::{Bytes, Count, Elapsed, Rate};
-use crate::entry::EntryIndex;
 use crate::event::{Event, Outcome, Reporter, Summary};
 use crate::manifest::Manifest;
+use crate::manifest::entry::EntryIndex;
 use crate::plan::Counts;
 
 /// What happened to the entries of one manifest.
@@ -199,8 +199,8 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::error::{ErrorKind, Failure};
     use crate::event::Delivery;
+    use crate::failure::{ErrorKind, Failure};
     use crate::report::testing::{Captured, ONE_SOURCE, manifest};
     use crate::report::{Settings, Verbosity, When};
 

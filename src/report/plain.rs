@@ -51,8 +51,8 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::entry::EntryIndex;
     use crate::event::{Event, Outcome, Phase};
+    use crate::manifest::entry::EntryIndex;
     use crate::plan::Counts;
 
     #[test]

@@ -8,8 +8,8 @@ use super::meter::{Meter, Stage, Transfer};
 use super::names::Names;
 use super::text::{Paint, fit, width_of};
 use super::units::{Bytes, Count, Left, Rate};
-use crate::entry::EntryIndex;
 use crate::event::Phase;
+use crate::manifest::entry::EntryIndex;
 
 /// Decides when to draw and what. It stays calm: a hundred transfers show as four, and a hundred
 /// thousand tiny files as the line for the whole alone.

@@ -4,7 +4,7 @@ use super::table::{Table, count};
 use super::text::Paint;
 use crate::manifest::Manifest;
 use crate::plan::{Share, Shares};
-use crate::units::Bytes;
+use crate::report::units::Bytes;
 
 /// The tables of a plan; empty where a table would have but one row.
 pub(super) fn render(shares: &Shares, manifest: &Manifest, paint: Paint) -> String {

@@ -13,8 +13,8 @@ use super::tee::Closing;
 use super::troubles::{Trouble, Troubles};
 use super::units::{Bytes, Elapsed, Rate};
 use super::workflow::cut;
-use crate::error::{ExitStatus, RunError};
 use crate::event::{Event, Reporter};
+use crate::failure::{ExitStatus, RunError};
 use crate::manifest::Manifest;
 
 /// The file that a workflow's summary of this step is read from.
@@ -233,9 +233,9 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::entry::EntryIndex;
-    use crate::error::{ErrorKind, Failure};
     use crate::event::{Outcome, Summary};
+    use crate::failure::{ErrorKind, Failure};
+    use crate::manifest::entry::EntryIndex;
     use crate::plan::Counts;
     use crate::report::testing::{WALLPAPERS, manifest};
 

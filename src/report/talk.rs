@@ -12,8 +12,8 @@ use super::names::Names;
 use super::plain::Plain;
 use super::progress::{Progress, View};
 use super::units::{Count, Elapsed};
-use crate::error::ErrorKind;
 use crate::event::{Event, Outcome, Reporter};
+use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
 
 /// The talk of one command about one manifest.
@@ -213,8 +213,8 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::entry::EntryIndex;
-    use crate::error::Failure;
+    use crate::failure::Failure;
+    use crate::manifest::entry::EntryIndex;
     use crate::report::testing::{Captured, WALLPAPERS, manifest};
     use crate::report::{Settings, Verbosity};
 

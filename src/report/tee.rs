@@ -1,7 +1,7 @@
 //! Several listeners to one run, and the account that decides its exit status.
 
-use crate::error::{ErrorKind, ExitStatus};
 use crate::event::{Event, Outcome, Reporter, Summary};
+use crate::failure::{ErrorKind, ExitStatus};
 
 /// Hands each event to several reporters, in order.
 pub struct Tee<'a, 'r>(pub &'a mut [&'r mut dyn Reporter]);
@@ -71,8 +71,8 @@ impl Reporter for Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::EntryIndex;
-    use crate::error::Failure;
+    use crate::failure::Failure;
+    use crate::manifest::entry::EntryIndex;
 
     fn tally(kinds: &[ErrorKind]) -> Tally {
         let mut tally = Tally::default();

@@ -119,10 +119,9 @@ pub fn wrap(text: &str, width: Option<usize>) -> String {
 }
 
 /// The text with a new line at a blank wherever a line would be longer than `width`; `before` columns stand before the
-/// first, and the others are indented. A word is never cut, so that URLs can be copied.
+/// first, and `indent` before the others. A word is never cut, so that URLs can be copied.
 #[must_use]
-pub fn wrap_words(text: &str, width: Option<usize>, before: usize) -> String {
-    const INDENT: &str = "    ";
+pub fn wrap_words(text: &str, width: Option<usize>, before: usize, indent: usize) -> String {
     let Some(width) = width.filter(|&width| width < before + text.width()) else {
         return text.to_owned();
     };
@@ -132,8 +131,8 @@ pub fn wrap_words(text: &str, width: Option<usize>, before: usize) -> String {
         let begins = wrapped.is_empty();
         if !begins && width < used + 1 + word.width() {
             wrapped.push('\n');
-            wrapped.push_str(INDENT);
-            used = INDENT.len();
+            wrapped.push_str(&" ".repeat(indent));
+            used = indent;
         } else if !begins {
             wrapped.push(' ');
             used += 1;
@@ -197,11 +196,11 @@ mod tests {
 
     #[test]
     fn long_sentences_break_at_blanks() {
-        assert_eq!(wrap_words("one two three", None, 0), "one two three");
-        assert_eq!(wrap_words("one two three", Some(13), 0), "one two three");
-        assert_eq!(wrap_words("one two three", Some(13), 1), "one two\n    three");
+        assert_eq!(wrap_words("one two three", None, 0, 4), "one two three");
+        assert_eq!(wrap_words("one two three", Some(13), 0, 4), "one two three");
+        assert_eq!(wrap_words("one two three", Some(13), 1, 4), "one two\n    three");
         assert_eq!(
-            wrap_words("one http://h/very/long two", Some(12), 0),
+            wrap_words("one http://h/very/long two", Some(12), 0, 4),
             "one\n    http://h/very/long\n    two"
         );
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::failures::Failures;
 use super::names::Names;
 use super::units::Count;
-use crate::entry::EntryIndex;
-use crate::error::{ErrorKind, Failure};
 use crate::event::{Event, Finding, Outcome, Reporter};
+use crate::failure::{ErrorKind, Failure};
+use crate::manifest::entry::EntryIndex;
 
 /// Gathers what went wrong.
 pub(super) struct Troubles<'a> {

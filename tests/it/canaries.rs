@@ -69,7 +69,9 @@ impl Canary {
             .env("HEADER", HEADER)
             .env("PASSWORD", PASSWORD)
             .env("TOKEN", TOKEN)
-            .env("PROXY_PASSWORD", PROXY);
+            .env("PROXY_PASSWORD", PROXY)
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_STEP_SUMMARY", "summary.md");
         let elsewhere = Origin::new();
         let proxy = proxy.map(Relay::of);
         let base = base.map_or_else(|| world.origin.base(), str::to_owned);
@@ -155,6 +157,12 @@ impl Canary {
             &["verify", "-v"],
             &["verify", "--json", "-v"],
             &["report", "--html", "page.html"],
+            &["plan", "--out", "saved.plan"],
+            &["apply", "--plan", "saved.plan"],
+            &["apply", "--force", "--junit", "j.xml", "--metrics", "m.prom", "--failed", "f.jsonl"],
+            &["apply", "--retry", "f.jsonl"],
+            &["explain", "natsync.yaml", "1.txt"],
+            &["explain", "natsync.yaml", "1.dat", "--json"],
         ] {
             self.run(args);
             self.tells_nothing();

@@ -4,7 +4,7 @@
 use std::fs;
 
 use natsync::event::Summary;
-use natsync::workspace::Options;
+use natsync::ops::Options;
 
 use crate::dice::Dice;
 use crate::inside;

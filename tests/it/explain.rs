@@ -155,3 +155,15 @@ fn it_tells_no_secret() {
         assert!(!run.output().contains("c4n4ry"), "{}", run.output());
     }
 }
+
+/// A list that nobody has fetched is not one that does not name the entry, whether or not it may leave entries out.
+#[test]
+fn an_optional_list_is_fetched_before_it_is_believed() {
+    let world = World::new()
+        .serve("/a.txt", File::new("a"))
+        .serve("/SUMS", File::new(format!("{}  b.txt\n", sha256_of("b"))))
+        .source("$BASE/a.txt", &["checksums: {url: $BASE/SUMS, optional: true}"]);
+    says(&world, "a.txt", "/SUMS: not fetched by any run yet");
+    world.apply().success();
+    says(&world, "a.txt", "/SUMS: does not name it");
+}

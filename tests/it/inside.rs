@@ -2,8 +2,8 @@
 
 use natsync::event::{Event, Reporter, Summary};
 use natsync::manifest::{LoadOptions, Manifest};
+use natsync::ops::{Options, apply};
 use natsync::stop::Stop;
-use natsync::workspace::{Options, apply};
 
 use crate::world::World;
 

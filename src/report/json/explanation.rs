@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::objects::write_line;
-use crate::entry::{Entry, Form};
 use crate::manifest::Manifest;
+use crate::manifest::entry::{Entry, Form};
+use crate::ops::{Explanation, Listed, Locked, NotedFile, OnDisk};
 use crate::pin::{PinFrom, Pinned};
 use crate::plan::Step;
 use crate::report::console::Console;
-use crate::workspace::{Explanation, Listed, Locked, NotedFile, OnDisk};
 
 /// An entry with all that is known of it.
 #[derive(Serialize)]

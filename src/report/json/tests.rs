@@ -4,8 +4,8 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::digest::Digest;
-use crate::error::ErrorKind;
 use crate::event::Delivery;
+use crate::failure::ErrorKind;
 use crate::plan::{Reason, Step};
 use crate::report::escape::is_hostile;
 use crate::report::testing::{Captured, WALLPAPERS, manifest};

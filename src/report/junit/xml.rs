@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event as Xml};
 
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::report::escape::Untrusted;
 
 /// A suite, without its cases.

@@ -1,0 +1,33 @@
+//! `natsync explain`
+
+use jiff::Timestamp;
+
+use super::{Target, for_each, load};
+use crate::cli::args::{ExplainArgs, ManifestArgs};
+use crate::failure::ExitStatus;
+use crate::ops::{self, Options};
+use crate::report::{Console, Talk, print_explanation};
+use crate::stop::Stop;
+
+pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
+    let manifests = ManifestArgs {
+        manifests: vec![args.manifest.clone()],
+        dest: args.dest.clone(),
+        only: Vec::new(),
+        set: args.set.clone(),
+        today: args.today,
+    };
+    let targets = load(&manifests, console)?;
+    let stop = Stop::on_signals();
+    let now = Timestamp::now();
+    Ok(for_each(targets, Some(&stop), console, |Target { manifest, .. }| {
+        let options = Options { rehash: args.rehash, now: Some(now), ..Options::default() };
+        let mut talk = Talk::of_plan(console, &manifest);
+        let explained = ops::explain(&manifest, &options, &args.entry, &stop, &mut talk);
+        talk.finish();
+        if !stop.is_requested() {
+            print_explanation(console, &manifest, &explained?, now);
+        }
+        Ok(ExitStatus::Ok)
+    }))
+}

@@ -1,0 +1,141 @@
+//! From arguments to an exit code.
+
+use std::any::Any;
+use std::ffi::OsString;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli;
+use crate::cli::args::{Cli, Command};
+use crate::failure::{ExitStatus, RunError};
+use crate::report::{Console, Format, Settings, print_bug, print_error, print_usage};
+
+/// Runs natsync with these arguments, the first of which is the program's name, and returns what the
+/// process is to end with. Results go to stdout, talk to stderr.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let status = match Cli::try_parse_from(&args) {
+        Ok(cli) => carry_out(&cli),
+        Err(error) => refuse(&error, &args),
+    };
+    ExitCode::from(status as u8)
+}
+
+fn carry_out(cli: &Cli) -> ExitStatus {
+    let console = Console::new(cli.global.settings());
+    let status = match catch(|| cli::run(&cli.command, &console)) {
+        Ok(status) => status,
+        Err(place) => {
+            console.abandon_display();
+            print_bug(&console, &place);
+            ExitStatus::Bug
+        }
+    };
+    match console.finish() {
+        Ok(()) => status,
+        Err(error) => lost_output(&console, cli, &error, status),
+    }
+}
+
+/// What the loss of results means: with `--json`, and for the commands whose results are all there
+/// is, a failure; else the work counts.
+fn lost_output(console: &Console, cli: &Cli, error: &RunError, status: ExitStatus) -> ExitStatus {
+    print_error(console, error);
+    let _ = console.finish();
+    let only_output = !matches!(cli.command, Command::Apply(_));
+    match status {
+        ExitStatus::Ok | ExitStatus::Drift if console.is_json() || only_output => {
+            error.exit_status()
+        }
+        status => status,
+    }
+}
+
+/// Prints help, version or what is wrong with the command line.
+fn refuse(error: &clap::Error, args: &[OsString]) -> ExitStatus {
+    let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let is_json = args.iter().any(|arg| arg == "--json");
+    let format = if is_json { Format::Json } else { Format::Human };
+    let console = Console::new(Settings { format, ..Settings::default() });
+    if !wanted && console.is_in_workflow() {
+        // It quotes arguments as they are.
+        console.say(&error.render().to_string());
+    } else {
+        // There is no better place to complain when this fails.
+        let _ = error.print();
+    }
+    if wanted {
+        return ExitStatus::Ok;
+    }
+    if is_json {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        print_usage(&console, message.strip_prefix("error: ").unwrap_or(message));
+    }
+    ExitStatus::Usage
+}
+
+/// Runs `work` and catches its panic, whose place it returns. Nothing is printed by the way: a
+/// panic's message may quote what must not be shown, such as an error with a URL in it.
+fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let first = Arc::new(Mutex::new(None));
+    let noted = Arc::clone(&first);
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let mut first = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| describe(panic));
+    }));
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    panic::set_hook(before);
+    result.map_err(|_: Box<dyn Any + Send>| {
+        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.unwrap_or_else(|| "at an unknown place".to_owned())
+    })
+}
+
+fn describe(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map_or_else(
+        || "at an unknown place".to_owned(),
+        |at| format!("at {}:{}", at.file(), at.line()),
+    );
+    // Only a text that stands in the source as it is can hold no secret.
+    match panic.payload().downcast_ref::<&'static str>() {
+        Some(text) => format!("{text}, {place}"),
+        None => place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_and_tells_no_secret() {
+        assert_eq!(catch(|| 7), Ok(7));
+        let place = catch(|| panic!("the plan is lost")).unwrap_err();
+        assert!(place.starts_with("the plan is lost, at src"), "{place}");
+        let secret = String::from("canary");
+        let place = catch(|| panic!("no answer from {secret}")).unwrap_err();
+        assert!(place.starts_with("at src") && !place.contains("canary"), "{place}");
+        let failing = |error: &String| -> Result<(), String> { Err(error.clone()) };
+        let place = catch(|| failing(&secret).unwrap()).unwrap_err();
+        assert!(!place.contains("canary"), "{place}");
+    }
+
+    #[test]
+    fn help_is_wanted_and_a_slip_is_not() {
+        let status = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            Cli::try_parse_from(&args).map_err(|error| error.exit_code()).err()
+        };
+        assert_eq!(status(&["natsync", "--help"]), Some(0));
+        assert_eq!(status(&["natsync", "--version"]), Some(0));
+        assert_eq!(status(&["natsync"]), Some(2));
+        assert_eq!(status(&["natsync", "aply"]), Some(2));
+        assert_eq!(status(&["natsync", "list"]), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! `natsync schema`
+
+use crate::failure::ExitStatus;
+use crate::manifest;
+use crate::report::Console;
+
+pub(super) fn run(console: &Console) -> ExitStatus {
+    let schema = manifest::schema();
+    console.results(|writer| {
+        serde_json::to_writer_pretty(&mut *writer, &schema)?;
+        writer.write_all(b"\n")
+    });
+    ExitStatus::Ok
+}

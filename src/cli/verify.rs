@@ -1,0 +1,46 @@
+//! `natsync verify`
+
+use super::Target;
+use super::reports::Reports;
+use crate::cli::args::VerifyArgs;
+use crate::failure::{ExitStatus, RunError};
+use crate::ops::{self, Findings, Options};
+use crate::report::{Account, Closing, Console, Lines, Talk, Tee, Verdicts};
+use crate::stop::Stop;
+
+pub(super) fn run(args: &VerifyArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
+    let reports = Reports::begin("verify", Some(&args.reports), None, console)?;
+    let targets = match reports.load(&args.manifests) {
+        Ok(targets) => targets,
+        Err(status) => return Err(reports.finish(status)),
+    };
+    let stop = Stop::on_signals();
+    Ok(reports
+        .each(targets, &stop, |target, reports| verify(args, target, &stop, reports, console)))
+}
+
+fn verify(
+    args: &VerifyArgs,
+    target: Target,
+    stop: &Stop,
+    reports: &Reports<'_>,
+    console: &Console,
+) -> Result<ExitStatus, RunError> {
+    let Target { manifest, selection } = target;
+    let options = Options { selection, ..Options::default() };
+    let mut talk = Talk::new(console, &manifest);
+    let mut results: Box<dyn Closing<Findings>> = if console.is_json() {
+        Box::new(Lines::of_verify(console, &manifest))
+    } else {
+        Box::new(Verdicts::new(console, &manifest))
+    };
+    reports.follow(&manifest, &options.selection, stop, |reports| {
+        let mut reporter = Tee(&mut [&mut *results, &mut talk, reports]);
+        let findings = ops::verify(&manifest, &options, args.quick, stop, &mut reporter)?;
+        talk.finish();
+        results.close(&findings);
+        let is_success = findings.is_success();
+        let status = if is_success { ExitStatus::Ok } else { ExitStatus::Failed };
+        Ok((Account::Verified(findings), status))
+    })
+}

@@ -1,0 +1,471 @@
+//! The local directory as it is now: one walk joined with the state, then a fixed value.
+//!
+//! It keeps no path: a file is known by the hash of its path, in constant memory. "Present" means
+//! that it was there when the walk passed; what may change since is checked again when it is
+//! replaced.
+
+mod rows;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::dest::state::State;
+use crate::dest::{Dest, Sighting};
+use crate::digest::{Checksum, Digest, Digests};
+use crate::manifest::PathHashes;
+use crate::ops::prunable::Written;
+use crate::plan::{Found, Obstacle, OnDisk, Record, StatMatch};
+use crate::rel_path::path_hash;
+use rows::{Noted, Rows};
+
+/// What is on disk, and what the state knows of it.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory<'h> {
+    declared: Option<&'h PathHashes>,
+    rows: Rows,
+    there: There,
+    told: Told,
+}
+
+/// What the walk found, beside files at declared paths.
+#[derive(Debug, Default)]
+struct There {
+    /// Files that the manifest does not declare.
+    strangers: HashSet<u128>,
+    folders: HashSet<u128>,
+    obstacles: HashMap<u128, Obstacle>,
+}
+
+/// What the state told, beside the rows.
+#[derive(Debug, Default)]
+struct Told {
+    missing: HashMap<u128, Missing>,
+    /// Digests under other algorithms, which few files need.
+    others: HashMap<u128, Vec<Checksum>>,
+    /// Files that the manifest does not declare any more.
+    owned: Vec<Owned>,
+    managed: u64,
+    /// The state turned out to be damaged: half a state is no state, since what it did not tell would look as if
+    /// it had never been.
+    damaged: bool,
+}
+
+/// What the state knows of a file, whatever is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// [`Stat::stamp`](crate::dest::Stat::stamp) when it was noted.
+    pub(crate) stamp: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// The digest that it had.
+    pub(crate) digest: Digest,
+}
+
+/// A file that natsync wrote for this manifest.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned {
+    /// Below the destination.
+    pub(crate) path: String,
+    /// What it must still be to be deleted.
+    pub(crate) written: Written,
+}
+
+/// What is at a declared path beside what is known of it, for somebody who only looks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sight {
+    /// What is there.
+    pub(crate) found: Found,
+    /// What the state knows of the file.
+    pub(crate) noted: Option<Seen>,
+    /// When upstream said that it has none.
+    pub(crate) missing_since: Option<Timestamp>,
+}
+
+/// What the state knows of a file that somebody looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Whether the file looks as it did when it was noted.
+    pub(crate) looks_the_same: bool,
+    /// Whether it came from the URL that the manifest declares now.
+    pub(crate) same_url: bool,
+    /// The digest that it had.
+    pub(crate) digest: Digest,
+    /// When upstream last served or confirmed it.
+    pub(crate) checked: Timestamp,
+}
+
+#[derive(Debug)]
+struct Missing {
+    url: u64,
+    since: Timestamp,
+}
+
+/// What was found, and what was not as it should be.
+#[derive(Debug, Default)]
+pub(crate) struct Scan<'h> {
+    /// What is on disk.
+    pub(crate) inventory: Inventory<'h>,
+    /// Files that natsync wrote for this manifest, and that it no longer declares.
+    pub(crate) owned: Vec<Owned>,
+    /// How many files natsync wrote for this manifest, those that it declares included.
+    pub(crate) managed: u64,
+    /// The state turned out to be damaged while it was read.
+    pub(crate) damaged: bool,
+}
+
+impl<'h> Inventory<'h> {
+    /// Walks a destination and joins what is there with the state, both at the same time. `declared` are
+    /// the paths of the manifest of that name. `advanced` is told now and then how many files were seen; the walk
+    /// ends early when `go_on` says no.
+    #[must_use]
+    pub(crate) fn scan(
+        dest: &Dest,
+        state: Option<&State>,
+        manifest: &str,
+        declared: &'h PathHashes,
+        advanced: impl Fn(u64) + Sync,
+        go_on: impl Fn() -> bool + Sync,
+    ) -> Scan<'h> {
+        let rows = Rows::new(declared.len());
+        let there = Mutex::new(There::default());
+        let seen = AtomicU64::new(0);
+        let visit = |path: &str, sighting: Sighting| {
+            let hash = path_hash(path);
+            match (&sighting, declared.rank(hash)) {
+                (Sighting::File(stat), Some(rank)) => {
+                    rows.make(rank).see(stat.stamp(), stat.size);
+                }
+                _ => there.lock().unwrap_or_else(PoisonError::into_inner).see(hash, &sighting),
+            }
+            let seen = seen.fetch_add(1, Ordering::Relaxed) + 1;
+            if seen.is_multiple_of(4096) {
+                advanced(seen);
+            }
+        };
+        let walk = dest.walk();
+        let told = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let told = state.map(|state| Told::read(state, manifest, declared, &rows, false));
+                walk.help(visit, &go_on);
+                told.unwrap_or_default()
+            });
+            walk.help(visit, &go_on);
+            reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        let there = there.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut inventory = Self { declared: Some(declared), rows, there, told };
+        let owned = std::mem::take(&mut inventory.told.owned);
+        let Told { managed, damaged, .. } = inventory.told;
+        Scan { inventory, owned, managed, damaged }
+    }
+
+    /// What the state alone tells, without a look at the directory. A damaged state tells nothing.
+    #[must_use]
+    pub(crate) fn of_state(state: Option<&State>, declared: &'h PathHashes) -> Self {
+        let rows = Rows::new(declared.len());
+        let told = state.map(|state| Told::read(state, "", declared, &rows, true));
+        let (there, told) = (There::default(), told.unwrap_or_default());
+        Self { declared: Some(declared), rows, there, told }
+    }
+
+    fn row(&self, hash: u128) -> Option<&rows::Row> {
+        self.rows.get(self.declared?.rank(hash)?)
+    }
+
+    /// What is at a declared path. `url` makes the URL that the manifest declares for it now, in its shown
+    /// form; it is asked only where something is known and that matters: `any_url` says that it does not, since a
+    /// digest decides.
+    #[must_use]
+    pub(crate) fn look(
+        &self,
+        path: &str,
+        hash: u128,
+        any_url: bool,
+        url: impl Fn() -> String,
+    ) -> OnDisk {
+        let row = self.row(hash);
+        let found = self.found(row, path, hash);
+        let is_there = matches!(found, Found::File(_));
+        let noted = row.filter(|_| is_there && !self.told.damaged);
+        let record = noted.and_then(|row| {
+            let noted = row.noted()?;
+            let is_as_noted = row.matches() && !noted.racy;
+            let others = self.told.others.get(&hash).cloned().unwrap_or_default();
+            Some(Record {
+                stat: if is_as_noted { StatMatch::Same } else { StatMatch::Doubtful },
+                same_url: any_url || url_hash(&url()) == noted.url,
+                digests: Digests::new(noted.digest, others),
+                checked: Timestamp::from_second(noted.checked).unwrap_or(Timestamp::MIN),
+            })
+        });
+        OnDisk { found, record, missing_since: self.missing_since(hash, url), digests: None }
+    }
+
+    /// What is at a declared path, and what is known of it. `url` makes the URL that the manifest declares for it now, in
+    /// its shown form.
+    #[must_use]
+    pub(crate) fn sight(&self, path: &str, hash: u128, url: impl Fn() -> String) -> Sight {
+        let row = self.row(hash);
+        let found = self.found(row, path, hash);
+        let noted = row.filter(|_| !self.told.damaged).and_then(|row| {
+            let noted = row.noted()?;
+            Some(Seen {
+                looks_the_same: row.matches(),
+                same_url: url_hash(&url()) == noted.url,
+                digest: noted.digest,
+                checked: Timestamp::from_second(noted.checked).unwrap_or(Timestamp::MIN),
+            })
+        });
+        Sight { found, noted, missing_since: self.missing_since(hash, url) }
+    }
+
+    fn found(&self, row: Option<&rows::Row>, path: &str, hash: u128) -> Found {
+        match row.and_then(rows::Row::found) {
+            Some(size) => Found::File(size),
+            None => self.obstacle(path, hash).map_or(Found::Nothing, Found::Obstacle),
+        }
+    }
+
+    /// When upstream had no file for the path with that hash, at the URL that the manifest declares now.
+    fn missing_since(&self, hash: u128, url: impl Fn() -> String) -> Option<Timestamp> {
+        let missing = self.told.missing.get(&hash)?;
+        (url_hash(&url()) == missing.url).then_some(missing.since)
+    }
+
+    /// What the state alone knows of the file at the path with that hash.
+    #[must_use]
+    pub(crate) fn known(&self, hash: u128) -> Option<Known> {
+        let row = self.row(hash).filter(|_| !self.told.damaged)?;
+        let Noted { stamp, digest, size, .. } = row.noted()?;
+        Some(Known { stamp, size, digest })
+    }
+
+    /// Whether upstream had no file for the path with that hash, at the URL that the manifest declares
+    /// now.
+    #[must_use]
+    pub(crate) fn is_missing(&self, hash: u128, url: impl Fn() -> String) -> bool {
+        self.missing_since(hash, url).is_some()
+    }
+
+    /// Whether a regular file is at the path with that hash.
+    #[must_use]
+    pub(crate) fn has_file(&self, hash: u128) -> bool {
+        self.there.strangers.contains(&hash)
+            || self.row(hash).is_some_and(|row| row.found().is_some())
+    }
+
+    /// Whether what stands at the path with that hash could not be looked at.
+    #[must_use]
+    pub(crate) fn is_unreadable(&self, hash: u128) -> bool {
+        self.there.obstacles.get(&hash) == Some(&Obstacle::Unreadable)
+    }
+
+    fn obstacle(&self, path: &str, hash: u128) -> Option<Obstacle> {
+        if let Some(&obstacle) = self.there.obstacles.get(&hash) {
+            return Some(obstacle);
+        }
+        if self.there.folders.contains(&hash) {
+            return Some(Obstacle::Directory);
+        }
+        if self.there.obstacles.contains_key(&path_hash("")) {
+            return Some(Obstacle::Unreadable);
+        }
+        // From the nearest folder upwards: the first that is there decides.
+        let mut rest = path;
+        while let Some((parent, _)) = rest.rsplit_once('/') {
+            let hash = path_hash(parent);
+            match self.there.obstacles.get(&hash) {
+                Some(Obstacle::Unreadable) => return Some(Obstacle::Unreadable),
+                Some(_) => return Some(Obstacle::Parent),
+                None if self.has_file(hash) => return Some(Obstacle::Parent),
+                None if self.there.folders.contains(&hash) => return None,
+                None => rest = parent,
+            }
+        }
+        None
+    }
+}
+
+impl There {
+    fn see(&mut self, hash: u128, sighting: &Sighting) {
+        match sighting {
+            Sighting::File(_) => {
+                self.strangers.insert(hash);
+            }
+            Sighting::Folder => {
+                self.folders.insert(hash);
+            }
+            Sighting::Symlink => {
+                self.obstacles.insert(hash, Obstacle::Symlink);
+            }
+            Sighting::Special => {
+                self.obstacles.insert(hash, Obstacle::Special);
+            }
+            Sighting::Unreadable(_) => {
+                self.obstacles.insert(hash, Obstacle::Unreadable);
+            }
+        }
+    }
+}
+
+impl Told {
+    /// Reads the state. `alone` says that nobody walks meanwhile, so that sizes are those of the state.
+    fn read(
+        state: &State,
+        manifest: &str,
+        declared: &PathHashes,
+        rows: &Rows,
+        alone: bool,
+    ) -> Self {
+        let mut told = Self::default();
+        let Self { missing, others, owned, managed, .. } = &mut told;
+        let read = state.read(
+            |row| {
+                let hash = path_hash(row.path);
+                let is_own = row.manifest == manifest && row.written;
+                *managed += u64::from(is_own);
+                if let Some(rank) = declared.rank(hash) {
+                    let noted = Noted {
+                        stamp: row.stamp,
+                        size: row.size,
+                        url: url_hash(row.url),
+                        checked: row.checked.as_second(),
+                        digest: row.digest,
+                        racy: row.racy,
+                    };
+                    rows.make(rank).note(&noted, alone);
+                    if !row.others.is_empty() {
+                        others.insert(hash, row.others);
+                    }
+                } else if is_own {
+                    let written = Written { stamp: row.stamp, racy: row.racy, digest: row.digest };
+                    owned.push(Owned { path: row.path.to_owned(), written });
+                }
+            },
+            |path, url, since| {
+                missing.insert(path_hash(path), Missing { url: url_hash(url), since });
+            },
+        );
+        match read {
+            Ok(()) => told,
+            Err(_) => Self { damaged: true, ..Self::default() },
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "half of the hash is enough to tell two URLs of one path apart"
+)]
+fn url_hash(url: &str) -> u64 {
+    path_hash(url) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dest::state::{FileRow, Note, Validators};
+    use crate::rel_path::RelPath;
+
+    fn look(scan: &Scan<'_>, path: &str) -> OnDisk {
+        scan.inventory.look(path, path_hash(path), false, || "http://h/x".to_owned())
+    }
+
+    fn declared(paths: &[&str]) -> PathHashes {
+        let mut hashes: Vec<_> = paths.iter().map(|path| path_hash(path)).collect();
+        hashes.sort_unstable();
+        PathHashes::new(hashes)
+    }
+
+    fn scan<'h>(dest: &Dest, state: &State, declared: &'h PathHashes) -> Scan<'h> {
+        Inventory::scan(dest, Some(state), "m", declared, |_| {}, || true)
+    }
+
+    fn note(dest: &Dest, state: &State, path: &str, url: &str) {
+        let stat = dest.stat(&RelPath::parse(path).unwrap()).unwrap();
+        let row = FileRow {
+            path: path.to_owned(),
+            stat,
+            digests: Digests::new(Digest::of(b"x"), Vec::new()),
+            witnessed: true,
+            written: true,
+            url: url.to_owned(),
+            checked: Timestamp::UNIX_EPOCH,
+            changed: None,
+            validators: Validators::default(),
+        };
+        state.note(&[Note::File(Box::new(row))]).unwrap();
+    }
+
+    fn write(dest: &Dest, path: &str, seconds: u64) {
+        let path = dest.path().join(path);
+        std::fs::write(&path, "x").unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
+    }
+
+    #[test]
+    fn what_is_there_is_joined_with_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let state = State::open(&dest, "m").unwrap().value;
+        for path in ["known", "moved", "touched", "gone", "stranger", "orphan", "foreign"] {
+            write(&dest, path, 1000);
+        }
+        for path in ["known", "touched", "gone", "orphan"] {
+            note(&dest, &state, path, "http://h/x");
+        }
+        note(&dest, &state, "moved", "http://h/other");
+        write(&dest, "touched", 2000);
+        std::fs::remove_file(dest.path().join("gone")).unwrap();
+        let declared = declared(&["known", "moved", "touched", "gone", "stranger", "never"]);
+        let scan = scan(&dest, &state, &declared);
+        let stat_of = |path| look(&scan, path).record.map(|record| (record.stat, record.same_url));
+        assert_eq!(stat_of("known"), Some((StatMatch::Same, true)));
+        assert_eq!(stat_of("moved"), Some((StatMatch::Same, false)));
+        assert_eq!(stat_of("touched"), Some((StatMatch::Doubtful, true)));
+        assert_eq!((look(&scan, "gone").found, stat_of("gone")), (Found::Nothing, None));
+        assert_eq!((look(&scan, "stranger").found, stat_of("stranger")), (Found::File(1), None));
+        assert_eq!(look(&scan, "never").found, Found::Nothing);
+        assert_eq!((scan.managed, scan.owned.len()), (5, 1));
+        assert_eq!(scan.owned[0].path, "orphan");
+        let has_file = |path| scan.inventory.has_file(path_hash(path));
+        assert!(
+            has_file("orphan") && has_file("foreign") && has_file("known") && !has_file("gone")
+        );
+    }
+
+    #[test]
+    fn a_file_noted_right_after_its_last_change_is_doubtful() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let state = State::open(&dest, "m").unwrap().value;
+        std::fs::write(dest.path().join("new"), "x").unwrap();
+        note(&dest, &state, "new", "http://h/x");
+        let declared = declared(&["new"]);
+        let scan = scan(&dest, &state, &declared);
+        assert_eq!(look(&scan, "new").record.unwrap().stat, StatMatch::Doubtful);
+    }
+
+    #[test]
+    fn obstacles_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let state = State::open(&dest, "m").unwrap().value;
+        std::fs::create_dir_all(dest.path().join("folder/deep")).unwrap();
+        std::fs::write(dest.path().join("file"), "x").unwrap();
+        std::os::unix::fs::symlink("folder", dest.path().join("link")).unwrap();
+        let declared = declared(&["link/a", "file/a/b", "folder/deep/a", "folder/new/a"]);
+        let scan = scan(&dest, &state, &declared);
+        let found = |path| look(&scan, path).found;
+        assert_eq!(found("folder"), Found::Obstacle(Obstacle::Directory));
+        assert_eq!(found("link"), Found::Obstacle(Obstacle::Symlink));
+        assert_eq!(found("link/a"), Found::Obstacle(Obstacle::Parent));
+        assert_eq!(found("file/a/b"), Found::Obstacle(Obstacle::Parent));
+        assert_eq!(found("folder/deep/a"), Found::Nothing);
+        assert_eq!(found("folder/new/a"), Found::Nothing);
+    }
+}

@@ -1,0 +1,94 @@
+//! The last runs of each manifest, and when bytes came: for people to look at, and for nothing else.
+
+use rusqlite::{TransactionBehavior, params};
+
+use super::State;
+use crate::event::history::{KEPT, Past};
+
+impl State {
+    /// Notes a run that ended, and forgets those before the last [`KEPT`] of the manifest.
+    ///
+    /// # Errors
+    /// When the disk fails; then it is not noted.
+    pub(crate) fn note_run(&self, past: &Past) -> rusqlite::Result<()> {
+        let Ok(record) = serde_json::to_string(past) else { return Ok(()) };
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(
+            "INSERT INTO runs (manifest, record) VALUES (?1, ?2)",
+            params![self.manifest, record],
+        )?;
+        transaction.execute(
+            "DELETE FROM runs WHERE manifest = ?1 AND id NOT IN
+             (SELECT id FROM runs WHERE manifest = ?1 ORDER BY id DESC LIMIT ?2)",
+            params![self.manifest, KEPT as u64],
+        )?;
+        transaction.commit()
+    }
+
+    /// The last runs of the manifest, newest first. What cannot be read is left out.
+    #[must_use]
+    pub(crate) fn runs(&self) -> Vec<Past> {
+        let connection = self.lock();
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let mut statement = connection
+                .prepare("SELECT record FROM runs WHERE manifest = ?1 ORDER BY id DESC LIMIT ?2")?;
+            statement.query_map(params![self.manifest, KEPT as u64], |row| row.get(0))?.collect()
+        };
+        let records = read().unwrap_or_default();
+        records.iter().filter_map(|record| serde_json::from_str(record).ok()).collect()
+    }
+
+    /// Hands over when natsync put its bytes at each path where it did, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the state is damaged. What was handed over so far is still true.
+    pub(crate) fn changes(&self, mut visit: impl FnMut(&str, i64)) -> rusqlite::Result<()> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare("SELECT path, changed FROM files WHERE changed IS NOT NULL")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            visit(row.get_ref(0)?.as_str()?, row.get(1)?);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dest::Dest;
+    use crate::dest::state::State;
+    use crate::event::history::{Counts, Exit, KEPT, Past};
+
+    #[test]
+    fn the_last_runs_of_each_manifest_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let run = |began| Past {
+            began,
+            elapsed: 1,
+            command: "apply".to_owned(),
+            only: Vec::new(),
+            bound: 1,
+            exit: Exit::Ok,
+            counts: Counts::default(),
+            failed: 0,
+            failures: Vec::new(),
+            timeline: None,
+        };
+        let other = State::open(&dest, "other").unwrap().value;
+        other.note_run(&run(0)).unwrap();
+        other.close();
+        let state = State::open(&dest, "m").unwrap().value;
+        let kept = i64::try_from(KEPT).unwrap();
+        for began in 1..=kept + 5 {
+            state.note_run(&run(began)).unwrap();
+        }
+        let began: Vec<_> = state.runs().iter().map(|past| past.began).collect();
+        assert_eq!(began, (6..=kept + 5).rev().collect::<Vec<_>>());
+        state.close();
+        let other = State::look(&dest, "other").value.unwrap();
+        assert_eq!(other.runs(), [run(0)]);
+    }
+}

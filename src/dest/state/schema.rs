@@ -1,0 +1,265 @@
+//! Opening the state's file, whatever is found there.
+
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+
+use super::file_of;
+use crate::dest::Dest;
+
+/// The file's name in the control directory.
+pub(super) const FILE: &str = "state.db";
+
+/// Marks the file as ours: "nats" in ASCII.
+const APPLICATION: i32 = 0x6e61_7473;
+
+/// Raised with every change of the tables. A state of another version is begun anew: it is a cache.
+const VERSION: i32 = 5;
+
+const TABLES: &str = "
+    CREATE TABLE files (
+        path TEXT PRIMARY KEY NOT NULL,
+        manifest TEXT NOT NULL,
+        url TEXT NOT NULL,
+        served TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        stamp INTEGER NOT NULL,
+        racy INTEGER NOT NULL,
+        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+        others TEXT,
+        witnessed INTEGER NOT NULL,
+        written INTEGER NOT NULL,
+        checked INTEGER NOT NULL,
+        changed INTEGER,
+        etag TEXT,
+        last_modified TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE missing (
+        path TEXT PRIMARY KEY NOT NULL,
+        manifest TEXT NOT NULL,
+        url TEXT NOT NULL,
+        since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE place (path TEXT NOT NULL) STRICT;
+    CREATE TABLE lists (
+        url TEXT PRIMARY KEY NOT NULL,
+        etag TEXT,
+        last_modified TEXT,
+        content BLOB
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY NOT NULL,
+        manifest TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+";
+
+/// Something opened, with what the user should know about that.
+#[derive(Debug)]
+pub(crate) struct Opened<T> {
+    /// What was opened.
+    pub(crate) value: T,
+    /// What was wrong, where something was.
+    pub(crate) warning: Option<String>,
+}
+
+impl<T> Opened<T> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Opened<U> {
+        Opened { value: change(self.value), warning: self.warning }
+    }
+}
+
+/// Why a state's file cannot be used.
+#[derive(Debug)]
+enum Unusable {
+    Kind,
+    Foreign,
+    Version(i32),
+    Damaged(rusqlite::Error),
+}
+
+impl Unusable {
+    fn describe(&self) -> String {
+        match self {
+            Self::Kind => "it is no regular file".to_owned(),
+            Self::Foreign => "it is not natsync's".to_owned(),
+            Self::Version(found) if VERSION < *found => {
+                format!("a newer natsync wrote it (version {found}, this one knows {VERSION})")
+            }
+            Self::Version(found) => {
+                format!("an older natsync wrote it (version {found}, now {VERSION})")
+            }
+            Self::Damaged(error) => match error.sqlite_error_code() {
+                Some(code) => format!("it is damaged or cannot be read ({code:?})"),
+                None => "it is damaged".to_owned(),
+            },
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Damaged(error)
+    }
+}
+
+pub(super) fn look(dest: &Dest) -> Opened<Option<Connection>> {
+    match dest.control_stat(FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Opened { value: None, warning: None };
+        }
+        _ => {}
+    }
+    match open_to_read(dest) {
+        Ok(connection) => Opened { value: Some(connection), warning: None },
+        Err(why) => Opened {
+            value: None,
+            warning: Some(format!(
+                "the state is not used: {}; files are read instead",
+                why.describe()
+            )),
+        },
+    }
+}
+
+/// Sets a state aside that was opened and turned out to be damaged inside, and begins a new one.
+pub(super) fn renew(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
+    begin_anew(dest, "it is damaged inside")
+}
+
+pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
+    let why = match dest.control_stat(FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            remove_log(dest);
+            return begin(dest).map(|value| Opened { value, warning: None });
+        }
+        Ok(stat) if !stat.is_file() => Unusable::Kind,
+        _ => match open_to_write(dest) {
+            Ok(value) => {
+                return Ok(Opened { value, warning: None });
+            }
+            // Nobody else writes while we hold the run guard, so this passes; a fresh state would not help.
+            Err(Unusable::Damaged(error)) if is_transient(&error) => return Err(error),
+            Err(why) => why,
+        },
+    };
+    begin_anew(dest, &why.describe())
+}
+
+fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<Opened<Connection>> {
+    let aside = format!("{FILE}.corrupt-{}", Timestamp::now().as_second());
+    let kept = dest.set_aside(FILE, &aside).is_ok();
+    remove_log(dest);
+    let value = begin(dest)?;
+    let place = if kept { format!(" and was kept as `.natsync/{aside}`") } else { String::new() };
+    Ok(Opened { value, warning: Some(format!("the state is begun anew: {why}{place}")) })
+}
+
+/// Whether the file is not at fault.
+fn is_transient(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        DatabaseBusy, DiskFull, OutOfMemory, PermissionDenied, ReadOnly, SystemIoFailure,
+    };
+    use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ};
+    let is_unreadable = || {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        [SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS]
+            .iter()
+            .any(|unreadable| code == Some(*unreadable))
+    };
+    match error.sqlite_error_code() {
+        Some(DatabaseBusy | DiskFull | OutOfMemory | PermissionDenied | ReadOnly) => true,
+        Some(SystemIoFailure) => !is_unreadable(),
+        _ => false,
+    }
+}
+
+/// A log without its database belongs to nothing, and would be taken for that of the next one.
+fn remove_log(dest: &Dest) {
+    for suffix in ["-wal", "-shm"] {
+        let name = format!("{FILE}{suffix}");
+        let aside = format!("{name}.stale");
+        if dest.set_aside(&name, &aside).is_ok() {
+            let _ = std::fs::remove_file(file_of(dest.path()).with_file_name(aside));
+        }
+    }
+}
+
+fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file_of(dest.path()), flags)?;
+    prepare_to_write(&connection)?;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+    ))?;
+    connection.execute("INSERT INTO place (path) VALUES (?1)", [dest.place()])?;
+    Ok(connection)
+}
+
+fn open_to_write(dest: &Dest) -> Result<Connection, Unusable> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file_of(dest.path()), flags)?;
+    prepare_to_write(&connection)?;
+    check(&connection)?;
+    Ok(connection)
+}
+
+/// Without a log the file is whole and nobody writes to it: `SQLite` is told that it cannot change, and
+/// so makes no file beside it. With a log (a run is under way or was killed) `SQLite` must read both.
+fn open_to_read(dest: &Dest) -> Result<Connection, Unusable> {
+    if !dest.control_stat(FILE).is_ok_and(|stat| stat.is_file()) {
+        return Err(Unusable::Kind);
+    }
+    let has_log = dest.control_stat(format!("{FILE}-wal").as_str()).is_ok_and(|stat| 0 < stat.size);
+    let path = file_of(dest.path());
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let text = path.to_str().map(|path| {
+        percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC)
+    });
+    let connection = match text {
+        Some(encoded) if !has_log => {
+            Connection::open_with_flags(format!("file:{encoded}?immutable=1"), flags)?
+        }
+        _ => Connection::open_with_flags(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?,
+    };
+    connection.busy_timeout(Duration::from_secs(2))?;
+    check(&connection)?;
+    Ok(connection)
+}
+
+fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    // A commit need not reach the disk at once: losing the last ones costs requests. What the log
+    // does hold is consistent, which is all that a cache needs.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;",
+    )
+}
+
+fn check(connection: &Connection) -> Result<(), Unusable> {
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if application != APPLICATION {
+        return Err(Unusable::Foreign);
+    }
+    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version != VERSION {
+        return Err(Unusable::Version(version));
+    }
+    connection.prepare(
+        "SELECT path, url, served, stamp, racy, sha256, others, witnessed, written, checked, changed, etag, last_modified FROM files",
+    )?;
+    connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
+    connection.prepare("SELECT path, url, since FROM missing")?;
+    connection.prepare("SELECT path FROM place")?;
+    connection.prepare("SELECT id, manifest, record FROM runs")?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! What went wrong in a TLS handshake, told apart.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, OtherError};
+
+use super::origin::Origin;
+use super::trust::Distrust;
+use crate::failure::{ErrorKind, Failure};
+
+const CA_FILE: &str = "`http: {ca_file: FILE}` trusts a certificate authority of your own";
+
+/// No secure connection, and why.
+pub(super) fn failure(origin: &Origin, what: &str) -> Failure {
+    Failure::new(ErrorKind::Tls, format!("no secure connection to {origin}: {what}"))
+}
+
+/// Says what an error means, after an answer that began with these bytes. What may pass is of the kind
+/// `connect`, which is tried again.
+pub(super) fn explain(origin: &Origin, error: &io::Error, began: &[u8]) -> Failure {
+    let passing = |what: &str| Failure { kind: ErrorKind::Connect, ..failure(origin, what) };
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return passing("the connection was lost during the handshake");
+    };
+    match tls {
+        Error::InvalidCertificate(certificate) => refused(origin, certificate),
+        // The answer may come in pieces.
+        Error::InvalidMessage(_) if !began.is_empty() && b"HTTP/".starts_with(began) => {
+            failure(origin, "it speaks plain HTTP on this port")
+                .with_hint("is the URL meant to begin with `http://`?")
+        }
+        // The type of a record is from 20 to 24, and its version begins with 3.
+        Error::InvalidMessage(_) if !matches!(began, [20..=24, 3, ..]) => {
+            failure(origin, "it does not speak TLS")
+        }
+        Error::AlertReceived(AlertDescription::InternalError) => {
+            passing("it broke off the handshake (internal error)")
+        }
+        Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
+            failure(origin, "it speaks no version of TLS that is safe")
+        }
+        Error::AlertReceived(AlertDescription::UnrecognisedName) => {
+            failure(origin, "it knows no host of this name")
+        }
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            failure(origin, "it does not offer HTTP/2, and `http2: always` asks for it")
+        }
+        Error::AlertReceived(_) => failure(origin, "it refused the handshake"),
+        _ => failure(origin, "the handshake failed"),
+    }
+}
+
+fn refused(origin: &Origin, certificate: &CertificateError) -> Failure {
+    match certificate {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            failure(origin, "its certificate has expired")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            failure(origin, "its certificate is not valid yet")
+                .with_hint("is this machine's clock right?")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            failure(origin, "its certificate is for another host")
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            failure(origin, "its certificate has an unknown issuer").with_hint(CA_FILE)
+        }
+        CertificateError::Revoked => failure(origin, "its certificate was revoked"),
+        CertificateError::Other(OtherError(why)) => match why.downcast_ref() {
+            Some(Distrust::SelfSigned) => failure(origin, "its certificate is self-signed")
+                .with_hint("`http: {ca_file: FILE}` trusts a certificate of your own"),
+            Some(Distrust::SelfSignedAuthority) => {
+                failure(origin, "its certificate is self-signed, and that of an authority")
+                    .with_hint("have an authority of your own sign one for the server, and trust that with `http: {ca_file: FILE}`")
+            }
+            Some(Distrust::Alone) => {
+                let what = "its certificate has an unknown issuer, and no intermediate certificate came with it";
+                failure(origin, what).with_hint(CA_FILE)
+            }
+            None => failure(origin, "its certificate is not acceptable"),
+        },
+        _ => failure(origin, "its certificate is not acceptable"),
+    }
+}

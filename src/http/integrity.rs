@@ -1,0 +1,178 @@
+//! Digests that a server states beside the bytes it sends.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::HeaderMap;
+use hyper::header::HeaderName;
+
+use crate::digest::{Algorithm, Checksum, Hasher};
+use crate::failure::{ErrorKind, Failure};
+
+/// A digest in a header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stated {
+    /// The field's name, as people write it.
+    pub(crate) field: &'static str,
+    /// What it says.
+    pub(crate) checksum: Checksum,
+}
+
+impl Stated {
+    /// Whether it is about the whole file also where the answer has a part of it.
+    pub(crate) fn is_of_whole(&self) -> bool {
+        !matches!(self.field, "Content-Digest" | "Content-MD5")
+    }
+}
+
+/// What an answer with a whole file states of it: `Repr-Digest` and `Content-Digest` (RFC 9530),
+/// `Digest` (RFC 3230), `Content-MD5` (RFC 1864) and `x-goog-hash`. What is malformed or of an unknown
+/// algorithm says nothing.
+pub(crate) fn stated_digests(headers: &HeaderMap) -> Vec<Stated> {
+    let mut stated = Vec::new();
+    for (field, name, read) in [
+        ("Repr-Digest", "repr-digest", structured as Read),
+        ("Content-Digest", "content-digest", structured),
+        ("Digest", "digest", plain),
+        ("Content-MD5", "content-md5", md5),
+        ("x-goog-hash", "x-goog-hash", goog),
+    ] {
+        // The service hashes what it stores, which is something else where it stores it compressed.
+        if name == "x-goog-hash" && is_transcoded(headers) {
+            continue;
+        }
+        for value in headers.get_all(HeaderName::from_static(name)) {
+            let Ok(value) = value.to_str() else { continue };
+            let items = value.split(',').filter_map(|item| read(item.trim()));
+            stated.extend(items.map(|checksum| Stated { field, checksum }));
+        }
+    }
+    stated
+}
+
+/// Holds a content in memory against what its answer states of it.
+///
+/// # Errors
+/// When one of the digests differs.
+pub(crate) fn check_digests(headers: &HeaderMap, content: &[u8]) -> Result<(), Failure> {
+    let stated = stated_digests(headers);
+    let mut hasher = Hasher::new(stated.iter().map(|stated| stated.checksum.algorithm()).collect());
+    hasher.update(content);
+    let digests = hasher.finish();
+    let differs =
+        |stated: &&Stated| digests.get(stated.checksum.algorithm()) != Some(stated.checksum);
+    match stated.iter().find(differs) {
+        None => Ok(()),
+        Some(stated) => Err(Failure::new(
+            ErrorKind::ChecksumMismatch,
+            format!("the bytes are not what the server's `{}` says", stated.field),
+        )),
+    }
+}
+
+type Read = fn(&str) -> Option<Checksum>;
+
+/// `sha-256=:BASE64:`, an item of a structured dictionary (RFC 8941, section 3.2).
+fn structured(item: &str) -> Option<Checksum> {
+    let (name, value) = item.split_once('=')?;
+    let value = value.trim().strip_prefix(':')?.strip_suffix(':')?;
+    Checksum::from_base64(http_algorithm(name.trim())?, value)
+}
+
+/// `SHA-256=BASE64`.
+fn plain(item: &str) -> Option<Checksum> {
+    let (name, value) = item.split_once('=')?;
+    Checksum::from_base64(http_algorithm(name.trim())?, value.trim())
+}
+
+/// Base64 alone.
+fn md5(item: &str) -> Option<Checksum> {
+    Checksum::from_base64(Algorithm::Md5, item)
+}
+
+/// `crc32c=BASE64` and `md5=BASE64`.
+fn goog(item: &str) -> Option<Checksum> {
+    let (name, value) = item.split_once('=')?;
+    let algorithm = match name {
+        "md5" => Algorithm::Md5,
+        "crc32c" => Algorithm::Crc32c,
+        _ => return None,
+    };
+    Checksum::from_bytes(algorithm, &STANDARD.decode(value).ok()?)
+}
+
+/// Names of the IANA registry; `sha` is SHA-1 there.
+fn http_algorithm(name: &str) -> Option<Algorithm> {
+    match name.to_ascii_lowercase().as_str() {
+        "sha-256" => Some(Algorithm::Sha256),
+        "sha-512" => Some(Algorithm::Sha512),
+        "md5" => Some(Algorithm::Md5),
+        "sha" => Some(Algorithm::Sha1),
+        _ => None,
+    }
+}
+
+fn is_transcoded(headers: &HeaderMap) -> bool {
+    headers
+        .get("x-goog-stored-content-encoding")
+        .is_some_and(|stored| !stored.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stated(fields: &[(&'static str, &str)]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let texts = stated_digests(&headers).into_iter();
+        texts.map(|stated| format!("{} {}", stated.field, stated.checksum)).collect()
+    }
+
+    const SHA256: &str = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+    const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    const ABC_MD5: &str = "md5:900150983cd24fb0d6963f7d28e17f72";
+
+    #[test]
+    fn all_fields_are_read() {
+        let md5 = "kAFQmDzST7DWlj99KOF/cg==";
+        for (name, value, expected) in [
+            ("repr-digest", format!("sha-256=:{SHA256}:"), vec![format!("Repr-Digest {ABC}")]),
+            (
+                "content-digest",
+                format!("sha-256=:{SHA256}:"),
+                vec![format!("Content-Digest {ABC}")],
+            ),
+            (
+                "digest",
+                format!("SHA-256={SHA256},MD5={md5}"),
+                vec![format!("Digest {ABC}"), format!("Digest {ABC_MD5}")],
+            ),
+            ("content-md5", md5.to_owned(), vec![format!("Content-MD5 {ABC_MD5}")]),
+            (
+                "x-goog-hash",
+                format!("crc32c=Nks/tw==,md5={md5}"),
+                vec!["x-goog-hash crc32c:364b3fb7".to_owned(), format!("x-goog-hash {ABC_MD5}")],
+            ),
+        ] {
+            assert_eq!(stated(&[(name, &value)]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_passed_over() {
+        for (name, value) in [
+            ("repr-digest", "sha-256=abc"),
+            ("repr-digest", "sha-256=:AAAA:"),
+            ("repr-digest", "unixsum=:30637:"),
+            ("digest", "sha-256"),
+            ("content-md5", "not base64 at all"),
+            ("x-goog-hash", "crc32c="),
+        ] {
+            assert_eq!(stated(&[(name, value)]), [""; 0], "{name}: {value}");
+        }
+        let gzip = ("x-goog-stored-content-encoding", "gzip");
+        assert_eq!(stated(&[gzip, ("x-goog-hash", "crc32c=Nks/tw==")]), [""; 0]);
+    }
+}

@@ -1,0 +1,145 @@
+//! A connection to the first of several addresses that answers (RFC 8305, "Happy Eyeballs").
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::origin::Origin;
+use super::proxies::Via;
+use crate::failure::{ErrorKind, Failure};
+
+/// How long one address may take before the next is tried beside it (RFC 8305, section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Connects to the first address that answers; the next is tried beside a slow one, which is not given
+/// up for that.
+pub(super) async fn reach(
+    addresses: &[SocketAddr],
+    origin: &Origin,
+    via: Option<&Via>,
+) -> Result<TcpStream, Failure> {
+    let mut attempts = JoinSet::new();
+    let addresses = interleaved(addresses);
+    let mut rest = addresses.iter();
+    let mut last = None;
+    loop {
+        if let Some(&address) = rest.next() {
+            attempts.spawn(TcpStream::connect(address));
+        } else if attempts.is_empty() {
+            return Err(refused(origin, via, last.as_ref()));
+        }
+        let finished = if rest.len() == 0 {
+            attempts.join_next().await
+        } else {
+            tokio::time::timeout(STAGGER, attempts.join_next()).await.unwrap_or(None)
+        };
+        match finished {
+            Some(Ok(Ok(stream))) => {
+                // Requests are small and wait for nothing.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Some(Ok(Err(error))) => last = Some(error),
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
+/// IPv6 and IPv4 in turns, each in its own order, so that one kind that leads nowhere costs one head
+/// start and not one for each of its addresses (RFC 8305, section 4).
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else {
+        return Vec::new();
+    };
+    let (same, other): (Vec<_>, Vec<_>) =
+        addresses.iter().partition(|address| address.is_ipv6() == first.is_ipv6());
+    let mut mixed = Vec::with_capacity(addresses.len());
+    for place in 0..same.len().max(other.len()) {
+        mixed.extend([&same, &other].into_iter().filter_map(|kind| kind.get(place)));
+    }
+    mixed
+}
+
+fn refused(origin: &Origin, via: Option<&Via>, error: Option<&io::Error>) -> Failure {
+    let what = match error.map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "the connection was refused".to_owned(),
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            "it cannot be reached from here".to_owned()
+        }
+        Some(io::ErrorKind::TimedOut) => "it does not answer".to_owned(),
+        _ => error.map_or_else(|| "it has no address".to_owned(), ToString::to_string),
+    };
+    let proxy = if via.is_some() { "the proxy " } else { "" };
+    Failure::new(ErrorKind::Connect, format!("cannot connect to {proxy}{origin}: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Instant;
+
+    use super::super::origin::Target;
+    use super::*;
+
+    #[test]
+    fn kinds_of_addresses_take_turns() {
+        let of = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        for (given, mixed) in [
+            (&[][..], &[][..]),
+            (&["1.1.1.1:1", "2.2.2.2:1"], &["1.1.1.1:1", "2.2.2.2:1"]),
+            (
+                &["[a::]:1", "[b::]:1", "[c::]:1", "1.1.1.1:1"],
+                &["[a::]:1", "1.1.1.1:1", "[b::]:1", "[c::]:1"],
+            ),
+            (&["1.1.1.1:1", "2.2.2.2:1", "[a::]:1"], &["1.1.1.1:1", "[a::]:1", "2.2.2.2:1"]),
+        ] {
+            assert_eq!(interleaved(&of(given)), of(mixed));
+        }
+    }
+
+    /// A port that takes no more connections and refuses none: its queue is full. The sockets keep it so.
+    fn black_hole() -> (SocketAddr, tokio::net::TcpListener, Vec<std::net::TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        let patience = Duration::from_millis(300);
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, patience) {
+            queue.push(stream);
+            assert!(queue.len() < 64, "the queue has an end");
+        }
+        (address, listener, queue)
+    }
+
+    #[tokio::test]
+    async fn a_black_hole_costs_a_head_start() {
+        let live = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = live.local_addr().unwrap();
+        let (hole, _listener, _queue) = black_hole();
+        let origin = Target::parse("http://h/").unwrap().origin;
+        let began = Instant::now();
+        let stream = reach(&[hole, hole, address], &origin, None).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn dead_addresses_cost_nothing() {
+        let live = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = live.local_addr().unwrap();
+        let dead = SocketAddr::from((Ipv4Addr::new(127, 9, 9, 9), address.port()));
+        let origin = Target::parse("http://h/").unwrap().origin;
+        let began = Instant::now();
+        let stream = reach(&[dead, dead, dead, address], &origin, None).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(began.elapsed() < STAGGER, "{:?}", began.elapsed());
+        let failure = reach(&[dead, dead], &origin, None).await.unwrap_err();
+        assert!(failure.message.contains("refused"), "{failure}");
+    }
+}

@@ -1,0 +1,333 @@
+//! Which entries a run is about (`--only`, `--retry`).
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::failure::RunError;
+use crate::manifest::{Manifest, Source};
+use crate::rel_path::path_hash;
+
+/// Stands for a choice by paths among patterns, which cannot be told from them any more.
+pub(crate) const AMONG: &str = "--retry";
+
+/// The chosen entries of one manifest: all, or those that at least one pattern chooses.
+///
+/// It notes which patterns chose something, so that one with a slip in it does not pass in silence.
+#[derive(Debug, Default)]
+pub struct Selection {
+    patterns: Vec<Pattern>,
+    /// The hashes of the only paths that may be chosen.
+    among: Option<Arc<HashSet<u128>>>,
+}
+
+impl Selection {
+    /// Every entry.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The entries that the patterns choose; all of them when there is no pattern.
+    ///
+    /// A pattern is `tag:NAME`, else the name of a source of that manifest, else a glob over the
+    /// path below the destination, in which `*` and `?` do not match a slash and `**` does.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// use natsync::select::Selection;
+    /// use natsync::{LoadOptions, Manifest, Options};
+    ///
+    /// # let text = "{version: 1, dest: d, sources: [{url: 'http://h/{n}.jpg', vars: {n: 1..9}}]}";
+    /// # let manifest = Manifest::parse(Path::new("a.yaml"), text, &LoadOptions::default())?;
+    /// let selection = Selection::new(&["[1-3].jpg".to_owned()], &manifest)?;
+    /// assert!(selection.matches(&manifest.sources()[0], "2.jpg"));
+    /// let options = Options { selection, ..Options::default() };
+    /// # Ok::<(), natsync::RunError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a pattern is no valid glob.
+    pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, RunError> {
+        let patterns =
+            patterns.iter().map(|text| Pattern::parse(text, manifest)).collect::<Result<_, _>>()?;
+        Ok(Self { patterns, among: None })
+    }
+
+    /// The same, but only what is at one of these paths.
+    #[must_use]
+    pub fn among<'p>(self, paths: impl IntoIterator<Item = &'p str>) -> Self {
+        let among = paths.into_iter().map(path_hash).collect();
+        Self { among: Some(Arc::new(among)), ..self }
+    }
+
+    /// Whether it is every entry, without a choice.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.patterns.is_empty() && self.among.is_none()
+    }
+
+    /// The patterns as they were written, and [`AMONG`] where only certain paths may be chosen.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        let among = self.among.is_some().then(|| AMONG.to_owned());
+        self.patterns.iter().map(|pattern| pattern.text.clone()).chain(among).collect()
+    }
+
+    /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are chosen, where
+    /// that can be told without their paths.
+    #[must_use]
+    pub fn sees_source(&self, source: &Source) -> Option<bool> {
+        // With a glob each path must be looked at even in a source that is chosen whole, to know
+        // whether the glob chooses anything.
+        let needs_paths = self.patterns.iter().any(|pattern| matches!(pattern.kind, Kind::Glob(_)));
+        if needs_paths || self.among.is_some() {
+            return None;
+        }
+        Some(self.matches(source, ""))
+    }
+
+    /// Whether the entry of that source with that path is chosen.
+    #[must_use]
+    pub fn matches(&self, source: &Source, path: &str) -> bool {
+        let mut chosen = self.patterns.is_empty();
+        for pattern in &self.patterns {
+            if pattern.matches(source, path) {
+                pattern.note();
+                chosen = true;
+            }
+        }
+        chosen && self.among.as_ref().is_none_or(|among| among.contains(&path_hash(path)))
+    }
+
+    /// Shows it every entry of a manifest, until each pattern has chosen something.
+    pub fn look_at(&self, manifest: &Manifest) {
+        for source in manifest.sources() {
+            let _ = self.sees_source(source);
+        }
+        let mut path = String::new();
+        for entry in manifest.entries().iter() {
+            if self.patterns.iter().all(|pattern| pattern.used.load(Ordering::Relaxed)) {
+                return;
+            }
+            path.clear();
+            entry.write_path(&mut path);
+            let _ = self.matches(entry.source(), &path);
+        }
+    }
+
+    /// The error for the first pattern that chose nothing, once every source was shown to
+    /// [`Self::sees_source`] or every entry to [`Self::matches`].
+    #[must_use]
+    pub fn unmatched(&self, manifest: &Manifest) -> Option<RunError> {
+        let pattern = self.patterns.iter().find(|pattern| !pattern.used.load(Ordering::Relaxed))?;
+        Some(RunError::Usage {
+            message: format!("--only `{}` matches no entry of `{}`", pattern.text, manifest.name()),
+            hint: Some(hint(manifest)),
+        })
+    }
+}
+
+/// The arguments that choose one entry of a manifest, ready to be pasted into a shell.
+#[must_use]
+pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
+    // What begins like a flag must not look like one.
+    let gap = if path.starts_with('-') { '=' } else { ' ' };
+    let only = format!("--only{gap}{}", shell_word(&globset::escape(path)));
+    if manifest == Path::new("natsync.yaml") {
+        return only;
+    }
+    format!("{only} {}", shell_word(&manifest.to_string_lossy()))
+}
+
+/// The text as one word of a shell.
+#[must_use]
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+' | ',' | '@');
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+impl Clone for Selection {
+    fn clone(&self) -> Self {
+        let patterns = self.patterns.iter().map(Pattern::unused).collect();
+        Self { patterns, among: self.among.clone() }
+    }
+}
+
+#[derive(Debug)]
+struct Pattern {
+    text: String,
+    kind: Kind,
+    used: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Tag(String),
+    Source(String),
+    Glob(GlobMatcher),
+}
+
+impl Pattern {
+    fn parse(text: &str, manifest: &Manifest) -> Result<Self, RunError> {
+        let kind = if let Some(tag) = text.strip_prefix("tag:") {
+            Kind::Tag(tag.to_owned())
+        } else if manifest.sources().iter().any(|source| source.name == text) {
+            Kind::Source(text.to_owned())
+        } else {
+            Kind::Glob(glob(text)?)
+        };
+        Ok(Self { text: text.to_owned(), kind, used: AtomicBool::new(false) })
+    }
+
+    fn unused(&self) -> Self {
+        Self { text: self.text.clone(), kind: self.kind.clone(), used: AtomicBool::new(false) }
+    }
+
+    fn matches(&self, source: &Source, path: &str) -> bool {
+        match &self.kind {
+            Kind::Tag(tag) => source.tags.contains(tag),
+            Kind::Source(name) => source.name == *name,
+            Kind::Glob(glob) => glob.is_match(path),
+        }
+    }
+
+    fn note(&self) {
+        // Mostly a read: a million stores to one cache line would slow several threads down.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn glob(text: &str) -> Result<GlobMatcher, RunError> {
+    let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| RunError::Usage {
+        message: format!("--only `{text}` is no valid glob: {}", error.kind()),
+        hint: Some("put a backslash before a character that is meant as it stands".to_owned()),
+    })
+}
+
+/// Names what there is to choose from, as far as it fits a line or two.
+fn hint(manifest: &Manifest) -> String {
+    const SHOWN: usize = 8;
+    let sources = manifest.sources();
+    let names: Vec<_> =
+        sources.iter().take(SHOWN).map(|source| format!("`{}`", source.name)).collect();
+    let more = match sources.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (noun, verb) = if sources.len() == 1 { ("source", "is") } else { ("sources", "are") };
+    format!(
+        "the {noun} {verb} {}{more}; in a glob over paths, `*` does not match a slash and `**` does",
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_can_be_pasted() {
+        let default = Path::new("natsync.yaml");
+        assert_eq!(arguments_for("a/b-1.txt", default), "--only a/b-1.txt");
+        assert_eq!(arguments_for("a b[1]*.txt", default), "--only 'a b[[]1[]][*].txt'");
+        assert_eq!(arguments_for("-v.txt", default), "--only=-v.txt");
+        assert_eq!(arguments_for("it's", default), r"--only 'it'\''s'");
+        assert_eq!(arguments_for("a", Path::new("my m.yaml")), "--only a 'my m.yaml'");
+        let glob = glob("a b[[]1[]][*].txt").unwrap();
+        assert!(glob.is_match("a b[1]*.txt") && !glob.is_match("a b1x.txt"));
+    }
+    use crate::report::testing::manifest;
+
+    const YAML: &str = "version: 1
+dest: out
+name: many
+sources:
+  - name: small
+    url: http://a.example/s/small-{n}.csv
+    vars: {n: 1..2}
+    tags: [quick, daily]
+  - name: large
+    url: http://a.example/l/large-{n}.csv
+    vars: {n: 1..2}
+";
+
+    fn chosen(patterns: &[&str]) -> (Vec<String>, Option<String>) {
+        let manifest = manifest(YAML);
+        let patterns: Vec<_> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        let selection = Selection::new(&patterns, &manifest).unwrap();
+        let mut paths = Vec::new();
+        for entry in manifest.entries().iter() {
+            let mut path = String::new();
+            entry.write_path(&mut path);
+            let whole = selection.sees_source(entry.source());
+            let one = selection.matches(entry.source(), &path);
+            assert!(whole.is_none_or(|whole| whole == one));
+            if one {
+                paths.push(path);
+            }
+        }
+        (paths, selection.unmatched(&manifest).map(|error| error.to_string()))
+    }
+
+    #[test]
+    fn without_patterns_everything_is_chosen() {
+        assert_eq!(chosen(&[]).0.len(), 4);
+    }
+
+    #[test]
+    fn a_pattern_is_a_tag_a_source_or_a_glob() {
+        let small = ["small-1.csv", "small-2.csv"];
+        assert_eq!(chosen(&["tag:daily"]).0, small);
+        assert_eq!(chosen(&["small"]).0, small);
+        assert_eq!(chosen(&["small-*"]).0, small);
+        assert_eq!(chosen(&["*-[2].csv"]).0, ["small-2.csv", "large-2.csv"]);
+        assert_eq!(
+            chosen(&["small", "large-1.csv"]),
+            (vec![small[0].into(), small[1].into(), "large-1.csv".into()], None)
+        );
+        assert_eq!(chosen(&["small", "small-1*"]), (vec![small[0].into(), small[1].into()], None));
+    }
+
+    #[test]
+    fn a_pattern_that_chooses_nothing_is_named() {
+        let (paths, error) = chosen(&["small", "smal"]);
+        assert_eq!(paths.len(), 2);
+        assert_eq!(error.unwrap(), "--only `smal` matches no entry of `many`");
+        assert!(chosen(&["tag:weekly"]).1.is_some());
+        assert!(chosen(&["**/*.zip"]).1.is_some());
+    }
+
+    #[test]
+    fn a_star_stays_within_its_folder() {
+        let manifest = manifest(YAML);
+        let source = &manifest.sources()[0];
+        let matches = |pattern: &str, path| {
+            Selection::new(&[pattern.to_owned()], &manifest).unwrap().matches(source, path)
+        };
+        assert!(!matches("*.csv", "2024/a.csv"));
+        assert!(matches("**/*.csv", "2024/a.csv"));
+        assert!(matches("**/*.csv", "a.csv"));
+        assert!(matches(r"a\[1\].csv", "a[1].csv"));
+    }
+
+    #[test]
+    fn a_broken_glob_is_a_usage_error() {
+        let error = Selection::new(&["[a".to_owned()], &manifest(YAML)).unwrap_err();
+        assert_eq!(error.exit_status() as u8, 2);
+        assert_eq!(
+            error.to_string(),
+            "--only `[a` is no valid glob: unclosed character class; missing ']'"
+        );
+    }
+}

@@ -1,0 +1,322 @@
+//! Templates: parsed once, rendered many times into the caller's buffer.
+//!
+//! `{name}` inserts a value. In a URL it is percent-encoded as in RFC 6570, `{+name}` leaving
+//! reserved characters as they are; in a path it goes in as text.
+
+mod builtin;
+mod encode;
+mod matcher;
+mod parse;
+mod space;
+
+pub(crate) use builtin::{Builtin, UrlParts};
+pub(crate) use encode::encode_literal;
+pub(crate) use matcher::Matcher;
+pub(crate) use parse::{Insert, Piece, SyntaxError, is_name, parse};
+pub(crate) use space::{Space, Variable};
+
+use encode::{encode, mask_password};
+
+use crate::manifest::vars::{Texts, Value};
+
+/// Values of a variable with no more than these are rendered when the template is made: that finds
+/// what cannot be formatted, and dates are slow to format.
+const RENDERED: u64 = 1 << 16;
+
+/// Where a template is used; it decides how values go in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The declared URL, or an alternate: no built-in but `index`, since the others come from it.
+    Url,
+    /// A mirror: built-ins speak of the URL.
+    Mirror,
+    /// A path.
+    Path,
+}
+
+/// The form of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it may be printed and stored: a value from the environment stands as `${NAME}`, a password
+    /// as `***`.
+    Shown,
+    /// As it is asked for.
+    Sent,
+}
+
+/// A template made for a source's variables.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Template {
+    parts: Vec<Part>,
+    /// Whether a password may stand in it.
+    may_hold_user: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text { sent: String, shown: Option<String> },
+    Value(Inserted),
+    Rendered { variable: usize, texts: Texts },
+    Builtin { builtin: Builtin, how: How },
+}
+
+#[derive(Clone, Debug)]
+struct Inserted {
+    variable: usize,
+    format: Format,
+    how: How,
+}
+
+/// How a text goes in.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    case: Case,
+    encoding: Encoding,
+}
+
+/// The part of an insertion after the colon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As the value is.
+    Plain,
+    /// A number with at least so many digits.
+    Pad(usize),
+    /// A date, by strftime.
+    Date(String),
+}
+
+/// The part of an insertion after the bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// As it is.
+    Kept,
+    /// In lower case.
+    Lower,
+    /// In upper case.
+    Upper,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// As text.
+    None,
+    /// All but unreserved characters.
+    Simple,
+    /// The same, but slashes stay.
+    Slashes,
+    /// Reserved characters stay, too.
+    Reserved,
+}
+
+/// Why a value cannot go in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FormatError {
+    /// Padding is for numbers.
+    #[error("`{0}` is no whole number, so it cannot be padded")]
+    NoNumber(String),
+    /// A date format is for dates.
+    #[error("`{0}` is no date")]
+    NoDate(String),
+    /// The format itself.
+    #[error("`{0}` is no date format that can be used here")]
+    BadFormat(String),
+    /// It would make a folder.
+    #[error("`{0}` has a slash")]
+    Slash(String),
+}
+
+impl Template {
+    /// Adds a text. `shown` is what stands for it where it may be printed.
+    pub(crate) fn push_text(&mut self, sent: &str, shown: Option<&str>) {
+        self.may_hold_user |= sent.contains('@') || shown.is_some();
+        if let (Some(Part::Text { sent: before, shown: None }), None) =
+            (self.parts.last_mut(), shown)
+        {
+            before.push_str(sent);
+            return;
+        }
+        self.parts.push(Part::Text { sent: sent.to_owned(), shown: shown.map(str::to_owned) });
+    }
+
+    /// Adds the value of a variable.
+    ///
+    /// # Errors
+    /// When one of its values cannot be formatted so.
+    pub(crate) fn push_value(
+        &mut self,
+        space: &Space,
+        variable: usize,
+        insert: &Insert,
+        place: Use,
+        today: jiff::civil::Date,
+    ) -> Result<(), FormatError> {
+        let encoding = match place {
+            Use::Path => Encoding::None,
+            _ if insert.reserved => Encoding::Reserved,
+            _ if matches!(insert.format, Format::Date(_)) => Encoding::Slashes,
+            _ => Encoding::Simple,
+        };
+        let how = How { case: insert.case, encoding };
+        let inserted = Inserted { variable, format: insert.format.clone(), how };
+        let values = &space.variable(variable).values;
+        let no_slash =
+            place == Use::Path && !insert.reserved && !matches!(insert.format, Format::Date(_));
+        let mut texts = Texts::default();
+        let mut scratch = String::new();
+        // The values of a long range are all alike: its first tells whether they can be formatted.
+        let looked_at =
+            if RENDERED < values.len() && !values.has_texts() { 1 } else { values.len() };
+        for index in 0..looked_at {
+            let value = values.get(index);
+            scratch.clear();
+            inserted.write(value, today, &mut scratch)?;
+            if no_slash && scratch.contains('/') {
+                return Err(FormatError::Slash(scratch));
+            }
+            if values.len() <= RENDERED {
+                texts.push(&scratch);
+            }
+        }
+        let part = if values.len() <= RENDERED {
+            Part::Rendered { variable, texts }
+        } else {
+            Part::Value(inserted)
+        };
+        self.parts.push(part);
+        Ok(())
+    }
+
+    /// Adds a built-in.
+    pub(crate) fn push_builtin(&mut self, builtin: Builtin, insert: &Insert, place: Use) {
+        let encoding = match place {
+            Use::Path => Encoding::None,
+            _ if insert.reserved => Encoding::Reserved,
+            _ => Encoding::Simple,
+        };
+        self.parts.push(Part::Builtin { builtin, how: How { case: insert.case, encoding } });
+    }
+
+    /// Whether it needs the entry's URL.
+    pub(crate) fn needs_url(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Builtin { builtin, .. } if *builtin != Builtin::Index))
+    }
+
+    /// Whether it is the same for every entry.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text { .. }))
+    }
+
+    /// Whether a part of it is the file name in the URL.
+    pub(crate) fn uses_filename(&self) -> bool {
+        let names = [Builtin::Filename, Builtin::Stem, Builtin::Ext];
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Builtin { builtin, .. } if names.contains(builtin)))
+    }
+
+    /// The text that it begins with, whatever the entry.
+    pub(crate) fn literal_start(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text { sent, .. }) => sent,
+            _ => "",
+        }
+    }
+
+    /// The same as it may be printed.
+    pub(crate) fn shown_start(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text { sent, shown }) => shown.as_deref().unwrap_or(sent),
+            _ => "",
+        }
+    }
+
+    /// Whether a part may not be printed as it is sent.
+    pub(crate) fn has_secrets(&self) -> bool {
+        self.may_hold_user
+    }
+
+    /// Renders it for the entry at a position of the space. `url` is the entry's URL in the same
+    /// form, for a template that needs it.
+    #[expect(clippy::cast_possible_truncation, reason = "rendered values are in memory")]
+    pub(crate) fn render(
+        &self,
+        space: &Space,
+        position: u64,
+        form: Form,
+        url: Option<&UrlParts<'_>>,
+        today: jiff::civil::Date,
+        into: &mut String,
+    ) {
+        let start = into.len();
+        for part in &self.parts {
+            match part {
+                Part::Text { sent, shown } => into.push_str(match (form, shown) {
+                    (Form::Shown, Some(shown)) => shown,
+                    _ => sent,
+                }),
+                Part::Rendered { variable, texts } => {
+                    into.push_str(texts.get(space.index_of(*variable, position) as usize));
+                }
+                Part::Value(inserted) => {
+                    let value = space.value(inserted.variable, position);
+                    // Whether it can be formatted was found out when the template was made.
+                    let _ = inserted.write(value, today, into);
+                }
+                Part::Builtin { builtin, how } => {
+                    builtin.write(position, url, |text| how.write(text, into));
+                }
+            }
+        }
+        if form == Form::Shown && self.may_hold_user {
+            mask_password(into, start);
+        }
+    }
+}
+
+impl Inserted {
+    fn write(
+        &self,
+        value: Value<'_>,
+        today: jiff::civil::Date,
+        into: &mut String,
+    ) -> Result<(), FormatError> {
+        let text = |value: Value<'_>| {
+            let mut text = String::new();
+            value.write(&mut text);
+            text
+        };
+        match &self.format {
+            Format::Plain => match value {
+                Value::Text(text) => self.how.write(text, into),
+                // Digits and letters need no encoding.
+                Value::Number { .. } => value.write(into),
+                Value::Letters { .. } if self.how.case == Case::Kept => value.write(into),
+                _ => self.how.write(&text(value), into),
+            },
+            Format::Pad(width) => {
+                let number = value.as_number().ok_or_else(|| FormatError::NoNumber(text(value)))?;
+                Value::Number { value: number, width: *width }.write(into);
+            }
+            Format::Date(format) => {
+                let moment =
+                    value.as_moment(today).ok_or_else(|| FormatError::NoDate(text(value)))?;
+                let formatted = jiff::fmt::strtime::format(format, moment.datetime())
+                    .map_err(|_| FormatError::BadFormat(format.clone()))?;
+                self.how.write(&formatted, into);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl How {
+    fn write(self, text: &str, into: &mut String) {
+        match self.case {
+            Case::Kept => encode(text, self.encoding, into),
+            Case::Lower => encode(&text.to_lowercase(), self.encoding, into),
+            Case::Upper => encode(&text.to_uppercase(), self.encoding, into),
+        }
+    }
+}

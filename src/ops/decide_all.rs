@@ -1,0 +1,406 @@
+//! Finding out what is to be done: the directory is looked at, each entry is decided on, and files
+//! whose digest decides are read.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::dest::inventory::{Inventory, Owned, Scan};
+use crate::dest::state::{FileRow, Note, State};
+use crate::dest::{Dest, Stat};
+use crate::digest::{Algorithms, Buffer, Digests};
+use crate::event::{Event, Phase, Reporter};
+use crate::failure::RunError;
+use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::{Check, Manifest, Orphans, PathHashes, Source};
+use crate::ops::background::in_background;
+use crate::ops::options::Options;
+use crate::ops::prunable;
+use crate::pin::Pinned;
+use crate::pin::lookup::Pins;
+use crate::plan::{
+    Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
+};
+use crate::rel_path::path_hash;
+use crate::stop::Stop;
+
+/// What reading told about files that stay as they are is handed over in parts of about this size.
+const NOTES: usize = 8192;
+
+/// Keeps what reading told.
+pub(crate) type Keep<'a> = &'a (dyn Fn(&[Note]) + Sync);
+
+/// What is looked at, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) options: &'a Options,
+    pub(crate) pins: &'a Pins<'a>,
+    pub(crate) dest: Option<&'a Dest>,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What deciding needs.
+struct Look<'a> {
+    scope: Scope<'a>,
+    inventory: &'a Inventory<'a>,
+    now: Timestamp,
+}
+
+/// So many entries are decided on at a time.
+const CHUNK: u64 = 4096;
+
+/// What was decided on some entries.
+#[derive(Default)]
+struct Decided {
+    steps: Vec<(EntryIndex, Step)>,
+    /// Files that must be read first.
+    unread: Vec<(EntryIndex, Algorithms)>,
+}
+
+/// What was read of a file.
+enum Content {
+    Read(Digests, Stat),
+    Gone,
+    Unreadable,
+    /// The end of the run was asked for first.
+    Interrupted,
+}
+
+/// Decides on each chosen entry, from what a scan found. `keep` is handed what reading told about files that stay as
+/// they are.
+///
+/// # Errors
+/// When the lock cannot be read.
+pub(crate) fn survey(
+    scope: Scope<'_>,
+    scan: Scan<'_>,
+    keep: Keep<'_>,
+    reporter: &mut dyn Reporter,
+) -> Result<Plan, RunError> {
+    let Scan { inventory, owned, managed, .. } = scan;
+    let look = Look {
+        scope,
+        inventory: &inventory,
+        now: scope.options.now.unwrap_or_else(Timestamp::now),
+    };
+    let mut plan = Plan::with_bound(scope.manifest.entries().bound());
+    plan.set_managed(managed);
+    let unread = look.decide_all(&mut plan)?;
+    if let Some(dest) = scope.dest.filter(|_| !unread.is_empty()) {
+        reporter.event(&Event::Phase { phase: Phase::Hashing, total: Some(unread.len() as u64) });
+        in_background(reporter, |done| look.read_all(dest, &unread, &mut plan, keep, done))?;
+    }
+    let mut orphans = owned;
+    orphans.retain(|owned| {
+        let hash = path_hash(&owned.path);
+        inventory.has_file(hash) || inventory.is_unreadable(hash)
+    });
+    orphans.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
+    // A lock is no reason to delete, and a choice says nothing of what is not chosen.
+    if is_pruning
+        && !scope.pins.is_for_lock()
+        && scope.options.selection.is_all()
+        && let Some(dest) = scope.dest
+    {
+        let mut prunes = Vec::new();
+        orphans.retain(|Owned { path, written }| {
+            let found = prunable::look(dest, path, written, Reason::NotInManifest, scope.stop);
+            let stays = found.is_none();
+            prunes.extend(found);
+            stays
+        });
+        plan.add_prunes(prunes);
+    }
+    plan.set_orphans(orphans.into_iter().map(|owned| owned.path).collect());
+    Ok(plan)
+}
+
+/// Looks at the directory and the state.
+pub(crate) fn scan<'h>(
+    scope: Scope<'_>,
+    state: Option<&State>,
+    declared: &'h PathHashes,
+    reporter: &mut dyn Reporter,
+) -> Scan<'h> {
+    let Some(dest) = scope.dest else {
+        return Scan::default();
+    };
+    reporter.event(&Event::Phase { phase: Phase::Scanning, total: None });
+    in_background(reporter, |seen| {
+        let advanced = |files| seen.store(files, Ordering::Relaxed);
+        let go_on = || !scope.stop.is_requested();
+        Inventory::scan(dest, state, scope.manifest.name(), declared, advanced, go_on)
+    })
+}
+
+impl Look<'_> {
+    /// Decides on each chosen entry, on all cores. Answers which files must be read first.
+    fn decide_all(&self, plan: &mut Plan) -> Result<Vec<(EntryIndex, Algorithms)>, RunError> {
+        let bound = self.scope.manifest.entries().bound();
+        let next = AtomicU64::new(0);
+        let made = Mutex::new((plan, Vec::new()));
+        let work = || -> Result<(), RunError> {
+            loop {
+                let first = next.fetch_add(1, Ordering::Relaxed) * CHUNK;
+                if bound <= first {
+                    return Ok(());
+                }
+                let decided = self.decide_some(first..bound.min(first + CHUNK))?;
+                let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                let (plan, unread) = &mut *made;
+                for (entry, step) in decided.steps {
+                    plan.set(entry, step);
+                }
+                unread.extend(decided.unread);
+            }
+        };
+        on_all_cores(usize::try_from(bound.div_ceil(CHUNK)).unwrap_or(usize::MAX), work)?;
+        let (_, mut unread) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        unread.sort_unstable_by_key(|&(entry, _)| entry);
+        Ok(unread)
+    }
+
+    fn decide_some(&self, range: Range<u64>) -> Result<Decided, RunError> {
+        let Scope { manifest, options, pins, stop, .. } = self.scope;
+        let mut decided = Decided::default();
+        let mut path = String::new();
+        for entry in manifest.entries().within(range) {
+            let sees = options.selection.sees_source(entry.source());
+            if sees == Some(false) {
+                continue;
+            }
+            path.clear();
+            entry.write_path(&mut path);
+            if sees.is_none() && !options.selection.matches(entry.source(), &path) {
+                continue;
+            }
+            if stop.is_requested() {
+                // It is skipped in the end.
+                decided.steps.push((entry.index(), undecided()));
+                continue;
+            }
+            if let Some(pinned) = pins.settled(&entry, &path)? {
+                decided.steps.push((entry.index(), Step::Do(settled(&pinned))));
+                continue;
+            }
+            let pinned = pins.of(&entry, &path)?;
+            let has_digest = pinned.pin().is_some_and(|pin| !pin.checksums.is_empty());
+            let url = || entry.url(Form::Shown);
+            let disk = self.inventory.look(&path, path_hash(&path), has_digest, url);
+            let step = match self.decide(&entry, &path, &pinned, &disk)? {
+                Verdict::Decided(decision) => Step::Do(decision),
+                Verdict::Obstructed(obstacle) => Step::Obstructed(obstacle),
+                Verdict::NeedsDigest => {
+                    let algorithms = match &pinned {
+                        Pinned::To(pin) => pin.algorithms(),
+                        _ => Algorithms::default(),
+                    };
+                    decided.unread.push((entry.index(), algorithms));
+                    undecided()
+                }
+            };
+            decided.steps.push((entry.index(), step));
+        }
+        Ok(decided)
+    }
+
+    fn decide(
+        &self,
+        entry: &Entry<'_>,
+        path: &str,
+        pinned: &Pinned,
+        disk: &OnDisk,
+    ) -> Result<Verdict, RunError> {
+        let Scope { options, pins, .. } = self.scope;
+        let mut policy = policy(entry.source(), options, self.now);
+        let writes = pins.writes(entry, path)?;
+        if writes {
+            // A pin is what upstream has now, not what it had once.
+            (policy.check, policy.missing_ttl) = (Check::Always, Duration::ZERO);
+        }
+        Ok(match decide(pinned, disk, &policy) {
+            // Without the network nobody can be asked: what is there stays, and is not pinned.
+            Verdict::Decided(Decision { action: Action::Revalidate, reason })
+                if options.offline && !pins.is_for_lock() =>
+            {
+                Verdict::Decided(Decision::new(Action::Keep, reason))
+            }
+            verdict => verdict,
+        })
+    }
+
+    /// Reads files whose digest decides, on all cores, and decides.
+    fn read_all(
+        &self,
+        dest: &Dest,
+        unread: &[(EntryIndex, Algorithms)],
+        plan: &mut Plan,
+        keep: Keep<'_>,
+        done: &AtomicU64,
+    ) -> Result<(), RunError> {
+        let next = AtomicUsize::new(0);
+        let made = Mutex::new((plan, Vec::new()));
+        let work = || -> Result<(), RunError> {
+            let entries = self.scope.manifest.entries();
+            let mut buffer = Buffer::default();
+            while let Some(&(index, algorithms)) = unread.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let Some(entry) = entries.get(index) else { continue };
+                let content = read_one(dest, &entry, algorithms, &mut buffer, self.scope.stop);
+                if let Some((step, note)) = self.settle(&entry, content)? {
+                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (plan, notes) = &mut *made;
+                    plan.set(index, step);
+                    notes.extend(note);
+                    let full = (NOTES <= notes.len()).then(|| std::mem::take(notes));
+                    drop(made);
+                    if let Some(notes) = full {
+                        keep(&notes);
+                    }
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        on_all_cores(unread.len(), work)?;
+        let (_, notes) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !notes.is_empty() {
+            keep(&notes);
+        }
+        Ok(())
+    }
+
+    /// Decides on an entry whose file was read, and says what that told.
+    fn settle(
+        &self,
+        entry: &Entry<'_>,
+        content: Content,
+    ) -> Result<Option<(Step, Option<Note>)>, RunError> {
+        let path = entry.path();
+        let path = path.as_str();
+        let seen = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
+        let pinned = self.scope.pins.of(entry, path)?;
+        let (disk, stat) = match content {
+            Content::Interrupted => return Ok(None),
+            Content::Unreadable => {
+                return Ok(Some((Step::Obstructed(Obstacle::Unreadable), None)));
+            }
+            Content::Gone => (OnDisk { found: Found::Nothing, record: None, ..seen }, None),
+            Content::Read(digests, stat) => {
+                let found = Found::File(stat.size);
+                (OnDisk { found, digests: Some(digests), ..seen }, Some(stat))
+            }
+        };
+        let Verdict::Decided(decision) = self.decide(entry, path, &pinned, &disk)? else {
+            return Ok(None);
+        };
+        let note = match (stat, &disk.digests) {
+            (Some(stat), Some(digests)) => self.note(entry, &disk, decision, digests, stat)?,
+            _ => None,
+        };
+        Ok(Some((Step::Do(decision), note)))
+    }
+
+    fn note(
+        &self,
+        entry: &Entry<'_>,
+        disk: &OnDisk,
+        decision: Decision,
+        digests: &Digests,
+        stat: Stat,
+    ) -> Result<Option<Note>, RunError> {
+        let path = entry.path().as_str().to_owned();
+        let is_known = disk
+            .record
+            .as_ref()
+            .is_some_and(|record| record.same_url && record.digests.sha256() == digests.sha256());
+        if is_known {
+            return Ok(Some(Note::Read { path, stat, digests: digests.clone() }));
+        }
+        if decision.action == Action::Keep {
+            // What the lock knows of its bytes is true of these, where they are the same.
+            let validators = self.scope.pins.validators(entry, &path, digests.sha256())?;
+            return Ok(Some(Note::File(Box::new(FileRow {
+                path,
+                stat,
+                digests: digests.clone(),
+                // Where the lock tells what upstream calls them, upstream served them.
+                witnessed: validators.is_some(),
+                written: false,
+                url: entry.url(Form::Shown),
+                // Nobody asked upstream.
+                checked: Timestamp::UNIX_EPOCH,
+                changed: None,
+                validators: validators.unwrap_or_default(),
+            }))));
+        }
+        Ok(None)
+    }
+}
+
+/// Until it is read: if nobody gets to that, it is skipped as anything else that was to be done.
+fn undecided() -> Step {
+    Step::Do(Decision::new(Action::Revalidate, Reason::Stale))
+}
+
+/// What to do with an entry of which nothing need be known.
+fn settled(pinned: &Pinned) -> Decision {
+    match pinned {
+        Pinned::Missing => Decision::new(Action::Absent, Reason::MissingUpstream),
+        _ => Decision::new(Action::Keep, Reason::Pinned),
+    }
+}
+
+fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
+    Policy {
+        check: source.check,
+        missing_ttl: source.missing_ttl,
+        force: options.force && !options.offline,
+        rehash: options.rehash,
+        now,
+    }
+}
+
+/// Does the same on all cores, or on fewer where there are only so many pieces of work. The first error is the answer.
+fn on_all_cores(
+    pieces: usize,
+    work: impl Fn() -> Result<(), RunError> + Sync,
+) -> Result<(), RunError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..cores.min(pieces)).map(|_| scope.spawn(&work)).collect();
+        helpers.into_iter().fold(work(), |all, helper| {
+            all.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    })
+}
+
+fn read_one(
+    dest: &Dest,
+    entry: &Entry<'_>,
+    algorithms: Algorithms,
+    buffer: &mut Buffer,
+    stop: &Stop,
+) -> Content {
+    let path = entry.path();
+    let mut read = || -> io::Result<(Digests, Stat, Stat)> {
+        let file = dest.read(&path)?;
+        let before = *file.stat();
+        let go_on = || !stop.is_requested();
+        let (digests, _) = Digests::read(file, algorithms, buffer, go_on)?;
+        Ok((digests, before, dest.stat(&path)?))
+    };
+    match read() {
+        // A file that changes while it is read has no digest.
+        Ok((digests, before, after)) if before == after => Content::Read(digests, before),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Content::Interrupted,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Content::Gone,
+        Ok(_) | Err(_) => Content::Unreadable,
+    }
+}

@@ -1,0 +1,152 @@
+//! The declared files in the forms that other programs read.
+//!
+//! Each is written entry by entry. URLs are in their shown form, so that nothing from the environment
+//! is in an export.
+
+mod aria2;
+mod metalink;
+mod sums;
+
+use crate::digest::{Algorithm, Checksum};
+use crate::manifest::entry::{Entry, Form};
+use crate::pin::Pin;
+
+/// A file format of another program.
+pub(crate) trait Export {
+    /// What stands before all entries.
+    fn begin(&self) -> String {
+        String::new()
+    }
+
+    /// One entry. None where the form cannot hold what is known of it.
+    fn entry(&self, file: &Exported) -> Option<String>;
+
+    /// What stands after all entries.
+    fn end(&self) -> String {
+        String::new()
+    }
+}
+
+/// For `sha256sum --check`.
+pub(crate) use sums::Sha256Sums;
+
+/// For `aria2c --input-file`.
+pub(crate) use aria2::Aria2;
+
+/// RFC 5854.
+pub(crate) use metalink::Metalink;
+
+/// An entry with what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Exported {
+    pub(crate) path: String,
+    /// Its URL, then its mirrors.
+    pub(crate) urls: Vec<String>,
+    pub(crate) size: Option<u64>,
+    pub(crate) checksums: Vec<Checksum>,
+}
+
+impl Exported {
+    /// An entry with its pin.
+    pub(crate) fn new(entry: &Entry<'_>, pin: Option<&Pin>) -> Self {
+        let urls = (0..entry.places()).map(|place| entry.candidate(0, place, Form::Shown));
+        let (size, checksums) =
+            pin.map_or((None, Vec::new()), |pin| (pin.size, pin.checksums.clone()));
+        Self { path: entry.path().as_str().to_owned(), urls: urls.collect(), size, checksums }
+    }
+
+    /// The digest under the first of these algorithms that has one.
+    fn checksum(&self, preferred: &[Algorithm]) -> Option<Checksum> {
+        preferred.iter().find_map(|algorithm| {
+            self.checksums.iter().find(|checksum| checksum.algorithm() == *algorithm).copied()
+        })
+    }
+}
+
+/// The name of an algorithm in the registry that aria2 and Metalink share.
+fn registered(algorithm: Algorithm) -> Option<&'static str> {
+    match algorithm {
+        Algorithm::Sha256 => Some("sha-256"),
+        Algorithm::Sha512 => Some("sha-512"),
+        Algorithm::Sha1 => Some("sha-1"),
+        Algorithm::Md5 => Some("md5"),
+        Algorithm::Blake3 | Algorithm::Crc32c => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::digest::Digest;
+
+    fn files() -> Vec<Exported> {
+        let file = |path: &str, urls: &[&str], checksums| Exported {
+            path: path.to_owned(),
+            urls: urls.iter().map(|&url| url.to_owned()).collect(),
+            size: Some(3),
+            checksums,
+        };
+        let md5 = Checksum::from_hex(Algorithm::Md5, "900150983cd24fb0d6963f7d28e17f72").unwrap();
+        vec![
+            file("a/b.bin", &["http://h/b?x=1&y=2", "http://m/b"], vec![Digest::of(b"abc").into()]),
+            file("back\\slash <&\">", &["http://h/c"], vec![md5]),
+            Exported { size: None, ..file("plain", &["http://h/d"], Vec::new()) },
+        ]
+    }
+
+    fn export(form: &dyn Export) -> String {
+        let entries = files().iter().filter_map(|file| form.entry(file)).collect::<String>();
+        form.begin() + &entries + &form.end()
+    }
+
+    #[test]
+    fn sums() {
+        assert_snapshot!(export(&Sha256Sums), @r"
+        ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  a/b.bin
+        ");
+        let odd = Exported { checksums: vec![Digest::of(b"").into()], ..files()[1].clone() };
+        assert!(Sha256Sums.entry(&odd).unwrap().starts_with("\\e3b0"));
+    }
+
+    #[test]
+    fn aria2() {
+        assert_snapshot!(export(&Aria2 { folder: "../out".to_owned() }), @r#"
+        http://h/b?x=1&y=2	http://m/b
+          dir=../out
+          out=a/b.bin
+          checksum=sha-256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+        http://h/c
+          dir=../out
+          out=back\slash <&">
+          checksum=md5=900150983cd24fb0d6963f7d28e17f72
+        http://h/d
+          dir=../out
+          out=plain
+        "#);
+    }
+
+    #[test]
+    fn metalink() {
+        assert_snapshot!(export(&Metalink), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <metalink xmlns="urn:ietf:params:xml:ns:metalink">
+          <file name="a/b.bin">
+            <size>3</size>
+            <hash type="sha-256">ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad</hash>
+            <url priority="1">http://h/b?x=1&amp;y=2</url>
+            <url priority="2">http://m/b</url>
+          </file>
+          <file name="back\slash &lt;&amp;&quot;&gt;">
+            <size>3</size>
+            <hash type="md5">900150983cd24fb0d6963f7d28e17f72</hash>
+            <url priority="1">http://h/c</url>
+          </file>
+          <file name="plain">
+            <url priority="1">http://h/d</url>
+          </file>
+        </metalink>
+        "#);
+    }
+}

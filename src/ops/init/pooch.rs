@@ -1,0 +1,70 @@
+//! A registry of pooch: a name, a digest and maybe a URL on each line.
+
+use super::sums::below;
+use super::urls::{at_line, checked};
+use super::{Given, Input, wrong};
+use crate::digest::{Algorithm, Checksum};
+use crate::failure::RunError;
+
+/// Reads one.
+///
+/// # Errors
+/// When a line is not understood, or no URL is known for a file.
+pub(super) fn read(text: &str, base: Option<&str>) -> Result<Input, RunError> {
+    let mut input = Input::default();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        input.files.push(at_line(number, read_line(line, base))?);
+    }
+    Ok(input)
+}
+
+fn read_line(line: &str, base: Option<&str>) -> Result<Given, RunError> {
+    let form = "a line is `NAME DIGEST` or `NAME DIGEST URL`";
+    let words = words(line);
+    let (name, digest, url) = match &words[..] {
+        [name, digest] => (name, digest, None),
+        [name, digest, url] => (name, digest, Some(url)),
+        _ => return Err(wrong("this is no line of a registry", form)),
+    };
+    let (algorithm, digits) = match digest.split_once(':') {
+        Some((name, digits)) => (Algorithm::named(name), digits),
+        None => (Some(Algorithm::Sha256), digest.as_str()),
+    };
+    let checksum = algorithm.and_then(|algorithm| Checksum::from_hex(algorithm, digits));
+    let checksum = checksum
+        .ok_or_else(|| wrong(format!("`{digest}` is no digest that natsync can check"), form))?;
+    let url = match (url, base) {
+        (Some(url), _) => checked(url)?,
+        (None, Some(base)) => checked(&below(base, name))?,
+        (None, None) => {
+            return Err(wrong(
+                format!("`{name}` has no URL"),
+                "say where the files are: `--base-url URL`",
+            ));
+        }
+    };
+    let path = (url.rsplit('/').next() != Some(name)).then(|| name.clone());
+    Ok(Given { path, checksums: vec![checksum], ..Given::of(url) })
+}
+
+/// The words of a line, of which those with blanks stand in quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let end = match quote {
+            Some(quote) => rest[1..].find(quote).map(|end| (1, end + 1, end + 2)),
+            None => None,
+        };
+        let blank = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (start, end, next) = end.unwrap_or((0, blank, blank));
+        words.push(rest[start..end].to_owned());
+        rest = rest[next..].trim_start();
+    }
+    words
+}

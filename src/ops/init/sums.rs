@@ -1,0 +1,48 @@
+//! A checksum list whose files lie below one URL.
+
+use super::urls::checked;
+use super::{Given, Input, wrong};
+use crate::digest::checksums::{List, Rules};
+use crate::failure::RunError;
+
+/// Reads one.
+///
+/// # Errors
+/// When it is no list of names with digests.
+pub(super) fn read(content: &[u8], base: &str) -> Result<Input, RunError> {
+    let list = List::parse(content, &Rules::default()).map_err(|problem| {
+        wrong(format!("this is no checksum list: {problem}"), "`--format` tells what it is")
+    })?;
+    let mut input = Input::default();
+    for (name, checksum) in list.files() {
+        let Ok(name) = std::str::from_utf8(name) else {
+            input.notes.push("a name that is not UTF-8 was left out".to_owned());
+            continue;
+        };
+        let name = name.trim_start_matches("./");
+        let url = checked(&below(base, name))?;
+        match input.files.last_mut().filter(|last| last.url == url) {
+            Some(last) => last.checksums.push(checksum),
+            None => {
+                let path = name.contains('/').then(|| name.to_owned());
+                input.files.push(Given { path, checksums: vec![checksum], ..Given::of(url) });
+            }
+        }
+    }
+    if input.files.is_empty() {
+        return Err(wrong(
+            "this checksum list names no file",
+            "a digest alone does not tell what it is of",
+        ));
+    }
+    Ok(input)
+}
+
+/// The URL of a file of that name.
+pub(super) fn below(base: &str, name: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    /// A name may have any character; a slash parts folders.
+    const NAME: AsciiSet =
+        NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    format!("{}/{}", base.trim_end_matches('/'), utf8_percent_encode(name, &NAME))
+}

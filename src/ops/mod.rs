@@ -1,0 +1,187 @@
+//! A manifest with its destination: looked at, planned, and brought in line.
+//!
+//! This is where the stages meet, and the only place that knows all of them. Each hands the next a
+//! plain value.
+
+mod apply;
+mod background;
+mod decide_all;
+mod explain;
+pub(crate) mod export;
+mod fetch_lists;
+pub(crate) mod init;
+mod lock;
+mod options;
+pub(crate) mod overview;
+mod plan;
+pub(crate) mod prunable;
+mod prune;
+mod report;
+pub mod saved_plan;
+mod verify;
+mod verify_all;
+
+use std::time::{Duration, Instant};
+
+use crate::dest::Dest;
+use crate::dest::RunGuard;
+use crate::dest::state::State;
+use crate::event::{Event, Phase, Reporter};
+use crate::failure::{ErrorKind, Failure, RunError};
+use crate::manifest::entry::Entry;
+use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
+use crate::ops::background::in_background;
+use crate::ops::decide_all::Scope;
+pub use crate::ops::options::Options;
+use crate::pin::Pinned;
+use crate::pin::checksum_lists::Lists;
+use crate::pin::lock::Lock;
+use crate::pin::lookup::Pins;
+use crate::plan::{Obstacle, Plan, Step};
+use crate::stop::Stop;
+use crate::transfer::{Purpose, Work};
+pub use apply::apply;
+pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, NotedFile, OnDisk, explain};
+pub use lock::{Drift, LockReport, Named, lock, lock_drift};
+pub use plan::{plan, save_plan};
+pub(crate) use report::overview;
+pub use verify::{Findings, verify};
+
+/// How often another run's end is looked for.
+const WAIT_STEP: Duration = Duration::from_millis(100);
+
+/// Reads the lock that lies beside a manifest, if one does.
+fn read_lock(manifest: &Manifest) -> Result<Option<Lock>, RunError> {
+    Ok(Lock::read(&crate::pin::lock::file_of(manifest.file()), manifest.name())?)
+}
+
+/// What is known before anything is looked at on disk or asked for.
+struct Prepared {
+    began: Instant,
+    /// Of the paths of all entries.
+    hashes: PathHashes,
+    lock: Option<Lock>,
+}
+
+/// Looks at every path once, reads the lock meanwhile, and makes sure that the options choose something.
+fn prepare(
+    manifest: &Manifest,
+    options: &Options,
+    reporter: &mut dyn Reporter,
+) -> Result<Prepared, RunError> {
+    let began = Instant::now();
+    reporter.event(&Event::Phase { phase: Phase::Expanding, total: None });
+    let (checked, lock) = in_background(reporter, |_| {
+        std::thread::scope(|scope| {
+            let lock = scope.spawn(|| read_lock(manifest));
+            let checked = manifest.check();
+            (checked, lock.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    });
+    let hashes = checked?;
+    // Before anything is touched: a slip in a pattern must not look like a run with nothing to do.
+    options.selection.look_at(manifest);
+    if let Some(error) = options.selection.unmatched(manifest) {
+        return Err(error);
+    }
+    Ok(Prepared { began, hashes, lock: lock? })
+}
+
+fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
+    loop {
+        match RunGuard::acquire(dest.path()) {
+            Err(RunError::Busy { .. }) if wait && !stop.is_requested() => {
+                std::thread::sleep(WAIT_STEP);
+            }
+            acquired => return acquired,
+        }
+    }
+}
+
+fn work<'a>(scope: Scope<'a>, plan: &'a Plan, settings: &'a [Http]) -> Work<'a> {
+    let Scope { manifest, options, pins, dest, stop } = scope;
+    Work {
+        manifest,
+        plan,
+        dest,
+        state: None,
+        parts: None,
+        pins,
+        rewrites: &options.rewrites,
+        stop,
+        settings,
+        connections: options.jobs.unwrap_or(manifest.http().connections),
+        rate_limit: options.limit_rate,
+        fail_fast: options.fail_fast,
+        purpose: Purpose::Transfer { disputing: false },
+    }
+}
+
+/// Each source's transport settings, with what the command line says.
+fn settings(manifest: &Manifest, options: &Options) -> Vec<Http> {
+    let with_options = |source: &Source| {
+        let mut http = source.http.clone();
+        if let Some(retries) = options.retries {
+            http.retries = retries;
+        }
+        if let Some(jobs) = options.jobs {
+            // Who names a number means it also for a single host, unless the manifest bounds that.
+            http.connections_per_host = match http.connections_per_host {
+                PerHost::Auto => PerHost::Fixed(jobs),
+                PerHost::Fixed(bound) => PerHost::Fixed(bound.min(jobs)),
+            };
+        }
+        http
+    };
+    manifest.sources().iter().map(with_options).collect()
+}
+
+/// Says so when lists were wanted that nobody has fetched yet.
+fn lacked_lists(pins: &Pins<'_>) -> Option<String> {
+    let message = "checksum lists that no run has fetched yet are not taken into account";
+    pins.lacked_lists().then(|| message.to_owned())
+}
+
+fn needs_network(plan: &Plan) -> bool {
+    plan.steps()
+        .any(|(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()))
+}
+
+/// Hands `look` what tells what is said of an entry, as the manifest, the lock and the checksum lists of the
+/// last run have it. Asks nobody and changes nothing.
+///
+/// # Errors
+/// When the lock is wrong or the destination cannot be read.
+pub fn with_pins<T>(
+    manifest: &Manifest,
+    look: impl FnOnce(&dyn Fn(&Entry<'_>) -> Result<Pinned, RunError>) -> T,
+) -> Result<T, RunError> {
+    let lock = read_lock(manifest)?;
+    let has_lists = manifest.sources().iter().any(|source| source.published.is_some());
+    let dest = if has_lists { Dest::open(manifest.dest())? } else { None };
+    let state = dest.as_ref().and_then(|dest| State::look(dest, manifest.name()).value);
+    let lists = Lists::kept(state.as_ref());
+    let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
+    Ok(look(&|entry| pins.of(entry, entry.path().as_str())))
+}
+
+fn obstructed(obstacle: Obstacle, entry: &Entry<'_>, pins: &Pins<'_>) -> Failure {
+    if obstacle == Obstacle::NoList
+        && let Some(failure) = pins.list_failure(entry)
+    {
+        return failure;
+    }
+    let (kind, hint) = match obstacle {
+        Obstacle::Unreadable => (ErrorKind::Io, None),
+        Obstacle::Unlisted | Obstacle::Ambiguous | Obstacle::NoList => (
+            ErrorKind::Unlisted,
+            Some("`checksums: {optional: true}` allows files without a digest"),
+        ),
+        _ => (ErrorKind::PathConflict, Some("natsync replaces only regular files; move it away")),
+    };
+    let failure = Failure::new(kind, obstacle.describe());
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,183 @@
+//! The failures that stand, in groups of one cause.
+
+use std::collections::HashMap;
+
+use crate::event::history::{Failed, Standing};
+use crate::rel_path::path_hash;
+
+/// So many groups are told apart.
+const GROUPS: usize = 64;
+
+/// The failures that stand.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    told: Vec<Group>,
+    /// What is known of each, by the hash of its path; it is moved to its group once it is certain that it stands.
+    waiting: HashMap<u128, Waiting>,
+    /// How many more there were, whose names are not kept.
+    pub(crate) unnamed: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    failed: Failed,
+    run: i64,
+    unless_noted_since: Option<i64>,
+}
+
+/// How a declared entry failed, where that still stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    /// When that run began, in milliseconds since 1970.
+    pub(crate) run: i64,
+    /// The stable name of the kind.
+    pub(crate) kind: String,
+    /// What happened.
+    pub(crate) message: String,
+}
+
+/// Failures of one cause.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// The stable name of the kind.
+    pub(crate) kind: String,
+    /// The origin that failed, or the source.
+    pub(crate) at: String,
+    /// The HTTP status, where it is about one.
+    pub(crate) status: Option<u16>,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+    /// What happened, where it was the same for all.
+    pub(crate) message: Option<String>,
+    /// Of which run the newest is, in milliseconds since 1970.
+    pub(crate) run: i64,
+    /// Each path with what happened to it; a source has no path.
+    pub(crate) members: Vec<(Option<String>, String)>,
+}
+
+impl Groups {
+    /// With those that may stand, and how many more there are.
+    pub(crate) fn new(standing: Vec<Standing<'_>>, unnamed: u64) -> Self {
+        let mut groups = Self { unnamed, ..Self::default() };
+        for Standing { failed, run, unless_noted_since } in standing {
+            let failed = failed.clone();
+            match &failed.path {
+                Some(path) if !failed.source.is_empty() => {
+                    let hash = path_hash(path);
+                    groups.waiting.insert(hash, Waiting { failed, run, unless_noted_since });
+                }
+                // A source, or what was to be deleted: that is no entry.
+                _ => groups.add(failed, run),
+            }
+        }
+        groups
+    }
+
+    /// Why the declared entry with that path failed, if that still stands. `noted` is when anything was last noted of it, in
+    /// milliseconds since 1970.
+    pub(crate) fn claim(&mut self, path: &str, noted: Option<i64>) -> Option<Claimed> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let Waiting { failed, run, unless_noted_since } = self.waiting.remove(&path_hash(path))?;
+        if unless_noted_since.is_some_and(|since| noted.is_some_and(|noted| since <= noted)) {
+            return None;
+        }
+        let claimed = Claimed { run, kind: failed.kind.clone(), message: failed.message.clone() };
+        self.add(failed, run);
+        Some(claimed)
+    }
+
+    /// The groups, the largest first.
+    pub(crate) fn sorted(&self) -> Vec<&Group> {
+        let mut groups: Vec<_> = self.told.iter().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.members.len()));
+        groups
+    }
+
+    fn add(&mut self, failed: Failed, run: i64) {
+        let Failed { path, source, kind, status, message, hint, origin } = failed;
+        let at = origin.unwrap_or_else(|| match source.as_str() {
+            "" => "the destination".to_owned(),
+            source => format!("source {source}"),
+        });
+        let own = self.told.iter_mut().find(|group| {
+            group.kind == kind && group.at == at && group.status == status && group.hint == hint
+        });
+        if let Some(group) = own {
+            group.run = group.run.max(run);
+            if group.message.as_ref() != Some(&message) {
+                group.message = None;
+            }
+            group.members.push((path, message));
+        } else if self.told.len() < GROUPS {
+            let members = vec![(path, message.clone())];
+            let message = Some(message);
+            self.told.push(Group { kind, at, status, hint, message, run, members });
+        } else {
+            self.unnamed += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(path: &str, message: &str) -> Failed {
+        Failed {
+            path: Some(path.to_owned()),
+            source: "s".to_owned(),
+            kind: "http_status".to_owned(),
+            status: Some(503),
+            message: message.to_owned(),
+            hint: None,
+            origin: Some("http://h".to_owned()),
+        }
+    }
+
+    fn groups(failed: &[Failed], unless_noted_since: Option<i64>) -> Groups {
+        let standing =
+            failed.iter().map(|failed| Standing { failed, run: 10, unless_noted_since }).collect();
+        Groups::new(standing, 0)
+    }
+
+    #[test]
+    fn failures_of_one_cause_are_one_group() {
+        let all = [failed("a", "x"), failed("b", "x"), failed("c", "y"), failed("gone", "x")];
+        let mut groups = groups(&all[..], None);
+        assert_eq!(
+            groups.claim("a", None).map(|claimed| (claimed.kind, claimed.message)),
+            Some(("http_status".to_owned(), "x".to_owned()))
+        );
+        assert_eq!(groups.claim("a", None), None, "it is told once");
+        assert_eq!(groups.claim("other", None), None);
+        groups.claim("b", Some(99));
+        assert_eq!(groups.sorted()[0].message.as_deref(), Some("x"));
+        groups.claim("c", None);
+        let sorted = groups.sorted();
+        assert_eq!(
+            (sorted.len(), sorted[0].members.len()),
+            (1, 3),
+            "what is not declared is left out"
+        );
+        assert_eq!(sorted[0].message, None);
+    }
+
+    #[test]
+    fn what_was_noted_since_is_put_right() {
+        let all = [failed("a", "x"), failed("b", "x"), failed("c", "x")];
+        let mut groups = groups(&all, Some(20));
+        assert_eq!(groups.claim("a", Some(20)), None);
+        assert!(groups.claim("b", Some(19)).is_some() && groups.claim("c", None).is_some());
+    }
+
+    #[test]
+    fn sources_and_prunes_need_no_entry() {
+        let source = Failed { path: None, ..failed("", "too many are missing") };
+        let prune = Failed { source: String::new(), origin: None, ..failed("old", "it stays") };
+        let groups = groups(&[source, prune], None);
+        let places: Vec<_> = groups.sorted().iter().map(|group| group.at.clone()).collect();
+        assert_eq!(places, ["http://h", "the destination"]);
+    }
+}

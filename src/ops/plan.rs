@@ -1,0 +1,222 @@
+//! `plan`: what would be done.
+
+use std::io::Write;
+
+use super::{
+    Options, Prepared, lacked_lists, needs_network, obstructed, prepare, settings, with_pins, work,
+};
+use crate::dest::Dest;
+use crate::dest::state::State;
+use crate::event::{Event, Outcome, Phase, Reporter, warn};
+use crate::failure::RunError;
+use crate::manifest::entry::{Entries, Entry, EntryIndex, Form};
+use crate::manifest::{Manifest, Source, host_of};
+use crate::ops::decide_all::{Scope, scan, survey};
+use crate::ops::saved_plan::{self, Details, Recipe};
+use crate::pin::checksum_lists::Lists;
+use crate::pin::lookup::Pins;
+use crate::plan::{Action, Decision, Plan, Reason, Share, Shares, Step};
+use crate::report::units::Bytes;
+use crate::stop::Stop;
+use crate::transfer::{Purpose, Work, execute};
+
+/// Says what [`apply`](super::apply()) would do. Writes nothing; asks nobody unless `refresh` says so.
+///
+/// # Errors
+/// When the manifest's entries collide, the options choose nothing, or the destination cannot be read.
+pub fn plan(
+    manifest: &Manifest,
+    options: &Options,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Plan, RunError> {
+    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
+    let dest = Dest::open(manifest.dest())?;
+    let state = dest.as_ref().and_then(|dest| {
+        let opened = State::look(dest, manifest.name());
+        warn(reporter, opened.warning);
+        opened.value
+    });
+    super::lock::check_locked(manifest, options, lock.as_ref())?;
+    let lists = Lists::kept(state.as_ref());
+    let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
+    let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
+    let scan = scan(scope, state.as_ref(), &hashes, reporter);
+    let damaged = scan.damaged;
+    let mut plan = survey(scope, scan, &|_| {}, reporter)?;
+    warn(reporter, lacked_lists(&pins));
+    if damaged {
+        warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
+    }
+    if options.refresh && !options.offline && !stop.is_requested() {
+        let state = state.as_ref().filter(|_| !damaged);
+        refresh(scope, state, &mut plan, reporter);
+    }
+    if let (Some(dest), Some(state)) = (dest.as_ref(), state.as_ref().filter(|_| !damaged)) {
+        let is_absent = |step| matches!(step, Step::Do(Decision { action: Action::Absent, .. }));
+        let absent = plan.steps().filter_map(|(entry, step)| is_absent(step).then_some(entry));
+        let gone = super::prune::gone(scope, dest, state, absent);
+        plan.add_prunes(gone);
+    }
+    // What was cut short is no plan to tell.
+    if !stop.is_requested() {
+        tell_plan(scope, &mut plan, reporter);
+    }
+    Ok(plan)
+}
+
+/// Saves a plan that was made with that recipe, to be carried out by [`apply`](super::apply()) with
+/// [`Options::saved`].
+///
+/// # Errors
+/// When the lock or the destination cannot be read, or nothing can be written.
+pub fn save_plan(
+    recipe: &Recipe,
+    manifest: &Manifest,
+    plan: &Plan,
+    to: &mut dyn Write,
+) -> Result<(), RunError> {
+    let dest = Dest::open(manifest.dest())?;
+    let stamp = |entry: &Entry<'_>| Some(dest.as_ref()?.stat(&entry.path()).ok()?.stamp());
+    let written = with_pins(manifest, |pinned| {
+        let size = |entry: &Entry<'_>| pinned(entry).ok()?.pin()?.size;
+        saved_plan::write(recipe, manifest, plan, &Details { stamp: &stamp, size: &size }, to)
+    })?;
+    written.map_err(|source| RunError::Unwritable { what: "the plan", source })
+}
+
+/// Asks upstream about each entry that needs it, and puts what it says into the plan.
+fn refresh(scope: Scope<'_>, state: Option<&State>, plan: &mut Plan, reporter: &mut dyn Reporter) {
+    if !needs_network(plan) {
+        return;
+    }
+    let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
+    reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
+    let settings = settings(scope.manifest, scope.options);
+    let work = Work { state, purpose: Purpose::Probe, ..work(scope, plan, &settings) };
+    let probes = execute(&work, reporter).probes;
+    plan.tell(probes.into_iter().map(|(entry, probed)| (entry, probed.decision, probed.size)));
+}
+
+/// Tells the plan: each action where that is asked for, then the counts.
+pub(super) fn tell_plan(scope: Scope<'_>, plan: &mut Plan, reporter: &mut dyn Reporter) {
+    let Scope { manifest, options, pins, .. } = scope;
+    let entries = manifest.entries();
+    let size_of = |index: EntryIndex| {
+        let pinned = || entries.get(index).and_then(|entry| pins.size(&entry));
+        plan.size_told(index).or_else(pinned)
+    };
+    let mut known_bytes = 0u64;
+    let mut unknown_sizes = 0;
+    let mut shares = None;
+    let sizes_matter =
+        plan.has_sizes() || pins.has_lock() || manifest.sources().iter().any(Source::has_sizes);
+    if options.report_actions || sizes_matter {
+        let mut parts = Parts::new(manifest);
+        for (index, step) in plan.steps() {
+            let decision = match step {
+                Step::None => continue,
+                Step::Do(decision) => decision,
+                Step::Obstructed(_) => Decision::new(Action::Fetch, Reason::NotOnDisk),
+            };
+            let transfers = matches!(decision.action, Action::Fetch | Action::Replace);
+            let size = if transfers { size_of(index) } else { None };
+            if transfers {
+                match size {
+                    Some(size) => known_bytes = known_bytes.saturating_add(size),
+                    None => unknown_sizes += 1,
+                }
+            }
+            if options.report_actions {
+                parts.add(index, step, size);
+            }
+            if options.report_actions && (decision.action != Action::Keep || options.report_kept) {
+                reporter.event(&Event::Action { entry: index, decision, size });
+                if let (Step::Obstructed(obstacle), Some(entry)) = (step, entries.get(index)) {
+                    reporter.event(&Event::Finished {
+                        entry: index,
+                        outcome: Outcome::Failed(obstructed(obstacle, &entry, pins)),
+                        attempts: 0,
+                    });
+                }
+            }
+        }
+        shares = options.report_actions.then(|| parts.finish());
+    } else {
+        unknown_sizes = plan.counts().fetch + plan.counts().replace;
+    }
+    for prune in plan.prunes() {
+        reporter.event(&Event::Prune { path: prune.path.clone(), reason: prune.reason });
+    }
+    for path in plan.orphans() {
+        reporter.event(&Event::Orphan { path: path.clone() });
+    }
+    reporter.event(&Event::Planned { counts: plan.counts(), known_bytes, unknown_sizes });
+    warn(reporter, lacking_space(manifest, known_bytes));
+    if let Some(shares) = shares {
+        plan.set_shares(shares);
+    }
+}
+
+/// Says so when what is known to come does not fit the disk. What it replaces may make room, and some file systems
+/// compress; so it is tried all the same.
+fn lacking_space(manifest: &Manifest, known_bytes: u64) -> Option<String> {
+    if known_bytes == 0 {
+        return None;
+    }
+    let free = Dest::space_at(manifest.dest())?;
+    (free < known_bytes).then(|| {
+        format!(
+            "{} are to be transferred, and `{}` has room for {}",
+            Bytes(known_bytes),
+            manifest.shown_dest(),
+            Bytes(free)
+        )
+    })
+}
+
+/// Counts a plan by source and by host.
+struct Parts<'a> {
+    entries: Entries<'a>,
+    shares: Shares,
+    /// The host of each source, where all its entries have the same, and what needs the network there.
+    hosts: Vec<Option<(String, Share)>>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(manifest: &'a Manifest) -> Self {
+        let sources = manifest.sources();
+        let host = |source: &Source| Some((source.host()?, Share::default()));
+        let hosts = sources.iter().map(host).collect();
+        Self { entries: manifest.entries(), shares: Shares::new(sources.len()), hosts }
+    }
+
+    fn add(&mut self, index: EntryIndex, step: Step, size: Option<u64>) {
+        let (action, obstructed) = match step {
+            Step::None => return,
+            Step::Do(decision) => (decision.action, false),
+            Step::Obstructed(_) => (Action::Fetch, true),
+        };
+        let source = self.entries.source_of(index);
+        self.shares.sources[source].add(action, obstructed, size);
+        if obstructed || !action.asks_upstream() {
+            return;
+        }
+        if let Some((_, share)) = &mut self.hosts[source] {
+            return share.add(action, false, size);
+        }
+        if let Some(entry) = self.entries.get(index) {
+            let url = entry.url(Form::Shown);
+            self.shares.host(host_of(&url).unwrap_or(&url)).add(action, false, size);
+        }
+    }
+
+    fn finish(mut self) -> Shares {
+        for (host, share) in self.hosts.into_iter().flatten() {
+            if share.counts.entries() != 0 {
+                self.shares.host(&host).merge(&share);
+            }
+        }
+        self.shares
+    }
+}

@@ -1,0 +1,127 @@
+//! What a manifest's destination and its last runs look like, for `report`.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::{Prepared, lacked_lists, prepare};
+use crate::dest::Dest;
+use crate::dest::state::State;
+use crate::event::Reporter;
+use crate::event::history::{Failed, Past, standing};
+use crate::failure::RunError;
+use crate::manifest::entry::Form;
+use crate::manifest::select::Selection;
+use crate::manifest::{Manifest, PathHashes};
+use crate::ops::decide_all::{Scope, scan};
+use crate::ops::options::Options;
+use crate::ops::overview::{Groups, Look, Overview, Survey, judge};
+use crate::pin::checksum_lists::Lists;
+use crate::pin::lookup::Pins;
+use crate::rel_path::path_hash;
+use crate::stop::Stop;
+
+/// Looks at what a manifest declares, what is on disk, and what the state knows. Reads no file of the destination, asks
+/// nobody and changes nothing.
+///
+/// # Errors
+/// When the manifest's entries collide, the options choose nothing, the lock is wrong, or the
+/// destination cannot be read.
+pub(crate) fn overview(
+    manifest: &Manifest,
+    options: &Options,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Overview, RunError> {
+    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
+    let dest = Dest::open(manifest.dest())?;
+    let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
+    let (state, warning) = opened.map_or((None, None), |opened| (opened.value, opened.warning));
+    let state = state.as_ref();
+    let pins = Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state));
+    let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
+    let scan = scan(scope, state, &hashes, reporter);
+    let inventory = scan.inventory;
+    let state = state.filter(|_| !scan.damaged);
+    let changes = changes(state, &hashes);
+    let runs = state.map(State::runs).unwrap_or_default();
+    // Of the only run that is known everything is new, which tells nothing.
+    let newest = runs.first().filter(|_| 1 < runs.len());
+    let newest = newest.and_then(|run| Timestamp::from_millisecond(run.began).ok());
+    let failures = failures(manifest, &runs);
+    let mut survey = Survey::new(manifest, failures, runs, Timestamp::now());
+    let damage =
+        scan.damaged.then(|| "the state is damaged; the next run begins it anew".to_owned());
+    for warning in warning.into_iter().chain(damage) {
+        survey.warn(warning);
+    }
+    let mut path = String::new();
+    for entry in manifest.entries().iter() {
+        path.clear();
+        entry.write_path(&mut path);
+        if !options.selection.matches(entry.source(), &path) {
+            continue;
+        }
+        let hash = path_hash(&path);
+        let sight = inventory.sight(&path, hash, || entry.url(Form::Shown));
+        let changed = hashes.rank(hash).and_then(|rank| changes.get(rank)).copied();
+        let changed = changed.filter(|&at| at != 0);
+        let seconds = sight.noted.as_ref().map(|noted| noted.checked).max(sight.missing_since);
+        let noted = seconds.map(end_of_second).max(changed);
+        let failure = survey.claim(&path, noted);
+        let look = Look {
+            sight: &sight,
+            pinned: &pins.of(&entry, &path)?,
+            changed: changed.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            failure: failure.as_deref(),
+            newest,
+        };
+        survey.see(&entry, &path, judge(look));
+    }
+    if let Some(warning) = lacked_lists(&pins) {
+        survey.warn(warning);
+    }
+    Ok(survey.finish())
+}
+
+/// When natsync put the bytes at each declared path there, by the path's rank, in milliseconds since 1970; 0 where it
+/// did not.
+fn changes(state: Option<&State>, hashes: &PathHashes) -> Vec<i64> {
+    let mut changes = vec![0; hashes.len()];
+    let read = state.map(|state| {
+        state.changes(|path, at| {
+            if let Some(change) =
+                hashes.rank(path_hash(path)).and_then(|rank| changes.get_mut(rank))
+            {
+                *change = at;
+            }
+        })
+    });
+    // What a damaged state does not tell is not known.
+    drop(read);
+    changes
+}
+
+/// The moment up to which something noted in a second may have been noted, in milliseconds since 1970: the state knows
+/// whole seconds.
+pub(super) fn end_of_second(noted: Timestamp) -> i64 {
+    noted.as_millisecond().saturating_add(999)
+}
+
+/// The failures of the last runs that still stand.
+pub(super) fn failures(manifest: &Manifest, runs: &[Past]) -> Groups {
+    let sources: HashMap<_, _> =
+        manifest.sources().iter().map(|source| (source.name.as_str(), source)).collect();
+    let partial = runs.iter().filter(|run| !run.only.is_empty());
+    let selections: Vec<_> = partial
+        .filter_map(|run| Some((&run.only[..], Selection::new(&run.only, manifest).ok()?)))
+        .collect();
+    let chooses = |only: &[String], failed: &Failed| {
+        let selection = selections.iter().find(|(other, _)| *other == only);
+        let path = failed.path.as_deref().unwrap_or_default();
+        let source = sources.get(failed.source.as_str());
+        source.zip(selection).is_some_and(|(source, (_, chosen))| chosen.matches(source, path))
+    };
+    let (standing, unnamed) = standing(runs, manifest.entries().bound(), chooses);
+    Groups::new(standing, unnamed)
+}

@@ -1,0 +1,181 @@
+//! Holding a saved plan against what there is now.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use super::{Saved, SavedPlan, digest_of, lock_of, refused};
+use crate::dest::Dest;
+use crate::failure::RunError;
+use crate::manifest::Manifest;
+use crate::manifest::entry::EntryIndex;
+use crate::plan::{Action, Decision, Plan, Prune, Reason, Step};
+
+/// So many differences are named.
+const NAMED: usize = 3;
+
+/// What no longer fits.
+#[derive(Default)]
+struct Differences {
+    first: Vec<String>,
+    count: usize,
+}
+
+impl Differences {
+    fn add(&mut self, path: &str, what: &str) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(format!("`{path}` {what}"));
+        }
+    }
+
+    fn into_result(self, name: &str) -> Result<(), RunError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let mut message = format!("the saved plan of `{name}` no longer fits: ");
+        message.push_str(&self.first.join(", "));
+        match self.count - self.first.len() {
+            0 => {}
+            more => {
+                let _ = write!(message, ", and {more} more differ");
+            }
+        }
+        Err(refused(message))
+    }
+}
+
+impl SavedPlan {
+    /// Makes sure that the files that the plan was made from are what they were.
+    ///
+    /// # Errors
+    /// When one is not, or cannot be read.
+    pub fn check_inputs(&self) -> Result<(), RunError> {
+        let lock = lock_of(&self.recipe);
+        let inputs = self.inputs.iter().map(|input| (input.file.as_path(), Some(input.sha256)));
+        for (file, then) in inputs.chain([(lock.as_path(), self.lock)]) {
+            let name = file.display();
+            let now = digest_of(file).map_err(|error| {
+                RunError::usage(format!(
+                    "cannot read `{name}`, which a plan was made from: {error}"
+                ))
+            })?;
+            let what = match (then, now) {
+                (then, now) if then == now => continue,
+                (None, _) => "was not there when the plan was made",
+                (_, None) => "is gone since the plan was made",
+                _ => "has changed since the plan was made",
+            };
+            return Err(refused(format!("`{name}` {what}")));
+        }
+        Ok(())
+    }
+
+    /// Holds it against a plan that was made just now in the same way, and puts what upstream was asked about
+    /// in it.
+    ///
+    /// # Errors
+    /// When something else would be done now, or another file stands where the plan saw one.
+    pub(crate) fn hold_against(
+        &self,
+        manifest: &Manifest,
+        dest: &Dest,
+        plan: &mut Plan,
+    ) -> Result<(), RunError> {
+        let mut differences = Differences::default();
+        let entries = manifest.entries();
+        let path_of = |index: EntryIndex| {
+            entries.get(index).map(|entry| entry.path().as_str().to_owned()).unwrap_or_default()
+        };
+        let mut saved = self.steps.iter().peekable();
+        let mut settled = Vec::new();
+        for (index, step) in plan.steps() {
+            while let Some(lost) = saved.next_if(|saved| saved.entry < index) {
+                differences.add(&path_of(lost.entry), "is no longer among the entries");
+            }
+            let Some(then) = saved.next_if(|saved| saved.entry == index) else {
+                if !matches!(step, Step::Do(Decision { action: Action::Keep, .. })) {
+                    differences.add(&path_of(index), &would(step, "kept"));
+                }
+                continue;
+            };
+            if !then.is_same(step) {
+                differences.add(&path_of(index), &would(step, done_to(then.unasked)));
+            } else if !then.obstructed && stamp_of(dest, manifest, index) != then.stamp {
+                differences.add(&path_of(index), "is another file than when the plan was made");
+            } else if then.decision.action != then.unasked {
+                settled.push((index, then.decision));
+            }
+        }
+        for lost in saved {
+            differences.add(&path_of(lost.entry), "is no longer among the entries");
+        }
+        hold_prunes(&self.prunes, plan.prunes(), &mut differences);
+        differences.into_result(manifest.name())?;
+        for (index, decision) in settled {
+            plan.set(index, Step::Do(decision));
+        }
+        Ok(())
+    }
+
+    /// Whether it deletes that file.
+    pub(crate) fn prunes(&self, path: &str) -> bool {
+        self.prunes.binary_search_by(|prune| prune.path.as_str().cmp(path)).is_ok()
+    }
+}
+
+impl Saved {
+    fn is_same(&self, step: Step) -> bool {
+        match step {
+            Step::Do(decision) => !self.obstructed && decision.action == self.unasked,
+            Step::Obstructed(_) => self.obstructed,
+            Step::None => false,
+        }
+    }
+}
+
+/// Files that the manifest no longer declares are the same as then; those that upstream does not have are found out
+/// in the end.
+fn hold_prunes(then: &[Prune], now: &[Prune], differences: &mut Differences) {
+    let undeclared = |prune: &&Prune| prune.reason == Reason::NotInManifest;
+    let mut left: HashMap<&str, u64> =
+        then.iter().filter(undeclared).map(|prune| (prune.path.as_str(), prune.stamp)).collect();
+    for prune in now {
+        match left.remove(prune.path.as_str()) {
+            Some(stamp) if stamp == prune.stamp => {}
+            Some(_) => differences.add(&prune.path, "is another file than when the plan was made"),
+            None => differences.add(&prune.path, "would now be pruned"),
+        }
+    }
+    let mut left: Vec<_> = left.into_keys().collect();
+    left.sort_unstable();
+    for path in left {
+        differences.add(path, "would no longer be pruned");
+    }
+}
+
+fn stamp_of(dest: &Dest, manifest: &Manifest, index: EntryIndex) -> Option<u64> {
+    let entry = manifest.entries().get(index)?;
+    dest.stat(&entry.path()).ok().map(|stat| stat.stamp())
+}
+
+fn would(step: Step, then: &str) -> String {
+    let now = match step {
+        Step::Do(decision) => done_to(decision.action),
+        Step::Obstructed(obstacle) => {
+            return format!("was to be {then}, and now {}", obstacle.describe());
+        }
+        Step::None => "left out",
+    };
+    format!("was to be {then}, and would now be {now}")
+}
+
+fn done_to(action: Action) -> &'static str {
+    match action {
+        Action::Fetch => "fetched",
+        Action::Replace => "replaced",
+        Action::Revalidate => "asked about",
+        Action::Keep => "kept",
+        Action::Absent => "left absent",
+        Action::Prune => "pruned",
+    }
+}

@@ -1,0 +1,190 @@
+//! The checksum lists of a run: fetched in it, or kept from the last one.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::dest::state::{KeptList, State};
+use crate::digest::checksums::{List, Lookup};
+use crate::failure::{ErrorKind, Failure};
+use crate::manifest::entry::{Entry, Form};
+use crate::manifest::template::UrlParts;
+use crate::manifest::{ListPlace, Manifest, OnMissing, Published};
+use crate::pin::{Pin, PinFrom, Pinned};
+use crate::rel_path::RelPath;
+
+/// Checksum lists that could not be had, by source and the shown form of their URLs.
+pub(crate) type Lost = HashMap<(usize, String), Failure>;
+
+/// The lists that the sources of a manifest name.
+#[derive(Debug, Default)]
+pub(crate) struct Lists<'a> {
+    /// Where fetched ones are kept.
+    state: Option<&'a State>,
+    /// Those that could not be had in this run.
+    lost: Lost,
+    /// Whether this run asked for all that it wants.
+    asked: bool,
+    /// Those that were read, by source and the shown form of their URLs: each source has rules of
+    /// its own.
+    read: RwLock<HashMap<usize, HashMap<String, Arc<Known>>>>,
+    /// Whether a list was wanted that nobody has fetched yet.
+    unknown: AtomicBool,
+}
+
+/// What is known of a list.
+#[derive(Debug)]
+enum Known {
+    List(List),
+    /// It is no list.
+    Broken(Failure),
+    /// Upstream has none.
+    Missing,
+    /// It was never fetched.
+    Unknown,
+}
+
+impl<'a> Lists<'a> {
+    /// The lists of the last run, as the state keeps them.
+    pub(crate) fn kept(state: Option<&'a State>) -> Self {
+        Self { state, ..Self::default() }
+    }
+
+    /// The lists that this run asked for, but for those that could not be had.
+    pub(crate) fn fetched(state: &'a State, lost: Lost) -> Self {
+        Self { state: Some(state), lost, asked: true, ..Self::default() }
+    }
+
+    /// What a list says of an entry; none where the source names no list.
+    pub(crate) fn of(&self, manifest: &Manifest, entry: &Entry<'_>, path: &str) -> Option<Pinned> {
+        let published = entry.source().published.as_ref()?;
+        let lookup = match &published.place {
+            ListPlace::File { folder, list } => {
+                // Where the list lies above the destination, names go through that.
+                let below = manifest.dest().strip_prefix(folder).ok();
+                let below = below.map(|below| below.join(path).to_string_lossy().into_owned());
+                let names: Vec<_> = below.into_iter().chain(names(entry, path, None)).collect();
+                look_up(list, &names)
+            }
+            ListPlace::Url(_) | ListPlace::Sidecar(_) => {
+                let url = entry.list_url(Form::Shown)?;
+                match &*self.known(entry, &url, published) {
+                    Known::List(list) => look_up(list, &names(entry, path, Some(&url))),
+                    // Without its sidecar, the file itself may be one that is allowed to be missing.
+                    Known::Missing if !published.optional && may_lack(entry) => {
+                        return Some(Pinned::Unvouched);
+                    }
+                    Known::Missing => Lookup::Unlisted,
+                    Known::Broken(_) => return Some(Pinned::NoList),
+                    Known::Unknown => {
+                        self.unknown.store(true, Ordering::Relaxed);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(match lookup {
+            Lookup::Listed(checksums) => Pinned::To(Pin {
+                size: entry.size(),
+                checksums,
+                from: PinFrom::List,
+                published: true,
+            }),
+            Lookup::Unlisted if published.optional => return None,
+            Lookup::Unlisted => Pinned::Unlisted,
+            Lookup::Ambiguous => Pinned::Ambiguous,
+        })
+    }
+
+    /// Why the list of an entry cannot be used.
+    pub(crate) fn failure(&self, entry: &Entry<'_>) -> Option<Failure> {
+        let published = entry.source().published.as_ref()?;
+        let url = entry.list_url(Form::Shown)?;
+        match &*self.known(entry, &url, published) {
+            Known::Broken(failure) => Some(failure.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether a list was wanted that nobody has fetched yet.
+    pub(crate) fn lacked_some(&self) -> bool {
+        self.unknown.load(Ordering::Relaxed)
+    }
+
+    fn known(&self, entry: &Entry<'_>, url: &str, published: &Published) -> Arc<Known> {
+        let source = entry.source_index();
+        if matches!(published.place, ListPlace::Sidecar(_)) {
+            // Nobody else asks for it: keeping it would be keeping all of them.
+            return Arc::new(self.fetch(source, url, published));
+        }
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(&source).and_then(|read| read.get(url)) {
+            return Arc::clone(known);
+        }
+        drop(read);
+        let known = Arc::new(self.fetch(source, url, published));
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(read.entry(source).or_default().entry(url.to_owned()).or_insert(known))
+    }
+
+    fn fetch(&self, source: usize, url: &str, published: &Published) -> Known {
+        let broken = |why: &str, failure: Option<&Failure>| {
+            let message = format!("the checksum list {url} cannot be used: {why}");
+            let kind = failure.map_or(ErrorKind::UnexpectedContent, |failure| failure.kind);
+            let mut broken = Failure::new(kind, message);
+            broken.status = failure.and_then(|failure| failure.status);
+            broken.hint = failure.and_then(|failure| failure.hint.clone());
+            broken.origin = failure.and_then(|failure| failure.origin.clone());
+            Known::Broken(broken)
+        };
+        if let Some(failure) = self.lost.get(&(source, url.to_owned())) {
+            return broken(&failure.message, Some(failure));
+        }
+        match self.state.map_or(KeptList::Unknown, |state| state.list(url)) {
+            // Without what it says, nobody would vouch for its files.
+            KeptList::Unknown if self.asked => {
+                broken("it could not be kept in the state, or not be read from there", None)
+            }
+            KeptList::Unknown => Known::Unknown,
+            KeptList::Missing => Known::Missing,
+            KeptList::Content(content) => match List::parse(&content, &published.rules) {
+                Ok(list) => Known::List(list),
+                Err(problem) => broken(&problem.to_string(), None),
+            },
+        }
+    }
+}
+
+fn may_lack(entry: &Entry<'_>) -> bool {
+    entry.source().on_missing != OnMissing::Fail
+}
+
+fn look_up(list: &List, names: &[String]) -> Lookup {
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    list.find(&names)
+}
+
+/// What an entry may be listed as, the best first: its URL's path seen from the list, its path below
+/// the destination, the last component of its URL.
+fn names(entry: &Entry<'_>, path: &str, list: Option<&str>) -> Vec<String> {
+    let url = entry.url(Form::Shown);
+    let mut names = Vec::new();
+    if let Some((folder, _)) = list.and_then(|list| without_query(list).rsplit_once('/'))
+        && let Some(below) = without_query(&url).strip_prefix(folder)
+        && let Some(below) = below.strip_prefix('/')
+    {
+        let decoded = percent_encoding::percent_decode_str(below).decode_utf8_lossy();
+        names.push(decoded.into_owned());
+    }
+    names.push(path.to_owned());
+    let filename = UrlParts::new(&url).filename().into_owned();
+    // A name with a slash in it was never a last component.
+    if RelPath::parse(&filename).is_ok() && !filename.contains('/') {
+        names.push(filename);
+    }
+    names
+}
+
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
+}

@@ -1,0 +1,332 @@
+//! What the template is given: texts that may be shown, and numbers.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::charts::{Rect, bar, class_of};
+use super::coverage::{Coverage, name};
+use super::runs::{Run, Transfers, run, transfers};
+use super::{Links, minute, text};
+use crate::ops::overview::{Ages, Condition, Group, Overview, Sizes, Tally};
+use crate::report::Bytes;
+
+/// So many paths of a group of failures are named.
+const MEMBERS: usize = 500;
+/// The page's content.
+#[derive(Debug, Serialize)]
+pub(super) struct View {
+    name: String,
+    dest: String,
+    made: String,
+    made_at: String,
+    tone: &'static str,
+    verdict: String,
+    /// What to run where nothing was fetched yet.
+    first: Option<String>,
+    figures: Vec<Figure>,
+    share: Vec<Rect>,
+    legend: Vec<Kind>,
+    warnings: Vec<String>,
+    coverage: Coverage,
+    failures: Vec<Failures>,
+    unnamed: Option<String>,
+    runs: Vec<Run>,
+    transfers: Option<Transfers>,
+    histograms: Vec<Histogram>,
+    pictures: Vec<Picture>,
+    all_pictures: String,
+    /// Whether all of them are shown.
+    every_picture: bool,
+    /// Why nothing is linked.
+    unlinked: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Figure {
+    label: &'static str,
+    value: String,
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Kind {
+    class: &'static str,
+    name: &'static str,
+    count: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Failures {
+    count: String,
+    kind: String,
+    at: String,
+    status: Option<u16>,
+    message: Option<String>,
+    hint: Option<String>,
+    when: String,
+    members: Vec<Member>,
+    more: usize,
+    open: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Member {
+    path: String,
+    /// Where it is not that of the whole group.
+    message: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Histogram {
+    title: &'static str,
+    of: &'static str,
+    bars: Vec<BarView>,
+}
+
+#[derive(Debug, Serialize)]
+struct BarView {
+    label: String,
+    count: String,
+    width: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Picture {
+    href: String,
+    path: String,
+}
+
+impl View {
+    pub(super) fn new(overview: &Overview, links: Option<&Links>, command: &str) -> Self {
+        let tally = &overview.tally;
+        let pictures = overview
+            .pictures
+            .iter()
+            .filter_map(|path| Some(Picture { href: links?.to(path), path: text(path) }));
+        let newest = overview.runs.iter().find_map(|run| Some((run, run.timeline.as_ref()?)));
+        let groups = overview.failures.sorted();
+        Self {
+            name: text(&overview.name),
+            dest: text(&overview.dest),
+            made: minute(overview.made),
+            made_at: iso(overview.made),
+            tone: tone(overview),
+            verdict: sentence(overview, grouped),
+            first: (is_untouched(tally) && overview.runs.is_empty()).then(|| text(command)),
+            figures: figures(overview),
+            share: super::charts::tally(tally),
+            legend: legend(tally),
+            warnings: overview.warnings.iter().map(|warning| text(warning)).collect(),
+            coverage: Coverage::new(&overview.sources, links),
+            failures: groups
+                .iter()
+                .enumerate()
+                .map(|(number, group)| failures(group, number == 0))
+                .collect(),
+            unnamed: (0 < overview.failures.unnamed).then(|| grouped(overview.failures.unnamed)),
+            runs: overview.runs.iter().map(run).collect(),
+            transfers: newest.map(|(run, timeline)| transfers(run, timeline)),
+            histograms: histograms(overview),
+            pictures: pictures.collect(),
+            all_pictures: grouped(overview.all_pictures),
+            every_picture: overview.pictures.len() as u64 == overview.all_pictures,
+            unlinked: links.is_none() && 0 < overview.bytes,
+        }
+    }
+}
+
+/// The state of things in one sentence, without a full stop, for a line of text.
+pub(crate) fn verdict(overview: &Overview) -> String {
+    sentence(overview, |count| count.to_string())
+}
+
+fn sentence(overview: &Overview, number: impl Fn(u64) -> String) -> String {
+    let tally = &overview.tally;
+    let total = tally.total();
+    if is_untouched(tally) && overview.runs.is_empty() {
+        return format!("nothing of {} was fetched yet", entries(total, &number));
+    }
+    let mut parts = vec![match tally.present() {
+        present if present == total => format!("all {} present", number(total)),
+        present => format!("{} of {} present", number(present), number(total)),
+    }];
+    let others = [Condition::Absent, Condition::Differs, Condition::Gone, Condition::Untried];
+    for condition in others {
+        if 0 < tally.of(condition) {
+            parts.push(format!("{} {}", number(tally.of(condition)), name(condition)));
+        }
+    }
+    parts.push(match (tally.of(Condition::Failed), overview.failures.sorted().is_empty()) {
+        (0, true) => "none failed".to_owned(),
+        (0, false) => "a whole source or a deletion failed".to_owned(),
+        (failed, _) => format!("{} failed", number(failed)),
+    });
+    parts.join(", ")
+}
+
+/// A number of entries with their noun.
+pub(super) fn entries(count: u64, number: impl Fn(u64) -> String) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{} entries", number(count)) }
+}
+
+/// Whether nothing was ever fetched, tried or found.
+fn is_untouched(tally: &Tally) -> bool {
+    tally.of(Condition::Untried) == tally.total()
+}
+
+fn tone(overview: &Overview) -> &'static str {
+    let tally = &overview.tally;
+    if 0 < tally.of(Condition::Failed) || !overview.failures.sorted().is_empty() {
+        "bad"
+    } else if tally.is_right() {
+        "good"
+    } else if is_untouched(tally) {
+        "empty"
+    } else {
+        "look"
+    }
+}
+
+fn figures(overview: &Overview) -> Vec<Figure> {
+    let tally = &overview.tally;
+    let total = tally.total();
+    let plain = |label, value: u64| Figure { label, value: grouped(value), note: None };
+    let files = overview.tally.present() + tally.of(Condition::Differs);
+    let mut figures = vec![
+        Figure {
+            label: "Present",
+            value: grouped(tally.present()),
+            note: Some(format!("of {}", grouped(total))),
+        },
+        Figure {
+            label: "On disk",
+            value: Bytes(overview.bytes).to_string(),
+            note: overview
+                .bytes
+                .checked_div(files)
+                .filter(|mean| 0 < *mean)
+                .map(|mean| format!("{} a file", Bytes(mean))),
+        },
+        plain("Absent upstream", tally.of(Condition::Absent)),
+        plain("Failed", tally.of(Condition::Failed)),
+        Figure {
+            label: "Pinned",
+            value: grouped(overview.pinned),
+            note: (overview.pinned == 0).then(|| "no lock, no digests".to_owned()),
+        },
+    ];
+    if let Some(run) = overview.runs.first() {
+        figures.push(Figure {
+            label: "Last run",
+            value: run.exit.as_str().to_owned(),
+            note: Some(moment(run.began).0),
+        });
+    }
+    figures
+}
+
+fn legend(tally: &Tally) -> Vec<Kind> {
+    let kind = |condition| {
+        let count = tally.of(condition);
+        (0 < count).then(|| Kind {
+            class: class_of(condition),
+            name: name(condition),
+            count: grouped(count),
+        })
+    };
+    Condition::ALL.into_iter().filter_map(kind).collect()
+}
+
+fn failures(group: &Group, is_first: bool) -> Failures {
+    let member = |(path, message): &(Option<String>, String)| Member {
+        path: path.as_deref().map_or_else(|| "all of it".to_owned(), text),
+        message: group.message.is_none().then(|| text(message)),
+    };
+    let members: Vec<_> = group.members.iter().take(MEMBERS).map(member).collect();
+    Failures {
+        count: grouped(group.members.len() as u64),
+        kind: text(&group.kind),
+        at: text(&group.at),
+        status: group.status,
+        message: group.message.as_deref().map(text),
+        hint: group.hint.as_deref().map(text),
+        when: moment(group.run).0,
+        more: group.members.len() - members.len(),
+        open: is_first && members.len() <= 12,
+        members,
+    }
+}
+
+fn histograms(overview: &Overview) -> Vec<Histogram> {
+    let all = [
+        ("Size", "a file", sizes(&overview.sizes)),
+        ("Fetched", "ago", ages(&overview.arrived)),
+        ("Confirmed upstream", "ago", ages(&overview.confirmed)),
+    ];
+    all.into_iter()
+        .filter(|(.., bars)| !bars.is_empty())
+        .map(|(title, of, bars)| Histogram { title, of, bars })
+        .collect()
+}
+
+fn sizes(sizes: &Sizes) -> Vec<BarView> {
+    let bars = sizes.bars();
+    let greatest = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
+    let view = |one: &crate::ops::overview::Bar| BarView {
+        label: match (one.from, one.to) {
+            (0, 1) => "empty".to_owned(),
+            (from, to) if to - from == 1 => Bytes(from).to_string(),
+            (from, to) => format!("{} – {}", Bytes(from), Bytes(to)),
+        },
+        count: grouped(one.count),
+        width: bar(one.count, greatest),
+    };
+    bars.iter().map(view).collect()
+}
+
+fn ages(ages: &Ages) -> Vec<BarView> {
+    let bars = ages.bars();
+    let greatest = bars.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let view = |&(label, count): &(&str, u64)| BarView {
+        label: label.to_owned(),
+        count: grouped(count),
+        width: bar(count, greatest),
+    };
+    bars.iter().map(view).collect()
+}
+
+/// An instant for people, and for programs.
+pub(super) fn moment(milliseconds: i64) -> (String, String) {
+    Timestamp::from_millisecond(milliseconds).map_or_else(
+        |_| ("at an unknown time".to_owned(), String::new()),
+        |at| (minute(at), iso(at)),
+    )
+}
+
+fn iso(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A number with a thin space between thousands, from five digits on.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if 0 < place && (digits.len() - place).is_multiple_of(3) && 4 < digits.len() {
+            grouped.push('\u{202f}');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_have_groups() {
+        let shown = [0, 999, 1234, 12_345, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1234", "12\u{202f}345", "1\u{202f}234\u{202f}567"]);
+    }
+}

@@ -1,0 +1,290 @@
+//! The dispatcher without a network: what it hands out, and when.
+
+use super::*;
+use crate::failure::ErrorKind;
+use crate::http::{Hop, Method, Target};
+use crate::manifest::PerHost;
+use crate::transfer::job::OnTheWay;
+
+fn job(entry: u64, url: &str) -> Job {
+    let target = Target::parse(url).unwrap();
+    Job {
+        entry: EntryIndex(entry),
+        name: 0,
+        place: 0,
+        tries: 0,
+        attempts: 0,
+        outdated: false,
+        mismatched: false,
+        anew: false,
+        kept: None,
+        reached: 0,
+        whole: false,
+        target,
+        failure: None,
+        on_the_way: None,
+    }
+}
+
+/// A dispatcher of these URLs, entries numbered from 0.
+/// All jobs from one source.
+fn one<'a>(jobs: impl Iterator<Item = Supplied> + Send + 'a) -> Supply<'a> {
+    Supply::new([Box::new(jobs) as crate::transfer::supply::Jobs<'a>])
+}
+
+fn dispatch<'a>(urls: &'a [&'a str], http: &'a Http, connections: usize) -> Dispatch<'a> {
+    let supply = urls.iter().zip(0..).map(|(url, entry)| Ok(job(entry, url)));
+    Dispatch::new(one(supply), Box::new(move |_| Terms { http, dialer: 0 }), connections)
+}
+
+fn per_host(number: usize) -> Http {
+    Http { connections_per_host: PerHost::Fixed(number), ..Http::default() }
+}
+
+fn ask<'r>(dispatch: &'r Dispatch<'_>, now: Instant) -> (u64, Slot<'r>) {
+    match dispatch.try_next(now) {
+        Next::Task(Task::Ask(job, slot)) => (job.entry.0, slot),
+        Next::Task(task) => panic!("{task:?}"),
+        Next::Wait(until) => panic!("it waits until {until:?}"),
+        Next::Done => panic!("it is done"),
+    }
+}
+
+fn waits(dispatch: &Dispatch<'_>, now: Instant) -> Option<Instant> {
+    match dispatch.try_next(now) {
+        Next::Wait(until) => until,
+        Next::Task(task) => panic!("{task:?}"),
+        Next::Done => panic!("it is done"),
+    }
+}
+
+#[test]
+fn an_origin_gets_no_more_than_its_places() {
+    let (http, now) = (per_host(2), Instant::now());
+    let dispatch = dispatch(&["http://a/1", "http://a/2", "http://a/3", "http://b/4"], &http, 64);
+    let (first, slot) = ask(&dispatch, now);
+    let (second, _other) = ask(&dispatch, now);
+    // The third waits for a place; it does not keep the other origin waiting.
+    let (fourth, _elsewhere) = ask(&dispatch, now);
+    assert_eq!((first, second, fourth), (0, 1, 3));
+    assert_eq!(waits(&dispatch, now), None);
+    drop(slot);
+    assert_eq!(ask(&dispatch, now).0, 2);
+}
+
+#[test]
+fn a_pause_holds_back_one_origin_alone() {
+    let (http, now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&["http://a/1", "http://a/2", "http://b/3"], &http, 64);
+    let (_, slot) = ask(&dispatch, now);
+    dispatch.hold(slot.lane, Duration::from_mins(1));
+    assert_eq!(ask(&dispatch, Instant::now()).0, 2);
+    let until = waits(&dispatch, Instant::now()).expect("only time is wanting");
+    assert!(Duration::from_secs(50) < until - now);
+    assert_eq!(ask(&dispatch, until).0, 1);
+}
+
+#[test]
+fn requests_are_spaced() {
+    let http = Http { requests_per_second: Some(2.0), ..Http::default() };
+    let dispatch = dispatch(&["http://a/1", "http://a/2"], &http, 64);
+    let now = Instant::now();
+    let _first = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), Some(now + Duration::from_millis(500)));
+    assert_eq!(ask(&dispatch, now + Duration::from_millis(500)).0, 1);
+}
+
+#[test]
+fn sources_that_share_an_origin_are_bound_by_the_strictest() {
+    let (wide, narrow, now) = (per_host(8), per_host(1), Instant::now());
+    let supply = (0..3).map(|entry| Ok(job(entry, "http://a/x")));
+    let settings = |job: &Job| {
+        let http = if job.entry.0 == 1 { &narrow } else { &wide };
+        Terms { http, dialer: 0 }
+    };
+    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64);
+    let _slot = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), None);
+}
+
+#[test]
+fn what_goes_another_way_to_an_origin_shares_nothing_with_it() {
+    let (http, now) = (per_host(1), Instant::now());
+    let supply = (0..3).map(|entry| Ok(job(entry, "http://a/x")));
+    let settings = |job: &Job| {
+        let dialer = usize::from(job.entry.0 == 1);
+        Terms { http: &http, dialer }
+    };
+    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64);
+    let (_, slot) = ask(&dispatch, now);
+    let (entry, other) = ask(&dispatch, now);
+    assert_eq!(entry, 1);
+    assert_ne!(slot.lane, other.lane);
+    drop(slot);
+    assert_eq!(ask(&dispatch, now).1.lane, 0);
+}
+
+#[test]
+fn a_job_that_is_put_back_comes_again_after_its_pause() {
+    let (http, now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&["http://a/1"], &http, 64);
+    let (_, slot) = ask(&dispatch, now);
+    drop(slot);
+    dispatch.put_back(job(0, "http://a/1"), Duration::from_secs(5));
+    let due = waits(&dispatch, now).expect("it is due some time");
+    assert_eq!(ask(&dispatch, due).0, 0);
+    dispatch.finish();
+    assert!(matches!(dispatch.try_next(now), Next::Done));
+}
+
+/// A job whose redirect leads there.
+fn redirected(entry: u64, url: &str, to: &str) -> Job {
+    let (target, hops) = (Target::parse(to).unwrap(), Hop::default());
+    let on_the_way = OnTheWay { target, hops, method: Method::Get };
+    Job { on_the_way: Some(Box::new(on_the_way)), ..job(entry, url) }
+}
+
+#[test]
+fn a_redirected_job_waits_where_it_leads_to_and_goes_first() {
+    let (http, now) = (per_host(1), Instant::now());
+    let dispatch = dispatch(&["http://b/1", "http://b/2", "http://a/3"], &http, 64);
+    let (_, there) = ask(&dispatch, now);
+    let (third, slot) = ask(&dispatch, now);
+    assert_eq!(third, 2);
+    let job = redirected(2, "http://a/3", "http://b/3");
+    assert!(dispatch.go_on(slot, &origin("http://b/"), &job).is_none(), "the only place is taken");
+    dispatch.wait(job);
+    assert_eq!(waits(&dispatch, now), None);
+    drop(there);
+    let (first, slot) = ask(&dispatch, now);
+    assert_eq!(first, 2, "it began before the other");
+    drop(slot);
+    dispatch.put_back(redirected(2, "http://a/3", "http://b/3"), Duration::ZERO);
+    let Next::Task(Task::Ask(job, _slot)) = dispatch.try_next(now) else {
+        panic!("there is a place for both");
+    };
+    assert_eq!((job.entry.0, ask(&dispatch, now).0), (2, 1));
+    assert!(job.on_the_way.is_none(), "another attempt starts from the beginning");
+}
+
+#[test]
+fn nobody_runs_far_ahead_of_where_redirects_lead_to() {
+    let (http, now) = (per_host(1), Instant::now());
+    let urls = ["http://b/1", "http://a/2", "http://a/3", "http://c/4"];
+    let dispatch = dispatch(&urls, &http, 64);
+    let (_, there) = ask(&dispatch, now);
+    let (_, slot) = ask(&dispatch, now);
+    let job = redirected(1, "http://a/2", "http://b/2");
+    assert!(dispatch.go_on(slot, &origin("http://b/"), &job).is_none());
+    dispatch.wait(job);
+    assert_eq!(ask(&dispatch, now).0, 3, "the next of the first origin would wait as well");
+    drop(there);
+    assert_eq!(ask(&dispatch, now).0, 1);
+    assert_eq!(ask(&dispatch, now).0, 2);
+}
+
+fn origin(url: &str) -> Origin {
+    Target::parse(url).unwrap().origin
+}
+
+#[test]
+fn a_redirected_job_fails_with_where_it_leads_to() {
+    let (http, now) = (per_host(1), Instant::now());
+    let dispatch = dispatch(&["http://b/1", "http://a/2"], &http, 64);
+    let (_, there) = ask(&dispatch, now);
+    let (_, slot) = ask(&dispatch, now);
+    let failure = Failure::new(ErrorKind::Tls, "not trusted");
+    assert_eq!(dispatch.unreachable(there.lane, now, &failure, 4, 1.0), Reach::WentDown);
+    drop(there);
+    let job = redirected(1, "http://a/2", "http://b/2");
+    assert!(dispatch.go_on(slot, &origin("http://b/"), &job).is_none());
+    dispatch.wait(job);
+    let next = dispatch.try_next(now);
+    assert!(matches!(next, Next::Task(Task::Unreachable(_, told)) if told == failure));
+}
+
+#[test]
+fn somebody_looks_at_the_clock() {
+    let http = Http { requests_per_second: Some(2.0), ..Http::default() };
+    let dispatch = dispatch(&["http://a/1", "http://a/2"], &http, 64);
+    let now = Instant::now();
+    let _first = ask(&dispatch, now);
+    assert!(waits(&dispatch, now).is_some());
+    assert!(dispatch.has_more(), "the second is due later");
+}
+
+#[test]
+fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
+    let (http, now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&["http://a/1", "http://a/2", "http://a/3"], &http, 64);
+    let (_, slot) = ask(&dispatch, now);
+    let (_, other) = ask(&dispatch, now);
+    let lane = slot.lane;
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);
+    // The other attempt was under way at the same time: it tells the same thing.
+    assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);
+    drop((slot, other));
+    dispatch.put_back(job(0, "http://a/1"), Duration::ZERO);
+    dispatch.put_back(job(1, "http://a/2"), Duration::ZERO);
+    let later = waits(&dispatch, Instant::now()).expect("the pause before the next attempt");
+    let (_, probe) = ask(&dispatch, later);
+    assert_eq!(waits(&dispatch, later), None, "one alone tries");
+    let began = Instant::now();
+    assert_eq!(dispatch.unreachable(lane, began, &failure, 1, 1.0), Reach::WentDown);
+    drop(probe);
+    for _ in 0..2 {
+        assert!(matches!(dispatch.try_next(later), Next::Task(Task::Unreachable(..))));
+    }
+}
+
+#[test]
+fn a_doubtful_origin_is_tried_beside_the_transfers_that_run() {
+    let (http, now) = (per_host(8), Instant::now());
+    let urls = ["http://a/x"; 8];
+    let dispatch = dispatch(&urls, &http, 64);
+    let mut running: Vec<_> = (0..3).map(|_| ask(&dispatch, now).1).collect();
+    for slot in &mut running {
+        dispatch.reached(slot);
+    }
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    let (_, refused) = ask(&dispatch, now);
+    let lane = refused.lane;
+    drop(refused);
+    assert_eq!(dispatch.unreachable(lane, Instant::now(), &failure, 0, 1.0), Reach::Doubtful);
+    let later = waits(&dispatch, Instant::now()).expect("the pause before the next attempt");
+    let (_, trial) = ask(&dispatch, later);
+    assert_eq!(waits(&dispatch, later), None, "one alone tries");
+    drop(trial);
+    let reach = dispatch.unreachable(lane, Instant::now(), &failure, 0, 0.0);
+    assert_eq!(reach, Reach::Doubtful, "it serves three");
+    dispatch.succeeded(lane, 1);
+    let later = later + Duration::from_secs(1);
+    let (_fourth, _fifth) = (ask(&dispatch, later), ask(&dispatch, later));
+}
+
+#[test]
+fn no_more_jobs_wait_than_are_bounded() {
+    let urls = vec!["http://a/x"; 2 * LOOK_AHEAD];
+    let (http, now) = (per_host(1), Instant::now());
+    let dispatch = dispatch(&urls, &http, 64);
+    let _slot = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), None);
+    assert_eq!(dispatch.lock().waiting, crate::transfer::supply::BACKLOG);
+}
+
+#[test]
+fn a_source_whose_origin_pauses_does_not_keep_the_next_waiting() {
+    let (http, now) = (per_host(1), Instant::now());
+    let first = (0..100_000).map(|entry| Ok(job(entry, "http://a/x")));
+    let second = (100_000..100_002).map(|entry| Ok(job(entry, "http://b/x")));
+    let supply =
+        Supply::new([Box::new(first) as crate::transfer::supply::Jobs<'_>, Box::new(second)]);
+    let dispatch = Dispatch::new(supply, Box::new(|_| Terms { http: &http, dialer: 0 }), 64);
+    let (entry, held) = ask(&dispatch, now);
+    dispatch.hold(held.lane, Duration::from_mins(1));
+    let (next, slot) = ask(&dispatch, now);
+    assert_eq!((entry, next), (0, 100_000));
+    drop((held, slot));
+    assert_eq!(ask(&dispatch, now).0, 100_001);
+}

@@ -1,0 +1,115 @@
+//! The account of a run: each planned entry gets exactly one outcome, and is told once.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::event::{Event, Outcome};
+use crate::manifest::entry::EntryIndex;
+
+/// Events wait here for the one loop that hands them on. When that does not keep up, who tells waits.
+const WAITING: usize = 1 << 16;
+
+/// Events on their way, and who has an outcome.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    events: Mutex<Vec<Event>>,
+    taken: Condvar,
+    /// Nobody hands events on any more.
+    closed: AtomicBool,
+    finished: Vec<AtomicU64>,
+}
+
+impl Ledger {
+    pub(super) fn new(bound: u64) -> Self {
+        let words = usize::try_from(bound.div_ceil(64)).expect("the plan itself is larger");
+        let finished = std::iter::repeat_with(AtomicU64::default).take(words).collect();
+        Self {
+            events: Mutex::default(),
+            taken: Condvar::new(),
+            closed: AtomicBool::new(false),
+            finished,
+        }
+    }
+
+    /// Tells something, unless nobody listens any more.
+    pub(super) fn tell(&self, event: Event) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        while WAITING <= events.len() && !self.closed.load(Ordering::Acquire) {
+            events = self.taken.wait(events).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !self.closed.load(Ordering::Acquire) {
+            events.push(event);
+        }
+    }
+
+    /// Ends the listening: who waits to tell something gives up.
+    pub(super) fn close(&self) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
+        drop(events);
+        self.taken.notify_all();
+    }
+
+    /// Gives an entry its outcome. A second one is dropped: the first was told already.
+    pub(super) fn finish(&self, entry: EntryIndex, outcome: Outcome, attempts: u32) {
+        let (word, bit) = place(entry);
+        let before = self.finished[word].fetch_or(bit, Ordering::AcqRel);
+        debug_assert_eq!(before & bit, 0, "two outcomes for entry {entry:?}");
+        if before & bit == 0 {
+            self.tell(Event::Finished { entry, outcome, attempts });
+        }
+    }
+
+    /// Whether the entry has its outcome.
+    pub(super) fn is_finished(&self, entry: EntryIndex) -> bool {
+        let (word, bit) = place(entry);
+        self.finished[word].load(Ordering::Acquire) & bit != 0
+    }
+
+    /// All that was told since the last time, in order.
+    pub(super) fn take(&self) -> Vec<Event> {
+        let events =
+            std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
+        if WAITING <= events.len() {
+            self.taken.notify_all();
+        }
+        events
+    }
+}
+
+/// How often the loop that hands events on looks for them.
+pub(super) const TICK: Duration = Duration::from_millis(40);
+
+fn place(entry: EntryIndex) -> (usize, u64) {
+    ((entry.0 / 64) as usize, 1 << (entry.0 % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tells_waits_for_who_listens_and_for_nobody() {
+        let ledger = Ledger::new(1);
+        let event = || Event::Started { entry: EntryIndex(0) };
+        for _ in 0..WAITING {
+            ledger.tell(event());
+        }
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| ledger.tell(event()));
+            assert_eq!(ledger.take().len(), WAITING);
+            waiting.join().unwrap();
+            assert_eq!(ledger.take().len(), 1);
+        });
+        for _ in 0..WAITING {
+            ledger.tell(event());
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| ledger.tell(event()));
+            ledger.close();
+        });
+        ledger.tell(event());
+        assert_eq!(ledger.take().len(), WAITING, "nothing is kept for nobody");
+    }
+}

@@ -1,0 +1,101 @@
+//! Entries that upstream does not have: allowed, up to a number.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::failure::{ErrorKind, Failure};
+use crate::manifest::entry::EntryIndex;
+use crate::manifest::{Manifest, Quota};
+
+/// The missing entries of each source. A source with `max_missing` learns only at its end whether
+/// they are absent or failed, so they are held back until then.
+#[derive(Debug)]
+pub(super) struct Missing(Vec<Mutex<Tally>>);
+
+#[derive(Debug)]
+struct Tally {
+    entries: u64,
+    limit: Option<u64>,
+    held: Vec<(EntryIndex, u32)>,
+    count: u64,
+    told: bool,
+}
+
+/// What was chosen of a source.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chosen {
+    /// Entries.
+    pub(super) entries: u64,
+    /// Those among them that are known to be missing, and are not asked for.
+    pub(super) absent: u64,
+}
+
+/// What to do with a missing entry.
+#[derive(Debug, PartialEq)]
+pub(super) enum Ruling {
+    /// It is absent.
+    Absent,
+    /// That is not known yet.
+    Held,
+    /// These are too many: they failed, this one and those held so far.
+    TooMany(Vec<(EntryIndex, u32)>, Failure),
+}
+
+impl Missing {
+    /// With what was chosen of each source.
+    pub(super) fn new(manifest: &Manifest, chosen: &[Chosen]) -> Self {
+        let tallies = manifest.sources().iter().zip(chosen).map(|(source, chosen)| {
+            let Chosen { entries, absent } = *chosen;
+            let limit = source.max_missing.map(|quota| match quota {
+                Quota::Count(count) => count,
+                Quota::Percent(share) => share_of(entries, share),
+            });
+            Mutex::new(Tally { entries, limit, held: Vec::new(), count: absent, told: false })
+        });
+        Self(tallies.collect())
+    }
+
+    /// Another entry of a source is missing, after so many attempts.
+    pub(super) fn add(&self, source: usize, entry: EntryIndex, attempts: u32) -> Ruling {
+        let mut tally = self.0[source].lock().unwrap_or_else(PoisonError::into_inner);
+        tally.count += 1;
+        let Some(limit) = tally.limit else {
+            return Ruling::Absent;
+        };
+        tally.held.push((entry, attempts));
+        if tally.count <= limit {
+            return Ruling::Held;
+        }
+        let message = format!(
+            "missing upstream, and with it more of the source's {} entries than `max_missing` allows ({limit})",
+            tally.entries
+        );
+        Ruling::TooMany(
+            std::mem::take(&mut tally.held),
+            Failure::new(ErrorKind::HttpStatus, message),
+        )
+    }
+
+    /// Whether nobody was told yet that a source failed.
+    pub(super) fn is_first_failure(&self, source: usize) -> bool {
+        let mut tally = self.0[source].lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut tally.told, true)
+    }
+
+    /// At the end of the run: the entries that are absent after all.
+    pub(super) fn settle(&self) -> Vec<(EntryIndex, u32)> {
+        let held = self.0.iter().map(|tally| {
+            std::mem::take(&mut tally.lock().unwrap_or_else(PoisonError::into_inner).held)
+        });
+        held.flatten().collect()
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count"
+)]
+fn share_of(entries: u64, percent: f64) -> u64 {
+    (entries as f64 * percent / 100.0).floor() as u64
+}
