@@ -225,7 +225,7 @@ fn the_steps_of_the_action_apply_a_manifest() {
     ];
     // What a shell would make of the words must not happen, and so the second pattern chooses nothing.
     let mut runner = Runner::new(&world, &inputs);
-    assert_eq!(runner.step("Name the program by what it is made of"), (0, String::new()));
+    assert_eq!(runner.step("Hash the sources of the program"), (0, String::new()));
     let key = runner.outputs["program.key"].clone();
     assert!(key.starts_with("natsync-Linux-X64-") && key.len() == 34, "{key}");
     let (status, said) = runner.step("Build the program");
@@ -251,7 +251,7 @@ fn the_steps_of_the_action_apply_a_manifest() {
     };
     assert_eq!(counts(&runner), "1 true 4 3 0 1 0", "{said}");
     assert!(said.contains("::error file=sub/a.yaml,line="), "{said}");
-    assert_eq!(runner.step("End as natsync ended").0, 1);
+    assert_eq!(runner.step("Fail if natsync failed").0, 1);
     assert_eq!(world.files("sub/out").len() + world.files("sub/two").len(), 3);
 
     world.origin.always("/2.txt", Answer::file());
@@ -268,7 +268,7 @@ fn the_action_builds_with_the_cargo_that_is_there() {
     tools(&world);
     world.delete("tools/rustup");
     let mut runner = Runner::new(&world, &[]);
-    runner.step("Name the program by what it is made of");
+    runner.step("Hash the sources of the program");
     let (status, said) = runner.step("Build the program");
     assert_eq!(status, 0, "{said}");
     let called = String::from_utf8(world.read("temp/called")).unwrap();
