@@ -1,4 +1,4 @@
-//! `natsync init`: from nothing to a mirrored set with two commands, whatever the URLs are written in.
+//! `natsync init`: two commands create a mirror, from every input format.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -116,7 +116,8 @@ fn digests_of_a_list_are_pins() {
     assert_eq!(world.run(["apply", "--json"]).success().counts(), "entries 3, downloaded 3");
 }
 
-/// What `list` exports of the 2010 wallpapers comes back as a few lines that declare the same.
+/// `init` turns the 338 URLs of the wallpapers, as printed by `list`, into a short manifest with
+/// the same entries.
 #[test]
 fn exports_come_back() {
     let world = World::new();
