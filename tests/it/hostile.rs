@@ -297,17 +297,17 @@ fn third_leads_nowhere(third: usize) {
 }
 
 #[test]
-fn no_name_leads_outside() {
+fn no_name_of_the_first_third_leads_outside() {
     third_leads_nowhere(0);
 }
 
 #[test]
-fn no_other_name_leads_outside() {
+fn no_name_of_the_second_third_leads_outside() {
     third_leads_nowhere(1);
 }
 
 #[test]
-fn nor_does_one_of_the_rest() {
+fn no_name_of_the_last_third_leads_outside() {
     third_leads_nowhere(2);
 }
 

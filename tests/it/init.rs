@@ -142,7 +142,7 @@ fn exports_come_back() {
 }
 
 #[test]
-fn what_is_no_list_is_an_error_that_gives_nothing_away() {
+fn an_invalid_list_is_an_error_that_quotes_nothing() {
     let world = World::new();
     for (list, why) in [
         ("http://h.example/a\nnonsense\n", "line 2: `nonsense` is no URL"),

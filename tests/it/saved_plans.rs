@@ -27,7 +27,7 @@ fn refused(world: &World, args: &[&str], why: &str) {
 }
 
 #[test]
-fn what_was_planned_is_done() {
+fn a_saved_plan_is_carried_out() {
     let world = four(&[]);
     world.apply().success();
     world.delete("out/1.txt");
@@ -53,7 +53,7 @@ fn what_was_planned_is_done() {
 }
 
 #[test]
-fn what_upstream_said_is_not_asked_again() {
+fn answers_of_upstream_are_not_requested_again() {
     let world = four(&[]);
     world.apply().success();
     world.origin.serve("/3.txt", "new");
@@ -65,7 +65,7 @@ fn what_upstream_said_is_not_asked_again() {
 }
 
 #[test]
-fn what_upstream_would_not_say_stays_a_question() {
+fn entries_that_refresh_could_not_settle_are_revalidated() {
     let world = four(&[]);
     world.apply().success();
     world.origin.always("/2.txt", Answer::status(403));
@@ -186,7 +186,7 @@ fn ages_are_counted_to_the_moment_of_the_plan() {
 }
 
 #[test]
-fn what_is_pruned_is_what_was_planned() {
+fn only_planned_files_are_pruned() {
     let world = four(&[]);
     world.apply().success();
     let world = world.source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
@@ -203,7 +203,7 @@ fn what_is_pruned_is_what_was_planned() {
 }
 
 #[test]
-fn what_turns_out_to_be_missing_stays_unless_the_plan_deletes_it() {
+fn a_file_found_missing_stays_unless_the_plan_deletes_it() {
     let world = four(&["on_missing: prune"]);
     world.apply().success();
     saved(&world, &[]);
@@ -232,7 +232,7 @@ fn several_manifests_are_one_plan() {
 }
 
 #[test]
-fn what_is_no_plan_is_refused() {
+fn an_invalid_plan_file_is_refused() {
     let world = four(&[]);
     refused(&world, &[], "cannot read the saved plan `p.plan`");
     saved(&world, &[]);
