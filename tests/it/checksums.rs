@@ -117,7 +117,7 @@ fn a_missing_sidecar_is_an_error_unless_it_is_optional() {
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 3, downloaded 2, failed 1");
     assert_eq!(run.failure("2.txt").0, "unlisted");
-    assert_eq!(world.origin.count("/2.txt"), 0, "what nobody vouches for is not asked for");
+    assert_eq!(world.origin.count("/2.txt"), 0, "a request for an unlisted file");
 
     let world = sidecars(true);
     world.origin.remove("/2.txt.sha256");

@@ -247,7 +247,7 @@ fn plant(world: &World, planting: &str, name: &str) {
         "a link to the folder above" => {
             instead_of_the_folder(&|first| symlink("..", first).expect("a link"));
         }
-        other => panic!("{other} is planted by nobody"),
+        other => panic!("no code plants `{other}`"),
     }
 }
 

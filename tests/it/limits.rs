@@ -70,7 +70,7 @@ fn a_pause_that_a_server_asks_for_is_kept_by_all_transfers() {
         let after = request.at.saturating_duration_since(asked);
         Duration::from_millis(250) < after && after < Duration::from_millis(950)
     };
-    assert_eq!(requests.iter().filter(early).count(), 0, "nobody asks while the host wants peace");
+    assert_eq!(requests.iter().filter(early).count(), 0, "requests during the pause");
     let last = requests.iter().map(|request| request.at).max().unwrap();
     assert!(Duration::from_millis(950) <= last - asked, "the one that was refused waits too");
 }

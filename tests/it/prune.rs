@@ -378,5 +378,5 @@ fn on_missing_prune_deletes_files_pinned_as_missing() {
     assert_eq!(world.plan().success().summary()["prune"], 1);
     assert_eq!(world.apply().success().summary()["pruned"], 1);
     names_are(&world, &[1, 3, 4, 5]);
-    assert_eq!(world.origin.requests().len(), asked, "nobody is asked about what is pinned");
+    assert_eq!(world.origin.requests().len(), asked, "a request for a pinned file");
 }

@@ -253,7 +253,7 @@ fn link_local_addresses_are_not_asked() {
         "[::ffff:169.254.169.254]",
     ] {
         let run = refused(&redirected(302, &format!("http://{host}/latest/meta-data/")));
-        assert!(run.elapsed < Duration::from_secs(8), "{host}: nobody was connected to");
+        assert!(run.elapsed < Duration::from_secs(8), "{host}: a connection was attempted");
     }
 }
 
