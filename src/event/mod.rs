@@ -162,6 +162,15 @@ pub enum Event {
         /// The number of entries added.
         added: u64,
     },
+    /// The known bytes of the plan exceed the free space of the file system.
+    LackingSpace {
+        /// The shown form of the destination.
+        dest: String,
+        /// Bytes to transfer, as far as sizes are known.
+        needed: u64,
+        /// Free bytes in the file system.
+        free: u64,
+    },
     /// A warning for the user; no entry fails because of it.
     Warning {
         /// The text, without secrets.

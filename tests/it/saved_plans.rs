@@ -106,7 +106,7 @@ fn a_changed_manifest_is_refused() {
     let world = world.source("$BASE/{n}.txt", &["vars: {n: 1..4}", "check: never"]);
     refused(&world, &[], "`natsync.yaml` has changed since the plan was made");
     world.delete("natsync.yaml");
-    refused(&world, &[], "`natsync.yaml` is gone since the plan was made");
+    refused(&world, &[], "`natsync.yaml` has been deleted since the plan was made");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_changed_lock_is_refused() {
     let world = four(&[]);
     saved(&world, &[]);
     world.run(["lock"]).success();
-    refused(&world, &[], "`natsync.lock` was not there when the plan was made");
+    refused(&world, &[], "`natsync.lock` did not exist when the plan was made");
     saved(&world, &[]);
     world.origin.serve("/2.txt", "new");
     world.run(["lock", "--upgrade"]).success();

@@ -4,7 +4,7 @@
 use super::urls::{at_line, checked};
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// # Errors
 /// When a URL is not allowed in a manifest, or an option has no URL before it.

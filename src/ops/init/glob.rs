@@ -4,7 +4,7 @@
 use super::pattern::{Pattern, Piece, Value, Values};
 use super::urls::checked;
 use super::wrong;
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// The characters that a backslash makes literal.
 const SPECIAL: [char; 5] = ['[', ']', '{', '}', '\\'];

@@ -1,7 +1,7 @@
 //! Checks URLs, and reads lists with one URL per line.
 
 use super::{Given, Input, wrong};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// Checks that a manifest may declare this URL, and returns it without its fragment.
 ///

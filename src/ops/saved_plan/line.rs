@@ -29,7 +29,7 @@ pub(super) struct Head {
     pub(super) max_delete: Option<u64>,
     /// The digest of the lock, or `None` without a lock.
     pub(super) lock: Option<String>,
-    /// The manifest and the files that it includes.
+    /// The manifest, then the files from which it reads values, rows and digests.
     pub(super) inputs: Vec<InputLine>,
 }
 
