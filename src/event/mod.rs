@@ -1,8 +1,8 @@
 //! The events of a run, as plain data.
 //!
-//! The engine emits events and never prints. An event names its entry by index; a reporter that needs
-//! the path or the URL gets the entry from the manifest. A single loop passes the events to the
-//! reporters in order.
+//! The engine emits events and never prints. An event names its entry by index; a reporter that
+//! needs the path or the URL gets the entry from the manifest. A single loop passes the events to
+//! the reporters in order.
 
 pub(crate) mod history;
 

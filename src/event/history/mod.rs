@@ -31,8 +31,8 @@ pub(crate) struct Past {
     pub(crate) command: String,
     /// The patterns of `--only`; empty for a run over all entries.
     pub(crate) only: Vec<String>,
-    /// The upper bound of the entry indices. If it differs between two runs, the manifest or `--set`
-    /// has changed.
+    /// The upper bound of the entry indices. If it differs between two runs, the manifest or
+    /// `--set` has changed.
     pub(crate) bound: u64,
     pub(crate) exit: Exit,
     pub(crate) counts: Counts,

@@ -1,8 +1,8 @@
 //! The reporter that records a run for the history.
 //!
-//! Its memory is bounded, and an event costs a few nanoseconds. It collects events in batches and reads
-//! the clock once a batch. The order of the events is exact; their times are interpolated evenly over
-//! the time in which the batch was collected.
+//! Its memory is bounded, and an event costs a few nanoseconds. It collects events in batches and
+//! reads the clock once a batch. The order of the events is exact; their times are interpolated
+//! evenly over the time in which the batch was collected.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -24,8 +24,8 @@ const FAILURES: usize = 1000;
 const LONGEST: usize = 250;
 /// The number of transfers to sample evenly from all.
 const SAMPLED: usize = 750;
-/// The maximum of active transfers whose start is tracked. There are more only while most of them wait
-/// for a retry.
+/// The maximum of active transfers whose start is tracked. There are more only while most of them
+/// wait for a retry.
 const ACTIVE: usize = 16 * 1024;
 /// The maximum of events in a batch.
 const BATCH: usize = 16 * 1024;

@@ -1,5 +1,5 @@
-//! Samples a stream of unknown length evenly in bounded memory: keeps every n-th item, and doubles n
-//! when there are too many.
+//! Samples a stream of unknown length evenly in bounded memory: keeps every n-th item, and doubles
+//! n when there are too many.
 
 /// An even sample of the pushed items.
 #[derive(Clone, Debug)]

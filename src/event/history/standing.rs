@@ -1,4 +1,4 @@
-//! Finds the unresolved failures in the history: those that no later run has dealt with.
+//! Finds the unresolved failures in the history: those that no later run has resolved.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) failed: &'a Failed,
     /// The start of the run in which it failed, in milliseconds since 1970.
     pub(crate) run: i64,
-    /// The start of the first later run that may have dealt with the entry. The failure is resolved if
-    /// the state has a note about the entry since then.
+    /// The start of the first later run that may have dealt with the entry. The failure is resolved
+    /// if the state has a note about the entry since then.
     pub(crate) unless_noted_since: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
 //! Exports the entries of a manifest in the formats of other programs.
 //!
-//! An export is written entry by entry, in constant memory. URLs must be in their shown form, so that
-//! no secret from the environment is exported.
+//! An export is written entry by entry, in constant memory. URLs must be in their shown form, so
+//! that no secret from the environment is exported.
 
 mod aria2;
 mod metalink;
@@ -57,8 +57,8 @@ impl Exported {
     }
 }
 
-/// The name of an algorithm in the IANA registry of hash function textual names, which both aria2 and
-/// Metalink use. `None` if the algorithm is not registered.
+/// The name of an algorithm in the IANA registry of hash function textual names, which both aria2
+/// and Metalink use. `None` if the algorithm is not registered.
 fn registered(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
         Algorithm::Sha256 => Some("sha-256"),

@@ -1,5 +1,5 @@
-//! Reads input files of `aria2c --input-file`: the URLs of a file are on one line, its options on the
-//! indented lines below.
+//! Reads input files of `aria2c --input-file`: the URLs of a file are on one line, its options on
+//! the indented lines below.
 
 use super::urls::{at_line, checked};
 use super::{Given, Input, wrong};
@@ -56,8 +56,8 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
     Ok(input)
 }
 
-/// Applies the `dir` options. If all files have the same folder it is dropped, because it stands for
-/// the destination; otherwise the folders become part of the paths.
+/// Applies the `dir` options. If all files have the same folder it is dropped, because it stands
+/// for the destination; otherwise the folders become part of the paths.
 fn place(files: &mut [Given], folders: &[Option<String>]) {
     let is_one = folders.windows(2).all(|pair| pair[0] == pair[1]);
     for (given, folder) in files.iter_mut().zip(folders) {

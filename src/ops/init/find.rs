@@ -76,8 +76,8 @@ struct Row {
 /// Replaces a run of digits in a skeleton. A URL never contains NUL.
 const DIGITS: char = '\0';
 
-/// Replaces each run of digits in a URL by [`DIGITS`] and returns the byte ranges of the runs. Digits
-/// in the authority (host and port) stay.
+/// Replaces each run of digits in a URL by [`DIGITS`] and returns the byte ranges of the runs.
+/// Digits in the authority (host and port) stay.
 fn split(url: &str) -> (String, Vec<(usize, usize)>) {
     let authority = url.find("://").map_or(0, |scheme| scheme + 3);
     let path = url[authority..].find('/').map_or(url.len(), |slash| authority + slash);

@@ -1,5 +1,5 @@
-//! Parses the URL globs of curl: `[1-26]`, `[001-100:5]`, `[a-z]`, `{jpg,png}`. A backslash makes the
-//! next bracket, brace or backslash literal.
+//! Parses the URL globs of curl: `[1-26]`, `[001-100:5]`, `[a-z]`, `{jpg,png}`. A backslash makes
+//! the next bracket, brace or backslash literal.
 
 use super::pattern::{Pattern, Piece, Value, Values};
 use super::urls::checked;

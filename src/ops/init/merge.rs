@@ -10,8 +10,8 @@ const MOST_COMPARED: usize = 2000;
 /// What mergeable patterns share: all words but one, the variables, and the index of the odd word.
 type Alike = (Vec<Word>, Vec<(String, Values)>, usize);
 
-/// Merges patterns until no two of them differ in a single word. Each pattern comes with the position
-/// of its first URL in the input; the result keeps that order.
+/// Merges patterns until no two of them differ in a single word. Each pattern comes with the
+/// position of its first URL in the input; the result keeps that order.
 pub(super) fn merged(mut patterns: Vec<(usize, Pattern)>) -> Vec<(usize, Pattern)> {
     if MOST_COMPARED < patterns.len() {
         return patterns;

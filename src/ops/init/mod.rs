@@ -122,8 +122,8 @@ pub(crate) fn read_arguments(arguments: &[String]) -> Result<Input, RunError> {
     Ok(input)
 }
 
-/// Reads a list of files. Without `format`, the format is guessed from the content. `base` is the URL of the
-/// folder of the files, for lists that have names instead of URLs.
+/// Reads a list of files. Without `format`, the format is guessed from the content. `base` is the
+/// URL of the folder of the files, for lists that have names instead of URLs.
 ///
 /// # Errors
 /// When a line is malformed, or the list needs a `base` and there is none.
@@ -317,8 +317,8 @@ fn deduplicated(files: Vec<Given>, notes: &mut Vec<String>) -> Vec<Given> {
     files
 }
 
-/// The template for the mirrors of all files, if each file has only a URL and mirrors. The mirrors are
-/// then removed from the files, so that the files can become patterns.
+/// The template for the mirrors of all files, if each file has only a URL and mirrors. The mirrors
+/// are then removed from the files, so that the files can become patterns.
 fn common_mirror(files: &mut [Given]) -> Option<String> {
     let is_plain = |given: &Given| Given { mirrors: Vec::new(), ..given.clone() }.is_plain();
     let mirror = yaml::mirrors(files).filter(|_| files.iter().all(is_plain))?;

@@ -48,8 +48,8 @@ pub(super) fn ranges(digits: &[&str]) -> Vec<Value> {
     values
 }
 
-/// Writes dates as one range, with a step in months if `monthly` and otherwise in days. `None` if the
-/// steps are not equal or there are too few dates.
+/// Writes dates as one range, with a step in months if `monthly` and otherwise in days. `None` if
+/// the steps are not equal or there are too few dates.
 pub(super) fn date_range(dates: &[Date], monthly: bool) -> Option<Value> {
     let mut dates = dates.to_vec();
     dates.sort_unstable();

@@ -1,4 +1,5 @@
-//! Writes the YAML text of a manifest in the style of a person: few quotes, short lists on one line.
+//! Writes the YAML text of a manifest in the style of a person: few quotes, short lists on one
+//! line.
 
 use std::fmt::Write as _;
 
@@ -81,8 +82,8 @@ pub(super) fn write(
                 }
             }
             Source::Files(files) => {
-                // Write the longest path template once for the source; a file with another one states
-                // its own.
+                // Write the longest path template once for the source; a file with another one
+                // states its own.
                 let paths: Vec<_> = files
                     .iter()
                     .map(|given| path.map(|path| path_for(path, &given.url, number + 1)))
@@ -160,8 +161,8 @@ fn value(value: &Value, quoted: bool) -> String {
     }
 }
 
-/// Writes a scalar, with quotes if YAML would otherwise read another value. `in_flow` is for scalars
-/// inside `[]` or `{}`.
+/// Writes a scalar, with quotes if YAML would otherwise read another value. `in_flow` is for
+/// scalars inside `[]` or `{}`.
 fn scalar(text: &str, in_flow: bool) -> String {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/+%=&?@,:{}|*!'()".contains(&byte);

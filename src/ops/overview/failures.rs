@@ -1,5 +1,5 @@
-//! Groups the unresolved failures by cause. A failure is unresolved until a later run deals with its
-//! entry.
+//! Groups the unresolved failures by cause. A failure is unresolved until a later run deals with
+//! its entry.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ const GROUPS: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     told: Vec<Group>,
-    /// Failures of entries, by the hash of the path. [`Groups::claim`] moves a failure to its group once
-    /// the entry is known to be declared and unresolved.
+    /// Failures of entries, by the hash of the path. [`Groups::claim`] moves a failure to its group
+    /// once the entry is known to be declared and unresolved.
     waiting: HashMap<u128, Waiting>,
     /// The number of further failures, of which only the count is known.
     pub(crate) unnamed: u64,
@@ -74,8 +74,8 @@ impl Groups {
         groups
     }
 
-    /// Takes the failure of a declared entry and adds it to its group, if it is unresolved. `noted` is
-    /// the time of the last note about the entry in the state, in milliseconds since 1970.
+    /// Takes the failure of a declared entry and adds it to its group, if it is unresolved. `noted`
+    /// is the time of the last note about the entry in the state, in milliseconds since 1970.
     pub(crate) fn claim(&mut self, path: &str, noted: Option<i64>) -> Option<Claimed> {
         if self.waiting.is_empty() {
             return None;

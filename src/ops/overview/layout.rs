@@ -2,8 +2,8 @@
 //!
 //! One variable becomes a calendar if its values are suitable dates, otherwise a strip of wrapped
 //! rows. Two variables become a table. Of more variables, the two longest are the axes of a table,
-//! and each combination of the others is a table of its own, or all of them share one. The number of
-//! cells is bounded: in a large source, each cell stands for several entries.
+//! and each combination of the others is a table of its own, or all of them share one. The number
+//! of cells is bounded: in a large source, each cell stands for several entries.
 
 use jiff::civil::{Date, DateTime};
 
@@ -19,8 +19,8 @@ const STRIP: u64 = 2000;
 const WIDTHS: [u64; 4] = [50, 40, 30, 25];
 /// The maximum of tables for one source.
 const FACETS: u64 = 12;
-/// A long variable gets a strip or calendar for each combination of the others, if there are at most
-/// this many combinations.
+/// A long variable gets a strip or calendar for each combination of the others, if there are at
+/// most this many combinations.
 const STACKED: u64 = 6;
 /// The longest calendar with a cell for each day.
 const CALENDAR_DAYS: i64 = 1100;
@@ -291,8 +291,8 @@ fn by_month(days: &[Date], first: i16, years: i64) -> Shape {
     }
 }
 
-/// Weekdays as rows and weeks as columns: one table for up to [`WEEKS`] weeks, otherwise one for each
-/// year.
+/// Weekdays as rows and weeks as columns: one table for up to [`WEEKS`] weeks, otherwise one for
+/// each year.
 fn by_week(days: &[Date], first: Date, last: Date) -> Shape {
     let monday = |date: Date| after(date, -i64::from(date.weekday().to_monday_zero_offset()));
     let single = days_between(monday(first), last) / 7 + 1;

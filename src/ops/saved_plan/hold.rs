@@ -1,4 +1,5 @@
-//! Checks that a saved plan still applies: compares it with the inputs, a new plan and the files on disk.
+//! Checks that a saved plan still applies: compares it with the inputs, a new plan and the files on
+//! disk.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -70,8 +71,8 @@ impl SavedPlan {
         Ok(())
     }
 
-    /// Compares it with `plan`, which was just made from the same recipe, and copies the actions that
-    /// upstream decided (`plan --refresh`) into `plan`.
+    /// Compares it with `plan`, which was just made from the same recipe, and copies the actions
+    /// that upstream decided (`plan --refresh`) into `plan`.
     ///
     /// # Errors
     /// When an action differs now, or a file on disk has changed since the plan was saved.

@@ -58,8 +58,8 @@ pub(super) struct ActionLine {
     pub(super) unasked: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) obstructed: bool,
-    /// The stamp of the file at the path, as 16 hexadecimal digits: many JSON parsers cannot represent
-    /// every `u64`.
+    /// The stamp of the file at the path, as 16 hexadecimal digits: many JSON parsers cannot
+    /// represent every `u64`.
     pub(super) stamp: Option<String>,
 }
 

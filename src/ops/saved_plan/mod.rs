@@ -1,9 +1,9 @@
 //! Saved plans: `plan --out` writes them and `apply --plan` carries them out.
 //!
-//! The format is JSON Lines. For each manifest there is a head line with the inputs of the plan, then
-//! one line for each action as `plan --json` prints it, then a summary line. Entries that are kept have
-//! no line; `apply` checks them again. A plan must be refused if the manifest, the lock or a planned
-//! file on disk has changed since it was saved.
+//! The format is JSON Lines. For each manifest there is a head line with the inputs of the plan,
+//! then one line for each action as `plan --json` prints it, then a summary line. Entries that are
+//! kept have no line; `apply` checks them again. A plan must be refused if the manifest, the lock
+//! or a planned file on disk has changed since it was saved.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -118,7 +118,8 @@ pub struct SavedPlan {
 struct Saved {
     entry: EntryIndex,
     decision: Decision,
-    /// The action before upstream was asked (`plan --refresh`); the same as in `decision` otherwise.
+    /// The action before upstream was asked (`plan --refresh`); the same as in `decision`
+    /// otherwise.
     unasked: Action,
     /// True if an obstacle was at the path.
     obstructed: bool,

@@ -146,8 +146,8 @@ fn counts(end: &End) -> Counts {
     Counts { fetch, replace, revalidate, keep, absent, prune }
 }
 
-/// True if the lines match the counts of the summary line. Kept entries have no line unless upstream
-/// was asked about them.
+/// True if the lines match the counts of the summary line. Kept entries have no line unless
+/// upstream was asked about them.
 fn is_whole(plan: &SavedPlan, end: &End) -> bool {
     let saved =
         |action| plan.steps.iter().filter(|step| step.decision.action == action).count() as u64;

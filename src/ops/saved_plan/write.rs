@@ -93,7 +93,8 @@ pub(crate) fn write(
     write_line(&end, to)
 }
 
-/// The line of an entry, or `None` for an entry that is kept and about which upstream was not asked.
+/// The line of an entry, or `None` for an entry that is kept and about which upstream was not
+/// asked.
 fn line_of(
     index: EntryIndex,
     entry: &Entry<'_>,
