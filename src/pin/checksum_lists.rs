@@ -160,7 +160,7 @@ impl<'a> Lists<'a> {
             // The run fetched the list, but the store does not have it. To ignore it would leave
             // its files unverified.
             KeptList::Unknown if self.asked => {
-                broken("it could not be kept in the state, or not be read from there", None)
+                broken("it could not be stored in the state, or not read back", None)
             }
             KeptList::Unknown => Known::Unknown,
             KeptList::Missing => Known::Missing,

@@ -14,7 +14,7 @@ fn saved(world: &World, args: &[&str]) {
     world.run(args).success();
 }
 
-/// A plan that no longer fits is refused: nothing is asked for, and no file changes.
+/// A plan that no longer applies is refused: nothing is asked for, and no file changes.
 #[track_caller]
 fn refused(world: &World, args: &[&str], why: &str) {
     let before = world.files("out");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The maximum of intervals.
+/// The maximum number of intervals.
 const PARTS: usize = 200;
 /// The shortest interval in milliseconds; several times the time between two readings of the clock.
 const SHORTEST: u32 = 100;

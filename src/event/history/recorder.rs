@@ -18,16 +18,16 @@ use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Manifest;
 use crate::manifest::entry::{Entries, EntryIndex};
 
-/// The maximum of recorded failures.
+/// The maximum number of recorded failures.
 const FAILURES: usize = 1000;
 /// The number of longest transfers to keep.
 const LONGEST: usize = 250;
 /// The number of transfers to sample evenly from all.
 const SAMPLED: usize = 750;
-/// The maximum of active transfers whose start is tracked. There are more only while most of them
-/// wait for a retry.
+/// The maximum number of active transfers whose start is tracked. There are more only while most of
+/// them wait for a retry.
 const ACTIVE: usize = 16 * 1024;
-/// The maximum of events in a batch.
+/// The maximum number of events in a batch.
 const BATCH: usize = 16 * 1024;
 
 /// Records a run.

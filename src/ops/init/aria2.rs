@@ -6,6 +6,8 @@ use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
 
+/// Reads an input file. Options other than `out`, `dir` and `checksum` are left out.
+///
 /// # Errors
 /// When a URL is not allowed in a manifest, or an option has no URL before it.
 pub(super) fn read(text: &str) -> Result<Input, RunError> {

@@ -1,4 +1,4 @@
-//! Finding the pattern in a list of URLs.
+//! Finds patterns in a list of URLs.
 //!
 //! URLs that differ only in digits form a group. Digits that never vary belong to the text; digits
 //! that form dates in equal steps are one variable; each other varying number is a variable of its

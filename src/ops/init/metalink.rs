@@ -20,6 +20,8 @@ struct Open {
     urls: Vec<Ranked>,
 }
 
+/// Reads a document. URLs with other protocols than http and https are left out.
+///
 /// # Errors
 /// When the text is not a Metalink document, or a file has no http or https URL.
 pub(super) fn read(text: &str) -> Result<Input, RunError> {

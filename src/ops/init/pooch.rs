@@ -6,6 +6,8 @@ use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
 
+/// Reads a registry. `base` is the URL of the folder of files without a URL of their own.
+///
 /// # Errors
 /// When a line is malformed, or a line has no URL and there is no `base`.
 pub(super) fn read(text: &str, base: Option<&str>) -> Result<Input, RunError> {

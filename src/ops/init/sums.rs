@@ -1,10 +1,12 @@
-//! A checksum list whose files lie below one URL.
+//! Reads checksum lists, such as SHA256SUMS, whose files are in the folder of one URL.
 
 use super::urls::checked;
 use super::{Given, Input, wrong};
 use crate::digest::checksums::{List, Rules};
 use crate::ops::error::RunError;
 
+/// Reads a list. `base` is the URL of the folder of the files.
+///
 /// # Errors
 /// When the content is not a list of names with digests.
 pub(super) fn read(content: &[u8], base: &str) -> Result<Input, RunError> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::event::history::{Failed, Standing};
 use crate::rel_path::path_hash;
 
-/// The maximum of groups; failures beyond that are only counted.
+/// The maximum number of groups; failures beyond that are only counted.
 const GROUPS: usize = 64;
 
 /// The unresolved failures.

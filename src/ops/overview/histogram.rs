@@ -1,7 +1,7 @@
 //! Histograms of file sizes and ages, in constant memory.
 
-/// Counts numbers by their first three decimal digits, which is exact for every scale that
-/// [`Sizes::bars`] chooses.
+/// Counts numbers by their first three decimal digits, which is exact enough for the round
+/// scales of [`Sizes::bars`].
 #[derive(Clone, Debug)]
 pub(crate) struct Sizes {
     counts: Vec<u64>,
@@ -17,7 +17,7 @@ pub(crate) struct Bar {
 
 /// Buckets per decade: the leading digits 100 to 999.
 const STEPS: u64 = 900;
-/// The wanted maximum of bars; growing steps may need up to four more.
+/// The wanted maximum number of bars; growing steps may need up to four more.
 const MOST: usize = 12;
 
 impl Default for Sizes {

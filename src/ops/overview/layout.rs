@@ -11,13 +11,13 @@ use crate::manifest::Source;
 use crate::manifest::template::Space;
 use crate::manifest::vars::{Value, Values};
 
-/// The maximum of columns of a table.
+/// The maximum number of columns of a table.
 const COLUMNS: u64 = 60;
-/// The maximum of cells of a strip; more would be too small to see.
+/// The maximum number of cells of a strip; more would be too small to see.
 const STRIP: u64 = 2000;
 /// Possible lengths of the rows of a strip, the preferred first.
 const WIDTHS: [u64; 4] = [50, 40, 30, 25];
-/// The maximum of tables for one source.
+/// The maximum number of tables for one source.
 const FACETS: u64 = 12;
 /// A long variable gets a strip or calendar for each combination of the others, if there are at
 /// most this many combinations.
@@ -48,7 +48,7 @@ pub(crate) struct Layout {
     pub(crate) column_name: String,
     /// True if the columns are weeks; the first week of a month is labelled with the month.
     pub(crate) by_week: bool,
-    /// The maximum of entries in one cell.
+    /// The maximum number of entries in one cell.
     pub(crate) block: u64,
     place: Place,
     parts: Vec<Along>,

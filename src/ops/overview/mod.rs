@@ -22,13 +22,13 @@ use crate::manifest::entry::{Entry, Form};
 
 /// Only the first sources, up to this number, have a grid.
 const GRIDS: usize = 40;
-/// The maximum of cells in one grid.
+/// The maximum number of cells in one grid.
 const CELLS: usize = 4000;
-/// The maximum of cells in all grids, shared equally.
+/// The maximum number of cells in all grids, shared equally.
 const ALL_CELLS: usize = 6000;
 /// Each grid may have at least this many cells, even if [`ALL_CELLS`] is then exceeded.
 const LEAST_CELLS: usize = 100;
-/// The maximum of pictures on the page.
+/// The maximum number of pictures on the page.
 const PICTURES: usize = 60;
 
 /// The summary of one manifest.

@@ -33,7 +33,7 @@ impl Differences {
         if self.count == 0 {
             return Ok(());
         }
-        let mut message = format!("the saved plan of `{name}` no longer fits: ");
+        let mut message = format!("the saved plan of `{name}` no longer applies: ");
         message.push_str(&self.first.join(", "));
         match self.count - self.first.len() {
             0 => {}
