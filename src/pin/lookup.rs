@@ -1,13 +1,12 @@
 //! Looks up the pin of an entry in the manifest, the lock and the checksum lists, in that order.
 
-use crate::dest::state::Validators;
 use crate::digest::{Algorithm, Digest};
 use crate::failure::Failure;
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::{Manifest, OnMissing};
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::{Content, DigestFrom, Lock, LockLine, LockProblem};
-use crate::pin::{Pin, PinFrom, Pinned};
+use crate::pin::{Pin, PinFrom, Pinned, Validators};
 use crate::rel_path::path_hash;
 
 /// How a run changes the lock.
@@ -185,7 +184,8 @@ impl<'a> Pins<'a> {
         }))
     }
 
-    /// The validators that the lock records for an entry, if its line has this digest and URL.
+    /// The URL that served an entry, and the validators of its response, if the line of the lock has
+    /// this digest and the declared URL.
     ///
     /// # Errors
     /// When the lock cannot be read.
@@ -194,11 +194,11 @@ impl<'a> Pins<'a> {
         entry: &Entry<'_>,
         path: &str,
         digest: Digest,
-    ) -> Result<Option<Validators>, LockProblem> {
+    ) -> Result<Option<(String, Validators)>, LockProblem> {
         let line = self.line(path)?.filter(|line| line.url == entry.url(Form::Shown));
         Ok(line.and_then(|line| match line.content {
-            Content::File { sha256, served, etag, last_modified, .. } if sha256 == digest => {
-                Some(Validators { served: served.unwrap_or(line.url), etag, last_modified })
+            Content::File { sha256, served, validators, .. } if sha256 == digest => {
+                Some((served.unwrap_or(line.url), validators))
             }
             _ => None,
         }))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::VERSION;
 use crate::digest::{Algorithm, Checksum, Digest};
+use crate::pin::Validators;
 use crate::rel_path::RelPath;
 
 /// The pin of one path.
@@ -31,10 +32,8 @@ pub(crate) enum Content {
         size: u64,
         sha256: Digest,
         from: DigestFrom,
-        /// The `ETag` field as received.
-        etag: Option<String>,
-        /// The `Last-Modified` field as received.
-        last_modified: Option<String>,
+        /// The validators of the response that had the bytes.
+        validators: Validators,
     },
 }
 
@@ -144,8 +143,10 @@ impl LockLine {
                     size,
                     sha256,
                     from: raw.digest_from.unwrap_or_default(),
-                    etag: raw.etag.map(Cow::into_owned),
-                    last_modified: raw.last_modified.map(Cow::into_owned),
+                    validators: Validators {
+                        etag: raw.etag.map(Cow::into_owned),
+                        last_modified: raw.last_modified.map(Cow::into_owned),
+                    },
                 }
             }
             _ => return Err(wrong("the line needs `size` and `sha256`, or `missing` alone")),
@@ -166,14 +167,14 @@ impl LockLine {
             last_modified: None,
             missing: true,
         };
-        if let Content::File { served, size, sha256, from, etag, last_modified } = &self.content {
+        if let Content::File { served, size, sha256, from, validators } = &self.content {
             raw.missing = false;
             raw.served = served.as_deref().map(Cow::Borrowed);
             raw.size = Some(*size);
             raw.sha256 = Some(Cow::Owned(sha256.to_string()));
             raw.digest_from = Some(*from);
-            raw.etag = etag.as_deref().map(Cow::Borrowed);
-            raw.last_modified = last_modified.as_deref().map(Cow::Borrowed);
+            raw.etag = validators.etag.as_deref().map(Cow::Borrowed);
+            raw.last_modified = validators.last_modified.as_deref().map(Cow::Borrowed);
         }
         serde_json::to_writer(&mut *to, &raw)?;
         to.write_all(b"\n")
