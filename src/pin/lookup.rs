@@ -184,8 +184,8 @@ impl<'a> Pins<'a> {
         }))
     }
 
-    /// The URL that served an entry, and the validators of its response, if the line of the lock has
-    /// this digest and the declared URL.
+    /// The URL that served an entry, and the validators of its response, if the line of the lock
+    /// has this digest and the declared URL.
     ///
     /// # Errors
     /// When the lock cannot be read.
