@@ -4,6 +4,8 @@
 //! The kernel completes the handshake of TCP at once. So a connection's first bytes wait for a round
 //! trip more, which they would have spent on it.
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own, with arguments and a clock")]
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;

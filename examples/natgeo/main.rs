@@ -6,6 +6,10 @@
 //! the directory with what upstream has and the requests that the origin saw with what was promised. At the end it
 //! writes a report, which shows all of that.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program of its own, with files, variables and a clock"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a demo talks to its user")]
 
 mod origin;

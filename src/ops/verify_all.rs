@@ -89,6 +89,7 @@ type Chunk = (u64, Result<Vec<(EntryIndex, Verified)>, RunError>);
 ///
 /// # Errors
 /// When the lock cannot be read.
+#[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
 pub(crate) fn verify(
     work: &Verification<'_>,
     reporter: &mut dyn Reporter,

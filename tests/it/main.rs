@@ -4,6 +4,10 @@
 //! it; `world` is a directory with a manifest in which the program runs. Nothing here uses the
 //! network outside of loopback.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests write files, read the environment and the clock"
+)]
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod action;
