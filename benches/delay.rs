@@ -4,6 +4,8 @@
 //! The kernel completes TCP handshakes on loopback without this delay. To account for the
 //! handshake, the first bytes of a connection wait for one additional round trip.
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own, with arguments and a clock")]
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;

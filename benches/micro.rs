@@ -1,5 +1,7 @@
 //! Benchmarks of the pure functions and the parsers: `cargo bench --bench micro`.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark writes its own files")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;

@@ -6,6 +6,10 @@
 //! run it checks the directory and the requests that the origin received. At the end it writes the
 //! HTML report.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program of its own, with files, variables and a clock"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a demo talks to its user")]
 
 mod origin;

@@ -415,7 +415,7 @@ fn a_list_that_cannot_be_stored_is_not_used() {
     world.write("out/1.txt", "edited");
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 3, failed 3");
-    assert!(run.failure("1.txt").1.contains("could not be kept"), "{}", run.output());
+    assert!(run.failure("1.txt").1.contains("could not be stored"), "{}", run.output());
     assert_eq!(world.read("out/1.txt"), b"edited");
 }
 

@@ -4,6 +4,10 @@
 //! `origin` is a server with scriptable answers and a request log; `world` is a directory with a
 //! manifest in which the program runs. No test uses the network beyond loopback.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests write files, read the environment and the clock"
+)]
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod action;

@@ -190,7 +190,7 @@ fn every_state_has_its_cell() {
     }
     let (class, link, title) = page.cell("3.txt");
     assert_eq!((class, link), ("f", Some("out/3.txt")));
-    assert!(title.contains("503") && title.contains("an older copy is here"), "{title}");
+    assert!(title.contains("503") && title.contains("an older copy is on disk"), "{title}");
     assert_eq!((page.cell("4.txt").0, page.cell("4.txt").1), ("a", None));
     assert_eq!((page.cell("5.txt").0, page.cell("5.txt").1), ("g", None));
     assert_eq!(page.cell("6.txt").0, "d");
