@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::manifest::Problems;
+use crate::manifest::select::SelectError;
 use crate::pin::lock::LockProblem;
 
 /// Why an entry failed; the names are the `kind` of the JSON output and do not change.
@@ -258,6 +259,12 @@ impl RunError {
 impl From<LockProblem> for RunError {
     fn from(problem: LockProblem) -> Self {
         Self::Lock(problem)
+    }
+}
+
+impl From<SelectError> for RunError {
+    fn from(error: SelectError) -> Self {
+        Self::Usage { message: error.message, hint: Some(error.hint) }
     }
 }
 
