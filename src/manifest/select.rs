@@ -348,6 +348,6 @@ sources:
             error.to_string(),
             "--only `[a` is no valid glob: unclosed character class; missing ']'"
         );
-        assert_eq!(crate::RunError::from(error).exit_status() as u8, 2);
+        assert_eq!(crate::ops::error::RunError::from(error).exit_status() as u8, 2);
     }
 }
