@@ -75,11 +75,11 @@
 //! Any thread may end a run:
 //!
 //! ```
-//! use natsync::{ExitStatus, Stop};
+//! use natsync::{Stop, StopReason};
 //!
 //! let stop = Stop::default();
 //! let other = stop.clone();
-//! std::thread::spawn(move || other.request(ExitStatus::Interrupted)).join().unwrap();
+//! std::thread::spawn(move || other.request(StopReason::Interrupted)).join().unwrap();
 //! assert!(stop.is_requested());
 //! ```
 //!
@@ -150,10 +150,10 @@ mod transfer;
 
 pub use cli::run::run;
 pub use event::{Event, Outcome, Reporter, Silent, Summary};
-pub use failure::{ErrorKind, ExitStatus, Failure, RunError};
+pub use failure::{ErrorKind, Failure};
 pub use manifest::{LoadOptions, Manifest};
-pub use ops::{Options, apply, explain, lock, plan, verify};
-pub use stop::Stop;
+pub use ops::{ExitStatus, Options, RunError, apply, explain, lock, plan, verify};
+pub use stop::{Stop, StopReason};
 
 /// How natsync names itself to servers.
 pub(crate) const USER_AGENT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));

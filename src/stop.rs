@@ -5,7 +5,28 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::failure::ExitStatus;
+/// Why a run is to end early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StopReason {
+    /// SIGINT, or a caller that means the same.
+    Interrupted = 1,
+    /// SIGTERM, or a caller that means the same.
+    Terminated = 2,
+    /// The run itself cannot or must not go on: a full disk, a first failure with `fail_fast`, a bug.
+    Halted = 3,
+}
+
+impl StopReason {
+    /// The exit status of a process that such a signal ends: 128 and the signal's number.
+    fn exit_code(self) -> i32 {
+        match self {
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+            Self::Halted => 1,
+        }
+    }
+}
 
 /// A shared request to end. Clones are the same request.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +34,7 @@ pub struct Stop(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    status: AtomicU8,
+    reason: AtomicU8,
     changed: Notify,
 }
 
@@ -40,41 +61,39 @@ impl Stop {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
                 loop {
-                    let status = tokio::select! {
-                        _ = interrupt.recv() => ExitStatus::Interrupted,
-                        _ = terminate.recv() => ExitStatus::Terminated,
+                    let reason = tokio::select! {
+                        _ = interrupt.recv() => StopReason::Interrupted,
+                        _ = terminate.recv() => StopReason::Terminated,
                     };
                     if self.is_requested() {
-                        std::process::exit(i32::from(status as u8));
+                        std::process::exit(reason.exit_code());
                     }
-                    self.request(status);
+                    self.request(reason);
                 }
             });
         })?;
         Ok(())
     }
 
-    /// Asks for the end. The first to ask decides with which status.
-    pub fn request(&self, status: ExitStatus) {
+    /// Asks for the end. The first request decides the reason.
+    pub fn request(&self, reason: StopReason) {
         let _ =
-            self.0.status.compare_exchange(0, status as u8, Ordering::AcqRel, Ordering::Acquire);
+            self.0.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
         self.0.changed.notify_waiters();
     }
 
     /// Whether the end was asked for.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.0.status.load(Ordering::Acquire) != 0
+        self.0.reason.load(Ordering::Acquire) != 0
     }
 
-    /// The status to end with, where a signal asked for the end.
+    /// Why the end was asked for; none while the run may go on.
     #[must_use]
-    pub fn signal(&self) -> Option<ExitStatus> {
-        match self.0.status.load(Ordering::Acquire) {
-            status if status == ExitStatus::Interrupted as u8 => Some(ExitStatus::Interrupted),
-            status if status == ExitStatus::Terminated as u8 => Some(ExitStatus::Terminated),
-            _ => None,
-        }
+    pub fn reason(&self) -> Option<StopReason> {
+        [StopReason::Interrupted, StopReason::Terminated, StopReason::Halted]
+            .into_iter()
+            .find(|reason| self.0.reason.load(Ordering::Acquire) == *reason as u8)
     }
 
     /// Waits until the end is asked for.

@@ -2,17 +2,16 @@
 
 use std::env;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::reports::{Chosen, Reports};
 use super::retry::Retry;
 use super::{Target, rewrites, told};
 use crate::cli::args::ApplyArgs;
 use crate::event::Summary;
-use crate::failure::{ExitStatus, RunError};
 use crate::http::rewrite::Rewrites;
 use crate::manifest::select::Selection;
 use crate::manifest::{Manifest, Quota};
+use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::saved_plan::{self, SavedPlan};
 use crate::ops::{self, Options};
 use crate::report::{Account, Closing, Console, Lines, Outcomes, Talk, Tally, Tee};
@@ -34,6 +33,8 @@ pub(super) fn run(args: &ApplyArgs, console: &Console) -> Result<ExitStatus, Exi
 struct Task {
     manifest: Manifest,
     options: Options,
+    /// The plan that `--plan` names.
+    saved: Option<SavedPlan>,
 }
 
 impl Chosen for Task {
@@ -69,6 +70,7 @@ fn tasks(
             ..Options::default()
         },
         manifest,
+        saved: None,
     });
     Ok(chosen.collect())
 }
@@ -92,8 +94,7 @@ fn planned(args: &ApplyArgs, file: &Path) -> Result<Vec<Task>, RunError> {
         saved.check_inputs()?;
         let manifest = saved.recipe.manifest(&env)?;
         let options = saved.recipe.options(&manifest)?;
-        let options = Options { saved: Some(Arc::new(saved)), ..options };
-        Ok(Task { manifest, options })
+        Ok(Task { manifest, options, saved: Some(saved) })
     };
     plans.into_iter().map(task).collect()
 }
@@ -101,7 +102,7 @@ fn planned(args: &ApplyArgs, file: &Path) -> Result<Vec<Task>, RunError> {
 fn apply(
     args: &ApplyArgs,
     rewrites: &Rewrites,
-    Task { manifest, options }: Task,
+    Task { manifest, options, saved }: Task,
     stop: &Stop,
     reports: &Reports<'_>,
     console: &Console,
@@ -125,7 +126,10 @@ fn apply(
     };
     reports.follow(&manifest, &options.selection, stop, |reports| {
         let mut reporter = Tee(&mut [&mut tally, &mut *results, &mut talk, reports]);
-        let summary = ops::apply(&manifest, &options, stop, &mut reporter)?;
+        let summary = match &saved {
+            Some(saved) => ops::apply_saved(saved, &manifest, &options, stop, &mut reporter)?,
+            None => ops::apply(&manifest, &options, stop, &mut reporter)?,
+        };
         talk.finish();
         results.close(&summary);
         Ok((Account::Applied(summary), tally.applied(&summary)))

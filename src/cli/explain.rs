@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Target, for_each, load};
 use crate::cli::args::{ExplainArgs, ManifestArgs};
-use crate::failure::ExitStatus;
+use crate::ops::error::ExitStatus;
 use crate::ops::{self, Options};
 use crate::report::{Console, Talk, print_explanation};
 use crate::stop::Stop;

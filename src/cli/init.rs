@@ -7,7 +7,7 @@ use std::path::Path;
 use super::DEFAULT_MANIFEST;
 use crate::atomic_file::Draft;
 use crate::cli::args::InitArgs;
-use crate::failure::{ExitStatus, RunError};
+use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::init::{self, Frame, Made, make, read_arguments, read_list};
 use crate::report::{Console, Count, Untrusted, write_made};
 

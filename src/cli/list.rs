@@ -3,11 +3,11 @@
 use super::{Target, for_each, load, warn};
 use crate::cli::args::{ListArgs, ListFormat};
 use crate::digest::Algorithm;
-use crate::failure::{ExitStatus, RunError};
 use crate::manifest::Manifest;
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::select::Selection;
 use crate::ops;
+use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::export::{Aria2, Export, Exported, Metalink, Sha256Sums};
 use crate::pin::Pinned;
 use crate::report::{Console, Count, Untrusted, fit, print_error, width_of, write_entry};

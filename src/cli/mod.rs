@@ -24,10 +24,10 @@ use jiff::tz::TimeZone;
 
 use crate::cli::args::{Command, ManifestArgs, TransferArgs};
 use crate::dest::descriptors;
-use crate::failure::{ExitStatus, RunError};
 use crate::http::rewrite::{Rewrite, Rewrites};
 use crate::manifest::select::Selection;
 use crate::manifest::{LoadOptions, Manifest};
+use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{Console, Untrusted, annotate_warning, print_error};
 use crate::stop::Stop;
 
@@ -175,8 +175,8 @@ fn for_each<T>(
             error.exit_status()
         });
         status = worst(status, one);
-        if let Some(signal) = stop.and_then(Stop::signal) {
-            return signal;
+        if let Some(reason) = stop.and_then(Stop::reason) {
+            return reason.into();
         }
     }
     status

@@ -9,9 +9,9 @@ use std::time::Instant;
 use super::{Target, for_each, load_telling, told, warn, worst};
 use crate::cli::args::{ManifestArgs, ReportFileArgs};
 use crate::event::Reporter;
-use crate::failure::{ExitStatus, RunError};
 use crate::manifest::Manifest;
 use crate::manifest::select::Selection;
+use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{
     Account, Annotations, Closing, Console, Ended, EndedWith, FailedFile, Junit, Metrics,
     StepSummary, Tee, Untrusted,
@@ -108,7 +108,7 @@ impl<'c> Reports<'c> {
             Ok((account, status)) => (EndedWith::Account(*account), *status),
             Err(error) => (EndedWith::Error(error), error.exit_status()),
         };
-        let status = stop.signal().unwrap_or(status);
+        let status = stop.reason().map_or(status, ExitStatus::from);
         let ended = Ended { status, elapsed: began.elapsed(), with };
         for part in &mut parts {
             part.close(&ended);

@@ -8,9 +8,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::warn;
-use crate::failure::RunError;
 use crate::manifest::Manifest;
 use crate::manifest::select::Selection;
+use crate::ops::error::RunError;
 use crate::report::{Console, Count, Untrusted};
 
 /// Paths by the name of their manifest.

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 
 use crate::cli;
 use crate::cli::args::{Cli, Command};
-use crate::failure::{ExitStatus, RunError};
+use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{Console, Format, Settings, print_bug, print_error, print_usage};
 
 /// Runs natsync with these arguments, the first of which is the program's name, and returns what the

@@ -1,7 +1,7 @@
 //! `natsync schema`
 
-use crate::failure::ExitStatus;
 use crate::manifest;
+use crate::ops::error::ExitStatus;
 use crate::report::Console;
 
 pub(super) fn run(console: &Console) -> ExitStatus {

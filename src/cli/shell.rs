@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use crate::atomic_file::Draft;
 use crate::cli::args::{Cli, CompletionsArgs, ManArgs, ShellName};
-use crate::failure::{ExitStatus, RunError};
+use crate::ops::error::{ExitStatus, RunError};
 use crate::report::Console;
 
 const NAME: &str = "natsync";

@@ -3,7 +3,7 @@
 use super::Target;
 use super::reports::Reports;
 use crate::cli::args::VerifyArgs;
-use crate::failure::{ExitStatus, RunError};
+use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::{self, Findings, Options};
 use crate::report::{Account, Closing, Console, Lines, Talk, Tee, Verdicts};
 use crate::stop::Stop;

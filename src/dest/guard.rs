@@ -4,8 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
-use super::CONTROL;
-use crate::failure::RunError;
+use super::{CONTROL, DestError};
 
 /// Holds a destination for one run, by a lock that the kernel lets go of with the process, however
 /// that ends. What the file says only serves the message that another run prints.
@@ -18,10 +17,10 @@ impl RunGuard {
     /// Takes the destination.
     ///
     /// # Errors
-    /// [`RunError::Busy`] when another run holds it, [`RunError::Storage`] when the file cannot be made.
-    pub(crate) fn acquire(dest: &Path) -> Result<Self, RunError> {
+    /// [`DestError::Busy`] when another run holds it, [`DestError::Unusable`] when the file cannot be made.
+    pub(crate) fn acquire(dest: &Path) -> Result<Self, DestError> {
         let path = dest.join(CONTROL).join("run.lock");
-        let storage = |source| RunError::Storage { doing: "lock", path: path.clone(), source };
+        let storage = |source| DestError::Unusable { doing: "lock", path: path.clone(), source };
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -41,7 +40,7 @@ impl RunGuard {
                 let mut holder = String::new();
                 let _ = (&mut file).take(200).read_to_string(&mut holder);
                 let holder = Some(holder.trim().to_owned()).filter(|text| !text.is_empty());
-                Err(RunError::Busy { dest: dest.to_owned(), holder })
+                Err(DestError::Busy { dest: dest.to_owned(), holder })
             }
             Err(TryLockError::Error(source)) => Err(storage(source)),
         }

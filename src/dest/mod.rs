@@ -6,6 +6,7 @@
 //! [`Dest::publish`], which asks for a [`Verified`].
 
 pub(crate) mod descriptors;
+mod error;
 mod folder;
 mod guard;
 pub(crate) mod inventory;
@@ -26,8 +27,8 @@ use std::sync::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 use crate::digest::Algorithms;
-use crate::failure::RunError;
 use crate::rel_path::RelPath;
+pub(crate) use error::DestError;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
 use opened::Opened;
@@ -76,7 +77,7 @@ impl Dest {
     ///
     /// # Errors
     /// When it is no directory or cannot be opened.
-    pub(crate) fn open(path: &Path) -> Result<Option<Self>, RunError> {
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, DestError> {
         match Folder::open_ambient(path) {
             Ok(root) => Ok(Some(Self::new(path, root, None))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -88,7 +89,7 @@ impl Dest {
     ///
     /// # Errors
     /// When it cannot be made, opened or written to.
-    pub(crate) fn create(path: &Path) -> Result<Self, RunError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, DestError> {
         std::fs::create_dir_all(path)
             .map_err(|source| storage("make the destination", path, source))?;
         let root = Folder::open_ambient(path)
@@ -365,8 +366,8 @@ fn rename_new(
     }
 }
 
-fn storage(doing: &'static str, path: &Path, source: io::Error) -> RunError {
-    RunError::Storage { doing, path: path.to_owned(), source }
+fn storage(doing: &'static str, path: &Path, source: io::Error) -> DestError {
+    DestError::Unusable { doing, path: path.to_owned(), source }
 }
 
 fn room(space: &rustix::fs::StatVfs) -> u64 {
@@ -492,7 +493,7 @@ mod tests {
     fn a_second_run_is_told_who_holds_the_destination() {
         let (_folder, dest) = fresh();
         let guard = RunGuard::acquire(dest.path()).unwrap();
-        let Err(RunError::Busy { holder: Some(holder), .. }) = RunGuard::acquire(dest.path())
+        let Err(DestError::Busy { holder: Some(holder), .. }) = RunGuard::acquire(dest.path())
         else {
             panic!("two runs hold one destination")
         };

@@ -161,6 +161,15 @@ pub enum Event {
         /// Entries.
         added: u64,
     },
+    /// The plan's known bytes are more than the file system has room for.
+    LackingSpace {
+        /// The destination, in its shown form.
+        dest: String,
+        /// Bytes to transfer, as far as sizes are known.
+        needed: u64,
+        /// Bytes that the file system has free.
+        free: u64,
+    },
     /// Something that the user should know and that fails nothing.
     Warning {
         /// What, with no secret in it.

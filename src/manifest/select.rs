@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::failure::RunError;
 use crate::manifest::{Manifest, Source};
+use crate::ops::error::RunError;
 use crate::rel_path::path_hash;
 
 /// Stands for a choice by paths among patterns, which cannot be told from them any more.

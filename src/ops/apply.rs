@@ -11,10 +11,12 @@ use crate::dest::state::{Note, State};
 use crate::dest::{Dest, Parts};
 use crate::event::history::{Recorder, Setting};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
-use crate::failure::{ErrorKind, Failure, RunError};
+use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::{Scope, scan, survey};
+use crate::ops::error::RunError;
+use crate::ops::saved_plan::SavedPlan;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::{Pinning, Pins};
 use crate::plan::{Action, Decision, Plan, Step};
@@ -34,9 +36,33 @@ pub fn apply(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Summary, RunError> {
-    if let Some(saved) = &options.saved {
-        saved.check_inputs()?;
-    }
+    apply_as(manifest, options, None, stop, reporter)
+}
+
+/// Does exactly what a saved plan says. `manifest` and `options` are those of its
+/// [recipe](crate::ops::saved_plan::Recipe).
+///
+/// # Errors
+/// As [`apply`]. [`RunError::StalePlan`] when the manifest, the lock or a planned file has changed
+/// since the plan was saved; then nothing was touched.
+pub fn apply_saved(
+    saved: &SavedPlan,
+    manifest: &Manifest,
+    options: &Options,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Summary, RunError> {
+    saved.check_inputs()?;
+    apply_as(manifest, options, Some(saved), stop, reporter)
+}
+
+fn apply_as(
+    manifest: &Manifest,
+    options: &Options,
+    saved: Option<&SavedPlan>,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Summary, RunError> {
     let prepared = prepare(manifest, options, reporter)?;
     let lock = prepared.lock.as_ref();
     super::lock::check_locked(manifest, options, lock)?;
@@ -45,7 +71,7 @@ pub fn apply(
     let pinning = if extending.is_some() { Pinning::Extending } else { Pinning::Nothing };
     let pins = Pins::new(manifest, lock).pinning(pinning);
     let scope = Scope { manifest, options, pins: &pins, dest: None, stop };
-    run(scope, &prepared, reporter, |done, reporter| match extending {
+    run(scope, &prepared, saved, reporter, |done, reporter| match extending {
         Some(lock) => super::lock::extend(lock, done, manifest, reporter),
         None => Ok(()),
     })
@@ -70,6 +96,7 @@ pub(super) struct Done<'a> {
 pub(super) fn run(
     scope: Scope<'_>,
     prepared: &Prepared,
+    saved: Option<&SavedPlan>,
     reporter: &mut dyn Reporter,
     conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
 ) -> Result<Summary, RunError> {
@@ -95,7 +122,7 @@ pub(super) fn run(
         warn(&mut account, renewed.warning);
         state = renewed.value;
     }
-    let place = Place { dest: &dest, parts: &parts, state: &state };
+    let place = Place { dest: &dest, parts: &parts, state: &state, saved };
     let ended = carry_out(scope, place, scan, hashes, &mut account, conclude);
     let Account { mut summary, reporter, recorder, .. } = account;
     let setting = Setting {
@@ -123,6 +150,7 @@ struct Place<'a> {
     dest: &'a Dest,
     parts: &'a Parts,
     state: &'a State,
+    saved: Option<&'a SavedPlan>,
 }
 
 fn carry_out(
@@ -134,7 +162,7 @@ fn carry_out(
     conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let Scope { manifest, options, pins, stop, .. } = scope;
-    let Place { dest, parts, state } = place;
+    let Place { dest, parts, state, saved } = place;
     let lists = if options.offline {
         Lists::kept(Some(state))
     } else {
@@ -145,7 +173,7 @@ fn carry_out(
     // A file that was read is not read the next time.
     let keep = |notes: &[Note]| drop(state.note(notes));
     let mut plan = survey(scope, scan, &keep, account)?;
-    if let Some(saved) = &options.saved {
+    if let Some(saved) = saved {
         saved.hold_against(manifest, dest, &mut plan)?;
     }
     warn(account, lacked_lists(&listed));
@@ -165,7 +193,7 @@ fn carry_out(
         super::fetch_lists::settle(scope, state, &plan, executed, account)?;
     }
     let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
-    if let Some(saved) = &options.saved {
+    if let Some(saved) = saved {
         gone.retain(|prune| saved.prunes(&prune.path));
     }
     let so_far = account.summary;

@@ -13,10 +13,10 @@ use super::{Options, Prepared, prepare};
 use crate::dest::state::{Noted, State};
 use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
-use crate::failure::RunError;
 use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::Scope;
+use crate::ops::error::RunError;
 use crate::pin::Pin;
 use crate::pin::lock::{
     Content, DigestFrom, Lock, LockLine, LockProblem, LockWriter, Standing, file_of,
@@ -118,7 +118,7 @@ pub fn lock(
     let pinned = old.map_or(0, |old| old.len() as u64);
     let mut report = LockReport { pinned, ..LockReport::default() };
     let scope = Scope { manifest, options, pins: &pins, dest: None, stop };
-    let summary = run(scope, &prepared, reporter, |done, reporter| {
+    let summary = run(scope, &prepared, None, reporter, |done, reporter| {
         let news = News::of(manifest, done, old)?;
         // A choice says nothing of the rest.
         let declared = options.selection.is_all().then_some(done.hashes);

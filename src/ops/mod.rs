@@ -6,6 +6,7 @@
 mod apply;
 mod background;
 mod decide_all;
+pub(crate) mod error;
 mod explain;
 pub(crate) mod export;
 mod fetch_lists;
@@ -24,10 +25,10 @@ mod verify_all;
 use std::time::{Duration, Instant};
 
 use crate::dest::Dest;
-use crate::dest::RunGuard;
 use crate::dest::state::State;
+use crate::dest::{DestError, RunGuard};
 use crate::event::{Event, Phase, Reporter};
-use crate::failure::{ErrorKind, Failure, RunError};
+use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::Entry;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
@@ -40,7 +41,8 @@ use crate::pin::lookup::Pins;
 use crate::plan::{Obstacle, Plan, Step};
 use crate::stop::Stop;
 use crate::transfer::{Purpose, Work};
-pub use apply::apply;
+pub use apply::{apply, apply_saved};
+pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, NotedFile, OnDisk, explain};
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
 pub use plan::{plan, save_plan};
@@ -90,10 +92,10 @@ fn prepare(
 fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
     loop {
         match RunGuard::acquire(dest.path()) {
-            Err(RunError::Busy { .. }) if wait && !stop.is_requested() => {
+            Err(DestError::Busy { .. }) if wait && !stop.is_requested() => {
                 std::thread::sleep(WAIT_STEP);
             }
-            acquired => return acquired,
+            acquired => return Ok(acquired?),
         }
     }
 }
@@ -160,9 +162,9 @@ pub fn with_pins<T>(
     let has_lists = manifest.sources().iter().any(|source| source.published.is_some());
     let dest = if has_lists { Dest::open(manifest.dest())? } else { None };
     let state = dest.as_ref().and_then(|dest| State::look(dest, manifest.name()).value);
-    let lists = Lists::kept(state.as_ref());
+    let lists = Lists::kept(state.as_ref().map(|state| state as _));
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
-    Ok(look(&|entry| pins.of(entry, entry.path().as_str())))
+    Ok(look(&|entry| Ok(pins.of(entry, entry.path().as_str())?)))
 }
 
 fn obstructed(obstacle: Obstacle, entry: &Entry<'_>, pins: &Pins<'_>) -> Failure {

@@ -1,13 +1,10 @@
 //! What a caller asks of a run, beyond what the manifest says.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use crate::http::rewrite::Rewrites;
 use crate::manifest::Quota;
 use crate::manifest::select::Selection;
-use crate::ops::saved_plan::SavedPlan;
 
 /// What a caller asks of a run, beyond what the manifest says.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +45,4 @@ pub struct Options {
     pub report_actions: bool,
     /// The instant that ages are counted to; the moment itself by default.
     pub now: Option<Timestamp>,
-    /// Do what this plan says, or nothing. For [`apply`](crate::ops::apply()) alone.
-    pub saved: Option<Arc<SavedPlan>>,
 }

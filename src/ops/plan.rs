@@ -8,15 +8,14 @@ use super::{
 use crate::dest::Dest;
 use crate::dest::state::State;
 use crate::event::{Event, Outcome, Phase, Reporter, warn};
-use crate::failure::RunError;
 use crate::manifest::entry::{Entries, Entry, EntryIndex, Form};
 use crate::manifest::{Manifest, Source, host_of};
 use crate::ops::decide_all::{Scope, scan, survey};
+use crate::ops::error::RunError;
 use crate::ops::saved_plan::{self, Details, Recipe};
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Share, Shares, Step};
-use crate::report::units::Bytes;
 use crate::stop::Stop;
 use crate::transfer::{Purpose, Work, execute};
 
@@ -38,7 +37,7 @@ pub fn plan(
         opened.value
     });
     super::lock::check_locked(manifest, options, lock.as_ref())?;
-    let lists = Lists::kept(state.as_ref());
+    let lists = Lists::kept(state.as_ref().map(|state| state as _));
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
     let scan = scan(scope, state.as_ref(), &hashes, reporter);
@@ -65,8 +64,8 @@ pub fn plan(
     Ok(plan)
 }
 
-/// Saves a plan that was made with that recipe, to be carried out by [`apply`](super::apply()) with
-/// [`Options::saved`].
+/// Saves a plan that was made with that recipe, to be carried out by
+/// [`apply_saved`](super::apply_saved()).
 ///
 /// # Errors
 /// When the lock or the destination cannot be read, or nothing can be written.
@@ -152,27 +151,23 @@ pub(super) fn tell_plan(scope: Scope<'_>, plan: &mut Plan, reporter: &mut dyn Re
         reporter.event(&Event::Orphan { path: path.clone() });
     }
     reporter.event(&Event::Planned { counts: plan.counts(), known_bytes, unknown_sizes });
-    warn(reporter, lacking_space(manifest, known_bytes));
+    if let Some(event) = lacking_space(manifest, known_bytes) {
+        reporter.event(&event);
+    }
     if let Some(shares) = shares {
         plan.set_shares(shares);
     }
 }
 
-/// Says so when what is known to come does not fit the disk. What it replaces may make room, and some file systems
-/// compress; so it is tried all the same.
-fn lacking_space(manifest: &Manifest, known_bytes: u64) -> Option<String> {
-    if known_bytes == 0 {
+/// The event of a plan that does not fit the disk. The run goes on all the same: replaced files may
+/// make room, and some file systems compress.
+fn lacking_space(manifest: &Manifest, needed: u64) -> Option<Event> {
+    if needed == 0 {
         return None;
     }
     let free = Dest::space_at(manifest.dest())?;
-    (free < known_bytes).then(|| {
-        format!(
-            "{} are to be transferred, and `{}` has room for {}",
-            Bytes(known_bytes),
-            manifest.shown_dest(),
-            Bytes(free)
-        )
-    })
+    let dest = || manifest.shown_dest().to_owned();
+    (free < needed).then(|| Event::LackingSpace { dest: dest(), needed, free })
 }
 
 /// Counts a plan by source and by host.

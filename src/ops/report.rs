@@ -9,11 +9,11 @@ use crate::dest::Dest;
 use crate::dest::state::State;
 use crate::event::Reporter;
 use crate::event::history::{Failed, Past, standing};
-use crate::failure::RunError;
 use crate::manifest::entry::Form;
 use crate::manifest::select::Selection;
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::{Scope, scan};
+use crate::ops::error::RunError;
 use crate::ops::options::Options;
 use crate::ops::overview::{Groups, Look, Overview, Survey, judge};
 use crate::pin::checksum_lists::Lists;
@@ -38,7 +38,8 @@ pub(crate) fn overview(
     let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
     let (state, warning) = opened.map_or((None, None), |opened| (opened.value, opened.warning));
     let state = state.as_ref();
-    let pins = Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state));
+    let pins =
+        Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state.map(|state| state as _)));
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
     let scan = scan(scope, state, &hashes, reporter);
     let inventory = scan.inventory;

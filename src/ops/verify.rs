@@ -5,8 +5,8 @@ use crate::dest::Dest;
 use crate::dest::inventory::Inventory;
 use crate::dest::state::State;
 use crate::event::{Reporter, warn};
-use crate::failure::RunError;
 use crate::manifest::Manifest;
+use crate::ops::error::RunError;
 use crate::ops::options::Options;
 pub use crate::ops::verify_all::Findings;
 use crate::ops::verify_all::Verification;
@@ -35,7 +35,8 @@ pub fn verify(
         opened.value
     });
     let known = Inventory::of_state(state.as_ref(), &hashes);
-    let pins = Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(state.as_ref()));
+    let pins = Pins::new(manifest, lock.as_ref())
+        .with_lists(Lists::kept(state.as_ref().map(|state| state as _)));
     let work = Verification {
         manifest,
         options,

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::dest::state::{KeptList, State};
 use crate::digest::checksums::{List, Lookup};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::{Entry, Form};
@@ -16,11 +15,26 @@ use crate::rel_path::RelPath;
 /// Checksum lists that could not be had, by source and the shown form of their URLs.
 pub(crate) type Lost = HashMap<(usize, String), Failure>;
 
+/// What is kept of a checksum list that an earlier run fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeptList {
+    Content(Vec<u8>),
+    /// Upstream answered that there is none.
+    Missing,
+    /// It was never fetched.
+    Unknown,
+}
+
+/// A store of the checksum lists that earlier runs fetched.
+pub(crate) trait KeptLists: std::fmt::Debug + Sync {
+    /// The list at a URL, in its shown form. A damaged store answers [`KeptList::Unknown`].
+    fn kept_list(&self, url: &str) -> KeptList;
+}
+
 /// The lists that the sources of a manifest name.
 #[derive(Debug, Default)]
 pub(crate) struct Lists<'a> {
-    /// Where fetched ones are kept.
-    state: Option<&'a State>,
+    kept: Option<&'a dyn KeptLists>,
     /// Those that could not be had in this run.
     lost: Lost,
     /// Whether this run asked for all that it wants.
@@ -46,13 +60,13 @@ enum Known {
 
 impl<'a> Lists<'a> {
     /// The lists of the last run, as the state keeps them.
-    pub(crate) fn kept(state: Option<&'a State>) -> Self {
-        Self { state, ..Self::default() }
+    pub(crate) fn kept(kept: Option<&'a dyn KeptLists>) -> Self {
+        Self { kept, ..Self::default() }
     }
 
     /// The lists that this run asked for, but for those that could not be had.
-    pub(crate) fn fetched(state: &'a State, lost: Lost) -> Self {
-        Self { state: Some(state), lost, asked: true, ..Self::default() }
+    pub(crate) fn fetched(kept: &'a dyn KeptLists, lost: Lost) -> Self {
+        Self { kept: Some(kept), lost, asked: true, ..Self::default() }
     }
 
     /// What a list says of an entry; none where the source names no list.
@@ -140,7 +154,7 @@ impl<'a> Lists<'a> {
         if let Some(failure) = self.lost.get(&(source, url.to_owned())) {
             return broken(&failure.message, Some(failure));
         }
-        match self.state.map_or(KeptList::Unknown, |state| state.list(url)) {
+        match self.kept.map_or(KeptList::Unknown, |kept| kept.kept_list(url)) {
             // Without what it says, nobody would vouch for its files.
             KeptList::Unknown if self.asked => {
                 broken("it could not be kept in the state, or not be read from there", None)

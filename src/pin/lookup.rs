@@ -2,11 +2,11 @@
 
 use crate::dest::state::Validators;
 use crate::digest::{Algorithm, Digest};
-use crate::failure::{Failure, RunError};
+use crate::failure::Failure;
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::{Manifest, OnMissing};
 use crate::pin::checksum_lists::Lists;
-use crate::pin::lock::{Content, DigestFrom, Lock, LockLine};
+use crate::pin::lock::{Content, DigestFrom, Lock, LockLine, LockProblem};
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::path_hash;
 
@@ -58,7 +58,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// When the lock cannot be read.
-    pub(crate) fn wants_list(&self, entry: &Entry<'_>, path: &str) -> Result<bool, RunError> {
+    pub(crate) fn wants_list(&self, entry: &Entry<'_>, path: &str) -> Result<bool, LockProblem> {
         let is_fetched = entry
             .source()
             .published
@@ -98,7 +98,7 @@ impl<'a> Pins<'a> {
         &self,
         entry: &Entry<'_>,
         path: &str,
-    ) -> Result<Option<Pinned>, RunError> {
+    ) -> Result<Option<Pinned>, LockProblem> {
         if self.pinning != Pinning::Completing {
             return Ok(None);
         }
@@ -116,7 +116,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// When the lock cannot be read.
-    pub(crate) fn writes(&self, entry: &Entry<'_>, path: &str) -> Result<bool, RunError> {
+    pub(crate) fn writes(&self, entry: &Entry<'_>, path: &str) -> Result<bool, LockProblem> {
         Ok(match self.pinning {
             Pinning::Nothing => false,
             Pinning::Extending => !self.lock.is_some_and(|lock| lock.has(path_hash(path))),
@@ -134,7 +134,7 @@ impl<'a> Pins<'a> {
     ///
     /// # Errors
     /// When the lock cannot be read.
-    pub(crate) fn of(&self, entry: &Entry<'_>, path: &str) -> Result<Pinned, RunError> {
+    pub(crate) fn of(&self, entry: &Entry<'_>, path: &str) -> Result<Pinned, LockProblem> {
         let size = entry.size();
         let checksums = entry.checksums();
         let stated = |checksums: &[_]| {
@@ -165,12 +165,12 @@ impl<'a> Pins<'a> {
         }
     }
 
-    fn line(&self, path: &str) -> Result<Option<LockLine>, RunError> {
+    fn line(&self, path: &str) -> Result<Option<LockLine>, LockProblem> {
         Ok(self.lock.map(|lock| lock.find(path)).transpose()?.flatten())
     }
 
     /// What the lock says, unless the manifest says something else.
-    fn locked(&self, entry: &Entry<'_>, path: &str) -> Result<Option<Pinned>, RunError> {
+    fn locked(&self, entry: &Entry<'_>, path: &str) -> Result<Option<Pinned>, LockProblem> {
         let line = self.line(path)?;
         let line = line.filter(|line| !line.is_contradicted(entry));
         Ok(line.map(|line| match line.content {
@@ -193,7 +193,7 @@ impl<'a> Pins<'a> {
         entry: &Entry<'_>,
         path: &str,
         digest: Digest,
-    ) -> Result<Option<Validators>, RunError> {
+    ) -> Result<Option<Validators>, LockProblem> {
         let line = self.line(path)?.filter(|line| line.url == entry.url(Form::Shown));
         Ok(line.and_then(|line| match line.content {
             Content::File { sha256, served, etag, last_modified, .. } if sha256 == digest => {

@@ -3,10 +3,12 @@
 pub(crate) mod checksum_lists;
 pub mod lock;
 pub(crate) mod lookup;
+mod validators;
 
 use std::fmt;
 
 use crate::digest::{Algorithm, Algorithms, Checksum, Digests};
+pub use validators::Validators;
 
 /// Digests and size that an entry must have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,10 +9,12 @@ use super::names::Names;
 use super::tee::Closing;
 use super::troubles::{Trouble, Troubles};
 use super::units::Count;
+use super::warnings::warning;
 use super::workflow::{Annotation, Level, MOST, cut};
 use crate::event::{Event, Reporter};
-use crate::failure::{ErrorKind, ExitStatus, RunError};
+use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
+use crate::ops::error::{ExitStatus, RunError};
 use crate::plan::Counts;
 
 /// The annotations of a command about one manifest. Warnings are written as they come, what failed at the end:
@@ -79,8 +81,8 @@ impl<'a> Annotations<'a> {
 impl Reporter for Annotations<'_> {
     fn event(&mut self, event: &Event) {
         self.troubles.event(event);
-        if let Event::Warning { message } = event {
-            self.annotate(Level::Warning, None, "warning", &Untrusted(message).escaped());
+        if let Some(message) = warning(event) {
+            self.annotate(Level::Warning, None, "warning", &Untrusted(&message).escaped());
         }
     }
 }

@@ -11,7 +11,7 @@ use super::output::Output;
 use super::screen::Screen;
 use super::text::Paint;
 use super::workflow::{Annotation, Level, Workflow, harmless};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// What the user asked of the output.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::event::Summary;
-use crate::failure::{ExitStatus, RunError};
 use crate::ops::Findings;
+use crate::ops::error::{ExitStatus, RunError};
 use crate::plan::Counts;
 
 /// How a command ended with one manifest.

@@ -6,7 +6,7 @@ use super::annotations::annotate_error;
 use super::console::Console;
 use super::escape::Untrusted;
 use super::json::{write_error, write_plain_error};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// Excerpts of a manifest are laid out for this many columns where there is no terminal.
 const USUAL_WIDTH: usize = 120;

@@ -128,7 +128,8 @@ mod tests {
 
     use super::*;
     use crate::event::Summary;
-    use crate::failure::{ErrorKind, ExitStatus, RunError};
+    use crate::failure::ErrorKind;
+    use crate::ops::error::{ExitStatus, RunError};
     use crate::report::ended::Account;
     use crate::report::testing::{WALLPAPERS, manifest};
 

@@ -22,9 +22,10 @@ use super::names::Names;
 use super::tee::Closing;
 use crate::atomic_file::Draft;
 use crate::event::{Event, Finding, Outcome, Reporter};
-use crate::failure::{ExitStatus, Failure, RunError};
+use crate::failure::Failure;
 use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
+use crate::ops::error::{ExitStatus, RunError};
 
 /// A file with the results of a command as test results.
 pub struct Junit {

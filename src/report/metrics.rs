@@ -17,8 +17,9 @@ use super::escape::Untrusted;
 use super::tee::Closing;
 use crate::atomic_file::Draft;
 use crate::event::{Event, Outcome, Reporter};
-use crate::failure::{ErrorKind, ExitStatus};
+use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
+use crate::ops::error::ExitStatus;
 
 /// A file with what is to be known of the last runs.
 pub struct Metrics {
@@ -362,7 +363,7 @@ mod tests {
         assert_eq!(sample(&third, status), Some("1"));
         assert_eq!(third.matches("# TYPE natsync_exit_status gauge").count(), 1);
         assert_eq!(third.matches("\nnatsync_exit_status{").count(), 2, "{third}");
-        let busy = crate::failure::RunError::Busy { dest: "out".into(), holder: None };
+        let busy = crate::ops::error::RunError::Busy { dest: "out".into(), holder: None };
         let with = EndedWith::Error(&busy);
         let busy = Ended { status: ExitStatus::Busy, elapsed: Duration::ZERO, with };
         let fourth = run(&file, WALLPAPERS, &[], &busy);

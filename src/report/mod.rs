@@ -39,6 +39,7 @@ mod tee;
 mod text;
 mod troubles;
 pub(crate) mod units;
+mod warnings;
 mod workflow;
 
 #[cfg(test)]

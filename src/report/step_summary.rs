@@ -14,8 +14,8 @@ use super::troubles::{Trouble, Troubles};
 use super::units::{Bytes, Elapsed, Rate};
 use super::workflow::cut;
 use crate::event::{Event, Reporter};
-use crate::failure::{ExitStatus, RunError};
 use crate::manifest::Manifest;
+use crate::ops::error::{ExitStatus, RunError};
 
 /// The file that a workflow's summary of this step is read from.
 #[derive(Debug)]

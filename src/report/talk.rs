@@ -12,6 +12,7 @@ use super::names::Names;
 use super::plain::Plain;
 use super::progress::{Progress, View};
 use super::units::{Count, Elapsed};
+use super::warnings::warning;
 use crate::event::{Event, Outcome, Reporter};
 use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
@@ -153,7 +154,11 @@ impl Reporter for Talk<'_> {
                 self.failures.add(*entry, self.names.source_index(*entry), failure);
             }
             Event::SourceFailed { source, failure } => self.failures.add_source(*source, failure),
-            Event::Warning { message } => self.warn(message),
+            Event::Warning { .. } | Event::LackingSpace { .. } => {
+                if let Some(message) = warning(event) {
+                    self.warn(&message);
+                }
+            }
             Event::LockExtended { added } => {
                 self.note(&format!("{} added to the lock", Count::entries(*added)));
             }

@@ -1,7 +1,8 @@
 //! Several listeners to one run, and the account that decides its exit status.
 
 use crate::event::{Event, Outcome, Reporter, Summary};
-use crate::failure::{ErrorKind, ExitStatus};
+use crate::failure::ErrorKind;
+use crate::ops::error::ExitStatus;
 
 /// Hands each event to several reporters, in order.
 pub struct Tee<'a, 'r>(pub &'a mut [&'r mut dyn Reporter]);

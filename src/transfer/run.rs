@@ -22,7 +22,7 @@ use crate::dest::descriptors;
 use crate::dest::state::{Held, State};
 use crate::dest::{Dest, Parts, Stat};
 use crate::event::{Event, Reporter};
-use crate::failure::{ErrorKind, ExitStatus, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::http::rewrite::Rewrites;
 use crate::http::{Dialer, Names, Pace, Target};
 use crate::manifest::entry::{Entries, Entry, EntryIndex, Form};
@@ -31,7 +31,7 @@ use crate::pin::checksum_lists::Lost;
 use crate::pin::lookup::Pins;
 use crate::plan::{Action, Plan, Step};
 use crate::rel_path::RelPath;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 
 use super::probe::Probed;
 
@@ -314,7 +314,7 @@ impl<'a> Run<'a> {
                 }
             }
             if self.full.load(Ordering::Acquire) {
-                self.halted.request(ExitStatus::Storage);
+                self.halted.request(StopReason::Halted);
             }
         }
     }

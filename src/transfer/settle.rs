@@ -15,11 +15,12 @@ use super::transfer::Attempt;
 use super::want::Want;
 use crate::dest::state::Note;
 use crate::event::{Event, Outcome, Reporter};
-use crate::failure::{ErrorKind, ExitStatus, Failure};
+use crate::failure::{ErrorKind, Failure};
 use crate::http::{Backoff, RetryAfter, Verdict as Judgement, judge, pause};
 use crate::manifest::OnMissing;
 use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::plan::{Action, Decision, Reason, Step};
+use crate::stop::StopReason;
 
 use super::probe::Probed;
 use super::run::{Disputed, Purpose, Run, target_of};
@@ -242,7 +243,7 @@ impl Run<'_> {
                     self.ledger.finish(index, Outcome::Failed(failure.clone()), attempts);
                 }
                 if self.work.fail_fast {
-                    self.halted.request(ExitStatus::Failed);
+                    self.halted.request(StopReason::Halted);
                 }
             }
         }
@@ -272,7 +273,7 @@ impl Run<'_> {
             return self.dispatch.finish();
         }
         if self.work.fail_fast {
-            self.halted.request(ExitStatus::Failed);
+            self.halted.request(StopReason::Halted);
         }
         self.ledger.finish(entry, Outcome::Failed(failure), attempts);
         self.dispatch.finish();

@@ -8,8 +8,7 @@ use tokio::sync::Notify;
 use super::ledger::Ledger;
 use super::publish::Message;
 use super::queue::Queue;
-use crate::failure::ExitStatus;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 
 /// A thread that ends, however it does, and wakes the one that waits for it. When it panics, what it
 /// had in hand never comes to its end, so the others are told not to wait for that.
@@ -22,7 +21,7 @@ pub(super) struct Leaving<'a> {
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         if panicking() {
-            self.halted.request(ExitStatus::Bug);
+            self.halted.request(StopReason::Halted);
         }
         self.left.fetch_sub(1, Ordering::AcqRel);
         self.caller.unpark();
@@ -85,7 +84,7 @@ impl Drop for Listening<'_> {
     fn drop(&mut self) {
         self.ledger.close();
         if panicking() {
-            self.halted.request(ExitStatus::Bug);
+            self.halted.request(StopReason::Halted);
             drop(Last(self.publisher));
         }
     }

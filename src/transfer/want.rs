@@ -8,10 +8,11 @@ use super::Run;
 use crate::dest::state::Held;
 use crate::dest::{Staged, VerifyError};
 use crate::digest::{Algorithms, Checksum, Digests};
-use crate::failure::{ErrorKind, Failure, RunError};
+use crate::failure::{ErrorKind, Failure};
 use crate::http::{Length, Stated, stated_digests};
 use crate::manifest::entry::Entry;
 use crate::manifest::select::arguments_for;
+use crate::pin::lock::LockProblem;
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::RelPath;
 
@@ -30,7 +31,7 @@ impl Want {
     pub(super) fn of(run: &Run<'_>, entry: &Entry<'_>) -> Result<Self, Failure> {
         let path = entry.path();
         let pins = run.work.pins;
-        let lost = |error: RunError| Failure::new(ErrorKind::Io, error.to_string());
+        let lost = |error: LockProblem| Failure::new(ErrorKind::Io, error.to_string());
         let pinned = pins.of(entry, path.as_str()).map_err(lost)?;
         let writes = pins.writes(entry, path.as_str()).map_err(lost)?;
         let unvouched = pinned == Pinned::Unvouched;

@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithm, Checksum, Digest, Digests};
 use crate::ops::prunable::Written;
+use crate::pin::checksum_lists::{KeptList, KeptLists};
 pub(crate) use remembered::Remembered;
 pub(crate) use schema::Opened;
 
@@ -69,17 +70,6 @@ pub(crate) struct Held {
     pub(crate) witnessed: bool,
     /// Whether natsync put the file there.
     pub(crate) written: bool,
-}
-
-/// What is kept of a checksum list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeptList {
-    /// Its bytes.
-    Content(Vec<u8>),
-    /// That upstream had none.
-    Missing,
-    /// Nothing: it was never fetched.
-    Unknown,
 }
 
 /// One thing to note.
@@ -360,20 +350,6 @@ impl State {
         connection.query_row("SELECT path FROM place", [], |row| row.get(0)).ok()
     }
 
-    /// A checksum list as it was when it was fetched last.
-    #[must_use]
-    pub(crate) fn list(&self, url: &str) -> KeptList {
-        let connection = self.lock();
-        let content = connection
-            .prepare_cached("SELECT content FROM lists WHERE url = ?1")
-            .and_then(|mut statement| statement.query_row([url], |row| row.get(0)).optional());
-        match content {
-            Ok(Some(Some(content))) => KeptList::Content(content),
-            Ok(Some(None)) => KeptList::Missing,
-            Ok(None) | Err(_) => KeptList::Unknown,
-        }
-    }
-
     /// Notes all of them in one transaction. Only for what is durable on the disk.
     ///
     /// # Errors
@@ -471,6 +447,20 @@ impl State {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeptLists for State {
+    fn kept_list(&self, url: &str) -> KeptList {
+        let connection = self.lock();
+        let content = connection
+            .prepare_cached("SELECT content FROM lists WHERE url = ?1")
+            .and_then(|mut statement| statement.query_row([url], |row| row.get(0)).optional());
+        match content {
+            Ok(Some(Some(content))) => KeptList::Content(content),
+            Ok(Some(None)) => KeptList::Missing,
+            Ok(None) | Err(_) => KeptList::Unknown,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::pattern::{Pattern, Piece, Value, Values};
 use super::urls::checked;
 use super::wrong;
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// What a backslash takes the meaning of.
 const SPECIAL: [char; 5] = ['[', ']', '{', '}', '\\'];

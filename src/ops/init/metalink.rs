@@ -6,7 +6,7 @@ use quick_xml::events::{BytesStart, Event};
 use super::urls::checked;
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// A URL with its rank, lower first.
 type Ranked = (u64, String);

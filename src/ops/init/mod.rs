@@ -19,10 +19,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use crate::digest::Checksum;
-use crate::failure::RunError;
 use crate::manifest::entry::Form;
 use crate::manifest::template::encode_literal;
 use crate::manifest::{LoadOptions, Manifest};
+use crate::ops::error::RunError;
 pub(crate) use pattern::{Pattern, Values};
 
 /// What a list is written in.

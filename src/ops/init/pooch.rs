@@ -4,7 +4,7 @@ use super::sums::below;
 use super::urls::{at_line, checked};
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// Reads one.
 ///

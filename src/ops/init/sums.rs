@@ -3,7 +3,7 @@
 use super::urls::checked;
 use super::{Given, Input, wrong};
 use crate::digest::checksums::{List, Rules};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// Reads one.
 ///

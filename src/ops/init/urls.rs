@@ -1,7 +1,7 @@
 //! URLs, one a line.
 
 use super::{Given, Input, wrong};
-use crate::failure::RunError;
+use crate::ops::error::RunError;
 
 /// A URL that a manifest may declare.
 ///

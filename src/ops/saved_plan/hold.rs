@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use super::{Saved, SavedPlan, digest_of, lock_of, refused};
 use crate::dest::Dest;
-use crate::failure::RunError;
 use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
+use crate::ops::error::RunError;
 use crate::plan::{Action, Decision, Plan, Prune, Reason, Step};
 
 /// So many differences are named.

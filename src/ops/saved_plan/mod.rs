@@ -29,10 +29,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::digest::Digest;
-use crate::failure::RunError;
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::select::Selection;
 use crate::manifest::{Input, LoadOptions, Manifest, Quota};
+use crate::ops::error::RunError;
 use crate::ops::options::Options;
 use crate::plan::{Action, Counts, Decision, Prune};
 

@@ -7,9 +7,9 @@ use std::path::Path;
 use super::line::{ActionLine, End, FORMAT, Head, Line, read_stamp};
 use super::{Recipe, Saved, SavedPlan, refused};
 use crate::digest::{Algorithm, Checksum, Digest};
-use crate::failure::RunError;
 use crate::manifest::Input;
 use crate::manifest::entry::EntryIndex;
+use crate::ops::error::RunError;
 use crate::plan::{Action, Counts, Decision, Prune, Reason};
 
 /// Reads the plans that `plan --out` saved in a file, one for each manifest.
