@@ -530,11 +530,11 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_touched() {
     let world = five();
     world.write("a-file", "");
     for (flag, file, expected) in [
-        ("--junit", "no/such/junit.xml", "its folder must be there before"),
+        ("--junit", "no/such/junit.xml", "create its folder first"),
         ("--metrics", "a-file/natsync.prom", "--metrics cannot write"),
         ("--failed", "out.d", "it is a directory"),
         ("--junit", "/dev/null", "it is no regular file"),
-        ("--failed", "natsync.yaml", "would write over"),
+        ("--failed", "natsync.yaml", "would overwrite"),
     ] {
         fs::create_dir_all(world.path("out.d")).unwrap();
         let run = world.run(["apply", flag, file]).code(2);

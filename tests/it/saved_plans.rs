@@ -71,7 +71,7 @@ fn what_upstream_would_not_say_stays_a_question() {
     world.origin.always("/2.txt", Answer::status(403));
     let run = world.run(["plan", "--refresh", "--out", "p.plan"]).code(1);
     assert!(
-        run.stderr.contains("saved in p.plan; `natsync apply --plan p.plan` does"),
+        run.stderr.contains("saved in p.plan; `natsync apply --plan p.plan` carries it out"),
         "{}",
         run.stderr
     );
