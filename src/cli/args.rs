@@ -12,9 +12,9 @@ use crate::report::{Format as Output, Settings, Verbosity, When};
 
 /// Keep directories equal to sets of remote files
 ///
-/// A manifest (YAML) declares remote files by URL templates. natsync compares them with a directory,
-/// downloads the files that are missing or changed, and verifies them. It replaces a file only when
-/// the new content is complete.
+/// A manifest (YAML) declares remote files by URL templates. natsync compares them with a
+/// directory, downloads the files that are missing or changed, and verifies them. It replaces a
+/// file only when the new content is complete.
 #[derive(Debug, Parser)]
 #[command(
     name = "natsync",
@@ -63,8 +63,8 @@ Exit status:
 pub enum Command {
     /// Write a starter manifest from URLs
     ///
-    /// Globs in the syntax of curl become URL templates with variables, and so do lists of URLs that
-    /// follow a pattern. The manifest declares exactly the URLs that were given.
+    /// Globs in the syntax of curl become URL templates with variables, and so do lists of URLs
+    /// that follow a pattern. The manifest declares exactly the URLs that were given.
     #[command(after_help = "\
 Examples:
   natsync init 'https://example.org/img[01-26].{jpg,png}'
@@ -93,9 +93,9 @@ Examples:
     Plan(PlanArgs),
     /// Pin each entry to what upstream serves
     ///
-    /// Writes NAME.lock beside NAME.yaml, with the size and digest of each entry as upstream serves it.
-    /// From then on `apply` makes the directory match the lock, and makes no request for a file that
-    /// matches its pin. Existing pins are kept unless --upgrade is given.
+    /// Writes NAME.lock beside NAME.yaml, with the size and digest of each entry as upstream serves
+    /// it. From then on `apply` makes the directory match the lock, and makes no request for a file
+    /// that matches its pin. Existing pins are kept unless --upgrade is given.
     #[command(after_help = "\
 Examples:
   natsync lock manifests/natgeo.yaml
@@ -105,8 +105,8 @@ Examples:
     /// Check the files on disk
     ///
     /// Reads every file and compares it with its pin, or else with the digest that natsync recorded
-    /// when it wrote the file. Makes no requests and changes nothing. The exit status is 1 if a file is
-    /// modified or gone; `natsync apply --rehash` repairs it.
+    /// when it wrote the file. Makes no requests and changes nothing. The exit status is 1 if a
+    /// file is modified or gone; `natsync apply --rehash` repairs it.
     #[command(after_help = "\
 Examples:
   natsync verify manifests/natgeo.yaml
@@ -114,8 +114,8 @@ Examples:
     Verify(VerifyArgs),
     /// Explain what apply would do with one entry, and why
     ///
-    /// Shows where the entry is declared, what pins it, what is on disk, what natsync recorded about
-    /// it, and the decision that follows. Makes no requests and changes nothing.
+    /// Shows where the entry is declared, what pins it, what is on disk, what natsync recorded
+    /// about it, and the decision that follows. Makes no requests and changes nothing.
     #[command(after_help = "\
 Examples:
   natsync explain manifests/natgeo.yaml 0817wallpaper-1_1600.jpg
@@ -133,9 +133,9 @@ Examples:
     List(ListArgs),
     /// Write an HTML page about a directory and its last runs
     ///
-    /// The page shows which files are present or missing, the last runs with their transfers, failures,
-    /// file sizes and pictures. Its style and script are part of the file. Makes no requests and writes
-    /// nothing else.
+    /// The page shows which files are present or missing, the last runs with their transfers,
+    /// failures, file sizes and pictures. Its style and script are part of the file. Makes no
+    /// requests and writes nothing else.
     #[command(after_help = "\
 Examples:
   natsync report manifests/natgeo.yaml --html natgeo.html
@@ -250,9 +250,9 @@ pub struct ApplyArgs {
     pub locked: bool,
     /// Carry out the plan that `plan --out FILE` saved
     ///
-    /// The saved plan fixes the manifests, the chosen entries, and whether files on disk are trusted.
-    /// If a manifest, its lock or a planned file has changed since, nothing is touched and the exit
-    /// status is 2.
+    /// The saved plan fixes the manifests, the chosen entries, and whether files on disk are
+    /// trusted. If a manifest, its lock or a planned file has changed since, nothing is touched and
+    /// the exit status is 2.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "dest", "only", "set", "today", "force", "rehash", "locked", "prune", "no_prune",
         "max_delete", "offline", "retry",
@@ -278,8 +278,8 @@ pub struct ApplyArgs {
     pub reports: ReportFileArgs,
     /// Write the failed entries to FILE, for --retry
     ///
-    /// JSON Lines: one object for each entry that failed or was not tried. The file is empty if there is
-    /// none.
+    /// JSON Lines: one object for each entry that failed or was not tried. The file is empty if
+    /// there is none.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub failed: Option<PathBuf>,
 }
@@ -295,8 +295,8 @@ pub struct ReportFileArgs {
     pub junit: Option<PathBuf>,
     /// Write metrics to FILE in the text format of Prometheus
     ///
-    /// For the textfile collector of node exporter: put FILE into the collector's folder, with a name
-    /// that ends in `.prom`. Metrics in FILE about other manifests and commands are kept.
+    /// For the textfile collector of node exporter: put FILE into the collector's folder, with a
+    /// name that ends in `.prom`. Metrics in FILE about other manifests and commands are kept.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub metrics: Option<PathBuf>,
 }
@@ -318,8 +318,8 @@ pub struct PruneArgs {
 impl PruneArgs {
     /// Whether to prune; `None` leaves it to the manifest.
     ///
-    /// With `--set`, the manifest usually declares only a part of its files, and the rest must not be
-    /// taken for undeclared. So `--set` turns pruning off unless `--prune` is given.
+    /// With `--set`, the manifest usually declares only a part of its files, and the rest must not
+    /// be taken for undeclared. So `--set` turns pruning off unless `--prune` is given.
     #[must_use]
     pub fn decided(&self, manifests: &ManifestArgs) -> Option<bool> {
         if self.prune || self.no_prune {
@@ -358,8 +358,8 @@ pub struct LockArgs {
     pub reports: ReportFileArgs,
     /// Write the failed entries to FILE
     ///
-    /// JSON Lines: one object for each entry that failed or was not tried. The file is empty if there is
-    /// none.
+    /// JSON Lines: one object for each entry that failed or was not tried. The file is empty if
+    /// there is none.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub failed: Option<PathBuf>,
 }
@@ -542,9 +542,9 @@ pub struct TransferArgs {
     pub jobs: Option<u16>,
     /// Replace the URL prefix FROM by TO in requests; repeatable
     ///
-    /// For example to use a company's proxy of an upstream. Paths, state and lock keep the declared URL.
-    /// If several prefixes match, the longest is replaced. Also read from `NATSYNC_REWRITE`, separated
-    /// by commas.
+    /// For example to use a company's proxy of an upstream. Paths, state and lock keep the declared
+    /// URL. If several prefixes match, the longest is replaced. Also read from `NATSYNC_REWRITE`,
+    /// separated by commas.
     #[arg(long, value_name = "FROM=TO", help_heading = NETWORK)]
     pub rewrite: Vec<String>,
     /// Receive at most RATE bytes per second in total: 500kB, 2MiB

@@ -74,8 +74,8 @@ fn each(
     }
 }
 
-/// Calls `print` with each chosen entry and its pin. Writes `begin` before the first entry, but only
-/// after the lock was read: an error leaves the output empty.
+/// Calls `print` with each chosen entry and its pin. Writes `begin` before the first entry, but
+/// only after the lock was read: an error leaves the output empty.
 fn with_pins(
     target: &Target,
     console: &Console,

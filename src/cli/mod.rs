@@ -200,8 +200,8 @@ fn for_each<T>(
     status
 }
 
-/// The more severe of two exit statuses. The order is `Ok`, `Drift`, `Failed`, the statuses of a run
-/// that could not go on, and those of a signal. Of two equally severe ones the first counts.
+/// The more severe of two exit statuses. The order is `Ok`, `Drift`, `Failed`, the statuses of a
+/// run that could not go on, and those of a signal. Of two equally severe ones the first counts.
 fn worst(first: ExitStatus, second: ExitStatus) -> ExitStatus {
     let weight = |status| match status {
         ExitStatus::Ok => 0,

@@ -72,8 +72,8 @@ impl<'c> Reports<'c> {
         Ok(Self { console, files: RefCell::new(files) })
     }
 
-    /// Runs the command on its manifests, one after the other, until a signal arrives. Then publishes
-    /// the report files. Returns the exit status of the command.
+    /// Runs the command on its manifests, one after the other, until a signal arrives. Then
+    /// publishes the report files. Returns the exit status of the command.
     ///
     /// The reports also cover the manifests that could not be used, and those that had not begun
     /// when the signal arrived.

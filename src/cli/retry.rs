@@ -45,8 +45,8 @@ impl Retry {
         Ok(Self(paths))
     }
 
-    /// Reduces a selection to the entries that are to be retried. Warns of entries that the manifest
-    /// no longer declares.
+    /// Reduces a selection to the entries that are to be retried. Warns of entries that the
+    /// manifest no longer declares.
     pub(super) fn choose(
         &self,
         selection: Selection,

@@ -140,7 +140,7 @@ fn the_summary_of_a_step_has_an_account_of_each_manifest() {
 
         | what | why | where | hint |
         | --- | --- | --- | --- |
-        | 1 entry failed (http&#95;status) | the server answers 403 Forbidden | <code>2&#46;txt</code><br>declared at natsync&#46;yaml&#58;4 (source numbers) | &#96;natsync explain natsync&#46;yaml 2&#46;txt&#96; tells what is asked for and why |
+        | 1 entry failed (http&#95;status) | the server answers 403 Forbidden | <code>2&#46;txt</code><br>declared at natsync&#46;yaml&#58;4 (source numbers) | &#96;natsync explain natsync&#46;yaml 2&#46;txt&#96; shows what is requested and why |
         | 1 entry failed (http&#95;status) | the server has no such file (404) | <code>4&#46;txt</code><br>declared at natsync&#46;yaml&#58;4 (source numbers) | &#96;on&#95;missing&#58; skip&#96; allows files that do not exist |
 
         ### natsync plan: natsync

@@ -56,7 +56,7 @@ fn without_pruning_they_stay_and_are_reported() {
     let world = shrunk("1..3");
     let run = world.run(["apply", "--no-prune"]).success();
     assert!(
-        run.stderr.contains("2 files here are no longer declared and stay"),
+        run.stderr.contains("2 files are no longer declared and are kept"),
         "{}",
         run.output()
     );
