@@ -4,6 +4,11 @@
 //! A command that cannot go on returns its [`RunError`], and [`fail`] is the one place that prints
 //! such an error. Nothing here does the work itself.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this room is the edge to the process and its environment"
+)]
+
 mod apply;
 pub mod args;
 mod explain;

@@ -46,6 +46,7 @@ const MOST_HELD: usize = 16;
 impl<'a> Talk<'a> {
     /// Messages of a command that changes files, or reads them.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         let display = match console.progress() {
             ProgressKind::Off => Display::Off,

@@ -64,6 +64,7 @@ impl<'a> Annotation<'a> {
 
 impl Workflow {
     /// The step, if the environment says that there is one.
+    #[expect(clippy::disallowed_methods, reason = "the variables of a step of GitHub Actions")]
     pub(super) fn of_environment() -> Option<Self> {
         Self::of(|name| env::var_os(name))
     }
