@@ -1,5 +1,10 @@
 //! A file that appears whole or not at all, outside of destinations: locks, saved plans, reports.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is the way to write outside of a destination"
+)]
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -129,6 +129,14 @@
 //! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
 //! and control characters from outside are never printed. `docs/architecture.md` has the reasons.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "unit tests write files and read the environment and the clock"
+    )
+)]
+
 mod atomic_file;
 #[doc(hidden)]
 pub mod cli;

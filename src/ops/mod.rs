@@ -68,6 +68,7 @@ struct Prepared {
 }
 
 /// Looks at every path once, reads the lock meanwhile, and makes sure that the options choose something.
+#[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
 fn prepare(
     manifest: &Manifest,
     options: &Options,

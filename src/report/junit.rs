@@ -157,6 +157,7 @@ impl Failures {
 }
 
 impl Reporter for Part<'_> {
+    #[expect(clippy::disallowed_methods, reason = "the time that a test case takes")]
     fn event(&mut self, event: &Event) {
         let (entry, how) = match event {
             Event::Started { entry } => {

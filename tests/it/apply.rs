@@ -1,4 +1,4 @@
-//! `natsync apply` in good weather: what it fetches, what it asks, what it leaves alone.
+//! `natsync apply` without failures: which files it downloads, checks and keeps.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Checksum lists and sidecars, wherever publishers put them.
+//! Checksum lists and sidecars, in the places where publishers put them.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn sums(files: &[(&str, &str)]) -> String {
     lines.concat()
 }
 
-/// The list of the three files, with that content for the second.
+/// The list of the three files, with the digest of `second` for the second.
 fn sums_of_three(second: &str) -> String {
     sums(&[("1.txt", &numbered(1)), ("2.txt", second), ("3.txt", &numbered(3))])
 }
@@ -306,7 +306,7 @@ fn names_in_folders_are_told_apart() {
     );
     world.apply().success();
     world.assert_files(&[("a.bin", "in a"), ("b.bin", "in b")]);
-    // By the last component alone it cannot be known which is meant.
+    // The last component matches two listed names with different digests.
     let world = world.source("$BASE/q/x.bin", &["checksums: {url: $BASE/r/SHA256SUMS}"]);
     let (kind, message) = world.apply().code(1).failure("x.bin");
     assert_eq!(kind, "unlisted");
@@ -351,7 +351,7 @@ fn sources_read_the_same_list_by_their_own_rules() {
     let world = World::new();
     world.origin.serve("/1.txt", numbered(1));
     world.origin.serve("/2.txt", numbered(2));
-    // A list with MD5 digests, and bare ones: only one of the sources says which they are.
+    // The list has lines `NAME=MD5`, for which only one of the sources has a `pattern`.
     let md5 = |content: &str| hex(&md5::Md5::digest(content));
     world
         .origin
@@ -388,7 +388,7 @@ fn without_its_sidecar_a_file_may_be_missing_but_not_had() {
         ("absent", "unlisted")
     );
     assert_eq!(world.names(), ["1.txt"]);
-    // Not one byte of it was asked for.
+    // The file itself was not downloaded.
     assert_eq!(world.origin.requests_for("/3.txt").iter().filter(|r| r.method == "GET").count(), 0);
 }
 
@@ -426,7 +426,7 @@ fn a_dispute_has_one_outcome_also_where_the_run_ends_early() {
     world.origin.always("/d/3.txt", Answer::status(403));
     for _ in 0..3 {
         let run = world.run(["apply", "--json", "--fail-fast", "-j", "1"]).code(1);
-        // The sum of all outcomes is that of the entries; `counts` holds it.
+        // `counts` checks that the outcomes sum to the number of entries.
         run.counts();
         let mut paths: Vec<_> =
             run.results().iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();

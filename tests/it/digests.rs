@@ -1,4 +1,4 @@
-//! Digests: what the manifest states is held against the bytes, and what the server states too.
+//! Digests from the manifest and from response headers are compared with the bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,7 +99,7 @@ fn wrong_bytes_send_to_a_mirror_first() {
     assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
     assert_eq!((world.origin.count("/a.txt"), mirror.count("/a.txt")), (1, 1));
 
-    // Where that has the wrong bytes too, everybody is asked once more.
+    // If the mirror has wrong bytes too, all URLs are tried once more.
     mirror.always("/a.txt", Answer::status(200).body("abe"));
     world.delete("out/a.txt");
     let run = world.apply().code(1);
@@ -139,7 +139,7 @@ fn a_stranger_with_the_right_bytes_is_adopted_without_a_request() {
         assert_eq!(world.run(["plan", "--json", "-v"]).decision("a.txt").1, "adopted");
         assert_eq!(world.apply().success().counts(), "entries 1, kept 1");
         world.origin.assert_requests(&[]);
-        // It is known from now on.
+        // The apply recorded the file, so that it is no longer adopted.
         assert_eq!(world.run(["plan", "--json", "-v"]).decision("a.txt").1, "pinned");
     }
 }
@@ -175,7 +175,7 @@ fn single_entries_can_have_their_digest() {
 fn rehash_finds_silent_decay() {
     let world = pinned(&[&format!("sha256: {SHA256}")]);
     world.apply().success();
-    // As the disk would do it: other bytes under the same stat, as far as the state can tell.
+    // Like silent corruption on a disk: the bytes differ, but the recorded stat still matches.
     world.write("out/a.txt", "abd");
     forge_stamp(&world, "a.txt");
     assert_eq!(world.apply().success().counts(), "entries 1, kept 1");
@@ -184,10 +184,10 @@ fn rehash_finds_silent_decay() {
     world.assert_files(&[("a.txt", CONTENT)]);
 }
 
-/// Makes the state believe that a file still looks as it did.
+/// Changes the state so that the recorded stat of a file matches its current stat.
 fn forge_stamp(world: &World, path: &str) {
-    // A plan notes nothing; so the stamp is computed the way that the state does: by an apply over a
-    // file that it knows as this one, whose digest is then put back.
+    // Only an apply records a stamp. So pin and state temporarily get the digest of the new bytes,
+    // an apply records the stamp, and the old digest is restored.
     let state = rusqlite::Connection::open(world.state()).unwrap();
     let before: Vec<u8> = state
         .query_row("SELECT sha256 FROM files WHERE path = ?1", [path], |row| row.get(0))

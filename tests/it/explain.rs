@@ -18,7 +18,6 @@ fn explain(world: &World, entry: &str) -> Run {
     run
 }
 
-/// The line with that label and what belongs to it.
 #[track_caller]
 fn says(world: &World, entry: &str, text: &str) {
     let run = explain(world, entry);
@@ -156,7 +155,8 @@ fn it_tells_no_secret() {
     }
 }
 
-/// A list that nobody has fetched is not one that does not name the entry, whether or not it may leave entries out.
+/// A list that was never fetched is not treated as a list without this entry, even if it is
+/// optional.
 #[test]
 fn an_optional_list_is_fetched_before_it_is_believed() {
     let world = World::new()

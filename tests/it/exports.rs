@@ -1,4 +1,4 @@
-//! `list` in the forms of other programs, held against these programs.
+//! Feeds the formats of `list` for other programs to these programs.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -56,7 +56,7 @@ fn sha256sum_accepts_what_is_exported() {
 #[test]
 fn aria2_downloads_what_is_exported() {
     for (format, flag) in [("aria2", "--input-file"), ("metalink", "--metalink-file")] {
-        // Of some further characters aria2 makes others.
+        // Without further special characters, because aria2 replaces some of them in names.
         let world = locked("it's (that) one");
         let text = export(&world, format);
         world.write("list", &text);
@@ -65,7 +65,7 @@ fn aria2_downloads_what_is_exported() {
         let list = format!("{flag}=../list");
         let args =
             ["--no-conf", "--dir=.", "--check-integrity=true", "--allow-overwrite=true", &list];
-        // An input file names the folder, from where the manifest is named.
+        // An aria2 input file contains the folder, relative to the directory of the run.
         let (folder, list) = match format {
             "aria2" => (world.dir().to_owned(), "--input-file=list".to_owned()),
             _ => (world.path("out"), list.clone()),
@@ -75,7 +75,7 @@ fn aria2_downloads_what_is_exported() {
         assert!(output.status.success(), "{format}\n{}", String::from_utf8_lossy(&output.stdout));
         let run = world.run(["verify", "--json"]).success();
         assert_eq!(run.lines("summary")[0]["ok"], 5, "{format}\n{}", run.output());
-        // And with other bytes upstream it refuses them, which shows that it read the digests.
+        // With other bytes upstream, aria2 must fail, which shows that it checks the digests.
         world.origin.serve("/0", "Content of plain.bin");
         std::fs::remove_file(world.path("out/plain.bin")).unwrap();
         let output = program("aria2c", &folder, &args).unwrap();

@@ -1,11 +1,11 @@
-//! What programs read: one object a line with stable fields, and nothing else on stdout.
+//! The JSON output: one object per line with stable fields, and nothing else on stdout.
 
 use serde_json::Value;
 
 use crate::origin::Answer;
 use crate::world::World;
 
-/// The names of an object's fields, in order of name.
+/// The names of an object's fields, sorted.
 fn fields(value: &Value) -> Vec<&str> {
     let mut names: Vec<_> =
         value.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -22,7 +22,7 @@ fn has_fields(value: &Value, expected: &str) {
 
 const RESULT: &str = "type outcome source path url bytes sha256 attempts";
 
-/// One entry of each kind: right, missing, failing.
+/// One entry of each kind: present, missing, failing.
 fn mixed() -> World {
     let world = World::new().serve_numbered(3).manifest(
         "sources:

@@ -1,4 +1,4 @@
-//! Retries, pauses that a server asks for, dead hosts, and rates.
+//! Retries, `Retry-After`, dead hosts, and rate limits.
 
 use std::time::Duration;
 
@@ -273,7 +273,7 @@ fn a_host_that_recovers_is_asked_for_all() {
 
 #[test]
 fn retries_have_a_budget_for_each_host() {
-    // Every other entry fails for ever, so that the breaker stays closed.
+    // Only every second entry fails, so that the circuit breaker stays closed.
     let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..1000}", "http: {retries: 4}"]);
     for n in (1..=1000).step_by(2) {
         world.origin.serve(&format!("/{n}.txt"), numbered(n));
@@ -294,7 +294,7 @@ fn large_transfers_share_a_rate_and_small_ones_are_not_starved() {
         .serve("/small.bin", "small")
         .manifest("http: {rate_limit: 600kB/s}\nsources: [{url: \"$BASE/{n}.bin\", vars: {n: [1, 2, small]}}]\n");
     let run = world.run(["apply", "--json"]).success();
-    // In the order in which they ended: the small one first, then both large ones together.
+    // In order of completion: the small file first, then both large files at nearly the same time.
     let order: Vec<_> =
         run.results().iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();
     assert_eq!(order[0], "small.bin");
@@ -317,7 +317,8 @@ fn all_limits_hold_together() {
     let times: Vec<_> = requests.iter().map(|request| request.at).collect();
     let span = times.last().unwrap().duration_since(times[0]).as_secs_f64();
     assert!(1.4 < span, "30 requests at 20 a second in {span} s");
-    // In no window of half a second more than a half second's worth, and one.
+    // Any 12 consecutive requests take more than half a second: at 20 requests per second, half a
+    // second allows 10, plus one at its start.
     for window in times.windows(12) {
         let width = window[11].duration_since(window[0]);
         assert!(Duration::from_millis(500) < width, "{width:?}");

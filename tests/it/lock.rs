@@ -1,4 +1,4 @@
-//! The lock: what upstream has is pinned, and the directory follows the lock.
+//! The lock: `lock` pins the upstream files, and `apply` makes the directory equal to the lock.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -53,7 +53,7 @@ fn everything_is_pinned_and_then_nobody_is_asked() {
 #[test]
 fn a_fresh_clone_with_a_warm_directory_sends_nothing() {
     let world = locked();
-    // A clone elsewhere: the same files, of which no state knows anything.
+    // Like a fresh clone: the same files, but no state.
     fs::remove_dir_all(world.path("out/.natsync")).unwrap();
     for n in 1..=3 {
         world.touch(&format!("out/{n}.txt"));
@@ -62,7 +62,7 @@ fn a_fresh_clone_with_a_warm_directory_sends_nothing() {
     assert_eq!(run.counts(), "entries 3, kept 3");
     assert_eq!(world.run(["plan", "--json", "-v"]).decision("1.txt").1, "pinned");
     world.origin.assert_requests(&[]);
-    // And a cold one gets what is pinned.
+    // An empty directory gets the pinned files.
     fs::remove_dir_all(world.path("out")).unwrap();
     assert_eq!(world.apply().success().counts(), "entries 3, downloaded 3");
 }
@@ -77,7 +77,7 @@ fn two_locks_from_scratch_are_the_same_bytes() {
     world.delete(LOCK);
     world.run(["lock", "-j", "16", "--dest", "elsewhere"]).success();
     assert_eq!(text(&world), first);
-    // A third time from files that are there already.
+    // A third time with files that already exist.
     world.delete(LOCK);
     fs::remove_dir_all(world.path("out/.natsync")).unwrap();
     world.run(["lock"]).success();
@@ -93,7 +93,7 @@ fn a_change_upstream_is_kept_out_until_it_is_accepted() {
     let world = locked();
     world.origin.serve("/2.txt", "changed upstream\n");
     assert_eq!(world.apply().success().counts(), "entries 3, kept 3");
-    // Only where a file is wanted anew does the difference show.
+    // The difference is noticed only when a file must be downloaded.
     world.write("out/2.txt", "edited");
     let run = world.apply().code(1);
     assert_eq!(run.failure("2.txt").0, "checksum_mismatch");

@@ -1,4 +1,4 @@
-//! The same file at other places.
+//! Mirrors: the same file at other locations.
 
 use crate::origin::{Answer, DeadPort, File, Origin};
 use crate::world::World;

@@ -139,7 +139,8 @@ fn an_alternate_is_no_mirror() {
 
 #[test]
 fn very_many_missing_entries_are_held_back_and_then_absent() {
-    // More than events may wait: who settles them must not be who hands them on.
+    // More entries than the event channel can buffer: the task that settles them must not be the
+    // one that forwards the events (deadlock).
     let world = World::new().source(
         "$BASE/{n}.txt",
         &[

@@ -88,7 +88,7 @@ fn a_host_without_an_entry_is_asked_all_the_same() {
 
 #[test]
 fn only_the_sources_own_origin_learns_it() {
-    // All of them are the same host to a netrc file: it is the origin that counts.
+    // A netrc file sees the same host in all of them, but the origin (with its port) decides.
     let (mirror, alternate, overriding, target) =
         (Origin::new(), Origin::new(), Origin::new(), Origin::new());
     let others = [&mirror, &alternate, &overriding, &target];
@@ -121,7 +121,7 @@ fn only_the_sources_own_origin_learns_it() {
         assert_eq!(sent(other), [None]);
     }
     assert_eq!(sent(&world.origin), vec![Some(BASIC.to_owned()); 3]);
-    // A redirect that stays, or that leads back, is at the own origin.
+    // A redirect to the same origin, or back to it, is still at the own origin.
     target.always("/4.txt", Answer::redirect(302, &world.origin.url("/back.txt")));
     world.origin.forget();
     target.forget();

@@ -1,4 +1,4 @@
-//! What a run may pin, and what the lock looks like after it, whatever happened before.
+//! Which entries a run may pin, and the resulting lock, after various earlier events.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ fn line(world: &World, path: &str) -> serde_json::Value {
     serde_json::from_str(line.unwrap_or_else(|| panic!("no line for {path} in\n{lines}"))).unwrap()
 }
 
-/// A file that natsync did not write, as long as the upstream one and newer.
+/// A file that natsync did not write, with the same length as the upstream file and newer.
 fn with_stranger(world: &World) {
     world.write("out/1.txt", "FILE 1\n");
 }
@@ -96,7 +96,7 @@ fn an_upgrade_asks_whatever_the_manifest_calls_fresh() {
 fn a_locked_file_is_not_believed_missing_because_it_once_was() {
     let world = World::new().source("$BASE/1.txt", &["on_missing: skip", "missing_ttl: 1d"]);
     assert_eq!(world.apply().success().counts(), "entries 1, absent 1");
-    // Elsewhere the file was there, and was locked.
+    // On another machine the file existed upstream, and was locked.
     let world = world.serve_numbered(1);
     world.run(["lock", "--dest", "elsewhere"]).success();
     assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
@@ -134,7 +134,7 @@ fn a_moved_url_takes_the_old_validators_with_it() {
 
 #[test]
 fn a_line_has_the_url_that_is_declared() {
-    // The state knows the file by the URL that it came from; a digest keeps it where it is.
+    // The state has the file under its old URL; with the digest, the file is kept.
     let world = World::new().serve("/a/1.txt", numbered(1)).source("$BASE/a/1.txt", &[]);
     world.apply().success();
     let digest = format!("sha256: {}", sha256_of(numbered(1)));

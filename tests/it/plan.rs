@@ -1,4 +1,4 @@
-//! `natsync plan`: what it says, and that it does nothing.
+//! `natsync plan`: its output, and that it changes nothing.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Proxies: what goes through one, and what does not.
+//! Proxies: which requests use one, and which do not.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn a_proxy_that_opens_no_tunnel_is_named() {
     assert!(proxy.heads()[0].starts_with("CONNECT example.invalid:443 "));
 }
 
-/// One entry, asked for through a proxy of that manner; `https` needs a tunnel.
+/// One entry, requested through a proxy with this behaviour; `https` needs a tunnel.
 fn through(proxy: &Relay, https: bool) -> World {
     let world = World::new().serve("/a.txt", "content");
     let scheme = if https { "https" } else { "http" };

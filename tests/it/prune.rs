@@ -1,5 +1,5 @@
-//! Deleting what is no longer declared: only what natsync wrote and nobody changed, last of all, within limits, and
-//! never when in doubt.
+//! Pruning: at the end of a run, within limits and without failures, natsync deletes undeclared
+//! files that it wrote itself and that have not changed.
 
 use crate::origin::Answer;
 use crate::world::World;
@@ -19,7 +19,7 @@ fn five() -> World {
     world
 }
 
-/// The same, of which only some are declared now.
+/// The same world, but the manifest now declares only some of the files.
 fn shrunk(numbers: &str) -> World {
     let world = five();
     world.set_manifest("natsync.yaml", &manifest(numbers, MANAGED));
@@ -84,7 +84,8 @@ fn folders_that_are_empty_then_go_too_and_others_stay() {
 fn what_somebody_else_wrote_or_changed_stays() {
     let world = five();
     world.write("out/d/mine.txt", "mine");
-    // Another size; the same size; written anew by somebody with the same bytes, which is no change.
+    // Edited to another size; edited to the same size; rewritten with the same bytes, which does
+    // not count as a change.
     world.write("out/d/3.txt", "edited and longer\n");
     world.write("out/d/4.txt", "FILE 4\n");
     world.touch("out/d/5.txt");
@@ -96,7 +97,7 @@ fn what_somebody_else_wrote_or_changed_stays() {
 
 #[test]
 fn what_was_found_and_not_written_stays() {
-    // It is taken for what upstream has, by its length and time or by its bytes.
+    // The file is adopted, by its length and time or by its bytes.
     let world = World::new().serve_numbered(3);
     world.write("out/d/1.txt", "FILE 1\n");
     let world = world.manifest(&manifest("1..2", MANAGED));
@@ -233,7 +234,7 @@ fn a_folder_that_became_a_link_is_not_gone_through() {
 fn what_cannot_be_deleted_is_an_error_and_the_rest_goes() {
     use std::os::unix::fs::PermissionsExt as _;
     if rustix::process::geteuid().is_root() {
-        // Nobody keeps root from anything.
+        // Skipped for root, because permissions do not apply to root.
         return;
     }
     let world = shrunk("1..3");
@@ -299,7 +300,7 @@ fn a_run_without_network_may_delete_when_all_is_there() {
     let run = world.run(["apply", "--json", "--offline"]).success();
     assert_eq!(run.summary()["pruned"], 2);
     names_are(&world, &[1, 2, 3]);
-    // And not when something is missing.
+    // With `--offline`, an entry that is not on disk fails, so nothing is pruned.
     let world = shrunk("1..6");
     world.set_manifest("natsync.yaml", &manifest("4..6", MANAGED));
     world.run(["apply", "--offline"]).code(1);
@@ -315,7 +316,7 @@ fn a_lock_deletes_nothing() {
     assert_eq!(world.apply().success().counts(), "entries 3, kept 3, pruned 2");
 }
 
-/// Five files whose source says so, and some that upstream has no more.
+/// Five files of a source with `on_missing: prune`; upstream then loses some of them.
 fn vanished(numbers: &[usize], more: &str) -> World {
     let text = manifest("1..5", "") + "    on_missing: prune\n" + more;
     let world = World::new().serve_numbered(5).manifest(&text);
@@ -338,7 +339,7 @@ fn what_upstream_has_no_more_goes_where_a_source_says_so() {
     names_are(&world, &[1, 3, 5]);
     assert_eq!(world.apply().success().counts(), "entries 5, unchanged 3, absent 2");
 
-    // Only what was chosen was asked about.
+    // Only the selected entry was requested.
     let world = vanished(&[2, 4], "");
     world.run(["apply", "--only", "d/2.txt"]).success();
     names_are(&world, &[1, 3, 4, 5]);

@@ -1,9 +1,10 @@
-//! Asking for declared URLs at another place.
+//! `--rewrite`: declared URLs are requested at another location.
 
 use crate::origin::Origin;
 use crate::world::World;
 
-/// A manifest of a host that does not exist, and `--rewrite` to the world's origin.
+/// A manifest with a host that does not exist, and the value of `--rewrite` that leads to the
+/// world's origin.
 fn far_away() -> (World, String) {
     let world = World::new()
         .serve_numbered(3)

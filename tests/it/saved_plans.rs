@@ -1,4 +1,4 @@
-//! `plan --out` and `apply --plan`: a saved plan is carried out exactly, or refused.
+//! `plan --out` and `apply --plan`: the saved plan is carried out exactly, or refused.
 
 use crate::origin::{Answer, File};
 use crate::world::{World, numbered};
@@ -170,7 +170,7 @@ fn freshness_is_judged_at_the_time_of_the_plan() {
     world.apply().success();
     world.age_state(std::time::Duration::from_hours(23));
     saved(&world, &[]);
-    // Two hours pass, for the state and for the plan.
+    // Makes state and plan two hours older.
     let two_hours = std::time::Duration::from_hours(2);
     world.age_state(two_hours);
     let plan = String::from_utf8(world.read("p.plan")).unwrap();

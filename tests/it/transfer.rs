@@ -1,4 +1,4 @@
-//! Bodies: how many at a time, over which connections, and what becomes of those that are not whole.
+//! Transfers of bodies: concurrency, connections, and incomplete bodies.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::origin::{Answer, File, Gate, Origin};
 use crate::world::{Run, World, numbered};
 
-/// One entry, tried once, whose answers are like that; another stands beside it and is right.
+/// Two entries without retries: `a.txt` gets this answer, `b.txt` a correct one.
 fn answered(answer: Answer) -> World {
     answered_with(answer, &[])
 }
@@ -23,7 +23,7 @@ fn answered_with(answer: Answer, settings: &[&str]) -> World {
     world
 }
 
-/// The entry fails with one of these kinds, leaves nothing behind, and its neighbour is there.
+/// Checks that `a.txt` fails with one of these kinds and leaves no files, and that `b.txt` exists.
 #[track_caller]
 fn fails(world: &World, kinds: &[&str]) -> Run {
     let run = world.apply().code(1);

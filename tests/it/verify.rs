@@ -1,4 +1,4 @@
-//! `verify`: is the directory right?
+//! `natsync verify`.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -15,7 +15,7 @@ fn verify(world: &World) -> Run {
     world.run(["verify", "--json"])
 }
 
-/// `ok 3, gone 1` with the zeros left out.
+/// The counts without zeros, such as `ok 3, gone 1`.
 #[track_caller]
 fn findings(run: &Run) -> String {
     let summaries = run.lines("summary");

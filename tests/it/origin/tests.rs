@@ -1,4 +1,4 @@
-//! The origin itself, spoken to by hand.
+//! Tests of the origin itself, with hand-written requests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,8 @@ fn ask(stream: &mut TcpStream, request: &str) {
     stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
 }
 
-/// Everything up to the end of the connection, which the request asks for.
+/// Sends a request, shuts down the write side, and returns everything up to the end of the
+/// connection.
 fn whole(origin: &Origin, method_and_path: &str, headers: &str) -> String {
     let mut stream = connect(origin);
     stream

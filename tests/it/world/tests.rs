@@ -1,4 +1,4 @@
-//! The world itself, without the program.
+//! Tests of `World` itself, without the program.
 
 use std::process::Command;
 use std::time::Duration;
