@@ -55,7 +55,7 @@ fn names<'e>(expression: &'e str, context: &str) -> Vec<&'e str> {
 }
 
 #[test]
-fn the_action_is_as_github_wants_it() {
+fn the_action_has_valid_keys_and_expressions() {
     let action = yaml(&file("action.yml"));
     let known = ["branding", "description", "inputs", "name", "outputs", "runs"];
     assert_eq!(keys(&action), known.into());
@@ -264,7 +264,7 @@ fn the_steps_of_the_action_apply_a_manifest() {
 }
 
 #[test]
-fn the_action_builds_with_the_cargo_that_is_there() {
+fn the_action_builds_with_the_installed_cargo() {
     let world = World::new();
     tools(&world);
     world.delete("tools/rustup");
@@ -294,7 +294,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_snippet_can_be_read() {
+fn every_snippet_parses() {
     let page = file("docs/ci.md");
     let of = |wanted: &str| -> Vec<String> {
         let blocks = blocks(&page).into_iter();
@@ -332,7 +332,7 @@ fn every_snippet_can_be_read() {
 
 /// The metrics and flags in `docs/ci.md` are exactly those of the program.
 #[test]
-fn the_page_tells_of_every_metric_and_flag() {
+fn the_page_lists_every_metric_and_flag() {
     let page = file("docs/ci.md");
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
     world.origin.always("/1.txt", Answer::status(403));
@@ -357,7 +357,7 @@ fn the_page_tells_of_every_metric_and_flag() {
 }
 
 #[test]
-fn systemd_takes_the_units() {
+fn systemd_accepts_the_units() {
     let world = World::new();
     let mut units = Vec::new();
     for (_, unit) in

@@ -260,7 +260,7 @@ fn redirects_to_another_origin_take_no_secret_along() {
 }
 
 #[test]
-fn origins_that_cannot_be_reached_are_told_of_without_secrets() {
+fn errors_of_unreachable_origins_have_no_secrets() {
     let dead = DeadPort::new();
     let refused = Canary::asking(Some(&dead.base()), None);
     let plain = Origin::new();
@@ -289,7 +289,7 @@ fn origins_that_cannot_be_reached_are_told_of_without_secrets() {
 }
 
 #[test]
-fn a_path_that_is_taken_is_told_of_without_secrets() {
+fn path_conflicts_are_reported_without_secrets() {
     let canary = Canary::new();
     for path in ["out/1.txt/x", "out/2.dat/x"] {
         canary.world.write(path, "mine");
@@ -321,7 +321,7 @@ fn a_killed_run_leaves_no_secret_on_the_disk() {
 }
 
 #[test]
-fn a_proxy_knows_its_own_password_and_nobody_else_does() {
+fn only_the_proxy_gets_the_proxy_password() {
     for (manner, status) in [
         (Manner::Forward, 0),
         (Manner::Say(b"HTTP/1.1 407 Who Are You\r\nContent-Length: 0\r\n\r\n".to_vec()), 1),

@@ -266,7 +266,7 @@ fn test_results_have_a_case_for_each_entry() {
 }
 
 #[test]
-fn what_is_kept_is_counted_and_no_case() {
+fn kept_entries_are_counted_but_have_no_case() {
     let world = World::new().serve_numbered(3).source("$BASE/{n}.txt", &["vars: {n: 1..3}"]);
     world.run(["lock", "--junit", "junit.xml"]).success();
     assert_eq!(cases(&text(&world, "junit.xml")).len(), 4);
@@ -338,7 +338,7 @@ fn failed(world: &World, path: &str) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn what_failed_is_written_and_tried_again() {
+fn failed_entries_are_written_and_retried() {
     let world = five();
     world.run(["apply", "--failed", "failed.jsonl"]).code(1);
     let mut paths: Vec<_> = failed(&world, "failed.jsonl").into_iter().map(|line| line.1).collect();
@@ -472,7 +472,7 @@ fn metrics_keep_the_last_success() {
 }
 
 #[test]
-fn names_from_outside_forge_nothing() {
+fn remote_names_cannot_forge_workflow_commands() {
     let names = [
         "::add-mask::a",
         "##[error]b",
@@ -527,7 +527,7 @@ fn names_from_outside_forge_nothing() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_anything_is_touched() {
+fn an_unwritable_report_fails_before_anything_is_changed() {
     let world = five();
     world.write("a-file", "");
     for (flag, file, expected) in [

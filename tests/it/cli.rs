@@ -33,7 +33,7 @@ fn flags(help: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_reference_is_what_help_says() {
+fn the_reference_page_equals_the_help() {
     let world = World::new();
     let mut page = String::from(
         "# The command line\n\nWhat `natsync --help` and `natsync COMMAND --help` print. `natsync man` has the same as manual \

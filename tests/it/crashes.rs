@@ -86,7 +86,7 @@ fn at_random_moments() {
 /// Checks in the system calls of a run that bytes are durable before the rename, and names before
 /// the state records them.
 #[test]
-fn bytes_then_names_then_notes() {
+fn bytes_are_durable_before_names_and_names_before_the_state() {
     if !is_traceable() {
         return;
     }

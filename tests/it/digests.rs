@@ -24,7 +24,7 @@ fn pinned(settings: &[&str]) -> World {
 }
 
 #[test]
-fn a_file_with_its_digest_needs_no_request_any_more() {
+fn a_file_with_its_digest_needs_no_request() {
     let mut all: Vec<_> = OTHERS.to_vec();
     all.extend([("sha256", SHA256), ("md5", MD5)]);
     for (name, digits) in all {
@@ -121,7 +121,7 @@ fn an_edited_file_with_a_digest_is_replaced() {
 }
 
 #[test]
-fn a_size_says_at_once_that_a_file_is_another_one() {
+fn a_different_size_is_noticed_without_reading() {
     let world = World::new().serve("/a.txt", CONTENT).manifest(&format!(
         "sources: [{{files: [{{url: $BASE/a.txt, size: 3, sha256: {SHA256}}}]}}]\n"
     ));
@@ -132,7 +132,7 @@ fn a_size_says_at_once_that_a_file_is_another_one() {
 }
 
 #[test]
-fn a_stranger_with_the_right_bytes_is_adopted_without_a_request() {
+fn an_unknown_file_with_the_right_bytes_is_adopted_without_a_request() {
     for digest in [format!("sha256: {SHA256}"), format!("md5: {MD5}")] {
         let world = pinned(&[&digest]);
         world.write("out/a.txt", CONTENT);
@@ -145,7 +145,7 @@ fn a_stranger_with_the_right_bytes_is_adopted_without_a_request() {
 }
 
 #[test]
-fn a_digest_that_is_stated_later_is_held_against_what_is_there() {
+fn a_digest_added_later_is_compared_with_the_existing_file() {
     let world = World::new().serve("/a.txt", CONTENT).source("$BASE/a.txt", &[]);
     world.apply().success();
     world.origin.forget();
@@ -172,7 +172,7 @@ fn single_entries_can_have_their_digest() {
 }
 
 #[test]
-fn rehash_finds_silent_decay() {
+fn rehash_finds_silent_corruption() {
     let world = pinned(&[&format!("sha256: {SHA256}")]);
     world.apply().success();
     // Like silent corruption on a disk: the bytes differ, but the recorded stat still matches.
@@ -209,7 +209,7 @@ fn forge_stamp(world: &World, path: &str) {
 }
 
 #[test]
-fn what_the_server_states_is_checked() {
+fn digests_in_response_headers_are_checked() {
     let right = STANDARD.encode(Sha256::digest(CONTENT));
     let wrong = STANDARD.encode(Sha256::digest("abd"));
     for (field, value) in

@@ -41,7 +41,7 @@ fn program(name: &str, folder: &Path, args: &[&str]) -> Option<Output> {
 }
 
 #[test]
-fn sha256sum_accepts_what_is_exported() {
+fn sha256sum_accepts_the_export() {
     let world = locked("*star <\"'&'\">");
     world.write("SUMS", export(&world, "sha256sums"));
     let check =
@@ -54,7 +54,7 @@ fn sha256sum_accepts_what_is_exported() {
 }
 
 #[test]
-fn aria2_downloads_what_is_exported() {
+fn aria2_downloads_the_export() {
     for (format, flag) in [("aria2", "--input-file"), ("metalink", "--metalink-file")] {
         // Without further special characters, because aria2 replaces some of them in names.
         let world = locked("it's (that) one");
@@ -84,7 +84,7 @@ fn aria2_downloads_what_is_exported() {
 }
 
 #[test]
-fn what_is_not_known_is_said() {
+fn unknown_digests_are_reported() {
     let world = World::new().serve_numbered(2).source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
     let run = world.run(["list", "--format", "sha256sums"]).success();
     assert_eq!(run.stdout, "");
@@ -111,7 +111,7 @@ fn secrets_are_in_no_export() {
 }
 
 #[test]
-fn what_upstream_does_not_have_is_not_exported() {
+fn missing_files_are_not_exported() {
     let world = World::new()
         .serve_numbered(1)
         .source("$BASE/{n}.txt", &["vars: {n: 1..2}", "on_missing: skip"]);

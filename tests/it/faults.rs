@@ -137,7 +137,7 @@ fn answers() -> Vec<Fault> {
         // Success statuses.
         fault("an empty file", Answer::status(200).body(""), CONTENT),
         fault("nothing", Answer::status(204), &["http_status", "unexpected_content", "protocol"]),
-        fault("a part that nobody asked for", part("bytes 0-4/20000", "01234"), PARTIAL),
+        fault("an unrequested part", part("bytes 0-4/20000", "01234"), PARTIAL),
         fault("another part than the one asked for", part("bytes 1-5/20000", "12345"), PARTIAL),
         fault("a part in a 200", whole_but_a_part(), &["protocol"]),
         fault("parts in a 206", multipart(), PARTIAL),

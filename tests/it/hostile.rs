@@ -247,7 +247,7 @@ fn plant(world: &World, planting: &str, name: &str) {
         "a link to the folder above" => {
             instead_of_the_folder(&|first| symlink("..", first).expect("a link"));
         }
-        other => panic!("{other} is planted by nobody"),
+        other => panic!("no code plants `{other}`"),
     }
 }
 
@@ -297,17 +297,17 @@ fn third_leads_nowhere(third: usize) {
 }
 
 #[test]
-fn no_name_leads_outside() {
+fn no_name_of_the_first_third_leads_outside() {
     third_leads_nowhere(0);
 }
 
 #[test]
-fn no_other_name_leads_outside() {
+fn no_name_of_the_second_third_leads_outside() {
     third_leads_nowhere(1);
 }
 
 #[test]
-fn nor_does_one_of_the_rest() {
+fn no_name_of_the_last_third_leads_outside() {
     third_leads_nowhere(2);
 }
 

@@ -61,7 +61,7 @@ fn many_files_come_over_one_connection_a_thread() {
 }
 
 #[test]
-fn goodbyes_and_refusals_cost_nothing() {
+fn goaway_and_refused_streams_cost_no_attempt() {
     let scripts: [(&str, Script); 4] = [
         ("goodbye every few requests", |asked| match file(asked) {
             Say::File(body) if asked.number == 5 => Say::Goodbye(body),
@@ -91,7 +91,7 @@ fn goodbyes_and_refusals_cost_nothing() {
 }
 
 #[test]
-fn what_never_ends_is_given_up() {
+fn endless_answers_are_given_up() {
     let scripts: [(&str, Script, &[&str]); 5] = [
         ("always refused", |_| Say::Reset(Reason::REFUSED_STREAM), &["connect", "protocol"]),
         ("always asked for calm", |_| Say::Reset(Reason::ENHANCE_YOUR_CALM), &["connect"]),
@@ -187,7 +187,7 @@ fn large_bodies_side_by_side_arrive_whole() {
 }
 
 #[test]
-fn statuses_mean_what_they_mean() {
+fn statuses_have_their_usual_meaning() {
     let server = Second::new(|asked| match number(asked) {
         1 => Say::Status(404),
         2 => Say::Status(503),
@@ -203,7 +203,7 @@ fn statuses_mean_what_they_mean() {
 }
 
 #[test]
-fn never_and_always_are_kept_to() {
+fn http2_never_and_always_are_obeyed() {
     // A server that offers only HTTP/1.1.
     let world = World::new().serve_numbered(2);
     let secured = Secured::new(world.origin.port());
@@ -345,7 +345,7 @@ fn whatever_goes_wrong_a_path_holds_old_or_new_bytes() {
 }
 
 #[test]
-fn what_was_there_stays_when_nothing_is_answered_any_more() {
+fn existing_files_stay_when_the_server_goes_silent() {
     let mood = Arc::new(AtomicUsize::new(WELL));
     let now = Arc::clone(&mood);
     let server = Second::new(move |asked| match now.load(Ordering::SeqCst) {

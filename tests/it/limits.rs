@@ -17,7 +17,7 @@ fn a_busy_server_is_asked_again() {
 }
 
 #[test]
-fn a_failure_for_good_is_not_tried_again() {
+fn a_permanent_failure_is_not_retried() {
     for status in [400, 401, 403, 404, 405, 407, 410, 451, 501, 505] {
         let world = World::new().source("$BASE/a.txt", &[]);
         world.origin.always("/a.txt", Answer::status(status));
@@ -70,7 +70,7 @@ fn a_pause_that_a_server_asks_for_is_kept_by_all_transfers() {
         let after = request.at.saturating_duration_since(asked);
         Duration::from_millis(250) < after && after < Duration::from_millis(950)
     };
-    assert_eq!(requests.iter().filter(early).count(), 0, "nobody asks while the host wants peace");
+    assert_eq!(requests.iter().filter(early).count(), 0, "requests during the pause");
     let last = requests.iter().map(|request| request.at).max().unwrap();
     assert!(Duration::from_millis(950) <= last - asked, "the one that was refused waits too");
 }
@@ -132,7 +132,7 @@ fn a_pause_that_is_too_long_is_a_failure_at_once_that_names_it() {
 }
 
 #[test]
-fn senseless_pauses_hold_up_nobody() {
+fn invalid_retry_after_values_delay_nothing() {
     for value in
         ["-1", "inf", "1e400", "NaN", "1.5", "", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", "0"]
     {
@@ -245,7 +245,7 @@ fn a_rate_of_requests_is_kept() {
 }
 
 #[test]
-fn a_host_that_fails_everything_is_spared() {
+fn a_host_that_fails_everything_gets_few_requests() {
     let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..3000}", "http: {retries: 2}"]);
     world.origin.everywhere(Answer::status(500));
     let run = world.apply().code(1);
@@ -327,7 +327,7 @@ fn all_limits_hold_together() {
 }
 
 #[test]
-fn who_slows_down_gets_fewer_requests_at_a_time() {
+fn a_slowing_host_gets_fewer_concurrent_requests() {
     let world = World::new().serve_numbered(170).source("$BASE/{n}.txt", &["vars: {n: 1..170}"]);
     let mut seen = 0;
     world.origin.decide(move |_| {

@@ -123,7 +123,7 @@ fn a_deleted_destination_is_made_again() {
 }
 
 #[test]
-fn files_that_nobody_declared_are_left_alone() {
+fn undeclared_files_are_left_alone() {
     let world = one();
     world.write("out/mine.txt", "mine");
     world.write("out/deep/mine.txt", "mine");
@@ -132,7 +132,7 @@ fn files_that_nobody_declared_are_left_alone() {
 }
 
 #[test]
-fn what_is_no_longer_declared_stays_and_is_not_counted() {
+fn files_no_longer_declared_stay_and_are_not_counted() {
     let world = World::new().serve_numbered(2).source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
     world.apply().success();
     let world = world.source("$BASE/{n}.txt", &["vars: {n: [1]}"]);
@@ -236,7 +236,7 @@ fn a_dangling_symlink_is_a_conflict_too() {
 }
 
 #[test]
-fn a_folder_that_is_a_symlink_leads_nowhere() {
+fn a_folder_that_is_a_symlink_is_a_conflict() {
     let world = deep();
     fs::create_dir_all(world.path("elsewhere")).unwrap();
     symlink(world.path("elsewhere"), world.path("out/deep")).unwrap();

@@ -152,7 +152,7 @@ pub(crate) fn manifests() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 #[test]
-fn every_fault_is_refused_at_its_place_with_its_word() {
+fn every_error_is_reported_at_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
     for (name, row, place, word) in TABLE {

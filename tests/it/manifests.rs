@@ -83,7 +83,7 @@ fn gharchive_is_the_hours_of_the_last_seven_days() {
 }
 
 #[test]
-fn ripgrep_is_three_versions_less_what_was_never_built() {
+fn ripgrep_is_three_versions_without_the_missing_builds() {
     check_whole("ripgrep", include_str!("golden/ripgrep.urls"));
     check_paths("ripgrep", "14.1.0/macos-x86_64.tar.gz", "15.1.0/linux-aarch64.tar.gz");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::world::World;
 
 #[test]
-fn a_dead_name_fails_all_its_entries_in_seconds_and_in_one_line() {
+fn an_unknown_host_fails_all_its_entries_quickly_with_one_message() {
     let world = World::new().source("http://no-such-host.invalid/{n}.txt", &["vars: {n: 1..1000}"]);
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 1000, failed 1000");
@@ -22,7 +22,7 @@ fn a_dead_name_fails_all_its_entries_in_seconds_and_in_one_line() {
 }
 
 #[test]
-fn a_name_may_have_addresses_where_nobody_listens() {
+fn a_name_may_have_addresses_without_a_listener() {
     let world = World::new().serve("/a.txt", "a");
     let url = format!("http://localhost:{}/a.txt", world.origin.port());
     let world = world.source(&url, &["http: {retries: 0}"]);

@@ -45,7 +45,7 @@ fn the_users_file_is_read_if_a_source_asks_for_it() {
 }
 
 #[test]
-fn no_file_is_read_that_nobody_asked_for() {
+fn no_file_is_read_without_netrc_in_the_manifest() {
     for settings in ["check: always", "netrc: false"] {
         let world = world(settings, &[]);
         private(&world, ".netrc", "what is this");
@@ -66,7 +66,7 @@ fn another_file_can_be_named() {
 }
 
 #[test]
-fn what_the_manifest_says_stands_above_it() {
+fn the_manifest_takes_precedence_over_netrc() {
     let header = world("netrc: true", &["headers: {authorization: Bearer x}"]);
     header.apply().success();
     assert_eq!(sent(&header.origin), [Some("Bearer x".to_owned())]);
@@ -87,7 +87,7 @@ fn a_host_without_an_entry_is_asked_all_the_same() {
 }
 
 #[test]
-fn only_the_sources_own_origin_learns_it() {
+fn only_the_sources_own_origin_gets_the_password() {
     // A netrc file sees the same host in all of them, but the origin (with its port) decides.
     let (mirror, alternate, overriding, target) =
         (Origin::new(), Origin::new(), Origin::new(), Origin::new());

@@ -249,7 +249,7 @@ fn natgeo_is_mirrored_from_nginx() {
     assert_eq!(plan(&manifest).success().counts(), "entries 338, fetch 338");
     assert!(
         nginx.seen().is_empty() && !world.exists("mirror"),
-        "a plan asks nobody and writes nothing"
+        "a plan makes no requests and writes nothing"
     );
     let first = apply(&manifest).success();
     assert_eq!(

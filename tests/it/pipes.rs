@@ -16,7 +16,7 @@ fn twenty() -> World {
 }
 
 #[test]
-fn streams_that_take_nothing() {
+fn closed_and_full_output_streams() {
     // If the output is the purpose of the command, failing to write it is a failure.
     let runs = [
         ("apply", 0),
@@ -54,7 +54,7 @@ fn streams_that_take_nothing() {
 }
 
 #[test]
-fn a_reader_that_wants_only_the_beginning() {
+fn a_reader_that_stops_early() {
     for args in
         ["apply --json", "apply -v", "plan", "plan --json", "list", "verify -v", "lock --json"]
     {
@@ -68,7 +68,7 @@ fn a_reader_that_wants_only_the_beginning() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_is_a_failure_and_no_death() {
+fn a_file_size_limit_fails_one_entry_and_not_the_process() {
     let world = World::new().source("$BASE/{n}.bin", &["vars: {n: [large, small]}"]);
     world.origin.serve("/large.bin", vec![7; 3_000_000]);
     world.origin.serve("/small.bin", vec![7; 3000]);
@@ -94,7 +94,7 @@ fn few_descriptors_mean_fewer_connections() {
 
 /// Like a file system without working locks: two concurrent runs that do not see each other.
 #[test]
-fn without_locks_two_runs_mix_nothing() {
+fn without_file_locks_two_runs_mix_no_bytes() {
     if !crate::reference::is_traceable() {
         return;
     }

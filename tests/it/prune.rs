@@ -33,7 +33,7 @@ fn names_are(world: &World, numbers: &[usize]) {
 }
 
 #[test]
-fn what_is_no_longer_declared_goes() {
+fn undeclared_files_are_pruned() {
     let world = shrunk("1..3");
     let plan = world.plan().success();
     assert_eq!(plan.summary()["prune"], 2);
@@ -81,7 +81,7 @@ fn folders_that_are_empty_then_go_too_and_others_stay() {
 }
 
 #[test]
-fn what_somebody_else_wrote_or_changed_stays() {
+fn files_written_or_changed_by_others_stay() {
     let world = five();
     world.write("out/d/mine.txt", "mine");
     // Edited to another size; edited to the same size; rewritten with the same bytes, which does
@@ -96,7 +96,7 @@ fn what_somebody_else_wrote_or_changed_stays() {
 }
 
 #[test]
-fn what_was_found_and_not_written_stays() {
+fn adopted_files_stay() {
     // The file is adopted, by its length and time or by its bytes.
     let world = World::new().serve_numbered(3);
     world.write("out/d/1.txt", "FILE 1\n");
@@ -140,7 +140,7 @@ fn a_choice_of_entries_prunes_nothing() {
 }
 
 #[test]
-fn more_than_is_allowed_is_none() {
+fn beyond_max_delete_nothing_is_deleted() {
     let world = shrunk("1..3");
     for args in [vec!["--max-delete", "1"], vec!["--max-delete", "0"]] {
         let run = world.run([&["apply", "--json"][..], &args[..]].concat()).code(1);
@@ -185,7 +185,7 @@ fn a_destination_that_is_somewhere_else_is_not_pruned_at_once() {
 }
 
 #[test]
-fn without_its_state_nothing_is_known_to_be_ours() {
+fn without_the_state_nothing_is_pruned() {
     let world = shrunk("1..3");
     world.delete("out/.natsync/state.db");
     world.apply().success();
@@ -231,7 +231,7 @@ fn a_folder_that_became_a_link_is_not_gone_through() {
 }
 
 #[test]
-fn what_cannot_be_deleted_is_an_error_and_the_rest_goes() {
+fn a_failed_deletion_is_an_error_and_the_others_happen() {
     use std::os::unix::fs::PermissionsExt as _;
     if rustix::process::geteuid().is_root() {
         // Skipped for root, because permissions do not apply to root.
@@ -246,7 +246,7 @@ fn what_cannot_be_deleted_is_an_error_and_the_rest_goes() {
 }
 
 #[test]
-fn a_person_sees_what_will_go() {
+fn the_text_output_lists_files_to_prune() {
     let world = shrunk("1..3");
     let run = world.run(["plan"]).success();
     assert!(run.stdout.contains("  - prune       d/4.txt"), "{}", run.output());
@@ -328,7 +328,7 @@ fn vanished(numbers: &[usize], more: &str) -> World {
 }
 
 #[test]
-fn what_upstream_has_no_more_goes_where_a_source_says_so() {
+fn on_missing_prune_deletes_files_missing_upstream() {
     let world = vanished(&[2, 4], "");
     let plan = world.run(["plan", "--refresh", "--json"]).success();
     let prune = plan.lines("action").into_iter().find(|line| line["action"] == "prune").unwrap();
@@ -346,7 +346,7 @@ fn what_upstream_has_no_more_goes_where_a_source_says_so() {
 }
 
 #[test]
-fn what_vanished_stays_when_in_doubt() {
+fn files_missing_upstream_stay_in_case_of_doubt() {
     let stays = |world: &World, args: &[&str]| {
         world.run([&["apply", "--retries", "0"], args].concat());
         names_are(world, &[1, 2, 3, 4, 5]);
@@ -370,7 +370,7 @@ fn what_vanished_stays_when_in_doubt() {
 }
 
 #[test]
-fn what_is_pinned_as_missing_goes_where_a_source_says_so() {
+fn on_missing_prune_deletes_files_pinned_as_missing() {
     let world = vanished(&[2], "");
     world.run(["lock"]).success();
     names_are(&world, &[1, 2, 3, 4, 5]);
@@ -378,5 +378,5 @@ fn what_is_pinned_as_missing_goes_where_a_source_says_so() {
     assert_eq!(world.plan().success().summary()["prune"], 1);
     assert_eq!(world.apply().success().summary()["pruned"], 1);
     names_are(&world, &[1, 3, 4, 5]);
-    assert_eq!(world.origin.requests().len(), asked, "nobody is asked about what is pinned");
+    assert_eq!(world.origin.requests().len(), asked, "a request for a pinned file");
 }

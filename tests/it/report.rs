@@ -346,7 +346,7 @@ fn a_destination_from_the_environment_is_not_named() {
 }
 
 #[test]
-fn it_goes_to_standard_output_and_speaks_json() {
+fn html_to_standard_output_and_json() {
     let world = twelve(&[]);
     world.apply().success();
     let run = world.run(["report", "--html", "-"]).success();
@@ -365,7 +365,7 @@ fn it_goes_to_standard_output_and_speaks_json() {
 }
 
 #[test]
-fn what_cannot_be_done_leaves_what_was_there() {
+fn a_failed_report_keeps_the_old_page() {
     let world = twelve(&[]);
     world.write("page.html", "old");
     assert_eq!(world.run(["report"]).status, 2, "it asks where to");
@@ -382,7 +382,7 @@ fn what_cannot_be_done_leaves_what_was_there() {
 }
 
 #[test]
-fn a_damaged_history_is_none() {
+fn a_damaged_history_is_ignored() {
     let world = twelve(&[]);
     world.apply().success();
     let state = rusqlite::Connection::open(world.state()).unwrap();

@@ -234,7 +234,7 @@ fn a_damaged_part_is_not_gone_on_with() {
 }
 
 #[test]
-fn bytes_after_those_that_are_vouched_for_are_cut_off() {
+fn bytes_without_a_recorded_digest_are_cut_off() {
     let bytes = content(9);
     let world = world(bytes.clone());
     killed(&world);
@@ -282,7 +282,7 @@ fn a_whole_part_with_its_digest_needs_no_request() {
 }
 
 #[test]
-fn of_a_whole_part_without_a_digest_the_last_byte_is_asked_for() {
+fn a_complete_part_without_a_digest_requests_its_last_byte() {
     let bytes = content(12);
     let world = world(bytes.clone());
     let gate = Gate::new();
@@ -315,7 +315,7 @@ fn an_update_that_was_cut_goes_on_and_asks_on_condition() {
 }
 
 #[test]
-fn what_is_left_over_is_removed_at_the_end() {
+fn leftover_parts_are_removed_at_the_end() {
     let world = world(content(15));
     given_up(&world);
     assert_eq!(world.partial_files().len(), 2);
@@ -365,7 +365,7 @@ fn progress_is_worth_more_than_a_count_of_attempts() {
 }
 
 #[test]
-fn what_does_not_fit_is_not_begun() {
+fn a_file_too_large_for_the_disk_is_not_started() {
     let world = world("");
     let huge = Answer::status(200).content_lengths(&["4000000000000000"]).body("x");
     world.origin.always("/a.bin", huge);
@@ -375,7 +375,7 @@ fn what_does_not_fit_is_not_begun() {
 }
 
 #[test]
-fn a_server_that_never_goes_on_is_given_up() {
+fn a_server_that_never_resumes_is_given_up() {
     // Each attempt receives many bytes, but always the same ones.
     let bytes: Vec<u8> = (0..10).flat_map(content).collect();
     let world = world(bytes.clone());

@@ -53,7 +53,7 @@ fn a_saved_plan_is_carried_out() {
 }
 
 #[test]
-fn answers_of_refresh_are_not_requested_again() {
+fn answers_of_upstream_are_not_requested_again() {
     let world = four(&[]);
     world.apply().success();
     world.origin.serve("/3.txt", "new");
@@ -65,7 +65,7 @@ fn answers_of_refresh_are_not_requested_again() {
 }
 
 #[test]
-fn an_entry_that_refresh_could_not_check_is_revalidated() {
+fn entries_that_refresh_could_not_settle_are_revalidated() {
     let world = four(&[]);
     world.apply().success();
     world.origin.always("/2.txt", Answer::status(403));
@@ -203,7 +203,7 @@ fn only_planned_files_are_pruned() {
 }
 
 #[test]
-fn a_newly_missing_file_stays_unless_the_plan_prunes_it() {
+fn a_file_found_missing_stays_unless_the_plan_deletes_it() {
     let world = four(&["on_missing: prune"]);
     world.apply().success();
     saved(&world, &[]);
@@ -232,7 +232,7 @@ fn several_manifests_are_one_plan() {
 }
 
 #[test]
-fn a_damaged_plan_is_refused() {
+fn an_invalid_plan_file_is_refused() {
     let world = four(&[]);
     refused(&world, &[], "cannot read the saved plan `p.plan`");
     saved(&world, &[]);

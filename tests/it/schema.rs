@@ -33,7 +33,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_committed_schema_is_what_the_program_prints() {
+fn the_committed_schema_equals_the_printed_one() {
     let printed = World::new().run(["schema"]).success().stdout;
     let file = project().join("docs/manifest.schema.json");
     if std::env::var_os("UPDATE").is_some() {
@@ -96,7 +96,7 @@ fn every_manifest_of_the_pages_is_valid() {
 /// The schema refuses those invalid manifests whose error does not depend on expanding templates
 /// and ranges, or on reading files.
 #[test]
-fn what_needs_no_expansion_is_seen() {
+fn the_schema_finds_errors_that_need_no_expansion() {
     let validator = validator();
     let (mut refused, mut parsed) = (0, 0);
     for (_, text) in crate::malformed::manifests() {

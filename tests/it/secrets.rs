@@ -41,7 +41,7 @@ fn tells_nothing(world: &World, run: &Run) {
 }
 
 #[test]
-fn secrets_arrive_and_are_told_to_nobody_else() {
+fn secrets_reach_only_their_origin() {
     let world = world();
     let run = world.run(["apply", "-v"]).success();
     tells_nothing(&world, &run);

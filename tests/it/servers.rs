@@ -254,7 +254,7 @@ fn nginx_over_tls_with_and_without_http2() {
 }
 
 #[test]
-fn nginx_that_says_goodbye_all_the_time_is_not_felt() {
+fn nginx_that_often_closes_connections_costs_no_attempt() {
     let Some(nginx) = Server::start("nginx", &NGINX) else { return };
     for base in [nginx.secure(), nginx.plain()] {
         let world = small(&nginx, &format!("{base}/short"), 300, ", retries: 0");
@@ -265,7 +265,7 @@ fn nginx_that_says_goodbye_all_the_time_is_not_felt() {
 }
 
 #[test]
-fn nginx_that_has_enough_is_given_time() {
+fn nginx_with_a_rate_limit_is_given_time() {
     let Some(nginx) = Server::start("nginx", &NGINX) else { return };
     for (folder, status) in [("many", " 429 "), ("busy", " 503 ")] {
         let world = small(&nginx, &format!("{}/{folder}", nginx.plain()), 80, ", retries: 12");
@@ -310,7 +310,7 @@ fn an_interrupted_transfer_goes_on_at_nginx_and_apache() {
 }
 
 #[test]
-fn segments_of_real_servers_make_a_whole() {
+fn segments_from_real_servers_make_a_complete_file() {
     let bytes = content(98, 9_000_000);
     for (name, setup) in [("nginx", &NGINX), ("apache2", &APACHE)] {
         let Some(server) = Server::start(name, setup) else { continue };
@@ -343,7 +343,7 @@ fn apache_serves_confirms_and_labels() {
 }
 
 #[test]
-fn a_proxy_hands_on_what_is_plain_and_tunnels_what_is_not() {
+fn a_proxy_forwards_http_and_tunnels_https() {
     let (Some(nginx), Some(proxy)) =
         (Server::start("nginx", &NGINX), Server::start("tinyproxy", &TINYPROXY))
     else {

@@ -76,7 +76,7 @@ fn an_interrupted_run_of_very_many_entries_tells_them_all() {
 }
 
 #[test]
-fn a_person_sees_the_summary_of_an_interrupted_run() {
+fn the_text_output_has_the_summary_of_an_interrupted_run() {
     let gate = Gate::new();
     let world = held(&gate);
     let running = world.spawn(["apply"]);
@@ -99,7 +99,7 @@ fn a_signal_interrupts_a_pause() {
 }
 
 #[test]
-fn a_killed_run_leaves_no_half_file_and_is_made_good() {
+fn a_killed_run_leaves_no_partial_file_and_the_next_completes_it() {
     let gate = Gate::new();
     let world = held(&gate);
     let running = world.spawn(["apply"]);

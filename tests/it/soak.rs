@@ -109,7 +109,7 @@ soaks! {
 }
 
 #[test]
-fn connections_that_are_closed_at_random_are_not_felt() {
+fn randomly_closed_connections_cost_no_attempt() {
     let world = World::new()
         .serve_numbered(5000)
         .manifest("http: {retries: 0}\nsources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..5000}}]\n");

@@ -146,7 +146,7 @@ fn a_state_with_other_tables_costs_time_alone() {
 }
 
 #[test]
-fn the_state_of_another_destination_makes_nothing_wrong() {
+fn the_state_of_another_destination_is_harmless() {
     let world = applied();
     world.origin.serve("/new/1.txt", "other content");
     world.set_manifest("other.yaml", "dest: other\nsources: [{url: $BASE/new/1.txt}]\n");
@@ -182,7 +182,7 @@ fn a_destination_that_was_moved_is_right() {
 }
 
 #[test]
-fn leftovers_in_the_control_folder_disturb_nobody() {
+fn leftovers_in_the_control_folder_are_harmless() {
     let world = applied();
     world.write("out/.natsync/partial/1.txt", "half of");
     world.write("out/.natsync/partial/whatever", "old");

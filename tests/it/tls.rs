@@ -48,7 +48,7 @@ fn refused(world: &World, secure: &Secure, wrong: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_is_said() {
+fn the_error_of_a_certificate_is_named() {
     let issuer = authority();
     let valid = |from, to| {
         let mut params = params("localhost");
@@ -69,7 +69,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
 }
 
 #[test]
-fn a_certificate_that_signed_itself_is_told_from_one_of_a_stranger() {
+fn self_signed_and_unknown_issuers_are_distinguished() {
     let issuer = authority();
     let key = KeyPair::generate().unwrap();
     let own = params("localhost").self_signed(&key).unwrap();
@@ -144,7 +144,7 @@ fn port(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsi
 }
 
 #[test]
-fn what_is_no_handshake_is_told_apart() {
+fn answers_that_are_not_a_handshake_are_distinguished() {
     const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2];
     let alert = |code| [ALERT, &[code]].concat();
     let garbage: Vec<u8> =
@@ -207,7 +207,7 @@ fn a_stranger_is_not_trusted() {
 }
 
 #[test]
-fn nobody_leads_from_https_to_http() {
+fn no_redirect_leads_from_https_to_http() {
     let issuer = authority();
     let answer =
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/file.txt\r\nContent-Length: 0\r\n\r\n";

@@ -57,7 +57,7 @@ fn change(world: &World, what: &str) {
 }
 
 #[test]
-fn the_tour_is_what_the_program_prints() {
+fn the_tour_shows_real_output() {
     let world = World::new();
     for n in 1..=12 {
         let name = format!("img{n:02}.jpg");

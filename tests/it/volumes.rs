@@ -76,7 +76,7 @@ fn all_are_whole(output: &str, count: usize, size: usize, versions: &[u64]) -> u
 }
 
 #[test]
-fn a_full_disk_ends_the_run_and_room_mends_it() {
+fn a_full_disk_ends_the_run_and_the_next_completes_it() {
     let world = world(30, 100_000);
     let Some(output) = in_namespace(
         &world,
@@ -116,7 +116,7 @@ fn a_disk_without_free_names_ends_the_run_too() {
 }
 
 #[test]
-fn a_read_only_disk_is_seen_before_anybody_is_asked() {
+fn a_read_only_disk_is_noticed_before_the_first_request() {
     let world = world(3, 100);
     let Some(output) = in_namespace(
         &world,
@@ -133,7 +133,7 @@ fn a_read_only_disk_is_seen_before_anybody_is_asked() {
 }
 
 #[test]
-fn what_another_disk_is_mounted_on_fails_and_the_rest_is_right() {
+fn entries_below_another_mount_fail_and_the_others_succeed() {
     let world = world(3, 100);
     world.set_manifest(
         "natsync.yaml",

@@ -225,7 +225,7 @@ fn a_reset_is_a_reset() {
 }
 
 #[test]
-fn a_drip_comes_in_pieces_and_a_stall_ends_with_its_reader() {
+fn a_slow_body_comes_in_pieces_and_a_stall_ends_with_its_reader() {
     let origin = Origin::new();
     origin.serve("/a", "0123456789");
     origin.attempts(
@@ -279,7 +279,7 @@ fn a_held_body_shows_its_beginning() {
 }
 
 #[test]
-fn an_origin_goes_away_with_everything_that_it_held() {
+fn dropping_an_origin_releases_held_answers() {
     let origin = Origin::new();
     origin.serve("/a", "one");
     origin.always("/a", Answer::file().gate(&Gate::new()));
