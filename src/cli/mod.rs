@@ -22,6 +22,7 @@ mod retry;
 pub(crate) mod run;
 mod schema;
 mod shell;
+mod values;
 mod verify;
 
 use std::collections::BTreeSet;
