@@ -106,7 +106,7 @@ fn decided(bencher: Bencher<'_, '_>) {
         stat: StatMatch::Same,
         same_url: true,
         digests: Digests::new(Digest::of(b"x"), Vec::new()),
-        checked: jiff::Timestamp::UNIX_EPOCH,
+        checked: None,
     };
     let disk =
         OnDisk { found: Found::File(1), record: Some(record), missing_since: None, digests: None };

@@ -1,13 +1,12 @@
 //! Gathers what is said about each entry: by the manifest, the lock and checksum lists.
 
-use crate::dest::state::Validators;
 use crate::digest::{Algorithm, Digest};
 use crate::failure::Failure;
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::{Manifest, OnMissing};
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::{Content, DigestFrom, Lock, LockLine, LockProblem};
-use crate::pin::{Pin, PinFrom, Pinned};
+use crate::pin::{Pin, PinFrom, Pinned, Validators};
 use crate::rel_path::path_hash;
 
 /// What a run does to the lock.
@@ -184,7 +183,7 @@ impl<'a> Pins<'a> {
         }))
     }
 
-    /// What the lock knows of how upstream names these bytes of an entry.
+    /// The URL that served these bytes of an entry, and its validators, as the lock has them.
     ///
     /// # Errors
     /// When the lock cannot be read.
@@ -193,11 +192,11 @@ impl<'a> Pins<'a> {
         entry: &Entry<'_>,
         path: &str,
         digest: Digest,
-    ) -> Result<Option<Validators>, LockProblem> {
+    ) -> Result<Option<(String, Validators)>, LockProblem> {
         let line = self.line(path)?.filter(|line| line.url == entry.url(Form::Shown));
         Ok(line.and_then(|line| match line.content {
-            Content::File { sha256, served, etag, last_modified, .. } if sha256 == digest => {
-                Some(Validators { served: served.unwrap_or(line.url), etag, last_modified })
+            Content::File { sha256, served, validators, .. } if sha256 == digest => {
+                Some((served.unwrap_or(line.url), validators))
             }
             _ => None,
         }))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::judge::{PinMatch, StatMatch, compare_with_pin};
 use super::{Action, Decision, Reason};
 use crate::digest::Digests;
 use crate::manifest::Check;
@@ -82,17 +83,8 @@ pub struct Record {
     pub same_url: bool,
     /// The digests that it had.
     pub digests: Digests,
-    /// When upstream last served or confirmed it.
-    pub checked: Timestamp,
-}
-
-/// How a file's size and times compare with the noted ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatMatch {
-    /// They agree and can be trusted.
-    Same,
-    /// They differ, or were noted too soon after the last change to be trusted.
-    Doubtful,
+    /// When upstream last served or confirmed it; none if it was never asked.
+    pub checked: Option<Timestamp>,
 }
 
 /// What the user asks of one entry.
@@ -153,10 +145,10 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
         return decided(Action::Replace, Reason::Forced);
     }
     match pin {
-        Some(pin) if pin.size.is_some_and(|pinned| pinned != size) => {
+        Some(pin) if compare_with_pin(pin, size, None) == PinMatch::SizeDiffers => {
             decided(Action::Replace, Reason::SizeDiffers)
         }
-        Some(pin) if !pin.checksums.is_empty() => decide_pinned(pin, disk, policy),
+        Some(pin) if !pin.checksums.is_empty() => decide_pinned(pin, size, disk, policy),
         // No digest vouches for it, which is not what the manifest asks for.
         _ if *pinned == Pinned::Unvouched => decided(Action::Revalidate, Reason::Stale),
         _ => decide_free(disk, policy),
@@ -164,15 +156,15 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
 }
 
 /// A file that must have certain digests: nobody need be asked about it.
-fn decide_pinned(pin: &Pin, disk: &OnDisk, policy: &Policy) -> Verdict {
-    let trusted =
-        disk.record.as_ref().filter(|record| record.stat == StatMatch::Same && !policy.rehash);
+fn decide_pinned(pin: &Pin, size: u64, disk: &OnDisk, policy: &Policy) -> Verdict {
+    let trusted = disk.record.as_ref().filter(|record| record.stat.is_proof() && !policy.rehash);
     let known = disk.digests.as_ref().or(trusted.map(|record| &record.digests));
-    match known.and_then(|digests| pin.holds(digests)) {
-        None => Verdict::NeedsDigest,
-        Some(false) => decided(Action::Replace, Reason::DigestDiffers),
-        Some(true) if disk.record.is_none() => decided(Action::Keep, Reason::Adopted),
-        Some(true) => decided(Action::Keep, Reason::Pinned),
+    match compare_with_pin(pin, size, known) {
+        PinMatch::Unknown => Verdict::NeedsDigest,
+        PinMatch::SizeDiffers => decided(Action::Replace, Reason::SizeDiffers),
+        PinMatch::DigestDiffers => decided(Action::Replace, Reason::DigestDiffers),
+        PinMatch::Meets if disk.record.is_none() => decided(Action::Keep, Reason::Adopted),
+        PinMatch::Meets => decided(Action::Keep, Reason::Pinned),
     }
 }
 
@@ -184,7 +176,7 @@ fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
     if !record.same_url {
         return decided(Action::Replace, Reason::UrlChanged);
     }
-    if record.stat == StatMatch::Doubtful || policy.rehash {
+    if !record.stat.is_proof() || policy.rehash {
         match &disk.digests {
             None => return Verdict::NeedsDigest,
             Some(digests) if digests.sha256() != record.digests.sha256() => {
@@ -196,7 +188,9 @@ fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
     let fresh = match policy.check {
         Check::Always => false,
         Check::Never => true,
-        Check::Age(age) => is_younger(record.checked, age, policy.now),
+        Check::Age(age) => {
+            record.checked.is_some_and(|checked| is_younger(checked, age, policy.now))
+        }
     };
     if fresh {
         decided(Action::Keep, Reason::Fresh)
@@ -250,7 +244,7 @@ mod tests {
     }
 
     fn record(stat: StatMatch) -> Record {
-        Record { stat, same_url: true, digests: digest(1), checked: at(NOW - 3600) }
+        Record { stat, same_url: true, digests: digest(1), checked: Some(at(NOW - 3600)) }
     }
 
     #[track_caller]
@@ -264,7 +258,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_fetched() {
         check(&nothing(), &policy(), Action::Fetch, Reason::NotOnDisk);
-        let deleted = OnDisk { record: Some(record(StatMatch::Doubtful)), ..nothing() };
+        let deleted = OnDisk { record: Some(record(StatMatch::Differs)), ..nothing() };
         check(&deleted, &policy(), Action::Fetch, Reason::NotOnDisk);
     }
 
@@ -301,7 +295,7 @@ mod tests {
     #[test]
     fn a_doubtful_file_is_read_first() {
         let never = Policy { check: Check::Never, ..policy() };
-        let disk = file(Some(record(StatMatch::Doubtful)));
+        let disk = file(Some(record(StatMatch::Differs)));
         assert_eq!(decide(&Pinned::Free, &disk, &never), Verdict::NeedsDigest);
         let same = OnDisk { digests: Some(digest(1)), ..disk.clone() };
         check(&same, &never, Action::Keep, Reason::Fresh);
@@ -363,7 +357,7 @@ mod tests {
     #[test]
     fn a_pin_decides_alone() {
         let same = || file(Some(record(StatMatch::Same)));
-        let doubtful = || file(Some(record(StatMatch::Doubtful)));
+        let doubtful = || file(Some(record(StatMatch::Differs)));
         let moved = || file(Some(Record { same_url: false, ..record(StatMatch::Same) }));
         let keep = |reason| Some((Action::Keep, reason));
         let replace = |reason| Some((Action::Replace, reason));

@@ -4,10 +4,12 @@
 //! reads the clock, the disk or the network; `inventory` looks, `execute` acts.
 
 mod decide;
+mod judge;
 mod share;
 mod table;
 
-pub use decide::{Found, Obstacle, OnDisk, Policy, Record, StatMatch, Verdict, decide};
+pub use decide::{Found, Obstacle, OnDisk, Policy, Record, Verdict, decide};
+pub use judge::{PinMatch, StatMatch, compare_with_pin};
 pub use share::{Share, Shares};
 pub use table::{Counts, Plan, Prune, Step};
 

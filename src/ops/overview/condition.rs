@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::dest::inventory::Sight;
-use crate::digest::{Checksum, Digest, Digests};
+use crate::digest::{Checksum, Digest};
 use crate::pin::Pinned;
-use crate::plan::Found;
+use crate::plan::{Found, OnDisk, PinMatch, compare_with_pin};
 
 /// How an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +96,7 @@ pub(crate) struct Facts {
 /// What an entry is judged by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look<'a> {
-    pub(crate) sight: &'a Sight,
+    pub(crate) disk: &'a OnDisk,
     pub(crate) pinned: &'a Pinned,
     /// When natsync put its bytes there.
     pub(crate) changed: Option<Timestamp>,
@@ -109,12 +108,12 @@ pub(crate) struct Look<'a> {
 
 /// Judges an entry.
 pub(crate) fn judge(look: Look<'_>) -> Facts {
-    let Look { sight, pinned, changed, failure, newest } = look;
-    let size = match sight.found {
+    let Look { disk, pinned, changed, failure, newest } = look;
+    let size = match disk.found {
         Found::File(size) => Some(size),
         _ => None,
     };
-    let noted = sight.noted.as_ref();
+    let noted = disk.record.as_ref();
     let (condition, remark) = match failure {
         Some(failure) => {
             let copy = if size.is_some() { "; an older copy is here" } else { "" };
@@ -125,8 +124,7 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
             (condition, remark.map(str::to_owned))
         }
     };
-    // A file that was taken as it was found has never been asked about.
-    let checked = noted.map(|noted| noted.checked).filter(|at| Timestamp::UNIX_EPOCH < *at);
+    let checked = noted.and_then(|noted| noted.checked);
     let here = noted.filter(|_| size.is_some());
     let is_fresh = changed.is_some_and(|changed| newest.is_some_and(|began| began <= changed));
     let pin = pinned.pin().and_then(|pin| pin.checksums.iter().find_map(Checksum::sha256));
@@ -139,18 +137,21 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
         remark,
         size,
         changed: changed.filter(|_| size.is_some()),
-        checked: sight.missing_since.or(checked),
-        digest: here.filter(|noted| noted.looks_the_same).map(|noted| noted.digest).or(pin),
+        checked: disk.missing_since.or(checked),
+        digest: here
+            .filter(|noted| noted.stat.looks_same())
+            .map(|noted| noted.digests.sha256())
+            .or(pin),
         pinned: matches!(pinned, Pinned::To(pin) if !pin.checksums.is_empty()),
     }
 }
 
 fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str>) {
-    let Look { sight, pinned, .. } = look;
-    let noted = sight.noted.as_ref();
-    let is_absent = *pinned == Pinned::Missing || sight.missing_since.is_some();
+    let Look { disk, pinned, .. } = look;
+    let noted = disk.record.as_ref();
+    let is_absent = *pinned == Pinned::Missing || disk.missing_since.is_some();
     let Some(size) = size else {
-        return match sight.found {
+        return match disk.found {
             Found::Obstacle(obstacle) => (Condition::Differs, Some(obstacle.describe())),
             _ if is_absent => (Condition::Absent, None),
             _ if noted.is_some() => (Condition::Gone, Some("it was here")),
@@ -160,23 +161,25 @@ fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str
     if is_absent {
         return (Condition::Absent, Some("the copy that is here stays"));
     }
-    let pin = pinned.pin();
-    if pin.and_then(|pin| pin.size).is_some_and(|pinned| pinned != size) {
+    let against_pin = |digests| pinned.pin().map(|pin| compare_with_pin(pin, size, digests));
+    if against_pin(None) == Some(PinMatch::SizeDiffers) {
         return (Condition::Differs, Some("its size is not that of its pin"));
     }
     let Some(noted) = noted else {
         return (Condition::Present, Some("natsync has not looked at it yet"));
     };
-    if !noted.looks_the_same {
+    if !noted.stat.looks_same() {
         return (
             Condition::Differs,
             Some("its size or times changed since natsync noted it; `natsync verify` reads it"),
         );
     }
-    let holds = pin.and_then(|pin| pin.holds(&Digests::new(noted.digest, Vec::new())));
-    match holds {
-        Some(false) => (Condition::Differs, Some("its digest is not that of its pin")),
-        None if !noted.same_url => (Condition::Differs, Some("it came from another URL")),
+    match against_pin(Some(&noted.digests)) {
+        Some(PinMatch::DigestDiffers) => {
+            (Condition::Differs, Some("its digest is not that of its pin"))
+        }
+        Some(PinMatch::Meets) => (Condition::Present, None),
+        _ if !noted.same_url => (Condition::Differs, Some("it came from another URL")),
         _ => (Condition::Present, None),
     }
 }
@@ -184,17 +187,17 @@ fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dest::inventory::Seen;
+    use crate::digest::Digests;
     use crate::pin::{Pin, PinFrom};
-    use crate::plan::Obstacle;
+    use crate::plan::{Obstacle, Record, StatMatch};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn seen() -> Seen {
-        let digest = Digest::of(b"x");
-        Seen { looks_the_same: true, same_url: true, digest, checked: at(50) }
+    fn seen() -> Record {
+        let digests = Digests::new(Digest::of(b"x"), Vec::new());
+        Record { stat: StatMatch::Same, same_url: true, digests, checked: Some(at(50)) }
     }
 
     fn pin(content: &[u8], size: u64) -> Pinned {
@@ -203,16 +206,16 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(sight: &Sight, pinned: &Pinned, expected: Condition) -> Facts {
+    fn check(disk: &OnDisk, pinned: &Pinned, expected: Condition) -> Facts {
         let look =
-            Look { sight, pinned, changed: Some(at(50)), failure: None, newest: Some(at(100)) };
+            Look { disk, pinned, changed: Some(at(50)), failure: None, newest: Some(at(100)) };
         let facts = judge(look);
-        assert_eq!(facts.condition, expected, "{sight:?} {pinned:?}");
+        assert_eq!(facts.condition, expected, "{disk:?} {pinned:?}");
         facts
     }
 
-    fn sight(found: Found, noted: Option<Seen>, missing_since: Option<Timestamp>) -> Sight {
-        Sight { found, noted, missing_since }
+    fn disk(found: Found, record: Option<Record>, missing_since: Option<Timestamp>) -> OnDisk {
+        OnDisk { found, record, missing_since, digests: None }
     }
 
     #[test]
@@ -220,28 +223,28 @@ mod tests {
         use Condition::{Absent, Differs, Gone, Present, Untried};
         let (file, none) = (Found::File(1), Found::Nothing);
         let free = &Pinned::Free;
-        check(&sight(file, Some(seen()), None), free, Present);
-        check(&sight(file, None, None), free, Present);
-        check(&sight(none, None, None), free, Untried);
-        check(&sight(none, Some(seen()), None), free, Gone);
-        check(&sight(none, None, Some(at(3))), free, Absent);
-        check(&sight(none, None, None), &Pinned::Missing, Absent);
-        check(&sight(file, Some(seen()), Some(at(3))), free, Absent);
-        check(&sight(Found::Obstacle(Obstacle::Directory), None, None), free, Differs);
-        let touched = Seen { looks_the_same: false, ..seen() };
-        check(&sight(file, Some(touched), None), free, Differs);
-        let moved = Seen { same_url: false, ..seen() };
-        check(&sight(file, Some(moved.clone()), None), free, Differs);
-        check(&sight(file, Some(moved), None), &pin(b"x", 1), Present);
-        check(&sight(file, Some(seen()), None), &pin(b"y", 1), Differs);
-        check(&sight(file, Some(seen()), None), &pin(b"x", 2), Differs);
+        check(&disk(file, Some(seen()), None), free, Present);
+        check(&disk(file, None, None), free, Present);
+        check(&disk(none, None, None), free, Untried);
+        check(&disk(none, Some(seen()), None), free, Gone);
+        check(&disk(none, None, Some(at(3))), free, Absent);
+        check(&disk(none, None, None), &Pinned::Missing, Absent);
+        check(&disk(file, Some(seen()), Some(at(3))), free, Absent);
+        check(&disk(Found::Obstacle(Obstacle::Directory), None, None), free, Differs);
+        let touched = Record { stat: StatMatch::Differs, ..seen() };
+        check(&disk(file, Some(touched), None), free, Differs);
+        let moved = Record { same_url: false, ..seen() };
+        check(&disk(file, Some(moved.clone()), None), free, Differs);
+        check(&disk(file, Some(moved), None), &pin(b"x", 1), Present);
+        check(&disk(file, Some(seen()), None), &pin(b"y", 1), Differs);
+        check(&disk(file, Some(seen()), None), &pin(b"x", 2), Differs);
     }
 
     #[test]
     fn what_came_with_the_newest_run_is_fresh() {
-        let sight = sight(Found::File(1), Some(seen()), None);
+        let disk = disk(Found::File(1), Some(seen()), None);
         let look = Look {
-            sight: &sight,
+            disk: &disk,
             pinned: &Pinned::Free,
             changed: Some(at(100)),
             failure: None,
@@ -254,9 +257,9 @@ mod tests {
 
     #[test]
     fn a_failure_stands_above_an_older_copy() {
-        let sight = sight(Found::File(1), Some(seen()), None);
+        let disk = disk(Found::File(1), Some(seen()), None);
         let look = Look {
-            sight: &sight,
+            disk: &disk,
             pinned: &Pinned::Free,
             changed: None,
             failure: Some("it answered 503"),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::VERSION;
 use crate::digest::{Algorithm, Checksum, Digest};
+use crate::pin::Validators;
 use crate::rel_path::RelPath;
 
 /// What is pinned at one path.
@@ -35,10 +36,8 @@ pub(crate) enum Content {
         sha256: Digest,
         /// Who says that this is its digest.
         from: DigestFrom,
-        /// `ETag`, as it was sent.
-        etag: Option<String>,
-        /// `Last-Modified`, as it was sent.
-        last_modified: Option<String>,
+        /// What upstream answered with the bytes.
+        validators: Validators,
     },
 }
 
@@ -148,8 +147,10 @@ impl LockLine {
                     size,
                     sha256,
                     from: raw.digest_from.unwrap_or_default(),
-                    etag: raw.etag.map(Cow::into_owned),
-                    last_modified: raw.last_modified.map(Cow::into_owned),
+                    validators: Validators {
+                        etag: raw.etag.map(Cow::into_owned),
+                        last_modified: raw.last_modified.map(Cow::into_owned),
+                    },
                 }
             }
             _ => return Err(wrong("it needs `size` and `sha256`, or `missing` alone")),
@@ -170,14 +171,14 @@ impl LockLine {
             last_modified: None,
             missing: true,
         };
-        if let Content::File { served, size, sha256, from, etag, last_modified } = &self.content {
+        if let Content::File { served, size, sha256, from, validators } = &self.content {
             raw.missing = false;
             raw.served = served.as_deref().map(Cow::Borrowed);
             raw.size = Some(*size);
             raw.sha256 = Some(Cow::Owned(sha256.to_string()));
             raw.digest_from = Some(*from);
-            raw.etag = etag.as_deref().map(Cow::Borrowed);
-            raw.last_modified = last_modified.as_deref().map(Cow::Borrowed);
+            raw.etag = validators.etag.as_deref().map(Cow::Borrowed);
+            raw.last_modified = validators.last_modified.as_deref().map(Cow::Borrowed);
         }
         serde_json::to_writer(&mut *to, &raw)?;
         to.write_all(b"\n")

@@ -4,6 +4,7 @@ use super::{Content, DigestFrom, LockLine};
 use crate::digest::{Algorithm, Checksum};
 use crate::manifest::OnMissing;
 use crate::manifest::entry::{Entry, Form};
+use crate::pin::Validators;
 
 /// How a line and its entry go together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +45,10 @@ impl LockLine {
         let url = entry.url(Form::Shown);
         let has_moved = url != line.url;
         line.url = url;
-        if let Content::File { served, from, etag, last_modified, .. } = &mut line.content {
+        if let Content::File { served, from, validators, .. } = &mut line.content {
             if has_moved {
                 // They are worth something only where they came from.
-                (*served, *etag, *last_modified) = (None, None, None);
+                (*served, *validators) = (None, Validators::default());
             }
             if stated(entry).is_some() {
                 *from = DigestFrom::Publisher;

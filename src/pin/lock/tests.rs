@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::digest::Digest;
+use crate::pin::Validators;
 
 fn line(path: &str, content: &str) -> LockLine {
     LockLine {
@@ -16,8 +17,7 @@ fn line(path: &str, content: &str) -> LockLine {
             size: content.len() as u64,
             sha256: Digest::of(content.as_bytes()),
             from: DigestFrom::FirstUse,
-            etag: Some("\"a\"".to_owned()),
-            last_modified: None,
+            validators: Validators { etag: Some("\"a\"".to_owned()), last_modified: None },
         },
     }
 }
@@ -214,8 +214,7 @@ fn any_line() -> impl Strategy<Value = LockLine> {
                 size,
                 sha256: Digest::from_bytes(digest),
                 from: if publisher { DigestFrom::Publisher } else { DigestFrom::FirstUse },
-                etag: text.clone(),
-                last_modified: text,
+                validators: Validators { etag: text.clone(), last_modified: text },
             }
         )
     ];
