@@ -18,9 +18,10 @@ use crate::digest::checksums::{List, Rules};
 use crate::http::{Answer, Asked, Head, Here, Length, RetryAfter, Target, classify, http_date};
 use crate::manifest::entry::Form;
 use crate::manifest::netrc_file::Netrc;
+use crate::manifest::read::scalars;
 use crate::manifest::template;
 use crate::manifest::vars::parse_range;
-use crate::manifest::{Expect, LoadOptions, Manifest, MissingWhen, scalars};
+use crate::manifest::{Expect, LoadOptions, Manifest, MissingWhen};
 use crate::pin::lock::Lock;
 use crate::rel_path::RelPath;
 

@@ -52,7 +52,7 @@ fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitSt
         ListFormat::Metalink => export(&Metalink, target, console)?,
     }
     match selection.unmatched(manifest) {
-        Some(error) if console.is_open() => Err(error),
+        Some(error) if console.is_open() => Err(error.into()),
         _ => Ok(ExitStatus::Ok),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use super::path_hashes::PathHashes;
 use super::problem::{Problem, Problems, Text};
-use super::templates::check_url;
 use super::types::{Locations, Manifest};
+use super::url::check_url;
 use crate::manifest::entry::{Entries, Entry, Form};
 use crate::manifest::template::UrlParts;
 use crate::rel_path::{check, check_portable, fold, path_hash};

@@ -33,11 +33,15 @@ pub struct Entry<'m> {
     position: u64,
 }
 
-impl<'m> Entries<'m> {
-    pub(crate) fn new(manifest: &'m Manifest, starts: &'m [u64]) -> Self {
-        Self { manifest, starts }
+impl Manifest {
+    /// Its entries, made on demand.
+    #[must_use]
+    pub fn entries(&self) -> Entries<'_> {
+        Entries { manifest: self, starts: &self.starts }
     }
+}
 
+impl<'m> Entries<'m> {
     /// Every index is below this.
     #[must_use]
     pub fn bound(&self) -> u64 {

@@ -4,11 +4,24 @@
 //! quotes a word of the file: it might be a password.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::manifest::Secret;
+use super::secret::Secret;
 
 /// A file of this kind is at most so long.
 pub(crate) const LARGEST: u64 = 1024 * 1024;
+
+/// A netrc file that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    /// What it says.
+    pub(crate) netrc: Arc<Netrc>,
+    /// Where it is.
+    pub(super) file: PathBuf,
+    /// Whether others than its owner can read it.
+    pub(super) is_open: bool,
+}
 
 /// The entries of a file, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::expect::Kind;
-use super::shape::{Field, Mapping, Shape};
+use super::shape::{Bounds, Field, Mapping, Shape};
 use super::tables::{
-    ALGORITHMS, Bounds, LIST_FILE_MAPPING, LITERAL_MAPPING, MANIFEST_MAPPING, RANGE_MAPPING,
+    ALGORITHMS, LIST_FILE_MAPPING, LITERAL_MAPPING, MANIFEST_MAPPING, RANGE_MAPPING,
     ROWS_FILE_MAPPING,
 };
 

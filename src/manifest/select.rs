@@ -1,6 +1,7 @@
 //! Which entries a run is about (`--only`, `--retry`).
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::manifest::{Manifest, Source};
-use crate::ops::error::RunError;
 use crate::rel_path::path_hash;
 
 /// Stands for a choice by paths among patterns, which cannot be told from them any more.
@@ -23,6 +23,23 @@ pub struct Selection {
     /// The hashes of the only paths that may be chosen.
     among: Option<Arc<HashSet<u128>>>,
 }
+
+/// Why a pattern cannot select entries: it is not a valid glob, or it matches no entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectError {
+    /// What is wrong. It quotes the pattern as the user wrote it, so escape it before printing.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+impl fmt::Display for SelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SelectError {}
 
 impl Selection {
     /// Every entry.
@@ -51,7 +68,7 @@ impl Selection {
     ///
     /// # Errors
     /// When a pattern is no valid glob.
-    pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, RunError> {
+    pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, SelectError> {
         let patterns =
             patterns.iter().map(|text| Pattern::parse(text, manifest)).collect::<Result<_, _>>()?;
         Ok(Self { patterns, among: None })
@@ -121,11 +138,11 @@ impl Selection {
     /// The error for the first pattern that chose nothing, once every source was shown to
     /// [`Self::sees_source`] or every entry to [`Self::matches`].
     #[must_use]
-    pub fn unmatched(&self, manifest: &Manifest) -> Option<RunError> {
+    pub fn unmatched(&self, manifest: &Manifest) -> Option<SelectError> {
         let pattern = self.patterns.iter().find(|pattern| !pattern.used.load(Ordering::Relaxed))?;
-        Some(RunError::Usage {
+        Some(SelectError {
             message: format!("--only `{}` matches no entry of `{}`", pattern.text, manifest.name()),
-            hint: Some(hint(manifest)),
+            hint: hint(manifest),
         })
     }
 }
@@ -176,7 +193,7 @@ enum Kind {
 }
 
 impl Pattern {
-    fn parse(text: &str, manifest: &Manifest) -> Result<Self, RunError> {
+    fn parse(text: &str, manifest: &Manifest) -> Result<Self, SelectError> {
         let kind = if let Some(tag) = text.strip_prefix("tag:") {
             Kind::Tag(tag.to_owned())
         } else if manifest.sources().iter().any(|source| source.name == text) {
@@ -207,11 +224,11 @@ impl Pattern {
     }
 }
 
-fn glob(text: &str) -> Result<GlobMatcher, RunError> {
+fn glob(text: &str) -> Result<GlobMatcher, SelectError> {
     let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
-    glob.map(|glob| glob.compile_matcher()).map_err(|error| RunError::Usage {
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| SelectError {
         message: format!("--only `{text}` is no valid glob: {}", error.kind()),
-        hint: Some("put a backslash before a character that is meant as it stands".to_owned()),
+        hint: "put a backslash before a character that is meant as it stands".to_owned(),
     })
 }
 
@@ -235,6 +252,7 @@ fn hint(manifest: &Manifest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::LoadOptions;
 
     #[test]
     fn arguments_can_be_pasted() {
@@ -247,8 +265,6 @@ mod tests {
         let glob = glob("a b[[]1[]][*].txt").unwrap();
         assert!(glob.is_match("a b[1]*.txt") && !glob.is_match("a b1x.txt"));
     }
-    use crate::report::testing::manifest;
-
     const YAML: &str = "version: 1
 dest: out
 name: many
@@ -261,6 +277,10 @@ sources:
     url: http://a.example/l/large-{n}.csv
     vars: {n: 1..2}
 ";
+
+    fn manifest(text: &str) -> Manifest {
+        Manifest::parse(Path::new("m.yaml"), text, &LoadOptions::default()).unwrap()
+    }
 
     fn chosen(patterns: &[&str]) -> (Vec<String>, Option<String>) {
         let manifest = manifest(YAML);
@@ -324,10 +344,10 @@ sources:
     #[test]
     fn a_broken_glob_is_a_usage_error() {
         let error = Selection::new(&["[a".to_owned()], &manifest(YAML)).unwrap_err();
-        assert_eq!(error.exit_status() as u8, 2);
         assert_eq!(
             error.to_string(),
             "--only `[a` is no valid glob: unclosed character class; missing ']'"
         );
+        assert_eq!(crate::ops::error::RunError::from(error).exit_status() as u8, 2);
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! A value is read from its text as it was written, so that a shape allows every way in which YAML can write it.
 
-use super::fields::{Bounds, Table};
+/// The least and the most of a number.
+pub(super) type Bounds = (u64, u64);
+
+/// The keys of a mapping.
+pub(super) type Table = &'static [Field];
 
 /// A key of a mapping.
 #[derive(Debug)]

@@ -1,11 +1,7 @@
 //! Every key that a manifest may have, with what it is for: the one place that says which there are. The reader takes
 //! its keys from here, and so does the schema.
 
-use super::read::MOST_ENTRIES;
-use super::shape::{Field, Mapping, Shape};
-
-/// The least and the most of a number.
-pub(super) type Bounds = (u64, u64);
+use super::shape::{Bounds, Field, Mapping, Shape, Table};
 
 /// `connections`, `connections_per_host`
 pub(super) const CONNECTIONS: Bounds = (1, 1024);
@@ -18,8 +14,8 @@ pub(super) const SEGMENTS: Bounds = (1, 64);
 /// `missing_when: {status: ..}`
 pub(super) const STATUS: Bounds = (400, 599);
 
-/// The keys of a mapping.
-pub(super) type Table = &'static [Field];
+/// An expansion that takes more memory than a machine has is a slip, whatever `limits` says.
+pub(super) const MOST_ENTRIES: u64 = 4_000_000_000;
 
 /// `prune`
 pub(super) const PRUNE: &[&str] = &["off", "managed"];

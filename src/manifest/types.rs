@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::expect::{Expect, MissingWhen};
 use super::http::Http;
-use super::netrc::Credentials;
+use super::netrc_file::Credentials;
 use super::problem::Span;
 use super::secret::Secret;
+use super::url::host_of;
 use crate::digest::checksums::{List, Rules};
 use crate::digest::{Checksum, Digest};
-use crate::manifest::entry::Entries;
 use crate::manifest::template::{Matcher, Space, Template};
 
 /// A manifest that was read and found valid: one destination, one or more sources.
@@ -225,12 +225,6 @@ impl Manifest {
         &self.sources
     }
 
-    /// Its entries, made on demand.
-    #[must_use]
-    pub fn entries(&self) -> Entries<'_> {
-        Entries::new(self, &self.starts)
-    }
-
     /// Transport settings for all sources.
     #[must_use]
     pub fn http(&self) -> &Http {
@@ -269,14 +263,6 @@ impl Manifest {
     pub fn portable(&self) -> bool {
         self.portable
     }
-}
-
-/// The host of a URL, with its port where that is not the usual one; none where the text does not reach so far.
-#[must_use]
-pub(crate) fn host_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let (authority, _) = rest.split_once('/')?;
-    Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host))
 }
 
 impl Source {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::dest::DestError;
 use crate::manifest::Problems;
+use crate::manifest::select::SelectError;
 use crate::pin::lock::LockProblem;
 use crate::stop::StopReason;
 
@@ -109,6 +110,12 @@ impl From<DestError> for RunError {
             DestError::Busy { dest, holder } => Self::Busy { dest, holder },
             DestError::Unusable { doing, path, source } => Self::Storage { doing, path, source },
         }
+    }
+}
+
+impl From<SelectError> for RunError {
+    fn from(error: SelectError) -> Self {
+        Self::Usage { message: error.message, hint: Some(error.hint) }
     }
 }
 

@@ -87,7 +87,7 @@ fn prepare(
     // Before anything is touched: a slip in a pattern must not look like a run with nothing to do.
     options.selection.look_at(manifest);
     if let Some(error) = options.selection.unmatched(manifest) {
-        return Err(error);
+        return Err(error.into());
     }
     Ok(Prepared { began, hashes, lock: lock? })
 }

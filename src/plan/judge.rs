@@ -1,23 +1,24 @@
-//! Two questions that every stage asks alike: does a file look as it was recorded, and does it meet
-//! its pin? Pure, as all of `plan`.
+//! The two comparisons that all stages share: a file with its state row, and a file with its pin.
+//! Pure, as all of `plan`.
 
 use crate::digest::Digests;
 use crate::pin::Pin;
 
-/// How a file's size, times and inode compare with the recorded ones.
+/// The comparison of a file's size, times and inode with the recorded ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatMatch {
     /// They agree, so the file has the recorded bytes.
     Same,
-    /// They agree, but the file changed less than two seconds before it was recorded: a later change
-    /// within the same tick of the clock does not show (the racy-timestamp rule of git's index).
+    /// They agree, but the file changed less than two seconds before it was recorded: a later
+    /// change within the same tick of the clock does not show (the racy-timestamp rule of git's
+    /// index).
     Racy,
     /// They differ, or there is no file.
     Differs,
 }
 
 impl StatMatch {
-    /// From whether the stamps agree, and whether the record is racy.
+    /// Combines the comparison of the stamps with the racy flag of the record.
     #[must_use]
     pub fn of(stamps_agree: bool, racy: bool) -> Self {
         match (stamps_agree, racy) {
@@ -27,34 +28,34 @@ impl StatMatch {
         }
     }
 
-    /// Whether the file need not be read to know its bytes.
+    /// True if the file certainly has the recorded bytes and need not be read.
     #[must_use]
     pub fn is_proof(self) -> bool {
         self == Self::Same
     }
 
-    /// Whether nothing shows that the file changed.
+    /// True if size, times and inode show no change. A racy record may hide one.
     #[must_use]
     pub fn looks_same(self) -> bool {
         self != Self::Differs
     }
 }
 
-/// How a file compares with its pin.
+/// The comparison of a file with its pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinMatch {
     /// Size and digests are the pinned ones.
     Meets,
-    /// The length is another one.
+    /// The size differs from the pinned one.
     SizeDiffers,
-    /// A digest is another one.
+    /// A digest differs from the pinned one.
     DigestDiffers,
-    /// The digests at hand do not tell: the file must be read.
+    /// A pinned digest of the file is not known yet: the file must be read.
     Unknown,
 }
 
-/// Compares a file of `size` bytes with its pin. `digests` are those of its bytes, as far as they are
-/// known. A pin without digests is met by the size alone.
+/// Compares a file of `size` bytes with its pin. `digests` are the known digests of the file. A pin
+/// without digests is met by the size alone.
 #[must_use]
 pub fn compare_with_pin(pin: &Pin, size: u64, digests: Option<&Digests>) -> PinMatch {
     if pin.size.is_some_and(|pinned| pinned != size) {

@@ -1,4 +1,5 @@
-//! How one entry is: what stands at its path, held against what is known and what was tried.
+//! Judges one entry for the overview: compares the file on disk with its state row, its pin and its
+//! last failure. Pure: nothing here reads the disk.
 
 use jiff::Timestamp;
 
@@ -6,27 +7,27 @@ use crate::digest::{Checksum, Digest};
 use crate::pin::Pinned;
 use crate::plan::{Found, OnDisk, PinMatch, compare_with_pin};
 
-/// How an entry is.
+/// The condition of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Condition {
-    /// The file is there.
+    /// The file is on disk.
     Present,
-    /// It is there, and came with the newest run.
+    /// The file is on disk, and the newest run downloaded it.
     Fresh,
-    /// Upstream has none.
+    /// Upstream has no such file.
     Absent,
-    /// It failed when it was last tried.
+    /// The last attempt to get the file failed.
     Failed,
-    /// Something is there that is not what natsync noted, or not what it must be.
+    /// The file on disk differs from its state row or its pin, or something else is at its path.
     Differs,
-    /// It was there, and is not any more.
+    /// The file was on disk before, and is no longer.
     Gone,
-    /// It is not there, and was never tried.
+    /// The file is not on disk, and no run has tried to get it.
     Untried,
 }
 
 impl Condition {
-    /// All of them, in the order in which people read them.
+    /// All conditions, in display order.
     pub(crate) const ALL: [Self; 7] = [
         Self::Present,
         Self::Fresh,
@@ -38,75 +39,71 @@ impl Condition {
     ];
 }
 
-/// How many entries are how.
+/// The number of entries in each condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally(pub(crate) [u64; 7]);
 
 impl Tally {
-    /// Counts one.
     pub(crate) fn add(&mut self, condition: Condition) {
         self.0[condition as usize] += 1;
     }
 
-    /// How many are so.
     pub(crate) fn of(&self, condition: Condition) -> u64 {
         self.0[condition as usize]
     }
 
-    /// How many there are.
+    /// The number of all entries.
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// How many are there as they should be.
+    /// The number of entries whose file is on disk and right.
     pub(crate) fn present(&self) -> u64 {
         self.of(Condition::Present) + self.of(Condition::Fresh)
     }
 
-    /// How many deserve a look.
+    /// The number of entries that need attention.
     pub(crate) fn trouble(&self) -> u64 {
         self.of(Condition::Failed) + self.of(Condition::Differs) + self.of(Condition::Gone)
     }
 
-    /// Whether all is as declared.
+    /// True if every entry is present, or absent upstream.
     pub(crate) fn is_right(&self) -> bool {
         self.present() + self.of(Condition::Absent) == self.total()
     }
 }
 
-/// What is known of an entry.
+/// The judgement about an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Facts {
-    /// How it is.
     pub(crate) condition: Condition,
-    /// What there is to say about that.
+    /// An explanation of the condition, for people.
     pub(crate) remark: Option<String>,
     /// Bytes on disk.
     pub(crate) size: Option<u64>,
-    /// When natsync put its bytes there.
+    /// When natsync last wrote the file.
     pub(crate) changed: Option<Timestamp>,
-    /// When upstream last served or confirmed it, or said that it has none.
+    /// When upstream last served or confirmed the file, or answered that it does not exist.
     pub(crate) checked: Option<Timestamp>,
-    /// The digest of what is there, or of what must be there.
+    /// The digest of the file on disk if known, otherwise the pinned one.
     pub(crate) digest: Option<Digest>,
-    /// Whether somebody says what it must be.
+    /// True if a digest is pinned.
     pub(crate) pinned: bool,
 }
 
-/// What an entry is judged by.
+/// The evidence about an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look<'a> {
     pub(crate) disk: &'a OnDisk,
     pub(crate) pinned: &'a Pinned,
-    /// When natsync put its bytes there.
+    /// When natsync last wrote the file.
     pub(crate) changed: Option<Timestamp>,
-    /// Why it failed, where that still stands.
+    /// The message of its last failure, if no later run has dealt with it.
     pub(crate) failure: Option<&'a str>,
-    /// When the newest run began.
+    /// The start of the newest run.
     pub(crate) newest: Option<Timestamp>,
 }
 
-/// Judges an entry.
 pub(crate) fn judge(look: Look<'_>) -> Facts {
     let Look { disk, pinned, changed, failure, newest } = look;
     let size = match disk.found {
@@ -116,7 +113,7 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
     let noted = disk.record.as_ref();
     let (condition, remark) = match failure {
         Some(failure) => {
-            let copy = if size.is_some() { "; an older copy is here" } else { "" };
+            let copy = if size.is_some() { "; an older copy is on disk" } else { "" };
             (Condition::Failed, Some(format!("{failure}{copy}")))
         }
         None => {
@@ -154,29 +151,29 @@ fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str
         return match disk.found {
             Found::Obstacle(obstacle) => (Condition::Differs, Some(obstacle.describe())),
             _ if is_absent => (Condition::Absent, None),
-            _ if noted.is_some() => (Condition::Gone, Some("it was here")),
+            _ if noted.is_some() => (Condition::Gone, Some("it was on disk before")),
             _ => (Condition::Untried, None),
         };
     };
     if is_absent {
-        return (Condition::Absent, Some("the copy that is here stays"));
+        return (Condition::Absent, Some("the copy on disk is kept"));
     }
     let against_pin = |digests| pinned.pin().map(|pin| compare_with_pin(pin, size, digests));
     if against_pin(None) == Some(PinMatch::SizeDiffers) {
-        return (Condition::Differs, Some("its size is not that of its pin"));
+        return (Condition::Differs, Some("its size differs from its pin"));
     }
     let Some(noted) = noted else {
-        return (Condition::Present, Some("natsync has not looked at it yet"));
+        return (Condition::Present, Some("natsync has not checked it yet"));
     };
     if !noted.stat.looks_same() {
         return (
             Condition::Differs,
-            Some("its size or times changed since natsync noted it; `natsync verify` reads it"),
+            Some("its size or times changed since natsync recorded it; `natsync verify` reads it"),
         );
     }
     match against_pin(Some(&noted.digests)) {
         Some(PinMatch::DigestDiffers) => {
-            (Condition::Differs, Some("its digest is not that of its pin"))
+            (Condition::Differs, Some("its digest differs from its pin"))
         }
         Some(PinMatch::Meets) => (Condition::Present, None),
         _ if !noted.same_url => (Condition::Differs, Some("it came from another URL")),
@@ -219,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_decides() {
+    fn the_evidence_decides_the_condition() {
         use Condition::{Absent, Differs, Gone, Present, Untried};
         let (file, none) = (Found::File(1), Found::Nothing);
         let free = &Pinned::Free;
@@ -241,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_with_the_newest_run_is_fresh() {
+    fn a_file_of_the_newest_run_is_fresh() {
         let disk = disk(Found::File(1), Some(seen()), None);
         let look = Look {
             disk: &disk,
@@ -256,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_stands_above_an_older_copy() {
+    fn a_failure_overrides_an_older_copy() {
         let disk = disk(Found::File(1), Some(seen()), None);
         let look = Look {
             disk: &disk,
@@ -267,7 +264,7 @@ mod tests {
         };
         let facts = judge(look);
         assert_eq!(facts.condition, Condition::Failed);
-        assert_eq!(facts.remark.as_deref(), Some("it answered 503; an older copy is here"));
+        assert_eq!(facts.remark.as_deref(), Some("it answered 503; an older copy is on disk"));
         assert_eq!((facts.size, facts.checked), (Some(1), Some(at(50))));
     }
 }

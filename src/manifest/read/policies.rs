@@ -1,12 +1,13 @@
 //! What a source asks of its files: what is missing, what is fresh, what a content must be like.
 
-use super::expect::{Expect, Kind as FileKind, MediaType, MissingWhen};
-use super::fields::{EXPECT, Fields, MISSING_WHEN, ON_MISSING, STATUS};
+use super::fields::Fields;
 use super::node::{Kind, Node};
-use super::read::Reader;
+use super::reader::Reader;
 use super::scalars::parse_duration;
-use super::secret::Secret;
-use super::types::{Check, OnMissing};
+use crate::manifest::expect::{Expect, Kind as FileKind, MediaType, MissingWhen};
+use crate::manifest::secret::Secret;
+use crate::manifest::tables::{EXPECT, MISSING_WHEN, ON_MISSING, STATUS};
+use crate::manifest::types::{Check, OnMissing};
 
 /// Header fields that belong to the transfer itself.
 const OWN_HEADERS: [&str; 14] = [

@@ -1,16 +1,18 @@
 //! A source: its templates, its policies, its exceptions.
 
-use super::expect::{Expect, MissingWhen};
-use super::fields::{FILE, Fields, OVERRIDE, SOURCE};
-use super::http::Http;
+use super::fields::Fields;
 use super::node::{Kind, Node};
-use super::problem::Span;
-use super::read::Reader;
-use super::templates::{Uses, check_url, default_path};
-use super::types::{Check, File, Locations, OnMissing, Override, Source};
+use super::reader::Reader;
+use super::templates::{Uses, default_path};
 use super::values::Declared;
 use crate::manifest::entry::Form;
+use crate::manifest::expect::{Expect, MissingWhen};
+use crate::manifest::http::Http;
+use crate::manifest::problem::Span;
+use crate::manifest::tables::{FILE, OVERRIDE, SOURCE};
 use crate::manifest::template::{Space, Template, UrlParts, Use};
+use crate::manifest::types::{Check, File, Locations, OnMissing, Override, Source};
+use crate::manifest::url::check_url;
 
 impl Reader<'_> {
     pub(super) fn source(

@@ -1,54 +1,37 @@
 //! Reading a manifest: from the file to a [`Manifest`], or to everything that is wrong with it.
 
+mod checksums;
+mod environment;
+mod fields;
+mod netrc;
+mod node;
+mod options;
+mod policies;
+mod reader;
+mod rows;
+pub(crate) mod scalars;
+mod sources;
+mod templates;
+mod transport;
+mod values;
+
+pub use options::LoadOptions;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::fields::{Fields, LIMITS, MANIFEST, PRUNE, nearest};
-use super::http::Http;
-use super::node::{self, Kind, Node};
-use super::problem::{Problem, Problems, Span, Text};
-use super::types::{Input, Manifest, Orphans, Source};
-use super::values::LIMIT_HINT;
-use crate::digest::Digest;
-
-/// What a manifest is read with, beside its text.
-#[derive(Clone, Copy)]
-pub struct LoadOptions<'a> {
-    /// What `today` means, for the whole run.
-    pub today: jiff::civil::Date,
-    /// Values that stand instead of those of the manifest's variables.
-    pub set: &'a [(String, String)],
-    /// Looks up an environment variable.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
-    /// The destination, instead of the manifest's; relative to the current directory.
-    pub dest: Option<&'a Path>,
-}
-
-impl Default for LoadOptions<'_> {
-    /// The date of today (UTC), and the environment of this process.
-    #[expect(clippy::disallowed_methods, reason = "the default is the environment of the process")]
-    fn default() -> Self {
-        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        Self { today, set: &[], env: &|name| std::env::var(name).ok(), dest: None }
-    }
-}
-
-impl std::fmt::Debug for LoadOptions<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadOptions")
-            .field("today", &self.today)
-            .field("set", &self.set)
-            .field("dest", &self.dest)
-            .finish_non_exhaustive()
-    }
-}
+use crate::manifest::http::Http;
+use crate::manifest::problem::{Problem, Problems, Span, Text};
+use crate::manifest::tables::{LIMITS, MANIFEST, MOST_ENTRIES, PRUNE};
+use crate::manifest::types::{Manifest, Orphans, Source};
+use fields::{Fields, nearest};
+use node::{Kind, Node};
+use reader::{LIMIT_HINT, Reader};
 
 /// A manifest is at most so long.
 const LARGEST: u64 = 64 * 1024 * 1024;
 /// How many entries a manifest may expand to, unless it says otherwise.
 const ENTRIES: u64 = 10_000_000;
-/// An expansion that takes more memory than a machine has is a slip, whatever `limits` says.
-pub(super) const MOST_ENTRIES: u64 = 4_000_000_000;
 
 impl Manifest {
     /// Reads a manifest.
@@ -142,28 +125,7 @@ impl Manifest {
     }
 }
 
-/// What all parts of the reading share.
-pub(super) struct Reader<'a> {
-    pub(super) text: Text<'a>,
-    pub(super) folder: PathBuf,
-    pub(super) options: &'a LoadOptions<'a>,
-    pub(super) problems: Vec<Problem>,
-    /// How many entries there may be.
-    pub(super) limit: u64,
-    /// The files that were read beside the manifest.
-    pub(super) beside: Vec<Input>,
-}
-
 impl Reader<'_> {
-    /// Takes note of a problem.
-    pub(super) fn problem(&mut self, at: Span, message: impl Into<String>, hint: Option<String>) {
-        let problem = self.text.problem(at, message);
-        self.problems.push(match hint {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        });
-    }
-
     fn manifest(&mut self, node: &Node) -> Option<Manifest> {
         if matches!(node.kind, Kind::Empty) {
             self.problem(
@@ -203,36 +165,6 @@ impl Reader<'_> {
             beside: std::mem::take(&mut self.beside),
             starts,
         })
-    }
-
-    /// The bytes of a file that the manifest names, at most so many.
-    pub(super) fn read_beside(&mut self, node: &Node, key: &str, most: u64) -> Option<Vec<u8>> {
-        let name = self.text(node, key)?.to_owned();
-        let file = self.folder.join(&name);
-        let read = || -> std::io::Result<Vec<u8>> {
-            if !std::fs::metadata(&file)?.is_file() {
-                return Err(std::io::Error::other("it is no regular file"));
-            }
-            let mut content = Vec::new();
-            std::fs::File::open(&file)?.take(most + 1).read_to_end(&mut content)?;
-            Ok(content)
-        };
-        match read() {
-            Ok(content) if content.len() as u64 <= most => {
-                self.beside.push(Input { sha256: Digest::of(&content), file });
-                Some(content)
-            }
-            Ok(_) => {
-                self.problem(node.at, format!("`{name}` has more than {most} bytes"), None);
-                None
-            }
-            Err(error) => {
-                let hint = "the path is relative to the manifest";
-                let message = format!("cannot read `{name}`: {error}");
-                self.problem(node.at, message, Some(hint.to_owned()));
-                None
-            }
-        }
     }
 
     fn version(&mut self, fields: &Fields<'_>) {

@@ -1,9 +1,10 @@
 //! Variables: `vars`, `rows`, `combine`, `exclude`.
 
-use super::fields::{COMBINE, Fields, LIST_FILE, LITERAL, RANGE, nearest};
+use super::fields::{Fields, nearest};
 use super::node::{Kind, Node};
-use super::problem::Span;
-use super::read::Reader;
+use super::reader::{LIMIT_HINT, Reader};
+use crate::manifest::problem::Span;
+use crate::manifest::tables::{COMBINE, LIST_FILE, LITERAL, RANGE};
 use crate::manifest::template::{Matcher, Space, Variable};
 use crate::manifest::vars::{RangeError, Segment, Texts, Values, parse_range, range_of};
 
@@ -351,9 +352,6 @@ impl Reader<'_> {
         self.problem(at, format!("variable `{name}` is not declared"), Some(hint));
     }
 }
-
-/// What to do about a manifest that is too large.
-pub(super) const LIMIT_HINT: &str = "raise `limits: {entries: ...}` if that is meant";
 
 fn range_hint(error: RangeError, text: &str) -> String {
     match error {

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::node::{Kind, Node};
-use super::read::Reader;
+use super::reader::Reader;
 use super::values::Declared;
 use crate::manifest::template::{
     Builtin, Case, Format, FormatError, Insert, Piece, Template, Use, encode_literal, parse,
@@ -142,22 +142,6 @@ pub(super) fn default_path() -> Template {
     let mut template = Template::default();
     template.push_builtin(Builtin::Filename, &insert, Use::Path);
     template
-}
-
-/// Whether a URL can be asked for.
-pub(super) fn check_url(url: &str) -> Result<(), String> {
-    let parsed = url::Url::parse(url).map_err(|error| error.to_string())?;
-    if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(format!("`{}:` is not supported", parsed.scheme()));
-    }
-    // Parsers make up what is missing here (WHATWG URL, section 4.4); in a manifest it is a slip.
-    let begins_well = url.split_once("://").is_some_and(|(scheme, rest)| {
-        scheme.eq_ignore_ascii_case(parsed.scheme()) && !rest.starts_with(['/', '\\'])
-    });
-    if !begins_well || parsed.host_str().is_none_or(str::is_empty) {
-        return Err("it names no host".to_owned());
-    }
-    Ok(())
 }
 
 fn explain_format(name: &str, error: &FormatError) -> (String, String) {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use super::fields::{CHECKSUMS, Fields};
+use super::fields::Fields;
 use super::node::{Key, Node};
-use super::read::Reader;
+use super::reader::Reader;
 use super::templates::Uses;
-use super::types::{ListPlace, Published};
 use crate::digest::checksums::{LARGEST, List, Rules};
 use crate::digest::{Algorithm, Checksum};
+use crate::manifest::tables::CHECKSUMS;
 use crate::manifest::template::Use;
+use crate::manifest::types::{ListPlace, Published};
 
 impl Reader<'_> {
     /// The digests among the keys of a mapping.

@@ -1,8 +1,8 @@
 //! Mappings with known keys.
 
 use super::node::{Key, Kind, Node};
-use super::read::Reader;
-pub(super) use super::tables::*;
+use super::reader::Reader;
+use crate::manifest::shape::Table;
 
 /// A mapping whose keys are known.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::tables::SOURCE;
 
     #[test]
     fn slips_are_understood() {

@@ -1,9 +1,10 @@
 //! Variables that go together, a row at a time (`rows`).
 
-use super::fields::{Fields, ROWS_FILE, nearest};
+use super::fields::{Fields, nearest};
 use super::node::{Kind, Node};
-use super::problem::Span;
-use super::read::Reader;
+use super::reader::Reader;
+use crate::manifest::problem::Span;
+use crate::manifest::tables::ROWS_FILE;
 use crate::manifest::vars::{Segment, Texts, Values};
 
 impl Reader<'_> {

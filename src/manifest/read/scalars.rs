@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::node::Node;
-use super::read::Reader;
-use super::types::Quota;
+use super::reader::Reader;
+use crate::manifest::types::Quota;
 
 impl Reader<'_> {
     /// The text of a node, or a problem.

@@ -1,9 +1,9 @@
 //! `${NAME}` in the few places where it means something.
 
 use super::node::Node;
-use super::problem::Span;
-use super::read::Reader;
-use super::secret::Secret;
+use super::reader::Reader;
+use crate::manifest::problem::Span;
+use crate::manifest::secret::Secret;
 use crate::manifest::template::{Piece, SyntaxError, parse};
 
 /// A text with its environment values, and as it may be shown.

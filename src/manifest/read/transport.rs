@@ -1,10 +1,11 @@
 //! Reading transport settings.
 
-use super::fields::Bounds;
-use super::fields::{CONNECTIONS, Fields, HTTP, HTTP2, REDIRECTS, RETRIES, SEGMENTS};
-use super::http::{Http, Http2, PerHost, Proxy};
+use super::fields::Fields;
 use super::node::Node;
-use super::read::Reader;
+use super::reader::Reader;
+use crate::manifest::http::{Http, Http2, PerHost, Proxy};
+use crate::manifest::shape::Bounds;
+use crate::manifest::tables::{CONNECTIONS, HTTP, HTTP2, REDIRECTS, RETRIES, SEGMENTS};
 
 impl Reader<'_> {
     /// Transport settings: what is not said is as in `general`.

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{DuplicateKeyPolicy, Spanned};
 
-use super::problem::{Problem, Span, Text};
+use crate::manifest::problem::{Problem, Span, Text};
 
 /// A longer value is no URL, path or word that anything could be done with.
 const LONGEST_SCALAR: usize = 64 * 1024;

@@ -5,19 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::node::Node;
-use super::read::Reader;
-use crate::manifest::netrc_file::{LARGEST, Netrc};
-
-/// A netrc file that was read.
-#[derive(Clone, Debug)]
-pub(crate) struct Credentials {
-    /// What it says.
-    pub(crate) netrc: Arc<Netrc>,
-    /// Where it is.
-    pub(super) file: PathBuf,
-    /// Whether others than its owner can read it.
-    pub(super) is_open: bool,
-}
+use super::reader::Reader;
+use crate::manifest::netrc_file::{Credentials, LARGEST, Netrc};
 
 impl Reader<'_> {
     /// `true`: the user's own file; a text: that one; `false`: none.
