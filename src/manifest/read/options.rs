@@ -17,6 +17,7 @@ pub struct LoadOptions<'a> {
 
 impl Default for LoadOptions<'_> {
     /// The date of today (UTC), and the environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "the default is the environment of the process")]
     fn default() -> Self {
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
         Self { today, set: &[], env: &|name| std::env::var(name).ok(), dest: None }
