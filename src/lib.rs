@@ -154,6 +154,7 @@ pub mod plan;
 pub mod rel_path;
 pub mod report;
 pub mod stop;
+mod threads;
 mod transfer;
 
 pub use cli::run::run;
