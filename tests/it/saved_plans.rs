@@ -71,7 +71,7 @@ fn entries_that_refresh_could_not_settle_are_revalidated() {
     world.origin.always("/2.txt", Answer::status(403));
     let run = world.run(["plan", "--refresh", "--out", "p.plan"]).code(1);
     assert!(
-        run.stderr.contains("saved in p.plan; `natsync apply --plan p.plan` does"),
+        run.stderr.contains("saved in p.plan; `natsync apply --plan p.plan` carries it out"),
         "{}",
         run.stderr
     );
