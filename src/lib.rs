@@ -128,7 +128,6 @@
         reason = "unit tests write files and read the environment and the clock"
     )
 )]
-
 #![cfg_attr(
     not(feature = "cli"),
     allow(dead_code, reason = "the commands that use the rest are left out")
@@ -167,6 +166,9 @@ pub use pin::lock::LockProblem;
 pub use pin::{Pin, PinFrom, Pinned, Validators};
 pub use rel_path::{RelPath, RelPathError};
 pub use stop::{Stop, StopReason};
+
+#[doc(hidden)]
+pub use rel_path::path_hash;
 
 /// How natsync names itself to servers.
 pub(crate) const USER_AGENT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));

@@ -8,9 +8,9 @@ mod background;
 mod decide_all;
 pub(crate) mod error;
 mod explain;
-pub(crate) mod failures;
 #[cfg(feature = "cli")]
 pub(crate) mod export;
+pub(crate) mod failures;
 mod fetch_lists;
 #[cfg(feature = "cli")]
 pub(crate) mod init;

@@ -9,8 +9,8 @@ mod layout;
 
 use jiff::Timestamp;
 
-pub(crate) use condition::{Condition, Facts, Look, Tally, judge};
 use crate::ops::failures::Groups;
+pub(crate) use condition::{Condition, Facts, Look, Tally, judge};
 pub(crate) use histogram::{Ages, Bar, Sizes};
 pub(crate) use layout::Layout;
 
