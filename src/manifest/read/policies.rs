@@ -122,7 +122,7 @@ impl Reader<'_> {
         };
         let mut headers = Vec::new();
         for (key, value) in items {
-            if hyper::header::HeaderName::from_bytes(key.name.as_bytes()).is_err() {
+            if ::http::header::HeaderName::from_bytes(key.name.as_bytes()).is_err() {
                 self.problem(key.at, format!("`{}` is no name of a header", key.name), None);
                 continue;
             }
@@ -137,7 +137,7 @@ impl Reader<'_> {
             let Some(expanded) = self.expand(value, &key.name) else {
                 continue;
             };
-            if hyper::header::HeaderValue::from_str(expanded.value.expose()).is_err() {
+            if ::http::header::HeaderValue::from_str(expanded.value.expose()).is_err() {
                 self.problem(
                     value.at,
                     format!("the value of `{}` has characters that no header has", key.name),

@@ -92,7 +92,7 @@ impl Reader<'_> {
         if let Some(node) = fields.get("user_agent") {
             http.user_agent =
                 self.parsed(node, "user_agent", "a text that can stand in a header", |text| {
-                    hyper::header::HeaderValue::from_str(text).is_ok().then(|| text.to_owned())
+                    ::http::header::HeaderValue::from_str(text).is_ok().then(|| text.to_owned())
                 });
         }
         if let Some(proxy) = fields.get("proxy").and_then(|node| self.proxy(node)) {

@@ -5,10 +5,12 @@ mod dates;
 mod letters;
 mod numbers;
 mod range;
+mod range_error;
 mod texts;
 
 pub(crate) use dates::{Moment, parse_moment};
-pub(crate) use range::{RangeError, parse_range, range_of};
+pub(crate) use range::{parse_range, range_of};
+pub(crate) use range_error::RangeError;
 pub(crate) use texts::Texts;
 
 use std::fmt::Write as _;
