@@ -1,14 +1,14 @@
-# An image with nothing in it but natsync and the certificates that servers are known by.
+# An image with only natsync and the root certificates for TLS.
 #
 #   docker build -t natsync .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" natsync apply natsync.yaml
 
 FROM rust:1.95-alpine AS build
-# A C compiler, for SQLite and the TLS library.
+# SQLite and the TLS library require a C compiler.
 RUN apk add --no-cache build-base ca-certificates
 WORKDIR /src
 COPY . .
-# Alpine's Rust links everything in: what comes out needs no library of the system.
+# Alpine's Rust links statically, so the program runs without system libraries.
 RUN cargo build --release --locked --bin natsync \
     && cp target/release/natsync /natsync
 
@@ -16,7 +16,7 @@ FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /natsync /usr/local/bin/natsync
 WORKDIR /work
-# Nobody in particular: `--user` names whose files the mirror's are to be.
+# An unprivileged user; `--user` sets the owner of the mirrored files.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/natsync"]
 CMD ["--help"]

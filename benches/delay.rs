@@ -1,8 +1,10 @@
-//! A relay that makes loopback as slow as a long path: `delay HOST:PORT MILLISECONDS` prints the port
-//! on which it listens, and hands on what it is sent half of that time later, in both directions.
+//! A TCP relay that adds latency to loopback. `delay HOST:PORT MILLISECONDS` prints the port on
+//! which it listens, and forwards data in both directions with a delay of half the given time.
 //!
-//! The kernel completes the handshake of TCP at once. So a connection's first bytes wait for a round
-//! trip more, which they would have spent on it.
+//! The kernel completes TCP handshakes on loopback without this delay. To account for the
+//! handshake, the first bytes of a connection wait for one additional round trip.
+
+#![allow(clippy::disallowed_methods, reason = "a program of its own, with arguments and a clock")]
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -16,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// So many chunks are on their way in one direction of one connection.
+/// The maximum number of chunks in flight in one direction of one connection.
 const CHUNKS: usize = 4096;
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,7 +46,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Hands one direction on, each chunk `late`; the first ones `handshake` later still.
+/// Forwards one direction. Each chunk is delayed by `late`; nothing is forwarded before
+/// `handshake + late` has passed.
 fn hand_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, late: Duration, handshake: Duration) {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Bytes)>(CHUNKS);
     tokio::spawn(async move {

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Counts the instructions of a few fixed workloads, which no noise of a machine changes.
+"""Counts the instructions of a few fixed workloads. Unlike times, these counts hardly vary between runs.
 
-    benches/instructions.py            compares with benches/instructions.json: exit 1 where one grew by more than a tenth
-    benches/instructions.py --write    makes that the measure from now on
+    benches/instructions.py            compares with benches/instructions.json; exit status 1 if a count grew by more than a tenth
+    benches/instructions.py --write    replaces benches/instructions.json by the new counts
 
-Needs valgrind, nginx and the Rust toolchain. Libraries choose other code on other processors, so the measure
-holds for the machine on which it was written; on another one, write it before a change and compare after it.
+Requires valgrind, nginx and the Rust toolchain. Libraries select different code on different processors, so the
+counts are valid only for the machine on which they were written. On another machine, write them before a change and
+compare after it.
 """
 
 import json
@@ -24,7 +25,7 @@ NATSYNC = peers.ROOT / "target/release/natsync"
 
 
 def instructions(command, work):
-    """What callgrind counts, in all threads."""
+    """The number of instructions in all threads, counted by callgrind."""
     ran = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *map(str, command)],
         cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -56,7 +57,7 @@ sources:
                  "list, 100,000 entries": instructions([NATSYNC, "list", large, "--format", "urls"], work),
                  "plan, 100,000 entries": instructions([NATSYNC, "plan", large, "-q"], work),
                  "apply, 2,000 new files": instructions([NATSYNC, "apply", small, "-q"], work)}
-        time.sleep(2.1)  # what is younger is read again
+        time.sleep(2.1)  # natsync reads files younger than two seconds again
         peers.measure([NATSYNC, "apply", small, "-q"], work)
         found["apply, 2,000 files there"] = instructions([NATSYNC, "apply", small, "-q"], work)
         found["verify, 2,000 files"] = instructions([NATSYNC, "verify", small, "-q"], work)
@@ -77,8 +78,8 @@ def main():
     for name, count in found.items():
         ratio = count / before.get(name, count)
         grown |= 1.1 < ratio
-        mark = "  more than a tenth more" if 1.1 < ratio else ""
-        print(f"{name:28} {count / 1e6:10,.1f} million  {ratio:5.2f} of before{mark}")
+        mark = "  grew by more than a tenth" if 1.1 < ratio else ""
+        print(f"{name:28} {count / 1e6:10,.1f} million  {ratio:5.2f} times before{mark}")
     sys.exit(1 if grown else 0)
 
 

@@ -1,4 +1,6 @@
-//! The pure parts and the readers, one by one: `cargo bench --bench micro`.
+//! Benchmarks of the pure functions and the parsers: `cargo bench --bench micro`.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark writes its own files")]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -64,7 +66,7 @@ fn mirror() -> (tempfile::TempDir, Manifest) {
         );
     }
     fs::write(folder.path().join("natsync.lock"), lock).expect("there is room");
-    // What is younger than two seconds is read again each time.
+    // A file younger than two seconds is read again in every run, because its times prove nothing.
     std::thread::sleep(Duration::from_millis(2100));
     let options = Options { offline: true, ..Options::default() };
     let summary = apply(&manifest, &options, &Stop::default(), &mut Silent).expect("it can");
@@ -104,7 +106,7 @@ fn decided(bencher: Bencher<'_, '_>) {
         stat: StatMatch::Same,
         same_url: true,
         digests: Digests::new(Digest::of(b"x"), Vec::new()),
-        checked: jiff::Timestamp::UNIX_EPOCH,
+        checked: None,
     };
     let disk =
         OnDisk { found: Found::File(1), record: Some(record), missing_since: None, digests: None };
@@ -124,7 +126,7 @@ fn hashed(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(BytesCount::new(size)).bench(|| Digest::of(black_box(&bytes)));
 }
 
-/// Directory, state and lock are read and joined.
+/// Reads and joins directory, state and lock.
 #[divan::bench(sample_count = 20)]
 fn planned_with_state_and_lock(bencher: Bencher<'_, '_>) {
     let (_folder, manifest) = mirror();
@@ -134,7 +136,7 @@ fn planned_with_state_and_lock(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// State and lock are read, and files are looked at.
+/// Reads state and lock, and compares the files by `stat`.
 #[divan::bench(sample_count = 20)]
 fn verified_by_stat(bencher: Bencher<'_, '_>) {
     let (_folder, manifest) = mirror();

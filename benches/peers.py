@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""natsync beside the programs that people use today, on loopback.
+"""Compares the speed of natsync with that of other downloaders, on loopback.
 
     benches/peers.py [--rounds 5] [--only W1,W3] [--peers natsync,curl] [--markdown FILE]
 
-Needs Linux, Python 3.9, nginx and the Rust toolchain; of curl, aria2, wget2, rclone, rhash and perl it
-takes what is installed (Debian has packages of all of them). Everything lies in memory (/dev/shm, up
-to 9 GiB) and is deleted in the end. Contenders run in turns, each round begins with another one, and
-what is printed are medians over the rounds. After each run the result is checked: how many files there
-are, how many bytes, and the SHA-256 of each.
+Requires Linux, Python 3.9, nginx and the Rust toolchain. Of curl, aria2, wget2, rclone, rhash and perl it
+measures those that are installed (Debian has packages of all of them). All files are in memory (/dev/shm, up
+to 9 GiB) and are deleted at the end. The contenders run alternately, each round starts with a different one, and
+the output has the medians of all rounds. After each run the script checks the number of files and bytes, and the
+SHA-256 of each file.
 """
 
 import argparse
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Origin:
-    """nginx on a port of its own, over a folder of files."""
+    """An nginx on a free port that serves a folder of files."""
 
     def __init__(self, work, location=""):
         self.work = work
@@ -66,7 +66,7 @@ http {{
         wait_for(self.port)
 
     def _certify(self):
-        """An authority of its own, and what it signed."""
+        """Creates a certificate authority and a server certificate signed by it."""
         (self.work / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
         key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
         for command in (
@@ -80,7 +80,7 @@ http {{
         return f"http://127.0.0.1:{self.port}"
 
     def far(self, milliseconds, tls=False):
-        """The same, with a round trip of so many milliseconds."""
+        """The URL of a relay to this origin that adds a round-trip time of this many milliseconds."""
         target = self.tls_port if tls else self.port
         relay = subprocess.Popen(
             [ROOT / "target/release/examples/delay", f"127.0.0.1:{target}", str(milliseconds)],
@@ -91,7 +91,7 @@ http {{
         return f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
 
     def fill(self, name, folders, files, size):
-        """Files `name/FOLDER/FILE.bin` with noise; their digests by path."""
+        """Creates files `name/FOLDER/FILE.bin` with random bytes, and returns their digests by path."""
         noise = random.Random(name)
         digests = {}
         for folder in range(folders):
@@ -138,15 +138,15 @@ def wait_for(port):
 
 
 class Figures:
-    """What one run took: seconds, seconds of the processors, bytes of memory at most."""
+    """The cost of one run: wall time and CPU time in seconds, peak memory in bytes."""
 
     def __init__(self, wall, cpu, memory):
         self.wall, self.cpu, self.memory = wall, cpu, memory
 
 
 def measure(command, cwd):
-    """Runs it, with everything that it starts. A small process does that, since what a process used before it
-    became another program counts as that program's memory."""
+    """Runs a command and measures it together with its child processes. A small launcher forks it: the peak memory of a
+    process includes the time before `exec`, so forking from this large process would distort the figure."""
     with tempfile.TemporaryFile() as errors:
         ran = subprocess.run(
             [sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)],
@@ -180,7 +180,7 @@ def digest_of(path):
 
 
 def check(folder, digests, who):
-    """Every file is there with its bytes, and no other is."""
+    """Exits with a message unless the folder has exactly the files with these digests."""
     found = {}
     for base, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != ".natsync"]
@@ -193,14 +193,14 @@ def check(folder, digests, who):
     with ThreadPoolExecutor(2) as pool:
         for (path, expected), digest in zip(digests.items(), pool.map(digest_of, map(found.get, digests))):
             if digest != expected:
-                raise SystemExit(f"{who}: {path} has other bytes")
+                raise SystemExit(f"{who}: {path} has wrong bytes")
 
 
 # --- Contenders ------------------------------------------------------------------------------------
 
 
 class Contender:
-    """A program with what it needs: `prepare(dest)` is not timed, `command(dest)` is."""
+    """A program to measure. Only the run of `command(dest)` is timed, `prepare(dest)` is not."""
 
     def __init__(self, name, command, prepare=None, checks=True):
         self.name, self.command = name, command
@@ -209,7 +209,7 @@ class Contender:
 
 
 class Work:
-    """A workload: files of one size, and who brings them."""
+    """A workload: files of one size, and the contenders that process them."""
 
     def __init__(self, key, title, unit, amount, limit=None):
         self.key, self.title, self.unit, self.amount, self.limit = key, title, unit, amount, limit
@@ -234,7 +234,7 @@ class Bench:
             self.data[name] = self.origin.fill(name, folders, files, size)
         return self.data[name]
 
-    # What each program is told.
+    # The manifests and lists for the programs.
 
     def manifest(self, name, base, folders, files, tls=False, more=""):
         path = self.work / f"{name}-{abs(hash(base)) % 100_000}.yaml"
@@ -272,7 +272,7 @@ dest: unused
             (dest / folder).mkdir(parents=True, exist_ok=True)
 
     def downloads(self, work, name, base, folders, files, jobs, tls=False, default=False):
-        """All those that download lists of files."""
+        """Adds all contenders that can download a list of files."""
         digests = work.digests
         manifest = self.manifest(name, base, folders, files, tls)
 
@@ -299,7 +299,7 @@ dest: unused
             "--http2=on" if tls else "--http2=off", "-i", self.work / "wget2.list", "-P", dest],
             prepare=listed("wget2"))
         if tls or "W4" in work.key:
-            return  # aria2 and rclone know no HTTP/2 here, and are far behind on a long path
+            return  # aria2 and rclone do not use HTTP/2 here, and are much slower on a long path
         work.add("aria2c", lambda dest: [
             "aria2c", "-q", "--no-conf", *number("-j{}"), "--file-allocation=none",
             "-i", self.work / "aria2.list", "-d", dest], prepare=listed("aria2"))
@@ -442,7 +442,7 @@ dest: unused
         ]
 
     def w5c(self):
-        """A million files, pinned by a lock. They are empty but for their names, since only names and stats count."""
+        """A million files, pinned by a lock. They have one byte each, because this workload reads only names and stats."""
         dest = self.work / "million"
         manifest = self.work / "million.yaml"
         manifest.write_text("""version: 1
@@ -455,17 +455,17 @@ sources:
     expect: {min_size: 0}
 """)
         if not dest.exists():
-            empty = hashlib.sha256(b"x").hexdigest()
+            digest = hashlib.sha256(b"x").hexdigest()
             with open(self.work / "million.lock", "w") as lock:
                 lock.write('{"natsync_lock":1,"manifest":"million"}\n')
                 for path in sorted(f"{folder}/{file}.bin" for folder in range(1000) for file in range(1000)):
-                    lock.write(f'{{"path":"{path}","url":"http://127.0.0.1:9/{path}","size":1,"sha256":"{empty}"}}\n')
+                    lock.write(f'{{"path":"{path}","url":"http://127.0.0.1:9/{path}","size":1,"sha256":"{digest}"}}\n')
             for folder in range(1000):
                 (dest / str(folder)).mkdir(parents=True)
                 for file in range(1000):
                     with open(dest / str(folder) / f"{file}.bin", "wb") as out:
                         out.write(b"x")
-            time.sleep(2.1)  # what is younger is read again
+            time.sleep(2.1)  # natsync reads files younger than two seconds again
             measure([self.natsync, "apply", manifest, "-q", "--offline"], self.work)
         works = []
         for command in ("plan", "apply"):
@@ -522,7 +522,7 @@ sources:
                     check(dest, work.digests, f"{work.key}: {contender.name}")
                 if not work.keeps:
                     shutil.rmtree(dest)
-                if round_ > 0:  # the first warms up
+                if round_ > 0:  # the first round is a warm-up
                     figures[contender.name].append(figure)
         return table(work, figures)
 
@@ -544,10 +544,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="W1,W2,W3,W4,W5a,W5b,W5c,W6")
-    parser.add_argument("--peers", default="", help="natsync,curl: these alone")
+    parser.add_argument("--peers", default="", help="only these programs, such as natsync,curl")
     parser.add_argument("--natsync", default=ROOT / "target/release/natsync")
     parser.add_argument("--work", default="/dev/shm")
-    parser.add_argument("--markdown", help="the tables go here too")
+    parser.add_argument("--markdown", help="also write the tables to this file")
     arguments = parser.parse_args()
     subprocess.run(["cargo", "build", "--release", "--quiet", "--example", "delay"], cwd=ROOT, check=True)
     if not Path(arguments.natsync).exists():

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""natsync with a million files and more: time and memory of each command.
+"""Measures time and memory of each natsync command with a million files and more.
 
     benches/scale.py [--entries 1000000] [--natsync FILE] [--work /dev/shm]
 
-Every file is one byte, from nginx on loopback. Needs what peers.py needs, and about 6 GiB of memory for a million
-files. "Per entry" is what the peak lies above that of the same command with ten entries.
+Every file has one byte and comes from nginx on loopback. Has the requirements of peers.py, and needs about 6 GiB of memory
+for a million files. "bytes per entry" is the difference between the peak and that of the same command with ten entries,
+divided by the number of entries.
 """
 
 import argparse
@@ -54,14 +55,14 @@ def main():
                 of_few = peers.measure([natsync, command, small, "-q"], work)
                 rows.append((title, peers.measure([natsync, command, large, "-q"], work), of_few))
                 print(title, rows[-1][1].wall, flush=True)
-            # Half of them is declared no more.
+            # From now on the manifest declares only half of the files.
             (work / "large.lock").unlink()
             manifest(work / "large.yaml", base, folders // 2, files, "large")
             before = peers.measure([natsync, "apply", small, "-q"], work)
             rows.append(("apply, half of it pruned", peers.measure([natsync, "apply", large, "-q"], work), before))
             there = sum(len(names) for base, _, names in os.walk(work / "large") if ".natsync" not in base)
             if there != folders // 2 * files:
-                raise SystemExit(f"{there} files are there")
+                raise SystemExit(f"there are {there} files instead of {folders // 2 * files}")
             ten = manifest(work / "ten.yaml", "http://example.org", 10 * folders, files, "ten", "limits: {entries: 20000000}\n")
             for title, command in (("list, ten times as many", ["list", "--format", "urls"]), ("plan, ten times as many", ["plan"])):
                 of_few = peers.measure([natsync, command[0], small, "-q", *command[1:]], work)

@@ -129,6 +129,14 @@
 //! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
 //! and control characters from outside are never printed. `docs/architecture.md` has the reasons.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "unit tests write files and read the environment and the clock"
+    )
+)]
+
 mod atomic_file;
 #[doc(hidden)]
 pub mod cli;
@@ -146,6 +154,7 @@ pub mod plan;
 pub mod rel_path;
 pub mod report;
 pub mod stop;
+mod threads;
 mod transfer;
 
 pub use cli::run::run;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[expect(clippy::disallowed_methods, reason = "the arguments of the process")]
 fn main() -> ExitCode {
     natsync::run(std::env::args_os())
 }

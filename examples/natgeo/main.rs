@@ -1,11 +1,15 @@
-//! Runs `manifests/natgeo.yaml`, unmodified, without the internet: `cargo run --example natgeo`.
+//! Runs `manifests/natgeo.yaml`, unmodified, against a local server: `cargo run --example natgeo`.
 //!
-//! The host that the manifest names is gone. So this program starts an origin of its own on loopback,
-//! which serves pictures for 308 of the 338 URLs and has never heard of the other 30, and tells natsync
-//! to ask there instead (`--rewrite`). Then it runs natsync four times and, after each, compares
-//! the directory with what upstream has and the requests that the origin saw with what was promised. At the end it
-//! writes a report, which shows all of that.
+//! The host in the manifest no longer exists. This program starts an origin on loopback instead,
+//! which serves pictures for 308 of the 338 URLs and answers 404 for the other 30, and sends
+//! natsync's requests there (`--rewrite`). It runs `plan` once and `apply` three times. After each
+//! run it checks the directory and the requests that the origin received. At the end it writes the
+//! HTML report.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program of its own, with files, variables and a clock"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a demo talks to its user")]
 
 mod origin;
@@ -74,7 +78,7 @@ fn demo() -> Result<(), String> {
     ));
 
     natsync(&["plan", MANIFEST, "--dest", DEST])?;
-    ensure(origin.take_log().is_empty(), "a plan asks nobody")?;
+    ensure(origin.take_log().is_empty(), "a plan makes no requests")?;
     ensure(!Path::new(DEST).exists(), "a plan writes nothing")?;
 
     natsync(&apply)?;
@@ -82,7 +86,10 @@ fn demo() -> Result<(), String> {
     let bodies = paths_with_status(&log, 200);
     let expected: Vec<String> = upstream.keys().cloned().collect();
     ensure(bodies == expected, "the first apply fetches each picture, each once")?;
-    ensure(paths_with_status(&log, 404).len() == 338 - upstream.len(), "the others are asked for")?;
+    ensure(
+        paths_with_status(&log, 404).len() == 338 - upstream.len(),
+        "each missing picture is requested once",
+    )?;
     ensure_mirrored(&origin, &upstream)?;
 
     natsync(&apply)?;
@@ -121,7 +128,7 @@ fn demo() -> Result<(), String> {
     Ok(())
 }
 
-/// What upstream has: some weeks brought a few pictures less than 26.
+/// The pictures on the origin. Some weeks have a few less than 26.
 fn collection() -> BTreeMap<String, Picture> {
     let weeks = (0u8..).zip(WEEKS);
     weeks
@@ -143,7 +150,7 @@ fn natsync(arguments: &[&str]) -> Result<(), String> {
 
 fn say(text: &str) {
     println!("\n{text}");
-    // What natsync prints must not overtake this. A closed stdout shows in the next `println`.
+    // This text must appear before natsync's output. An error here recurs in the next `println`.
     let _ = io::stdout().flush();
 }
 
@@ -159,7 +166,8 @@ fn paths_with_status(log: &[Answer], status: u16) -> Vec<&str> {
     paths
 }
 
-/// The directory holds exactly what upstream has, byte by byte, and natsync's own folder.
+/// Checks that the directory has exactly the files of the origin, byte by byte. Natsync's own
+/// folder `.natsync` does not count.
 fn ensure_mirrored(origin: &Origin, upstream: &BTreeMap<String, Picture>) -> Result<(), String> {
     let names = fs::read_dir(DEST)
         .and_then(|entries| {
@@ -184,8 +192,8 @@ fn remove_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Settings of natsync and of a proxy in the user's environment are not for this demo. A process
-/// cannot safely take them from its own environment, so it starts itself again without them.
+/// The demo must not depend on variables for natsync or a proxy in the user's environment. Removing
+/// variables from the own process is `unsafe`, so the program starts itself again without them.
 fn restart_in_clean_environment() -> Option<ExitCode> {
     let disturbs = |name: &OsString| {
         let name = name.to_string_lossy().to_ascii_uppercase();

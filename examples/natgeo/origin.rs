@@ -1,7 +1,7 @@
-//! A small HTTP/1.1 origin on loopback: enough of a web server of 2009 for the demo.
+//! A small HTTP/1.1 origin on loopback, with the features that the demo needs.
 //!
-//! A thread a connection, kept open between requests. Each answer waits for its turn, as on a line
-//! of limited speed, so that there is progress to see. All answers are noted.
+//! Each connection has a thread and is persistent. The origin delays and serialises its answers,
+//! like a slow network, so that the progress display has something to show. It logs all answers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, BufReader, Write};
@@ -20,7 +20,7 @@ pub(crate) struct Origin {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// What was answered to one request.
+/// The log entry of one request.
 pub(crate) struct Answer {
     pub(crate) path: String,
     pub(crate) status: u16,
@@ -54,7 +54,7 @@ impl Origin {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&for_connections);
-                // A client that hangs up is no matter for the origin.
+                // A client that closes its connection is not an error of the origin.
                 thread::spawn(move || converse(&stream, &shared).ok());
             }
         });
@@ -84,7 +84,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Pictures are made when first asked for, without holding up other connections meanwhile.
+/// Renders a picture at its first request, without holding the mutex meanwhile.
 fn body(shared: &Mutex<Shared>, picture: Picture) -> Arc<Vec<u8>> {
     if let Some(bytes) = lock(shared).bodies.get(&picture) {
         return Arc::clone(bytes);
@@ -149,7 +149,7 @@ fn answer(request: &Request, mut stream: &TcpStream, shared: &Mutex<Shared>) -> 
         let (tag, date) = (entity_tag(picture), last_modified(picture));
         write!(message, "ETag: {tag}\r\nLast-Modified: {date}\r\nContent-Type: image/jpeg\r\n")?;
     }
-    // A 304 has no body by definition, and a length there would be that of the picture.
+    // A 304 has no body; its Content-Length would have to be that of the picture (RFC 9110, 8.6).
     if status != 304 {
         write!(message, "Content-Length: {}\r\n", body.as_ref().map_or(0, |bytes| bytes.len()))?;
     }
@@ -159,7 +159,7 @@ fn answer(request: &Request, mut stream: &TcpStream, shared: &Mutex<Shared>) -> 
     }
 
     wait_for_turn(shared, if with_body { PICTURE_TIME } else { SHORT_TIME });
-    // Noted before it is sent: who has the answer also finds it in the log.
+    // Logged before it is sent, so that a client that has the answer also finds it in the log.
     lock(shared).log.push(Answer { path: request.path.clone(), status });
     stream.write_all(&message)
 }
@@ -174,7 +174,8 @@ fn wait_for_turn(shared: &Mutex<Shared>, time: Duration) {
     thread::sleep(done - now);
 }
 
-/// Whether the client holds this version already: by entity tag, or by date where it names no tag.
+/// True if the client has this version already, by `If-None-Match`, or by `If-Modified-Since` if
+/// the request has no `If-None-Match` (RFC 9110, 13.2.2).
 fn is_current(request: &Request, picture: Picture) -> bool {
     match request.headers.get("if-none-match") {
         Some(tags) => tags.split(',').any(|tag| tag.trim() == entity_tag(picture)),
@@ -187,7 +188,7 @@ fn entity_tag(picture: Picture) -> String {
     format!("\"{month:02}{day:02}-{number}-v{version}\"")
 }
 
-/// Noon of the picture's own day, and a day later for each change.
+/// Noon of the date in the picture's name, plus one day for each new version.
 fn last_modified(picture: Picture) -> String {
     let days = i64::from(picture.version) - 1;
     let day = jiff::civil::date(2009, picture.month, picture.day)

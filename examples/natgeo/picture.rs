@@ -1,4 +1,4 @@
-//! Landscapes that are made from their own names: hills under a sky, a colour scheme a week.
+//! Renders landscapes from their names: hills under a sky, with one colour scheme per week.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -6,7 +6,7 @@ const WIDTH: u16 = 640;
 const HEIGHT: u16 = 480;
 const LAYERS: u8 = 4;
 
-/// One picture of the collection. `version` grows when it is changed upstream.
+/// One picture of the collection. A change upstream increments `version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Picture {
     pub(crate) month: i8,
@@ -26,14 +26,14 @@ impl Picture {
         format!("/photo-contest/2009/img/wallpaper/{}", self.file_name())
     }
 
-    /// The same picture gives the same bytes, always.
+    /// Deterministic: the same picture always gives the same bytes.
     pub(crate) fn jpeg(self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, 80);
         encoder.set_sampling_factor(SamplingFactor::F_2_2);
         encoder
             .encode(self.paint().as_flattened(), WIDTH, HEIGHT, ColorType::Rgb)
-            .expect("the buffer has the size that is given, and a vector takes all");
+            .expect("the buffer has this size, and writing to a vector does not fail");
         bytes
     }
 
@@ -71,7 +71,7 @@ impl Picture {
         pixels
     }
 
-    /// Where a row of hills begins, for each column.
+    /// The y coordinate of the top of a row of hills, for each column.
     fn ridge(self, layer: u8) -> Vec<f32> {
         let (salt, near) = (10 + 10 * layer, f32::from(layer) / f32::from(LAYERS));
         let base = f32::from(HEIGHT) * (0.5 + 0.42 * near);
@@ -97,14 +97,14 @@ impl Picture {
             .collect()
     }
 
-    /// A place on the colour wheel: far apart from week to week, near within a week.
+    /// The hue in degrees: different weeks differ much, pictures of one week only a little.
     fn hue(self) -> f32 {
         let week = f32::from(self.month) * 31.0 + f32::from(self.day);
         let turn = if self.version == 1 { 0.0 } else { 180.0 };
         week * 21.0 + f32::from(self.number) * 3.0 + turn
     }
 
-    /// A number from 0 to 1 that belongs to this picture and `salt`.
+    /// A pseudo-random number from 0 to 1, determined by this picture and `salt`.
     fn chance(self, salt: u8) -> f32 {
         let name = [self.month.unsigned_abs(), self.day.unsigned_abs(), self.number, salt];
         let mut bits = u32::from_le_bytes(name);

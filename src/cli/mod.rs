@@ -1,5 +1,10 @@
 //! The commands: each reads its arguments, calls the library and picks the exit status.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this room is the edge to the process and its environment"
+)]
+
 mod apply;
 pub mod args;
 mod explain;

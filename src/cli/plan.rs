@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::reports::Reports;
 use super::{Target, rewrites, told, worst};
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::cli::args::PlanArgs;
 use crate::http::rewrite::Rewrites;
 use crate::manifest::select::shell_word;
@@ -41,14 +41,14 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> Result<ExitStatus, Exit
 /// The file of `--out`.
 struct Saving<'a> {
     file: &'a Path,
-    to: BufWriter<Draft>,
+    to: BufWriter<AtomicFile>,
     /// How many manifests have their plan in it.
     plans: usize,
 }
 
 impl<'a> Saving<'a> {
     fn begin(file: &'a Path) -> Result<Self, RunError> {
-        let to = BufWriter::new(Draft::create(file).map_err(unwritable)?);
+        let to = BufWriter::new(AtomicFile::create(file).map_err(unwritable)?);
         Ok(Self { file, to, plans: 0 })
     }
 
@@ -58,7 +58,7 @@ impl<'a> Saving<'a> {
             return Ok(());
         }
         let draft = self.to.into_inner().map_err(IntoInnerError::into_error);
-        draft.and_then(Draft::publish).map_err(unwritable)?;
+        draft.and_then(AtomicFile::publish).map_err(unwritable)?;
         let (shown, word) = (Untrusted::path(self.file), shell_word(&self.file.to_string_lossy()));
         let word = Untrusted(&word);
         console

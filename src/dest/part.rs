@@ -7,12 +7,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
+use crate::pin::Validators;
+use crate::threads::lock;
 
 /// The ending of a note's name.
 const NOTE: &str = ".part";
@@ -28,11 +30,10 @@ pub(crate) struct PartNote {
     pub(crate) url: String,
     /// The digests that the whole must have, where they are known.
     pub(crate) pin: Vec<String>,
-    /// A strong `ETag`.
-    pub(crate) etag: Option<String>,
-    /// `Last-Modified`.
-    pub(crate) last_modified: Option<String>,
-    /// Whether that is as good as a strong `ETag`.
+    /// The `ETag` only where it is strong.
+    #[serde(flatten)]
+    pub(crate) validators: Validators,
+    /// Whether `Last-Modified` is as good as a strong `ETag`.
     pub(crate) dated: bool,
     /// The length of the whole, where it was told.
     pub(crate) total: Option<u64>,
@@ -65,8 +66,8 @@ impl PartNote {
 
     /// What `If-Range` takes, where upstream said something strong enough (RFC 9110, section 13.1.5).
     pub(crate) fn validator(&self) -> Option<&str> {
-        let date = self.last_modified.as_deref().filter(|_| self.dated);
-        self.etag.as_deref().or(date)
+        let date = self.validators.last_modified.as_deref().filter(|_| self.dated);
+        self.validators.etag.as_deref().or(date)
     }
 }
 
@@ -154,7 +155,7 @@ impl Parts {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Part>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Removes all that nobody took.
@@ -181,7 +182,8 @@ mod tests {
     use crate::digest::Algorithms;
 
     fn note(path: &str) -> PartNote {
-        PartNote { path: path.to_owned(), etag: Some("\"a\"".to_owned()), ..PartNote::default() }
+        let validators = Validators { etag: Some("\"a\"".to_owned()), last_modified: None };
+        PartNote { path: path.to_owned(), validators, ..PartNote::default() }
     }
 
     fn staging(dest: &Dest) -> std::path::PathBuf {

@@ -1,5 +1,6 @@
 //! What the system tells of a file without reading it.
 
+use jiff::Timestamp;
 use rustix::fs::FileType;
 
 /// A file's kind, size and times.
@@ -44,6 +45,15 @@ impl Stat {
             FileType::Symlink => "a symbolic link stands at this path",
             _ => "something that is no regular file stands at this path",
         }
+    }
+
+    /// Whether the file changed so shortly before `now` that a further change may not show in its
+    /// times: the racy-timestamp rule of git's index, for clocks that tick every two seconds.
+    #[must_use]
+    pub(crate) fn is_racy(&self, now: Timestamp) -> bool {
+        const TICK: u64 = 2_000_000_000;
+        let now = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
+        now.abs_diff(self.modified) < TICK
     }
 
     /// One number for size, times and inode: when it differs, one of them does.

@@ -1,7 +1,8 @@
-//! What happens in a run, as plain data.
+//! The events of a run, as plain data.
 //!
-//! Work emits events and never prints. An event names its entry by index; who wants its path or URL
-//! makes the entry again from the manifest. One loop hands events to reporters in order.
+//! The engine emits events and never prints. An event names its entry by index; a reporter that
+//! needs the path or the URL gets the entry from the manifest. A single loop passes the events to
+//! the reporters in order.
 
 pub(crate) mod history;
 
@@ -12,22 +13,22 @@ use crate::failure::Failure;
 use crate::manifest::entry::EntryIndex;
 use crate::plan::{Counts, Decision, Reason};
 
-/// A stage of a run. Each may take long on its own, so each is shown.
+/// A stage of a run. Progress is shown for each stage, because each may take long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Rendering every path once, to find collisions.
+    /// Renders every path once, to find collisions.
     Expanding,
-    /// Walking the destination.
+    /// Walks the destination.
     Scanning,
-    /// Reading local files whose digest decides.
+    /// Reads local files whose digest decides the action.
     Hashing,
-    /// Asking upstream without fetching bodies (`plan --refresh`).
+    /// Sends conditional requests without fetching bodies (`plan --refresh`).
     Refreshing,
-    /// Transferring.
+    /// Transfers files.
     Transferring,
-    /// Asking for checksum lists.
+    /// Fetches checksum lists.
     Lists,
-    /// Reading every file (`verify`).
+    /// Reads every file (`verify`).
     Verifying,
 }
 
@@ -35,34 +36,34 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A stage begins; `total` is its number of steps where that is known.
+    /// A stage begins.
     Phase {
-        /// Which.
+        /// The stage.
         phase: Phase,
-        /// Steps: entries or files.
+        /// The number of steps (entries or files), if it is known.
         total: Option<u64>,
     },
-    /// So many steps of the current stage are done in all.
+    /// Progress within the current stage.
     Advanced {
-        /// Steps done so far.
+        /// Steps done since the stage began.
         done: u64,
     },
-    /// Every entry has its action.
+    /// The plan is complete: every entry has its action.
     Planned {
-        /// How many entries have which action.
+        /// The number of entries for each action.
         counts: Counts,
         /// Bytes to transfer, as far as sizes are known.
         known_bytes: u64,
-        /// Of how many entries to transfer the size is not known.
+        /// The number of entries to transfer whose size is unknown.
         unknown_sizes: u64,
     },
-    /// One planned action, where the caller asked for each. `size` in bytes where known.
+    /// One planned action. Emitted only if the caller asked for each action.
     Action {
         /// The entry.
         entry: EntryIndex,
-        /// What is to be done, and why.
+        /// The action and its reason.
         decision: Decision,
-        /// Bytes upstream, where known.
+        /// The size upstream in bytes, if known.
         size: Option<u64>,
     },
     /// A file that natsync wrote for this manifest and that is no longer declared.
@@ -70,143 +71,143 @@ pub enum Event {
         /// Its path below the destination.
         path: String,
     },
-    /// A file of which the plan says that it is to be deleted.
+    /// The plan deletes this file.
     Prune {
         /// Its path below the destination.
         path: String,
-        /// Why.
+        /// The reason of the deletion.
         reason: Reason,
     },
-    /// A file was deleted, since it is no longer declared or no longer upstream.
+    /// A file was deleted, because it is no longer declared or no longer exists upstream.
     Pruned {
         /// Its path below the destination.
         path: String,
     },
-    /// A file that was to be deleted stays, or all of them do.
+    /// A planned deletion was refused or failed.
     Unpruned {
-        /// Its path below the destination.
+        /// The path of the file below the destination, or `None` if no file was deleted at all.
         path: Option<String>,
-        /// Why.
+        /// The cause.
         failure: Failure,
     },
-    /// A transfer has a connection and asks.
+    /// A transfer has a connection and sends its request.
     Started {
         /// The entry.
         entry: EntryIndex,
     },
-    /// So many further bytes of a body arrived.
+    /// Further bytes of a body arrived.
     Received {
         /// The entry.
         entry: EntryIndex,
-        /// Bytes since the last such event of this entry.
+        /// Bytes since the previous `Received` event of this entry.
         bytes: u64,
     },
-    /// The head of a body told its length in bytes.
+    /// The response header announced the size of the file.
     Sized {
         /// The entry.
         entry: EntryIndex,
-        /// The whole length.
+        /// The size of the whole file in bytes.
         size: u64,
     },
-    /// An attempt failed and another follows after `wait`.
+    /// An attempt failed and will be retried after `wait`.
     Retrying {
         /// The entry.
         entry: EntryIndex,
-        /// How many attempts were made so far.
+        /// Attempts so far.
         attempts: u32,
-        /// How long until the next.
+        /// Time until the next attempt.
         wait: Duration,
-        /// Why it failed.
+        /// The cause of the failed attempt.
         failure: Failure,
     },
-    /// The entry has its outcome. Every planned entry gets one, once.
+    /// The entry has its outcome. Emitted exactly once for every planned entry.
     Finished {
         /// The entry.
         entry: EntryIndex,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
-        /// Requests made for it, redirects not counted.
+        /// Requests made for the entry, without redirects.
         attempts: u32,
     },
-    /// An origin cannot be reached; its remaining entries fail at once with that failure.
+    /// An origin cannot be reached; its remaining entries fail at once with the same failure.
     OriginDown {
         /// `http://host:port`.
         origin: String,
-        /// Why.
+        /// The cause.
         failure: Failure,
     },
-    /// An origin asked for a pause that all its transfers keep.
+    /// An origin asked for a pause (`Retry-After`). All transfers from this origin wait.
     OriginHeld {
         /// `http://host:port`.
         origin: String,
-        /// For how long.
+        /// The length of the pause.
         wait: Duration,
     },
-    /// A whole source failed after all: more entries are missing than `max_missing` allows.
+    /// A whole source failed: more of its entries are missing upstream than `max_missing` allows.
     SourceFailed {
         /// Its position in the manifest.
         source: usize,
-        /// Why.
+        /// The cause.
         failure: Failure,
     },
-    /// A file was held against what it should be (`verify`).
+    /// A file was compared with its pin or its state row (`verify`).
     Verified {
         /// The entry.
         entry: EntryIndex,
-        /// What was found.
+        /// The result.
         verified: Verified,
     },
-    /// So many entries were added to the lock.
+    /// Entries were added to the lock.
     LockExtended {
-        /// Entries.
+        /// The number of entries added.
         added: u64,
     },
-    /// The plan's known bytes are more than the file system has room for.
+    /// The known bytes of the plan exceed the free space of the file system.
     LackingSpace {
-        /// The destination, in its shown form.
+        /// The shown form of the destination.
         dest: String,
         /// Bytes to transfer, as far as sizes are known.
         needed: u64,
-        /// Bytes that the file system has free.
+        /// Free bytes in the file system.
         free: u64,
     },
-    /// Something that the user should know and that fails nothing.
+    /// A warning for the user; no entry fails because of it.
     Warning {
-        /// What, with no secret in it.
+        /// The text, without secrets.
         message: String,
     },
-    /// A signal arrived: nothing new is started.
+    /// The run was asked to stop: no new transfer starts.
     Stopping,
 }
 
-/// How a file on disk is.
+/// The result of verifying one file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verified {
-    /// How.
+    /// The verdict.
     pub finding: Finding,
-    /// Its digest, where it was read.
+    /// The digest of the file, if it was read.
     pub sha256: Option<Digest>,
-    /// Why it could not be read, where that is so.
+    /// The error, if the file could not be read.
     pub failure: Option<Failure>,
 }
 
-/// What `verify` finds of a file.
+/// The verdict of `verify` about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Finding {
-    /// It is what it should be.
+    /// The file matches its pin or its state row.
     Ok,
-    /// It is something else.
+    /// The file differs from its pin or its state row.
     Modified,
-    /// It is not there.
+    /// The file is not on disk.
     Gone,
-    /// Nothing tells what it should be, or it could not be read.
+    /// There is no digest to compare with, or the file could not be read.
     Unknown,
-    /// It is not there, and upstream has none.
+    /// The file is not on disk, and upstream has no such file.
     Absent,
 }
 
 impl Finding {
-    /// The stable name.
+    /// The stable name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -219,30 +220,30 @@ impl Finding {
     }
 }
 
-/// How an entry ended.
+/// The outcome of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Nothing was there; now the file is.
+    /// The file was not on disk and has been downloaded.
     Downloaded(Delivery),
-    /// Another content was there; now the new one is.
+    /// The file on disk had other content and has been replaced.
     Updated(Delivery),
-    /// Upstream was asked: the file on disk is what it serves.
+    /// Upstream confirmed that the file on disk is current.
     Unchanged {
-        /// Body bytes that had to be transferred to know.
+        /// Body bytes that were transferred to find that out.
         bytes: u64,
     },
-    /// Nobody was asked: the file on disk is right.
+    /// The file on disk is correct; no request was made.
     Kept,
     /// Upstream has no such file, and the manifest allows that.
     Absent,
-    /// It failed; what was on disk is untouched.
+    /// The entry failed; a file already on disk is unchanged.
     Failed(Failure),
-    /// It was never tried, since the run ended early.
+    /// The entry was not tried, because the run ended early.
     Skipped,
 }
 
 impl Outcome {
-    /// The stable name.
+    /// The stable name in JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -256,7 +257,7 @@ impl Outcome {
         }
     }
 
-    /// Body bytes that were transferred for it.
+    /// Body bytes that were transferred for the entry.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         match self {
@@ -267,19 +268,19 @@ impl Outcome {
     }
 }
 
-/// What was put in place.
+/// A file that was put in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The file's length.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// The file's digest.
+    /// The digest of the file.
     pub sha256: Digest,
 }
 
-/// The account of a run. Outcomes sum to `entries`, pruned files apart.
+/// The counts of a run. The outcomes sum to `entries`; pruned files are counted apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Chosen entries.
+    /// Selected entries.
     pub entries: u64,
     /// See [`Outcome::Downloaded`].
     pub downloaded: u64,
@@ -291,7 +292,7 @@ pub struct Summary {
     pub kept: u64,
     /// See [`Outcome::Absent`].
     pub absent: u64,
-    /// Files deleted because the manifest no longer declares them.
+    /// Files deleted because they are no longer declared or no longer exist upstream.
     pub pruned: u64,
     /// See [`Outcome::Failed`].
     pub failed: u64,
@@ -299,12 +300,12 @@ pub struct Summary {
     pub skipped: u64,
     /// Body bytes transferred.
     pub bytes: u64,
-    /// How long the run took.
+    /// Wall-clock time of the run.
     pub elapsed: Duration,
 }
 
 impl Summary {
-    /// Adds an entry's outcome to the account.
+    /// Counts the outcome of an entry.
     pub fn count(&mut self, outcome: &Outcome) {
         self.bytes += outcome.bytes();
         match outcome {
@@ -318,7 +319,7 @@ impl Summary {
         }
     }
 
-    /// Whether every chosen entry has exactly one outcome.
+    /// True if the outcomes sum to `entries`.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let outcomes = [
@@ -333,23 +334,23 @@ impl Summary {
         outcomes.iter().sum::<u64>() == self.entries
     }
 
-    /// Whether all is as declared.
+    /// True if every entry has an outcome and none failed or was skipped.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.is_complete() && self.failed == 0 && self.skipped == 0
     }
 }
 
-/// Listens to a run. It gets each event once, in order, and a tick several times a second.
+/// Receives each event of a run once, in order, and a tick several times a second.
 pub trait Reporter {
-    /// Takes a fact.
+    /// Handles an event.
     fn event(&mut self, event: &Event);
 
-    /// Time passes; a display may redraw.
+    /// Called several times a second, so that a display can redraw.
     fn tick(&mut self) {}
 }
 
-/// Listens to nothing: for a caller whom the [`Summary`] tells enough.
+/// Ignores all events, for a caller that needs only the [`Summary`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -357,7 +358,7 @@ impl Reporter for Silent {
     fn event(&mut self, _: &Event) {}
 }
 
-/// Tells of something that fails nothing, if there is something.
+/// Emits a warning if there is a message.
 pub(crate) fn warn(reporter: &mut dyn Reporter, message: Option<String>) {
     if let Some(message) = message {
         reporter.event(&Event::Warning { message });

@@ -48,6 +48,7 @@ enum Step {
 
 impl Dialer {
     /// With the settings of a source. `names` is shared by all.
+    #[expect(clippy::disallowed_methods, reason = "the proxy variables of the process")]
     pub(crate) fn new(http: &Http, names: Arc<Names>) -> Self {
         let ca_file: Option<PathBuf> = http.ca_file.clone();
         let proxies = Proxies::new(&http.proxy, &|name| std::env::var(name).ok());

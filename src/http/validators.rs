@@ -3,15 +3,17 @@
 use hyper::HeaderMap;
 use hyper::header::{ETAG, HeaderName, LAST_MODIFIED};
 
+use crate::pin::Validators;
+
 /// No longer one is kept: it would be sent back with every request.
 const LONGEST: usize = 1024;
 
 /// `ETag` and `Last-Modified` of an answer, as they were sent; what is malformed or too long counts
 /// as not sent.
-pub(crate) fn upstream_validators(headers: &HeaderMap) -> (Option<String>, Option<String>) {
+pub(crate) fn upstream_validators(headers: &HeaderMap) -> Validators {
     let etag = single(headers, &ETAG).filter(|tag| is_entity_tag(tag));
     let modified = single(headers, &LAST_MODIFIED).filter(|date| http_date(date).is_some());
-    (etag.map(str::to_owned), modified.map(str::to_owned))
+    Validators { etag: etag.map(str::to_owned), last_modified: modified.map(str::to_owned) }
 }
 
 /// The one value of a header that may stand once.

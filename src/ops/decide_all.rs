@@ -3,14 +3,14 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::dest::inventory::{Inventory, Owned, Scan};
-use crate::dest::state::{FileRow, Note, State};
+use crate::dest::state::{FileRecord, Note, Provenance, State};
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digests};
 use crate::event::{Event, Phase, Reporter};
@@ -19,14 +19,15 @@ use crate::manifest::{Check, Manifest, Orphans, PathHashes, Source};
 use crate::ops::background::in_background;
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
-use crate::ops::prunable;
-use crate::pin::Pinned;
+use crate::ops::prune;
 use crate::pin::lookup::Pins;
+use crate::pin::{Pin, Pinned, Validators};
 use crate::plan::{
     Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
 };
 use crate::rel_path::path_hash;
 use crate::stop::Stop;
+use crate::threads::{into_inner, lock, on_all_cores};
 
 /// What reading told about files that stay as they are is handed over in parts of about this size.
 const NOTES: usize = 8192;
@@ -109,8 +110,8 @@ pub(crate) fn survey(
         && let Some(dest) = scope.dest
     {
         let mut prunes = Vec::new();
-        orphans.retain(|Owned { path, written }| {
-            let found = prunable::look(dest, path, written, Reason::NotInManifest, scope.stop);
+        orphans.retain(|Owned { path, recorded }| {
+            let found = prune::look(dest, path, recorded, Reason::NotInManifest, scope.stop);
             let stays = found.is_none();
             prunes.extend(found);
             stays
@@ -119,6 +120,46 @@ pub(crate) fn survey(
     }
     plan.set_orphans(orphans.into_iter().map(|owned| owned.path).collect());
     Ok(plan)
+}
+
+/// One entry with what was found about it and what follows from that.
+pub(crate) struct Evidence {
+    pub(crate) pinned: Pinned,
+    pub(crate) disk: OnDisk,
+    pub(crate) step: Step,
+}
+
+/// Decides on one entry as [`survey`] does, and keeps the evidence.
+///
+/// # Errors
+/// When the lock cannot be read.
+pub(crate) fn decide_one(
+    scope: Scope<'_>,
+    inventory: &Inventory<'_>,
+    entry: &Entry<'_>,
+) -> Result<Evidence, RunError> {
+    let look = Look { scope, inventory, now: scope.options.now.unwrap_or_else(Timestamp::now) };
+    let path = entry.path();
+    let path = path.as_str();
+    let pinned = scope.pins.of(entry, path)?;
+    let disk = inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
+    let step = match look.decide(entry, path, &pinned, &disk)? {
+        Verdict::Decided(decision) => Step::Do(decision),
+        Verdict::Obstructed(obstacle) => Step::Obstructed(obstacle),
+        Verdict::NeedsDigest => {
+            let Some(dest) = scope.dest else {
+                return Ok(Evidence { pinned, disk, step: Step::None });
+            };
+            let algorithms = algorithms_of(&pinned);
+            let content = read_one(dest, entry, algorithms, &mut Buffer::default(), scope.stop);
+            let Some(settled) = look.with_content(entry, path, &pinned, disk.clone(), content)?
+            else {
+                return Ok(Evidence { pinned, disk, step: Step::None });
+            };
+            return Ok(Evidence { pinned, disk: settled.disk, step: settled.step });
+        }
+    };
+    Ok(Evidence { pinned, disk, step })
 }
 
 /// Looks at the directory and the state.
@@ -152,7 +193,7 @@ impl Look<'_> {
                     return Ok(());
                 }
                 let decided = self.decide_some(first..bound.min(first + CHUNK))?;
-                let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut made = lock(&made);
                 let (plan, unread) = &mut *made;
                 for (entry, step) in decided.steps {
                     plan.set(entry, step);
@@ -161,7 +202,7 @@ impl Look<'_> {
             }
         };
         on_all_cores(usize::try_from(bound.div_ceil(CHUNK)).unwrap_or(usize::MAX), work)?;
-        let (_, mut unread) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (_, mut unread) = into_inner(made);
         unread.sort_unstable_by_key(|&(entry, _)| entry);
         Ok(unread)
     }
@@ -197,11 +238,7 @@ impl Look<'_> {
                 Verdict::Decided(decision) => Step::Do(decision),
                 Verdict::Obstructed(obstacle) => Step::Obstructed(obstacle),
                 Verdict::NeedsDigest => {
-                    let algorithms = match &pinned {
-                        Pinned::To(pin) => pin.algorithms(),
-                        _ => Algorithms::default(),
-                    };
-                    decided.unread.push((entry.index(), algorithms));
+                    decided.unread.push((entry.index(), algorithms_of(&pinned)));
                     undecided()
                 }
             };
@@ -254,7 +291,7 @@ impl Look<'_> {
                 let Some(entry) = entries.get(index) else { continue };
                 let content = read_one(dest, &entry, algorithms, &mut buffer, self.scope.stop);
                 if let Some((step, note)) = self.settle(&entry, content)? {
-                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut made = lock(&made);
                     let (plan, notes) = &mut *made;
                     plan.set(index, step);
                     notes.extend(note);
@@ -269,14 +306,14 @@ impl Look<'_> {
             Ok(())
         };
         on_all_cores(unread.len(), work)?;
-        let (_, notes) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (_, notes) = into_inner(made);
         if !notes.is_empty() {
             keep(&notes);
         }
         Ok(())
     }
 
-    /// Decides on an entry whose file was read, and says what that told.
+    /// Decides on an entry whose file was read, and makes the note of what reading told.
     fn settle(
         &self,
         entry: &Entry<'_>,
@@ -286,10 +323,33 @@ impl Look<'_> {
         let path = path.as_str();
         let seen = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
         let pinned = self.scope.pins.of(entry, path)?;
+        let Some(settled) = self.with_content(entry, path, &pinned, seen, content)? else {
+            return Ok(None);
+        };
+        let note = match (settled.step, settled.stat, &settled.disk.digests) {
+            (Step::Do(decision), Some(stat), Some(digests)) => {
+                self.note(entry, &settled.disk, decision, digests, stat)?
+            }
+            _ => None,
+        };
+        Ok(Some((settled.step, note)))
+    }
+
+    /// Decides on an entry with what reading its file told. None where the read was interrupted.
+    fn with_content(
+        &self,
+        entry: &Entry<'_>,
+        path: &str,
+        pinned: &Pinned,
+        seen: OnDisk,
+        content: Content,
+    ) -> Result<Option<Settled>, RunError> {
         let (disk, stat) = match content {
             Content::Interrupted => return Ok(None),
             Content::Unreadable => {
-                return Ok(Some((Step::Obstructed(Obstacle::Unreadable), None)));
+                let found = Found::Obstacle(Obstacle::Unreadable);
+                let step = Step::Obstructed(Obstacle::Unreadable);
+                return Ok(Some(Settled { step, disk: OnDisk { found, ..seen }, stat: None }));
             }
             Content::Gone => (OnDisk { found: Found::Nothing, record: None, ..seen }, None),
             Content::Read(digests, stat) => {
@@ -297,14 +357,11 @@ impl Look<'_> {
                 (OnDisk { found, digests: Some(digests), ..seen }, Some(stat))
             }
         };
-        let Verdict::Decided(decision) = self.decide(entry, path, &pinned, &disk)? else {
-            return Ok(None);
+        let step = match self.decide(entry, path, pinned, &disk)? {
+            Verdict::Decided(decision) => Step::Do(decision),
+            Verdict::Obstructed(_) | Verdict::NeedsDigest => return Ok(None),
         };
-        let note = match (stat, &disk.digests) {
-            (Some(stat), Some(digests)) => self.note(entry, &disk, decision, digests, stat)?,
-            _ => None,
-        };
-        Ok(Some((Step::Do(decision), note)))
+        Ok(Some(Settled { step, disk, stat }))
     }
 
     fn note(
@@ -324,24 +381,42 @@ impl Look<'_> {
             return Ok(Some(Note::Read { path, stat, digests: digests.clone() }));
         }
         if decision.action == Action::Keep {
-            // What the lock knows of its bytes is true of these, where they are the same.
             let validators = self.scope.pins.validators(entry, &path, digests.sha256())?;
-            return Ok(Some(Note::File(Box::new(FileRow {
-                path,
-                stat,
+            let url = entry.url(Form::Shown);
+            let (provenance, served, validators) = match validators {
+                // The lock tells that upstream served these bytes.
+                Some((served, validators)) => (Provenance::Confirmed, served, validators),
+                None => (Provenance::MatchedPin, url.clone(), Validators::default()),
+            };
+            let record = FileRecord {
+                url,
+                served,
+                size: stat.size,
+                stamp: stat.stamp(),
+                racy: stat.is_racy(Timestamp::now()),
                 digests: digests.clone(),
-                // Where the lock tells what upstream calls them, upstream served them.
-                witnessed: validators.is_some(),
-                written: false,
-                url: entry.url(Form::Shown),
-                // Nobody asked upstream.
-                checked: Timestamp::UNIX_EPOCH,
+                provenance,
+                checked: None,
                 changed: None,
-                validators: validators.unwrap_or_default(),
-            }))));
+                validators,
+            };
+            return Ok(Some(Note::File { path, record: Box::new(record) }));
         }
         Ok(None)
     }
+}
+
+/// The decision on an entry whose file was read.
+struct Settled {
+    step: Step,
+    disk: OnDisk,
+    /// How the file looked when it was read, if it could be.
+    stat: Option<Stat>,
+}
+
+/// The digests that decide on a file.
+fn algorithms_of(pinned: &Pinned) -> Algorithms {
+    pinned.pin().map_or_else(Algorithms::default, Pin::algorithms)
 }
 
 /// Until it is read: if nobody gets to that, it is skipped as anything else that was to be done.
@@ -365,20 +440,6 @@ fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
         rehash: options.rehash,
         now,
     }
-}
-
-/// Does the same on all cores, or on fewer where there are only so many pieces of work. The first error is the answer.
-fn on_all_cores(
-    pieces: usize,
-    work: impl Fn() -> Result<(), RunError> + Sync,
-) -> Result<(), RunError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..cores.min(pieces)).map(|_| scope.spawn(&work)).collect();
-        helpers.into_iter().fold(work(), |all, helper| {
-            all.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
-    })
 }
 
 fn read_one(

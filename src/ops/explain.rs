@@ -3,21 +3,22 @@
 use jiff::Timestamp;
 
 use super::report::{end_of_second, failures};
-use super::{Options, read_lock};
-use crate::dest::state::{Remembered, State};
+use super::{Options, Prepared, lacked_lists, prepare};
+use crate::dest::state::{FileRecord, State};
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Checksum, Digest, Digests};
-use crate::event::Reporter;
+use crate::event::{Reporter, warn};
 use crate::manifest::Manifest;
 use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::select::Selection;
+use crate::ops::decide_all::{Evidence, Scope, decide_one, scan};
 use crate::ops::error::RunError;
 use crate::ops::overview::Claimed;
 use crate::pin::Pinned;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::{Content, DigestFrom, Lock};
 use crate::pin::lookup::Pins;
-use crate::plan::Step;
+use crate::plan::{OnDisk, Step};
 use crate::stop::Stop;
 
 /// One entry with all that is known of it, and what follows from that.
@@ -31,8 +32,11 @@ pub struct Explanation {
     pub listed: Option<Listed>,
     /// What it must be, when all of that is put together.
     pub pinned: Pinned,
-    /// What is at its path.
+    /// What is at its path and how that compares with the record: the evidence of the decision. The
+    /// file was read unless its stat proves that it has the recorded bytes.
     pub on_disk: OnDisk,
+    /// When the content of the file last changed; none where no regular file is at the path.
+    pub modified: Option<Timestamp>,
     /// What the state knows of it.
     pub noted: Noted,
     /// What is to be done with it.
@@ -74,29 +78,11 @@ pub enum Listed {
     Unusable,
 }
 
-/// What is at the path of an entry.
-#[derive(Clone, Debug, PartialEq)]
-pub enum OnDisk {
-    /// Nothing.
-    Nothing,
-    /// A file.
-    File {
-        /// Bytes.
-        size: u64,
-        /// When its content last changed.
-        modified: Timestamp,
-        /// Its digest, where it had to be read.
-        sha256: Option<Digest>,
-    },
-    /// Something that is no regular file.
-    Obstacle(&'static str),
-}
-
 /// What the state knows of an entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Noted {
-    /// The file that natsync wrote or confirmed there.
-    pub file: Option<NotedFile>,
+    /// The file that natsync wrote or confirmed there for this manifest.
+    pub file: Option<FileRecord>,
     /// When upstream last said that it has no such file at the declared URL.
     pub missing_since: Option<Timestamp>,
     /// How it failed, where that still stands.
@@ -112,31 +98,6 @@ pub struct NotedFailure {
     pub kind: String,
     /// What happened, with no secret in it.
     pub message: String,
-}
-
-/// A file that natsync wrote or confirmed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NotedFile {
-    /// The URL that was declared then.
-    pub url: String,
-    /// The URL that served it.
-    pub served: String,
-    /// Bytes.
-    pub size: u64,
-    /// Its digest.
-    pub sha256: Digest,
-    /// Whether natsync put it there.
-    pub written: bool,
-    /// Whether these bytes came from upstream, rather than were taken for what it has.
-    pub witnessed: bool,
-    /// When upstream last served or confirmed it; none where it never did.
-    pub checked: Option<Timestamp>,
-    /// `ETag`, as it was sent.
-    pub etag: Option<String>,
-    /// `Last-Modified`, as it was sent.
-    pub last_modified: Option<String>,
-    /// Whether the file on disk looks as it did then.
-    pub looks_the_same: bool,
 }
 
 /// Says all that is known of one entry, which is named by its path below the destination, by the path of its file, or
@@ -156,49 +117,54 @@ pub fn explain(
     let path = entry.path();
     let selection = Selection::all().among([path.as_str()]);
     let options = Options { selection, ..options.clone() };
-    let plan = super::plan(manifest, &options, stop, reporter)?;
-
-    let lock = read_lock(manifest)?;
+    let Prepared { hashes, lock, .. } = prepare(manifest, &options, reporter)?;
     let dest = Dest::open(manifest.dest())?;
-    let state = dest.as_ref().and_then(|dest| State::look(dest, manifest.name()).value);
+    let state = dest.as_ref().and_then(|dest| {
+        let opened = State::look(dest, manifest.name());
+        warn(reporter, opened.warning);
+        opened.value
+    });
     let lists = Lists::kept(state.as_ref().map(|state| state as _));
     let said = lists.of(manifest, &entry, path.as_str());
     let listed = entry.source().published.is_some().then(|| listed(said, lists.lacked_some()));
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
-    let pinned = pins.of(&entry, path.as_str())?;
-    let stat = dest.as_ref().and_then(|dest| dest.stat(&path).ok());
-    let remembered = state.as_ref().and_then(|state| state.remembered(path.as_str()));
+    let scope = Scope { manifest, options: &options, pins: &pins, dest: dest.as_ref(), stop };
+    let scan = scan(scope, state.as_ref(), &hashes, reporter);
+    let Evidence { pinned, mut disk, step } = decide_one(scope, &scan.inventory, &entry)?;
+    warn(reporter, lacked_lists(&pins));
+    if scan.damaged {
+        warn(reporter, Some(super::DAMAGED.to_owned()));
+    }
+    let stat = dest.as_ref().and_then(|dest| dest.stat(&path).ok()).filter(Stat::is_file);
+    let is_proven = disk.record.as_ref().is_some_and(|record| record.stat.is_proof());
+    if disk.digests.is_none() && stat.is_some() && (options.rehash || !is_proven) {
+        disk.digests = dest.as_ref().and_then(|dest| {
+            let file = dest.read(&path).ok()?;
+            let go_on = || !stop.is_requested();
+            let read = Digests::read(file, Algorithms::default(), &mut Buffer::default(), go_on);
+            Some(read.ok()?.0)
+        });
+    }
+    let record = state.as_ref().and_then(|state| state.own_record(path.as_str()));
     let missing = state.as_ref().and_then(|state| state.missing_since(path.as_str()));
-    let noted = remembered.as_ref().map(|noted| noted.checked);
-    let noted = noted.max(missing.as_ref().map(|(_, since)| *since)).map(end_of_second);
+    let checked = disk.record.as_ref().and_then(|record| record.checked);
+    let noted = checked.max(missing.as_ref().map(|(_, since)| *since)).map(end_of_second);
     let runs = state.as_ref().map(State::runs).unwrap_or_default();
     let failed = failures(manifest, &runs).claim(path.as_str(), noted);
     let url = entry.url(Form::Shown);
-    let looks_the_same = |noted: &Remembered| {
-        stat.as_ref().is_some_and(|stat| stat.stamp() == noted.stamp && !noted.racy)
-    };
-    let must_be_read = options.rehash || !remembered.as_ref().is_some_and(looks_the_same);
-    let sha256 = dest.as_ref().filter(|_| must_be_read).and_then(|dest| {
-        let file = dest.read(&path).ok()?;
-        let go_on = || !stop.is_requested();
-        let read = Digests::read(file, Algorithms::default(), &mut Buffer::default(), go_on);
-        Some(read.ok()?.0.sha256())
-    });
     Ok(Explanation {
         entry: index,
         locked: lock.as_ref().map(|lock| locked(lock, path.as_str())).transpose()?,
         listed,
         pinned,
-        on_disk: stat.as_ref().map_or(OnDisk::Nothing, |stat| on_disk(stat, sha256)),
+        on_disk: disk,
+        modified: stat.and_then(|stat| Timestamp::from_nanosecond(i128::from(stat.modified)).ok()),
         noted: Noted {
-            file: remembered.filter(|noted| noted.manifest == manifest.name()).map(|noted| {
-                let looks_the_same = looks_the_same(&noted);
-                noted_file(noted, looks_the_same)
-            }),
+            file: record,
             missing_since: missing.and_then(|(noted, since)| (noted == url).then_some(since)),
             failed: failed.and_then(noted_failure),
         },
-        step: plan.step(index),
+        step,
     })
 }
 
@@ -225,29 +191,6 @@ fn listed(said: Option<Pinned>, is_unknown: bool) -> Listed {
         Some(Pinned::NoList) => Listed::Unusable,
         None if is_unknown => Listed::Unfetched,
         _ => Listed::Unlisted,
-    }
-}
-
-fn on_disk(stat: &Stat, sha256: Option<Digest>) -> OnDisk {
-    if !stat.is_file() {
-        return OnDisk::Obstacle(stat.describe());
-    }
-    let modified = Timestamp::from_nanosecond(i128::from(stat.modified));
-    OnDisk::File { size: stat.size, modified: modified.unwrap_or(Timestamp::MIN), sha256 }
-}
-
-fn noted_file(noted: Remembered, looks_the_same: bool) -> NotedFile {
-    NotedFile {
-        url: noted.url,
-        served: noted.served,
-        size: noted.size,
-        sha256: noted.sha256,
-        written: noted.written,
-        witnessed: noted.witnessed,
-        checked: Some(noted.checked).filter(|checked| *checked != Timestamp::UNIX_EPOCH),
-        etag: noted.etag,
-        last_modified: noted.last_modified,
-        looks_the_same,
     }
 }
 

@@ -10,18 +10,18 @@ use std::iter::Peekable;
 
 use super::apply::{Done, run};
 use super::{Options, Prepared, prepare};
-use crate::dest::state::{Noted, State};
+use crate::dest::state::{FileRecord, Recorded, State};
 use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
 use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::Scope;
 use crate::ops::error::RunError;
-use crate::pin::Pin;
 use crate::pin::lock::{
     Content, DigestFrom, Lock, LockLine, LockProblem, LockWriter, Standing, file_of,
 };
 use crate::pin::lookup::{Pinning, Pins};
+use crate::pin::{Pin, Validators};
 use crate::plan::Step;
 use crate::rel_path::path_hash;
 use crate::stop::Stop;
@@ -300,25 +300,24 @@ impl News {
     }
 
     /// The new line of what is noted, where there is to be one.
-    fn line(&self, noted: &Noted<'_>, manifest: &Manifest) -> Option<LockLine> {
-        let path = noted.path();
+    fn line(&self, recorded: &Recorded<'_>, manifest: &Manifest) -> Option<LockLine> {
+        let path = recorded.path();
         let hash = path_hash(path);
         let place = self.lines.binary_search_by_key(&hash, |line| line.hash).ok()?;
         let NewLine { entry, from, .. } = self.lines[place];
         let declared = manifest.entries().get(entry)?.url(Form::Shown);
-        let content = match (*noted, from) {
-            (Noted::Missing { .. }, None) => Content::Missing,
-            (Noted::File { url, served, size, sha256, etag, last_modified, .. }, Some(from)) => {
-                // What came from another URL is known by other names.
+        let content = match (*recorded, from) {
+            (Recorded::Missing { .. }, None) => Content::Missing,
+            (Recorded::File(record), Some(from)) => {
+                let FileRecord { url, served, size, digests, validators, .. } = record.to_record();
+                // Validators are worth nothing at another URL.
                 let here = url == declared;
-                let served = (here && !served.is_empty() && served != url).then_some(served);
                 Content::File {
-                    served: served.map(str::to_owned),
+                    served: (here && served != url).then_some(served),
                     size,
-                    sha256,
+                    sha256: digests.sha256(),
                     from,
-                    etag: etag.filter(|_| here).map(str::to_owned),
-                    last_modified: last_modified.filter(|_| here).map(str::to_owned),
+                    validators: if here { validators } else { Validators::default() },
                 }
             }
             _ => return None,
@@ -354,7 +353,7 @@ fn write(
         same: HashMap::new(),
     };
     let mut failed = None;
-    let read = state.in_order(|noted| match merge.take(&noted) {
+    let read = state.in_order(|recorded| match merge.take(&recorded) {
         Ok(()) => true,
         Err(error) => {
             failed = Some(error);
@@ -420,8 +419,8 @@ impl From<io::Error> for MergeError {
 
 impl Merge<'_> {
     /// Takes what the state notes of the next path.
-    fn take(&mut self, noted: &Noted<'_>) -> Result<(), MergeError> {
-        let Some(mut line) = self.news.line(noted, self.manifest) else {
+    fn take(&mut self, recorded: &Recorded<'_>) -> Result<(), MergeError> {
+        let Some(mut line) = self.news.line(recorded, self.manifest) else {
             return Ok(());
         };
         self.taken += 1;

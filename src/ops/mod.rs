@@ -15,17 +15,16 @@ mod lock;
 mod options;
 pub(crate) mod overview;
 mod plan;
-pub(crate) mod prunable;
 mod prune;
 mod report;
 pub mod saved_plan;
 mod verify;
-mod verify_all;
 
 use std::time::{Duration, Instant};
 
 use crate::dest::Dest;
 use crate::dest::state::State;
+pub use crate::dest::state::{FileRecord, Provenance};
 use crate::dest::{DestError, RunGuard};
 use crate::event::{Event, Phase, Reporter};
 use crate::failure::{ErrorKind, Failure};
@@ -43,11 +42,14 @@ use crate::stop::Stop;
 use crate::transfer::{Purpose, Work};
 pub use apply::{apply, apply_saved};
 pub use error::{ExitStatus, RunError};
-pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, NotedFile, OnDisk, explain};
+pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
 pub use plan::{plan, save_plan};
 pub(crate) use report::overview;
 pub use verify::{Findings, verify};
+
+/// The warning of a command that only looks.
+const DAMAGED: &str = "the state is damaged; files are read instead";
 
 /// How often another run's end is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(100);
@@ -66,6 +68,7 @@ struct Prepared {
 }
 
 /// Looks at every path once, reads the lock meanwhile, and makes sure that the options choose something.
+#[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
 fn prepare(
     manifest: &Manifest,
     options: &Options,

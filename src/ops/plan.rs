@@ -45,7 +45,7 @@ pub fn plan(
     let mut plan = survey(scope, scan, &|_| {}, reporter)?;
     warn(reporter, lacked_lists(&pins));
     if damaged {
-        warn(reporter, Some("the state is damaged; files are read instead".to_owned()));
+        warn(reporter, Some(super::DAMAGED.to_owned()));
     }
     if options.refresh && !options.offline && !stop.is_requested() {
         let state = state.as_ref().filter(|_| !damaged);

@@ -1,15 +1,25 @@
-//! Deleting what the manifest no longer declares or upstream no longer has: last of all, and not when in doubt.
+//! Pruning: deletes files that the manifest no longer declares or that upstream no longer has.
+//!
+//! It comes last in a run. It deletes only files that natsync downloaded for this manifest and that
+//! are unchanged since; a file in doubt stays.
 
-use crate::dest::Dest;
-use crate::dest::state::{Note, State};
+use crate::dest::state::{Fingerprint, Note, State};
+use crate::dest::{Dest, Stat};
+use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::OnMissing;
+use crate::manifest::Quota;
 use crate::manifest::entry::EntryIndex;
 use crate::ops::decide_all::Scope;
-use crate::ops::prunable::{check_limit, look};
 use crate::plan::{Plan, Prune, Reason};
 use crate::rel_path::RelPath;
+use crate::stop::Stop;
+
+/// So many files may be deleted in one run where nobody says otherwise.
+const COUNT: u64 = 100;
+/// Or so many in a hundred of those that natsync wrote, whichever is more.
+const SHARE: f64 = 20.0;
 
 /// Deletes the files that the plan names, if everything else is as declared.
 pub(super) fn prune(
@@ -81,8 +91,9 @@ pub(super) fn gone(
     let absent = absent.into_iter().filter_map(|index| manifest.entries().get(index));
     let paths = absent.filter(|entry| goes(entry.source().on_missing)).map(|entry| entry.path());
     let found = paths.filter_map(|path| {
-        let written = state.written(path.as_str())?;
-        look(dest, path.as_str(), &written, Reason::MissingUpstream, stop)
+        let record = state.own_record(path.as_str())?;
+        let recorded = record.provenance.is_downloaded().then(|| record.fingerprint())?;
+        look(dest, path.as_str(), &recorded, Reason::MissingUpstream, stop)
     });
     found.collect()
 }
@@ -101,4 +112,70 @@ fn moved(dest: &Dest, state: &State) -> Option<Failure> {
         Failure::new(ErrorKind::PruneRefused, message)
             .with_hint("if that is right, run it again: this is its place from now on"),
     )
+}
+
+/// Looks at a file that may go. None where it is not certain that it is what natsync wrote.
+pub(super) fn look(
+    dest: &Dest,
+    path: &str,
+    recorded: &Fingerprint,
+    reason: Reason,
+    stop: &Stop,
+) -> Option<Prune> {
+    let checked = RelPath::parse(path).ok()?;
+    let stat = dest.stat(&checked).ok().filter(Stat::is_file)?;
+    let reads_the_same = || {
+        let file = dest.read(&checked).ok()?;
+        let (digest, _) = Digest::of_reader(file, || !stop.is_requested()).ok()?;
+        Some(digest == recorded.sha256 && dest.stat(&checked).ok()? == stat)
+    };
+    let is_same = recorded.compare(&stat).is_proof() || reads_the_same() == Some(true);
+    is_same.then(|| Prune { path: path.to_owned(), reason, stamp: stat.stamp() })
+}
+
+/// Refuses to delete more files than is allowed, of so many that natsync wrote.
+///
+/// # Errors
+/// `prune_refused`; then none is deleted.
+fn check_limit(prunes: u64, managed: u64, allowed: Option<Quota>) -> Result<(), Failure> {
+    let share = |percent: f64| {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a number of files is no larger than it"
+        )]
+        let share = (managed as f64 * percent / 100.0).floor() as u64;
+        share
+    };
+    let most = match allowed {
+        Some(Quota::Count(count)) => count,
+        Some(Quota::Percent(percent)) => share(percent),
+        None => COUNT.max(share(SHARE)),
+    };
+    if prunes <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "{prunes} files of {managed} are no longer declared or no longer upstream, and at most {most} may be deleted at a time; none was"
+    );
+    Err(Failure::new(ErrorKind::PruneRefused, message)
+        .with_hint("`--max-delete N` allows more, if that is what you want"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_a_hundred_or_a_fifth() {
+        let allowed = |prunes, managed, quota| check_limit(prunes, managed, quota).is_ok();
+        assert!(allowed(100, 100, None) && !allowed(101, 101, None));
+        assert!(allowed(200, 1000, None) && !allowed(201, 1000, None));
+        assert!(allowed(5, 5, Some(Quota::Count(5))) && !allowed(6, 6, Some(Quota::Count(5))));
+        assert!(!allowed(1, 1, Some(Quota::Count(0))));
+        assert!(allowed(1, 10, Some(Quota::Percent(10.0))));
+        assert!(!allowed(2, 10, Some(Quota::Percent(10.0))));
+        assert!(!allowed(1, 9, Some(Quota::Percent(10.0))), "nine tenths are none");
+    }
 }

@@ -64,14 +64,15 @@ pub(crate) fn overview(
             continue;
         }
         let hash = path_hash(&path);
-        let sight = inventory.sight(&path, hash, || entry.url(Form::Shown));
+        let disk = inventory.look(&path, hash, false, || entry.url(Form::Shown));
         let changed = hashes.rank(hash).and_then(|rank| changes.get(rank)).copied();
         let changed = changed.filter(|&at| at != 0);
-        let seconds = sight.noted.as_ref().map(|noted| noted.checked).max(sight.missing_since);
+        let checked = disk.record.as_ref().and_then(|record| record.checked);
+        let seconds = checked.max(disk.missing_since);
         let noted = seconds.map(end_of_second).max(changed);
         let failure = survey.claim(&path, noted);
         let look = Look {
-            sight: &sight,
+            disk: &disk,
             pinned: &pins.of(&entry, &path)?,
             changed: changed.and_then(|at| Timestamp::from_millisecond(at).ok()),
             failure: failure.as_deref(),

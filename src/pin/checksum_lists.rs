@@ -1,4 +1,5 @@
-//! The checksum lists of a run: fetched in it, or kept from the last one.
+//! The checksum lists of a run: those it fetched, or those that an earlier run stored in the state.
+//! Nothing here makes a request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +13,22 @@ use crate::manifest::{ListPlace, Manifest, OnMissing, Published};
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::RelPath;
 
-/// Checksum lists that could not be had, by source and the shown form of their URLs.
+/// The failures of lists that could not be fetched, by source index and the shown form of the URL.
 pub(crate) type Lost = HashMap<(usize, String), Failure>;
 
-/// What is kept of a checksum list that an earlier run fetched.
+/// The stored result of fetching a checksum list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeptList {
     Content(Vec<u8>),
-    /// Upstream answered that there is none.
+    /// Upstream answered that the list does not exist.
     Missing,
-    /// It was never fetched.
+    /// The list was never fetched.
     Unknown,
 }
 
 /// A store of the checksum lists that earlier runs fetched.
 pub(crate) trait KeptLists: std::fmt::Debug + Sync {
-    /// The list at a URL, in its shown form. A damaged store answers [`KeptList::Unknown`].
+    /// The list at a URL in its shown form. A damaged store returns [`KeptList::Unknown`].
     fn kept_list(&self, url: &str) -> KeptList;
 }
 
@@ -35,46 +36,47 @@ pub(crate) trait KeptLists: std::fmt::Debug + Sync {
 #[derive(Debug, Default)]
 pub(crate) struct Lists<'a> {
     kept: Option<&'a dyn KeptLists>,
-    /// Those that could not be had in this run.
+    /// The lists that this run could not fetch.
     lost: Lost,
-    /// Whether this run asked for all that it wants.
+    /// True if this run fetched the lists that it needs.
     asked: bool,
-    /// Those that were read, by source and the shown form of their URLs: each source has rules of
-    /// its own.
+    /// A cache of parsed lists, by source index and the shown form of the URL. The source is part
+    /// of the key because each source has its own parsing rules.
     read: RwLock<HashMap<usize, HashMap<String, Arc<Known>>>>,
-    /// Whether a list was wanted that nobody has fetched yet.
+    /// True if a look-up needed a list that no run has fetched yet.
     unknown: AtomicBool,
 }
 
-/// What is known of a list.
+/// The state of a list.
 #[derive(Debug)]
 enum Known {
     List(List),
-    /// It is no list.
+    /// The list could not be fetched or parsed.
     Broken(Failure),
-    /// Upstream has none.
+    /// Upstream has no such list.
     Missing,
-    /// It was never fetched.
+    /// The list was never fetched.
     Unknown,
 }
 
 impl<'a> Lists<'a> {
-    /// The lists of the last run, as the state keeps them.
+    /// The stored lists of earlier runs.
     pub(crate) fn kept(kept: Option<&'a dyn KeptLists>) -> Self {
         Self { kept, ..Self::default() }
     }
 
-    /// The lists that this run asked for, but for those that could not be had.
+    /// The lists that this run has fetched into the store, except those in `lost`.
     pub(crate) fn fetched(kept: &'a dyn KeptLists, lost: Lost) -> Self {
         Self { kept: Some(kept), lost, asked: true, ..Self::default() }
     }
 
-    /// What a list says of an entry; none where the source names no list.
+    /// The pin of an entry in its list. `None` if the source has no list, or the list is optional
+    /// and does not name the entry, or was never fetched.
     pub(crate) fn of(&self, manifest: &Manifest, entry: &Entry<'_>, path: &str) -> Option<Pinned> {
         let published = entry.source().published.as_ref()?;
         let lookup = match &published.place {
             ListPlace::File { folder, list } => {
-                // Where the list lies above the destination, names go through that.
+                // Names are relative to the folder of the list, which may be above the destination.
                 let below = manifest.dest().strip_prefix(folder).ok();
                 let below = below.map(|below| below.join(path).to_string_lossy().into_owned());
                 let names: Vec<_> = below.into_iter().chain(names(entry, path, None)).collect();
@@ -84,7 +86,7 @@ impl<'a> Lists<'a> {
                 let url = entry.list_url(Form::Shown)?;
                 match &*self.known(entry, &url, published) {
                     Known::List(list) => look_up(list, &names(entry, path, Some(&url))),
-                    // Without its sidecar, the file itself may be one that is allowed to be missing.
+                    // The file itself may be missing as well, which the source allows.
                     Known::Missing if !published.optional && may_lack(entry) => {
                         return Some(Pinned::Unvouched);
                     }
@@ -110,7 +112,7 @@ impl<'a> Lists<'a> {
         })
     }
 
-    /// Why the list of an entry cannot be used.
+    /// The reason why the list of an entry cannot be used.
     pub(crate) fn failure(&self, entry: &Entry<'_>) -> Option<Failure> {
         let published = entry.source().published.as_ref()?;
         let url = entry.list_url(Form::Shown)?;
@@ -120,7 +122,7 @@ impl<'a> Lists<'a> {
         }
     }
 
-    /// Whether a list was wanted that nobody has fetched yet.
+    /// True if a look-up needed a list that no run has fetched yet.
     pub(crate) fn lacked_some(&self) -> bool {
         self.unknown.load(Ordering::Relaxed)
     }
@@ -128,7 +130,7 @@ impl<'a> Lists<'a> {
     fn known(&self, entry: &Entry<'_>, url: &str, published: &Published) -> Arc<Known> {
         let source = entry.source_index();
         if matches!(published.place, ListPlace::Sidecar(_)) {
-            // Nobody else asks for it: keeping it would be keeping all of them.
+            // Do not cache sidecars: each is used by a single entry.
             return Arc::new(self.fetch(source, url, published));
         }
         let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
@@ -155,9 +157,10 @@ impl<'a> Lists<'a> {
             return broken(&failure.message, Some(failure));
         }
         match self.kept.map_or(KeptList::Unknown, |kept| kept.kept_list(url)) {
-            // Without what it says, nobody would vouch for its files.
+            // The run fetched the list, but the store does not have it. To ignore it would leave
+            // its files unverified.
             KeptList::Unknown if self.asked => {
-                broken("it could not be kept in the state, or not be read from there", None)
+                broken("it could not be stored in the state, or not read back", None)
             }
             KeptList::Unknown => Known::Unknown,
             KeptList::Missing => Known::Missing,
@@ -178,8 +181,8 @@ fn look_up(list: &List, names: &[String]) -> Lookup {
     list.find(&names)
 }
 
-/// What an entry may be listed as, the best first: its URL's path seen from the list, its path below
-/// the destination, the last component of its URL.
+/// The names under which a list may have an entry, the most specific first: the path of its URL
+/// relative to the list, its path below the destination, the last component of its URL.
 fn names(entry: &Entry<'_>, path: &str, list: Option<&str>) -> Vec<String> {
     let url = entry.url(Form::Shown);
     let mut names = Vec::new();
@@ -192,7 +195,7 @@ fn names(entry: &Entry<'_>, path: &str, list: Option<&str>) -> Vec<String> {
     }
     names.push(path.to_owned());
     let filename = UrlParts::new(&url).filename().into_owned();
-    // A name with a slash in it was never a last component.
+    // A percent-encoded slash in the last component would name another folder.
     if RelPath::parse(&filename).is_ok() && !filename.contains('/') {
         names.push(filename);
     }

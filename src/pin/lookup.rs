@@ -1,31 +1,30 @@
-//! Gathers what is said about each entry: by the manifest, the lock and checksum lists.
+//! Looks up the pin of an entry in the manifest, the lock and the checksum lists, in that order.
 
-use crate::dest::state::Validators;
 use crate::digest::{Algorithm, Digest};
 use crate::failure::Failure;
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::{Manifest, OnMissing};
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::{Content, DigestFrom, Lock, LockLine, LockProblem};
-use crate::pin::{Pin, PinFrom, Pinned};
+use crate::pin::{Pin, PinFrom, Pinned, Validators};
 use crate::rel_path::path_hash;
 
-/// What a run does to the lock.
+/// How a run changes the lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Pinning {
-    /// Nothing: it is only read, or there is none.
+    /// The lock is only read, or there is none.
     #[default]
     Nothing,
-    /// `apply` adds the entries that it does not pin yet.
+    /// `apply` adds lines for entries that are not pinned yet.
     Extending,
-    /// `lock` does that too, and corrects the lines that the manifest contradicts. What is pinned
-    /// needs no look at all.
+    /// `lock` also replaces the lines that contradict the manifest. Entries that are already pinned
+    /// need neither a request nor a look at the disk.
     Completing,
-    /// `lock --upgrade` pins all that is chosen anew.
+    /// `lock --upgrade` pins all selected entries anew.
     Upgrading,
 }
 
-/// Where pins come from in this run.
+/// The pins of a run.
 #[derive(Debug)]
 pub(crate) struct Pins<'a> {
     manifest: &'a Manifest,
@@ -35,18 +34,16 @@ pub(crate) struct Pins<'a> {
 }
 
 impl<'a> Pins<'a> {
-    /// Pins of a manifest and its lock.
     pub(crate) fn new(manifest: &'a Manifest, lock: Option<&'a Lock>) -> Self {
         Self { manifest, lock, pinning: Pinning::default(), lists: Lists::default() }
     }
 
-    /// Those of a run that does this to the lock. When all is pinned anew, the old pins say nothing.
+    /// Sets how the run changes the lock. [`Pinning::Upgrading`] ignores the old pins.
     pub(crate) fn pinning(self, pinning: Pinning) -> Self {
         let lock = self.lock.filter(|_| pinning != Pinning::Upgrading);
         Self { lock, pinning, ..self }
     }
 
-    /// The same with checksum lists.
     pub(crate) fn with_lists<'b>(&self, lists: Lists<'b>) -> Pins<'b>
     where
         'a: 'b,
@@ -54,7 +51,8 @@ impl<'a> Pins<'a> {
         Pins { manifest: self.manifest, lock: self.lock, pinning: self.pinning, lists }
     }
 
-    /// Whether a checksum list decides on an entry: nothing that stands above it does.
+    /// True if a fetched checksum list decides about an entry: neither the manifest nor the lock
+    /// pins it.
     ///
     /// # Errors
     /// When the lock cannot be read.
@@ -67,7 +65,7 @@ impl<'a> Pins<'a> {
         Ok(is_fetched && entry.checksums().is_empty() && self.locked(entry, path)?.is_none())
     }
 
-    /// Whether the pin of an entry comes from a list that was fetched, and so may be older than the
+    /// True if the pin of an entry comes from a fetched list. Such a pin may be older than the
     /// file.
     pub(crate) fn is_listed(&self, entry: &Entry<'_>) -> bool {
         let path = entry.path();
@@ -75,22 +73,22 @@ impl<'a> Pins<'a> {
             && self.of(entry, path.as_str()).is_ok_and(|pinned| pinned.pin().is_some())
     }
 
-    /// Why the list of an entry cannot be used.
+    /// The reason why the checksum list of an entry cannot be used.
     pub(crate) fn list_failure(&self, entry: &Entry<'_>) -> Option<Failure> {
         self.lists.failure(entry)
     }
 
-    /// Whether a list was wanted that nobody has fetched yet.
+    /// True if a look-up needed a list that no run has fetched yet.
     pub(crate) fn lacked_lists(&self) -> bool {
         self.lists.lacked_some()
     }
 
-    /// Whether there is a lock.
     pub(crate) fn has_lock(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// Whether nothing need be known of an entry, whatever is on disk.
+    /// The pin of an entry that `natsync lock` need not examine, because its line in the lock is
+    /// complete.
     ///
     /// # Errors
     /// When the lock cannot be read.
@@ -103,7 +101,8 @@ impl<'a> Pins<'a> {
             return Ok(None);
         }
         let locked = self.locked(entry, path)?;
-        // A line has one digest alone; what the manifest states under others, only the file can tell.
+        // A line has only SHA-256. Digests of other algorithms in the manifest can be checked only
+        // against the file.
         let is_comparable = |pinned: &Pinned| {
             *pinned == Pinned::Missing
                 || entry.checksums().iter().all(|stated| stated.algorithm() == Algorithm::Sha256)
@@ -111,7 +110,7 @@ impl<'a> Pins<'a> {
         Ok(locked.filter(is_comparable))
     }
 
-    /// Whether this run writes a new line for an entry, so that what upstream has must be known for
+    /// True if this run writes a new line for an entry. The content upstream must then be known for
     /// certain.
     ///
     /// # Errors
@@ -125,12 +124,12 @@ impl<'a> Pins<'a> {
         })
     }
 
-    /// Whether the run is there for the lock alone.
+    /// True for `natsync lock`, whose only purpose is the lock.
     pub(crate) fn is_for_lock(&self) -> bool {
         matches!(self.pinning, Pinning::Completing | Pinning::Upgrading)
     }
 
-    /// What is said about an entry. The manifest stands above the lock, and the lock above lists.
+    /// The pin of an entry. The manifest takes precedence over the lock, and the lock over lists.
     ///
     /// # Errors
     /// When the lock cannot be read.
@@ -141,7 +140,8 @@ impl<'a> Pins<'a> {
             let checksums = checksums.to_vec();
             Pinned::To(Pin { size, checksums, from: PinFrom::Manifest, published: true })
         };
-        // Nobody has what is pinned as missing, whatever digest it would have.
+        // If the source allows missing files, a lock line that pins the entry as missing takes
+        // precedence over a digest in the manifest.
         let may_lack = entry.source().on_missing != OnMissing::Fail;
         let locked =
             if checksums.is_empty() || may_lack { self.locked(entry, path)? } else { None };
@@ -157,7 +157,7 @@ impl<'a> Pins<'a> {
         Ok(if size.is_some() { stated(&[]) } else { Pinned::Free })
     }
 
-    /// The size that an entry must have, where somebody says it.
+    /// The pinned size of an entry in bytes.
     pub(crate) fn size(&self, entry: &Entry<'_>) -> Option<u64> {
         match self.of(entry, entry.path().as_str()) {
             Ok(Pinned::To(pin)) => pin.size,
@@ -169,7 +169,7 @@ impl<'a> Pins<'a> {
         Ok(self.lock.map(|lock| lock.find(path)).transpose()?.flatten())
     }
 
-    /// What the lock says, unless the manifest says something else.
+    /// The pin in the lock, unless it contradicts the manifest.
     fn locked(&self, entry: &Entry<'_>, path: &str) -> Result<Option<Pinned>, LockProblem> {
         let line = self.line(path)?;
         let line = line.filter(|line| !line.is_contradicted(entry));
@@ -184,7 +184,8 @@ impl<'a> Pins<'a> {
         }))
     }
 
-    /// What the lock knows of how upstream names these bytes of an entry.
+    /// The URL that served an entry, and the validators of its response, if the line of the lock
+    /// has this digest and the declared URL.
     ///
     /// # Errors
     /// When the lock cannot be read.
@@ -193,11 +194,11 @@ impl<'a> Pins<'a> {
         entry: &Entry<'_>,
         path: &str,
         digest: Digest,
-    ) -> Result<Option<Validators>, LockProblem> {
+    ) -> Result<Option<(String, Validators)>, LockProblem> {
         let line = self.line(path)?.filter(|line| line.url == entry.url(Form::Shown));
         Ok(line.and_then(|line| match line.content {
-            Content::File { sha256, served, etag, last_modified, .. } if sha256 == digest => {
-                Some(Validators { served: served.unwrap_or(line.url), etag, last_modified })
+            Content::File { sha256, served, validators, .. } if sha256 == digest => {
+                Some((served.unwrap_or(line.url), validators))
             }
             _ => None,
         }))

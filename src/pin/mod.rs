@@ -1,4 +1,5 @@
-//! What an entry must be, as far as somebody has said it: a pin.
+//! Pins: the digests and the size that an entry must have, from the manifest, the lock or a
+//! checksum list. Nothing here makes a request or reads the destination.
 
 pub(crate) mod checksum_lists;
 pub mod lock;
@@ -10,51 +11,52 @@ use std::fmt;
 use crate::digest::{Algorithm, Algorithms, Checksum, Digests};
 pub use validators::Validators;
 
-/// Digests and size that an entry must have.
+/// The digests and the size that an entry must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// Bytes, where they are known.
+    /// The size in bytes, if it is pinned.
     pub size: Option<u64>,
-    /// All of them must hold. Where there is none, the size alone is known.
+    /// The file must match all of them. If there are none, only the size is pinned.
     pub checksums: Vec<Checksum>,
-    /// Who says so.
+    /// The origin of the pin.
     pub from: PinFrom,
-    /// Whether a publisher vouches for the digests, rather than a first download.
+    /// True if a publisher stated the digests; false if they were computed from a first download.
     pub published: bool,
 }
 
-/// Where a pin comes from; the first that has one decides.
+/// The origin of a pin, in order of precedence: the first origin that has a pin decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinFrom {
     /// The manifest itself.
     Manifest,
     /// The lock.
     Lock,
-    /// A checksum list or a sidecar.
+    /// A checksum list or a sidecar (a checksum file for a single file).
     List,
 }
 
-/// What is said about an entry.
+/// The result of looking up the pin of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pinned {
-    /// Nothing: it is what upstream has.
+    /// There is no pin: the entry follows upstream.
     Free,
-    /// It must be this.
+    /// The file must match this pin.
     To(Pin),
-    /// Upstream does not have it, says the lock.
+    /// The lock pins the entry as missing upstream.
     Missing,
-    /// No list names it, and one should.
+    /// The checksum list of the source does not name the entry, although it is required.
     Unlisted,
-    /// It has no sidecar, and should have one, unless upstream does not have the file either.
+    /// The required sidecar does not exist. That is allowed only if the file does not exist either
+    /// and the source allows missing files.
     Unvouched,
-    /// Its list names several files that it could be.
+    /// The checksum list has several files that match the entry, with different digests.
     Ambiguous,
-    /// The list that should name it cannot be used.
+    /// The checksum list of the source cannot be used.
     NoList,
 }
 
 impl Pinned {
-    /// What the entry must be, where that is said.
+    /// The pin, if there is one.
     #[must_use]
     pub fn pin(&self) -> Option<&Pin> {
         match self {
@@ -65,25 +67,26 @@ impl Pinned {
 }
 
 impl Pin {
-    /// Whether a publisher says so, rather than a first download.
+    /// True if there are digests and a publisher stated them.
     #[must_use]
     pub fn is_published(&self) -> bool {
         self.published && !self.checksums.is_empty()
     }
 
-    /// The algorithms that comparing needs.
+    /// The algorithms that a comparison needs.
     #[must_use]
     pub fn algorithms(&self) -> Algorithms {
         self.checksums.iter().map(Checksum::algorithm).collect()
     }
 
-    /// The digest under that algorithm, where it is pinned.
+    /// The pinned digest of an algorithm.
     #[must_use]
     pub fn checksum(&self, algorithm: Algorithm) -> Option<Checksum> {
         self.checksums.iter().find(|checksum| checksum.algorithm() == algorithm).copied()
     }
 
-    /// Whether a content with these digests is the pinned one; none where they do not tell.
+    /// Compares digests of a file with the pin. `None` if they agree as far as known, but a digest
+    /// that the pin needs is not among them.
     #[must_use]
     pub fn holds(&self, digests: &Digests) -> Option<bool> {
         let mut known = true;
@@ -97,7 +100,8 @@ impl Pin {
         known.then_some(true)
     }
 
-    /// The first digest that a content with these does not have, and what it has instead.
+    /// The first pinned digest that differs or is not among `digests`, and the digest of the file
+    /// if known.
     #[must_use]
     pub fn difference(&self, digests: &Digests) -> Option<(Checksum, Option<Checksum>)> {
         self.checksums.iter().find_map(|&expected| {
@@ -123,7 +127,7 @@ mod tests {
     use crate::digest::{Digest, Hasher};
 
     #[test]
-    fn all_digests_must_hold() {
+    fn all_pinned_digests_must_match() {
         let md5 = |text| Checksum::from_hex(Algorithm::Md5, text).unwrap();
         let abc = md5("900150983cd24fb0d6963f7d28e17f72");
         let other = md5("00000000000000000000000000000000");

@@ -1,39 +1,41 @@
-//! The decision for one entry: DESIGN's table, row by row.
+//! The decision for one entry: an ordered list of rules over its pin, its state row and the file on
+//! disk.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::judge::{PinMatch, StatMatch, compare_with_pin};
 use super::{Action, Decision, Reason};
 use crate::digest::Digests;
 use crate::manifest::Check;
 use crate::pin::{Pin, PinFrom, Pinned};
 
-/// What is known of an entry's place on disk, as a plain value.
+/// The evidence about the path of an entry, as a plain value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnDisk {
-    /// What the walk found there.
+    /// What the scan of the destination found at the path.
     pub found: Found,
-    /// What natsync noted when it last wrote or confirmed a file there.
+    /// The state row of the file that natsync last wrote or confirmed at the path.
     pub record: Option<Record>,
-    /// When upstream last said that there is no such file.
+    /// When upstream last answered that the file does not exist.
     pub missing_since: Option<Timestamp>,
-    /// The digests of the file there, once somebody has read it.
+    /// The digests of the file on disk, if it has been read in this run.
     pub digests: Option<Digests>,
 }
 
-/// What stands at an entry's path.
+/// The kind of object at the path of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing.
+    /// Nothing exists at the path.
     Nothing,
-    /// A regular file of so many bytes.
+    /// A regular file, with its size in bytes.
     File(u64),
-    /// Something that natsync neither replaces nor goes through.
+    /// An object that natsync neither replaces nor follows.
     Obstacle(Obstacle),
 }
 
-/// What stands in the way of an entry.
+/// The reason why an entry cannot be written, whatever upstream has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Obstacle {
     /// The final name is a symbolic link.
@@ -42,20 +44,20 @@ pub enum Obstacle {
     Directory,
     /// The final name is a pipe, socket or device.
     Special,
-    /// A folder of the path is no real directory.
+    /// A parent of the path is not a real directory.
     Parent,
-    /// It cannot be read, so nothing is known of it.
+    /// The object at the path cannot be inspected.
     Unreadable,
-    /// No checksum list names the entry, and one should.
+    /// The required checksum list does not name the entry.
     Unlisted,
-    /// The checksum list names several files that the entry could be.
+    /// The checksum list has several files that match the entry, with different digests.
     Ambiguous,
     /// The checksum list cannot be used.
     NoList,
 }
 
 impl Obstacle {
-    /// What people read.
+    /// The text for people.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
@@ -73,38 +75,29 @@ impl Obstacle {
     }
 }
 
-/// What the state notes of a file.
+/// The parts of a state row that matter for the decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Whether the file on disk still looks as it did when it was noted.
+    /// The comparison of the size and times of the file with the recorded ones.
     pub stat: StatMatch,
-    /// Whether the file came from the URL that the manifest declares now.
+    /// True if the file came from the URL that the manifest declares now.
     pub same_url: bool,
-    /// The digests that it had.
+    /// The recorded digests of the file.
     pub digests: Digests,
-    /// When upstream last served or confirmed it.
-    pub checked: Timestamp,
+    /// When upstream last served or confirmed the file; `None` if upstream was never asked.
+    pub checked: Option<Timestamp>,
 }
 
-/// How a file's size and times compare with the noted ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatMatch {
-    /// They agree and can be trusted.
-    Same,
-    /// They differ, or were noted too soon after the last change to be trusted.
-    Doubtful,
-}
-
-/// What the user asks of one entry.
+/// The settings of the user for one entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     /// How long a file without a pin counts as fresh.
     pub check: Check,
-    /// How long a file that upstream does not have is not asked for again.
+    /// How long a missing file counts as missing before it is requested again.
     pub missing_ttl: Duration,
-    /// Get everything anew.
+    /// Download every file again (`--force`).
     pub force: bool,
-    /// Believe no size and time.
+    /// Trust no size and times: read every file (`--rehash`).
     pub rehash: bool,
     /// The instant of the run.
     pub now: Timestamp,
@@ -113,11 +106,12 @@ pub struct Policy {
 /// The answer of [`decide`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// So it is.
+    /// The decision is final.
     Decided(Decision),
-    /// Something stands in the way: the entry fails, whatever is asked.
+    /// An obstacle: the entry fails without a request.
     Obstructed(Obstacle),
-    /// The digest of the file on disk decides: ask again with it.
+    /// The decision depends on the digest of the file on disk: read the file and call [`decide`]
+    /// again.
     NeedsDigest,
 }
 
@@ -128,7 +122,7 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
         Pinned::Unlisted => return Verdict::Obstructed(Obstacle::Unlisted),
         Pinned::Ambiguous => return Verdict::Obstructed(Obstacle::Ambiguous),
         Pinned::NoList => return Verdict::Obstructed(Obstacle::NoList),
-        // The lock knows better than anybody else, whatever is on disk.
+        // The lock has precedence, even if a file is on disk.
         Pinned::Missing => return decided(Action::Absent, Reason::MissingUpstream),
         Pinned::Free | Pinned::Unvouched => None,
         Pinned::To(pin) => Some(pin),
@@ -136,7 +130,8 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
     let size = match disk.found {
         Found::Obstacle(obstacle) => return Verdict::Obstructed(obstacle),
         Found::Nothing => {
-            // What the lock has a digest of was there after the note was made, or is there elsewhere.
+            // If the lock has a digest for the entry, the file did exist upstream: the lock is
+            // newer than the note, or comes from a machine that could download the file.
             let is_locked = pin.is_some_and(|pin| pin.from == PinFrom::Lock);
             let noted = disk
                 .missing_since
@@ -153,30 +148,31 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
         return decided(Action::Replace, Reason::Forced);
     }
     match pin {
-        Some(pin) if pin.size.is_some_and(|pinned| pinned != size) => {
+        Some(pin) if compare_with_pin(pin, size, None) == PinMatch::SizeDiffers => {
             decided(Action::Replace, Reason::SizeDiffers)
         }
-        Some(pin) if !pin.checksums.is_empty() => decide_pinned(pin, disk, policy),
-        // No digest vouches for it, which is not what the manifest asks for.
+        Some(pin) if !pin.checksums.is_empty() => decide_pinned(pin, size, disk, policy),
+        // The manifest requires a sidecar, but there is none: do not trust the file without a
+        // check.
         _ if *pinned == Pinned::Unvouched => decided(Action::Revalidate, Reason::Stale),
         _ => decide_free(disk, policy),
     }
 }
 
-/// A file that must have certain digests: nobody need be asked about it.
-fn decide_pinned(pin: &Pin, disk: &OnDisk, policy: &Policy) -> Verdict {
-    let trusted =
-        disk.record.as_ref().filter(|record| record.stat == StatMatch::Same && !policy.rehash);
+/// Decides about a file with pinned digests. No request is needed to judge it.
+fn decide_pinned(pin: &Pin, size: u64, disk: &OnDisk, policy: &Policy) -> Verdict {
+    let trusted = disk.record.as_ref().filter(|record| record.stat.is_proof() && !policy.rehash);
     let known = disk.digests.as_ref().or(trusted.map(|record| &record.digests));
-    match known.and_then(|digests| pin.holds(digests)) {
-        None => Verdict::NeedsDigest,
-        Some(false) => decided(Action::Replace, Reason::DigestDiffers),
-        Some(true) if disk.record.is_none() => decided(Action::Keep, Reason::Adopted),
-        Some(true) => decided(Action::Keep, Reason::Pinned),
+    match compare_with_pin(pin, size, known) {
+        PinMatch::Unknown => Verdict::NeedsDigest,
+        PinMatch::SizeDiffers => decided(Action::Replace, Reason::SizeDiffers),
+        PinMatch::DigestDiffers => decided(Action::Replace, Reason::DigestDiffers),
+        PinMatch::Meets if disk.record.is_none() => decided(Action::Keep, Reason::Adopted),
+        PinMatch::Meets => decided(Action::Keep, Reason::Pinned),
     }
 }
 
-/// A file that is what upstream has, whatever that is.
+/// Decides about a file without pinned digests, which follows upstream.
 fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
     let Some(record) = &disk.record else {
         return decided(Action::Revalidate, Reason::Stale);
@@ -184,7 +180,7 @@ fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
     if !record.same_url {
         return decided(Action::Replace, Reason::UrlChanged);
     }
-    if record.stat == StatMatch::Doubtful || policy.rehash {
+    if !record.stat.is_proof() || policy.rehash {
         match &disk.digests {
             None => return Verdict::NeedsDigest,
             Some(digests) if digests.sha256() != record.digests.sha256() => {
@@ -196,7 +192,9 @@ fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
     let fresh = match policy.check {
         Check::Always => false,
         Check::Never => true,
-        Check::Age(age) => is_younger(record.checked, age, policy.now),
+        Check::Age(age) => {
+            record.checked.is_some_and(|checked| is_younger(checked, age, policy.now))
+        }
     };
     if fresh {
         decided(Action::Keep, Reason::Fresh)
@@ -250,7 +248,7 @@ mod tests {
     }
 
     fn record(stat: StatMatch) -> Record {
-        Record { stat, same_url: true, digests: digest(1), checked: at(NOW - 3600) }
+        Record { stat, same_url: true, digests: digest(1), checked: Some(at(NOW - 3600)) }
     }
 
     #[track_caller]
@@ -264,7 +262,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_fetched() {
         check(&nothing(), &policy(), Action::Fetch, Reason::NotOnDisk);
-        let deleted = OnDisk { record: Some(record(StatMatch::Doubtful)), ..nothing() };
+        let deleted = OnDisk { record: Some(record(StatMatch::Differs)), ..nothing() };
         check(&deleted, &policy(), Action::Fetch, Reason::NotOnDisk);
     }
 
@@ -301,7 +299,7 @@ mod tests {
     #[test]
     fn a_doubtful_file_is_read_first() {
         let never = Policy { check: Check::Never, ..policy() };
-        let disk = file(Some(record(StatMatch::Doubtful)));
+        let disk = file(Some(record(StatMatch::Differs)));
         assert_eq!(decide(&Pinned::Free, &disk, &never), Verdict::NeedsDigest);
         let same = OnDisk { digests: Some(digest(1)), ..disk.clone() };
         check(&same, &never, Action::Keep, Reason::Fresh);
@@ -358,12 +356,12 @@ mod tests {
         OnDisk { digests: Some(digest(byte)), ..disk }
     }
 
-    /// The rows of a known pin: what is pinned, what is on disk, and what is decided. `None` stands for
-    /// reading the file first.
+    /// Each row is a pin, the evidence on disk and the expected decision. `None` means that the
+    /// file must be read first.
     #[test]
     fn a_pin_decides_alone() {
         let same = || file(Some(record(StatMatch::Same)));
-        let doubtful = || file(Some(record(StatMatch::Doubtful)));
+        let doubtful = || file(Some(record(StatMatch::Differs)));
         let moved = || file(Some(Record { same_url: false, ..record(StatMatch::Same) }));
         let keep = |reason| Some((Action::Keep, reason));
         let replace = |reason| Some((Action::Replace, reason));
@@ -416,7 +414,7 @@ mod tests {
         };
         let disk = file(Some(record(StatMatch::Same)));
         assert_eq!(decide(&pinned(vec![md5]), &disk, &policy()), Verdict::NeedsDigest);
-        // What is known to be another file need not be read for that.
+        // One differing digest is enough: the file need not be read for the other one.
         let other = Checksum::from(Digest::from_bytes([9; 32]));
         let verdict = decide(&pinned(vec![md5, other]), &disk, &policy());
         assert_eq!(verdict, decided(Action::Replace, Reason::DigestDiffers));

@@ -1,39 +1,42 @@
-//! Decides what must happen so that the destination matches the manifest.
+//! Decides which action brings each entry of the destination in line with the manifest.
 //!
-//! Pure: the same entry, record, disk, policy and instant always give the same action. Nothing here
-//! reads the clock, the disk or the network; `inventory` looks, `execute` acts.
+//! Pure: the same pin, state row, disk, policy and instant always give the same action. Nothing
+//! here may read the clock, the disk or the network; `dest` inspects the destination and `transfer`
+//! carries the plan out.
 
 mod decide;
+mod judge;
 mod share;
 mod table;
 
-pub use decide::{Found, Obstacle, OnDisk, Policy, Record, StatMatch, Verdict, decide};
+pub use decide::{Found, Obstacle, OnDisk, Policy, Record, Verdict, decide};
+pub use judge::{PinMatch, StatMatch, compare_with_pin};
 pub use share::{Share, Shares};
 pub use table::{Counts, Plan, Prune, Step};
 
-/// What is to be done with an entry.
+/// The planned action for an entry or a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Nothing is there: get it.
+    /// No file is on disk: download it.
     Fetch,
-    /// What is there is wrong: get it anew.
+    /// The file on disk is wrong: download it again.
     Replace,
-    /// Ask upstream whether what is there is still right.
+    /// Ask upstream whether the file on disk is still current.
     Revalidate,
-    /// What is there is right; nobody is asked.
+    /// The file on disk is correct; no request is made.
     Keep,
-    /// Upstream is known not to have it; nobody is asked.
+    /// Upstream is known not to have the file; no request is made.
     Absent,
-    /// The manifest no longer declares it: delete it.
+    /// Delete the file, because it is no longer declared or no longer exists upstream.
     Prune,
 }
 
 impl Action {
-    /// All actions, in the order in which people read them.
+    /// All actions, in display order.
     pub const ALL: [Self; 6] =
         [Self::Fetch, Self::Replace, Self::Revalidate, Self::Keep, Self::Absent, Self::Prune];
 
-    /// The stable name.
+    /// The stable name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,44 +49,44 @@ impl Action {
         }
     }
 
-    /// Whether carrying it out needs the network.
+    /// True if the action makes a request.
     #[must_use]
     pub fn asks_upstream(self) -> bool {
         matches!(self, Self::Fetch | Self::Replace | Self::Revalidate)
     }
 }
 
-/// Why an action was chosen.
+/// The reason for an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// No file is there.
+    /// No file is on disk.
     NotOnDisk,
-    /// The length is not the expected one.
+    /// The size of the file differs from its pin.
     SizeDiffers,
-    /// The digest is not the pin's.
+    /// A digest of the file differs from its pin.
     DigestDiffers,
-    /// Somebody changed the file since natsync wrote it.
+    /// The file was changed locally since natsync recorded it.
     ModifiedLocally,
-    /// The file came from another URL than the manifest declares now.
+    /// The file was downloaded from another URL than the manifest declares now.
     UrlChanged,
-    /// `--force`.
+    /// `--force` was given.
     Forced,
-    /// What is known of it is too old, or nothing is known.
+    /// The last check is too old, or upstream was never asked.
     Stale,
-    /// What is known of it is young enough.
+    /// The last check is recent enough.
     Fresh,
-    /// It matches its pin.
+    /// The file matches its pin.
     Pinned,
-    /// A file that natsync did not write turned out to be right.
+    /// A file that natsync did not write matches the pin, or upstream.
     Adopted,
-    /// Upstream said that it does not exist.
+    /// Upstream answered that the file does not exist, or the lock pins it as missing.
     MissingUpstream,
-    /// The manifest does not declare it.
+    /// The manifest does not declare the file.
     NotInManifest,
 }
 
 impl Reason {
-    /// All reasons.
+    /// All reasons, in the order of their declaration.
     pub const ALL: [Self; 12] = [
         Self::NotOnDisk,
         Self::SizeDiffers,
@@ -99,7 +102,7 @@ impl Reason {
         Self::NotInManifest,
     ];
 
-    /// The stable name.
+    /// The stable name in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -122,14 +125,14 @@ impl Reason {
 /// An action and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
-    /// What is to be done.
+    /// The action.
     pub action: Action,
-    /// Why.
+    /// The reason for the action.
     pub reason: Reason,
 }
 
 impl Decision {
-    /// That action for that reason.
+    /// Combines an action with its reason.
     #[must_use]
     pub const fn new(action: Action, reason: Reason) -> Self {
         Self { action, reason }

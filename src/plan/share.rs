@@ -1,34 +1,34 @@
-//! A plan by its parts: what is to be done of each source, and at each host.
+//! The counts of a plan for each source and for each host.
 
 use std::collections::BTreeMap;
 
 use super::{Action, Counts};
 
-/// A part of a plan.
+/// The counts of one part of a plan: a source or a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// How many of its entries have which action.
+    /// The number of entries for each action.
     pub counts: Counts,
-    /// How many of those that count as fetches cannot be fetched, since something stands in their way.
+    /// The number of entries that will fail because of an obstacle. They are counted as fetches.
     pub conflicts: u64,
     /// Bytes to transfer, as far as sizes are known.
     pub known_bytes: u64,
-    /// Of how many entries to transfer the size is not known.
+    /// The number of entries to transfer whose size is unknown.
     pub unknown_sizes: u64,
 }
 
-/// A plan by its parts.
+/// The counts of a plan by source and by host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// One for each source of the manifest, in its order.
+    /// One share for each source, in the order of the manifest.
     pub sources: Vec<Share>,
-    /// What needs the network, by host (and port, where it is not the usual one).
+    /// The entries that need a request, by host (with the port unless it is the default one).
     pub hosts: BTreeMap<String, Share>,
-    /// What needs the network at further hosts, of which there are too many to name.
+    /// The entries that need a request at further hosts, beyond the limit of `hosts`.
     pub other_hosts: Share,
 }
 
-/// So many hosts are kept apart.
+/// The maximum number of hosts in [`Shares::hosts`], to bound the memory.
 const MOST_HOSTS: usize = 1000;
 
 impl Share {
@@ -45,7 +45,7 @@ impl Share {
 }
 
 impl Share {
-    /// Adds another part to it.
+    /// Adds the counts of another part.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.counts.merge(other.counts);
         self.conflicts += other.conflicts;
@@ -59,7 +59,7 @@ impl Shares {
         Self { sources: vec![Share::default(); sources], ..Self::default() }
     }
 
-    /// The share of a host.
+    /// The share of a host, or `other_hosts` beyond the limit.
     pub(crate) fn host(&mut self, host: &str) -> &mut Share {
         if !self.hosts.contains_key(host) {
             if MOST_HOSTS <= self.hosts.len() {

@@ -1,33 +1,33 @@
-//! A whole plan: one byte an entry, whatever their number.
+//! The plan for all entries, with one byte for each entry.
 
 use super::{Action, Decision, Obstacle, Reason, Shares};
 use crate::manifest::entry::EntryIndex;
 
-/// What a plan holds for one entry.
+/// The step of a plan for one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The entry does not exist, or was not chosen.
+    /// The entry does not exist, or was not selected.
     None,
-    /// It is to be done.
+    /// Carry out this decision.
     Do(Decision),
-    /// Something stands in the way: it fails without being tried.
+    /// An obstacle: the entry fails without a request.
     Obstructed(Obstacle),
 }
 
-/// How many entries have which action.
+/// The number of entries for each action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// To be fetched.
+    /// See [`Action::Fetch`]. Includes the entries with an obstacle.
     pub fetch: u64,
-    /// To be replaced.
+    /// See [`Action::Replace`].
     pub replace: u64,
-    /// To be asked about.
+    /// See [`Action::Revalidate`].
     pub revalidate: u64,
-    /// To be left as they are.
+    /// See [`Action::Keep`].
     pub keep: u64,
-    /// Known not to exist upstream.
+    /// See [`Action::Absent`].
     pub absent: u64,
-    /// To be deleted.
+    /// See [`Action::Prune`].
     pub prune: u64,
 }
 
@@ -45,14 +45,14 @@ impl Counts {
         }
     }
 
-    /// All entries; files to prune are none.
+    /// The number of entries. Files to prune are not entries.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.fetch + self.replace + self.revalidate + self.keep + self.absent
     }
 
-    /// Whether `plan --exit-code` has something to tell: a question that nobody has asked yet is no
-    /// difference.
+    /// True if `plan --exit-code` must report a difference. A revalidation does not count, because
+    /// it may find the file unchanged.
     #[must_use]
     pub fn is_drift(&self) -> bool {
         0 < self.fetch + self.replace + self.prune
@@ -80,19 +80,19 @@ impl Counts {
     }
 }
 
-/// A file that is to be deleted: natsync wrote it, and the manifest no longer declares it, or upstream no longer has it
-/// and the manifest says that it goes then.
+/// A file to delete. natsync wrote it, and either the manifest no longer declares it, or upstream
+/// no longer has it and the manifest asks to delete missing files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prune {
-    /// Below the destination.
+    /// The path below the destination.
     pub path: String,
-    /// Why.
+    /// The reason for the deletion.
     pub reason: Reason,
-    /// A stamp of how it looked when it was found to be what natsync wrote.
+    /// The stamp of the file when it was found to be unchanged since natsync wrote it.
     pub stamp: u64,
 }
 
-/// One action for each chosen entry, and the files that the manifest no longer declares.
+/// A step for each selected entry, and the files that the manifest no longer declares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     codes: Vec<u8>,
@@ -104,21 +104,21 @@ pub struct Plan {
     shares: Option<Shares>,
 }
 
-/// What upstream said of an entry when it was asked for the plan.
+/// The answer of upstream about an entry (`plan --refresh`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
     entry: EntryIndex,
-    /// What was to be done before.
+    /// The action before upstream was asked.
     unasked: Action,
-    /// Bytes upstream, where it said so.
+    /// The size upstream in bytes, if the answer had it.
     size: Option<u64>,
 }
 
 impl Plan {
-    /// A plan with a place for each index below `bound`, and nothing to do.
+    /// Makes a plan for the entry indices below `bound`, each with [`Step::None`].
     ///
     /// # Panics
-    /// When `bound` is beyond the address space.
+    /// When `bound` exceeds the address space.
     #[must_use]
     pub fn with_bound(bound: u64) -> Self {
         let bound =
@@ -126,10 +126,10 @@ impl Plan {
         Self { codes: vec![NONE; bound], ..Self::default() }
     }
 
-    /// Sets what holds for an entry, in place of what was there.
+    /// Sets the step of an entry and updates the counts.
     ///
     /// # Panics
-    /// When the index is not below the bound, which no entry of the manifest is.
+    /// When the index is not below the bound. That cannot happen for an entry of the manifest.
     pub fn set(&mut self, entry: EntryIndex, step: Step) {
         let code = &mut self.codes[position(entry)];
         if let Some(action) = counted(decode(*code)) {
@@ -141,7 +141,7 @@ impl Plan {
         }
     }
 
-    /// Sets what upstream said, for all entries that it was asked about.
+    /// Records the answers of upstream, with the decisions that follow from them.
     pub(crate) fn tell(
         &mut self,
         told: impl IntoIterator<Item = (EntryIndex, Decision, Option<u64>)>,
@@ -160,55 +160,55 @@ impl Plan {
         Some(&self.told[place])
     }
 
-    /// What was to be done with an entry before upstream was asked about it; none where it was not asked.
+    /// The action of an entry before upstream was asked about it. `None` if upstream was not asked.
     #[must_use]
     pub fn unasked(&self, entry: EntryIndex) -> Option<Action> {
         Some(self.told(entry)?.unasked)
     }
 
-    /// How many bytes of an entry upstream has, where it was asked and said so.
+    /// The size of an entry upstream in bytes, if upstream was asked and the answer had it.
     #[must_use]
     pub fn size_told(&self, entry: EntryIndex) -> Option<u64> {
         self.told(entry)?.size
     }
 
-    /// Whether upstream told any size.
+    /// True if an answer of upstream had a size.
     pub(crate) fn has_sizes(&self) -> bool {
         self.told.iter().any(|told| told.size.is_some())
     }
 
-    /// What holds for an entry.
+    /// The step of an entry; [`Step::None`] beyond the bound.
     #[must_use]
     pub fn step(&self, entry: EntryIndex) -> Step {
         self.codes.get(position(entry)).map_or(Step::None, |&code| decode(code))
     }
 
-    /// The indexes below which every entry lies.
+    /// The exclusive upper bound of the entry indices.
     #[must_use]
     pub fn bound(&self) -> u64 {
         self.codes.len() as u64
     }
 
-    /// How many entries have which action. What is obstructed counts as what was to be done with
-    /// it: as a fetch.
+    /// The number of entries for each action. Entries with an obstacle are counted as fetches.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Paths that natsync wrote for this manifest and that it no longer declares, sorted.
+    /// The sorted paths of files that natsync wrote for this manifest and that are no longer
+    /// declared. Files in [`Plan::prunes`] are not among them.
     #[must_use]
     pub fn orphans(&self) -> &[String] {
         &self.orphans
     }
 
-    /// Files that are to be deleted, sorted. They are not among the orphans.
+    /// The files to delete, sorted by path.
     #[must_use]
     pub fn prunes(&self) -> &[Prune] {
         &self.prunes
     }
 
-    /// The plan by source and by host, where its actions were told.
+    /// The counts by source and by host, if the caller asked for each action.
     #[must_use]
     pub fn shares(&self) -> Option<&Shares> {
         self.shares.as_ref()
@@ -218,29 +218,28 @@ impl Plan {
         self.shares = Some(shares);
     }
 
-    /// How many files natsync wrote for this manifest, whatever became of them.
+    /// The number of files in the state that natsync wrote for this manifest.
     pub(crate) fn managed(&self) -> u64 {
         self.managed
     }
 
-    /// Takes note of how many files natsync wrote.
     pub(crate) fn set_managed(&mut self, managed: u64) {
         self.managed = managed;
     }
 
-    /// Takes note of more that is to be deleted.
+    /// Adds files to delete; keeps them sorted and updates the counts.
     pub(crate) fn add_prunes(&mut self, prunes: Vec<Prune>) {
         self.prunes.extend(prunes);
         self.prunes.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         self.counts.prune = self.prunes.len() as u64;
     }
 
-    /// Takes note of the orphans.
+    /// Sets the orphans, which must be sorted.
     pub fn set_orphans(&mut self, orphans: Vec<String>) {
         self.orphans = orphans;
     }
 
-    /// Chosen entries with what holds for them, in order, from that index on.
+    /// The selected entries with their steps, in order, starting at the index `first`.
     pub fn steps_from(&self, first: EntryIndex) -> impl Iterator<Item = (EntryIndex, Step)> {
         let skipped = position(first).min(self.codes.len());
         self.codes[skipped..]
@@ -250,7 +249,7 @@ impl Plan {
             .map(|(&code, index)| (EntryIndex(index), decode(code)))
     }
 
-    /// All chosen entries with what holds for them, in order.
+    /// All selected entries with their steps, in order.
     pub fn steps(&self) -> impl Iterator<Item = (EntryIndex, Step)> {
         self.steps_from(EntryIndex(0))
     }
@@ -285,7 +284,7 @@ fn counted(step: Step) -> Option<Action> {
     }
 }
 
-/// Action and reason fit a byte: one of 6 times one of 12, counted from 1.
+/// Encodes a step as a byte. 6 actions times 12 reasons, counted from 1, stay below [`OBSTRUCTED`].
 #[expect(clippy::cast_possible_truncation, reason = "both numbers are below 16")]
 fn encode(step: Step) -> u8 {
     match step {

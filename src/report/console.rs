@@ -128,6 +128,7 @@ impl Width {
 impl Console {
     /// The streams of this process.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the kind of terminal")]
     pub fn new(settings: Settings) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();

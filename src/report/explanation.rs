@@ -12,9 +12,9 @@ use super::text::{Paint, wrap_words};
 use crate::digest::Digest;
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::{Check, Manifest, OnMissing};
-use crate::ops::{Explanation, Listed, Locked, NotedFile, OnDisk};
+use crate::ops::{Explanation, FileRecord, Listed, Locked, Provenance};
 use crate::pin::{PinFrom, Pinned};
-use crate::plan::{Action, Decision, Reason, Step};
+use crate::plan::{Action, Decision, Found, OnDisk, Reason, Step};
 use crate::report::units::{Bytes, Elapsed};
 
 /// Tells what is known of an entry. `now` is what ages are counted to.
@@ -160,14 +160,16 @@ impl Page {
 
     /// What there is.
     fn found(&mut self, explanation: &Explanation, now: Timestamp) {
-        match &explanation.on_disk {
-            OnDisk::Nothing => self.line("on disk", "nothing"),
-            OnDisk::Obstacle(what) => self.line("on disk", what),
-            OnDisk::File { size, modified, sha256 } => {
-                let modified = modified.strftime("%Y-%m-%d %H:%M:%S UTC");
-                self.line("on disk", &format!("{}, modified {modified}", Bytes(*size)));
-                if let Some(sha256) = sha256 {
-                    self.line("", &format!("read: sha256:{sha256}"));
+        match explanation.on_disk.found {
+            Found::Nothing => self.line("on disk", "nothing"),
+            Found::Obstacle(what) => self.line("on disk", what.describe()),
+            Found::File(size) => {
+                let modified = explanation.modified.map(|modified| {
+                    format!(", modified {}", modified.strftime("%Y-%m-%d %H:%M:%S UTC"))
+                });
+                self.line("on disk", &format!("{}{}", Bytes(size), modified.unwrap_or_default()));
+                if let Some(digests) = &explanation.on_disk.digests {
+                    self.line("", &format!("read: sha256:{}", digests.sha256()));
                 }
             }
         }
@@ -187,31 +189,34 @@ impl Page {
         }
     }
 
-    fn noted(&mut self, noted: &NotedFile, on_disk: &OnDisk, now: Timestamp) {
-        let by = match (noted.written, noted.witnessed) {
-            (true, _) => "natsync wrote it",
-            (false, true) => "it was here, and upstream confirmed it",
-            (false, false) => "it was here, and was taken for what upstream has",
+    fn noted(&mut self, noted: &FileRecord, on_disk: &OnDisk, now: Timestamp) {
+        let by = match noted.provenance {
+            Provenance::Downloaded => "natsync wrote it",
+            Provenance::Confirmed => "it was here, and upstream confirmed it",
+            Provenance::Adopted | Provenance::MatchedPin => {
+                "it was here, and was taken for what upstream has"
+            }
         };
-        self.line("state", &format!("{by}; {}", content(noted.size, noted.sha256)));
+        self.line("state", &format!("{by}; {}", content(noted.size, noted.digests.sha256())));
         if let Some(checked) = noted.checked {
             self.line("", &format!("served or confirmed {}", ago(checked, now)));
         }
         if noted.served != noted.url {
             self.line("", &format!("served by {}", noted.served));
         }
-        let etag = noted.etag.as_ref().map(|etag| format!("ETag {etag}"));
-        let modified = noted.last_modified.as_ref().map(|at| format!("Last-Modified {at}"));
+        let etag = noted.validators.etag.as_ref().map(|etag| format!("ETag {etag}"));
+        let modified =
+            noted.validators.last_modified.as_ref().map(|at| format!("Last-Modified {at}"));
         let validators: Vec<_> = etag.into_iter().chain(modified).collect();
         if validators.is_empty() {
             self.line("", "no validators, so a question costs a whole transfer");
         } else {
             self.line("", &validators.join(", "));
         }
-        if *on_disk != OnDisk::Nothing {
+        if on_disk.found != Found::Nothing {
             self.line(
                 "",
-                if noted.looks_the_same {
+                if on_disk.record.as_ref().is_some_and(|record| record.stat.is_proof()) {
                     "size, times and inode are as they were noted, so it was not read"
                 } else {
                     "size, times or inode are not as they were noted, or were noted too soon after a change"

@@ -7,7 +7,7 @@ use super::ended::{Ended, EndedWith};
 use super::json::write_failed;
 use super::names::Names;
 use super::tee::Closing;
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::event::{Event, Outcome, Reporter};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
@@ -16,7 +16,7 @@ use crate::manifest::select::Selection;
 
 /// A file of the entries that failed or were skipped.
 pub struct FailedFile {
-    out: BufWriter<Draft>,
+    out: BufWriter<AtomicFile>,
     /// The first that went wrong with it.
     error: Option<io::Error>,
 }
@@ -27,7 +27,7 @@ impl FailedFile {
     /// # Errors
     /// When there can be no such file.
     pub fn create(file: &Path) -> io::Result<Self> {
-        Ok(Self { out: BufWriter::new(Draft::create(file)?), error: None })
+        Ok(Self { out: BufWriter::new(AtomicFile::create(file)?), error: None })
     }
 
     /// The part of it about the chosen entries of one manifest.

@@ -20,7 +20,7 @@ use super::ended::{Account, Ended, EndedWith};
 use super::escape::Untrusted;
 use super::names::Names;
 use super::tee::Closing;
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::event::{Event, Finding, Outcome, Reporter};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
@@ -29,7 +29,7 @@ use crate::ops::error::{ExitStatus, RunError};
 
 /// A file with the results of a command as test results.
 pub struct Junit {
-    out: Writer<BufWriter<Draft>>,
+    out: Writer<BufWriter<AtomicFile>>,
     command: &'static str,
     /// The first that went wrong with it.
     error: Option<io::Error>,
@@ -41,7 +41,7 @@ impl Junit {
     /// # Errors
     /// When there can be no such file.
     pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
-        let out = Writer::new_with_indent(BufWriter::new(Draft::create(file)?), b' ', 2);
+        let out = Writer::new_with_indent(BufWriter::new(AtomicFile::create(file)?), b' ', 2);
         let mut junit = Self { out, command, error: None };
         junit.attempt(|out| {
             out.write_event(Xml::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -93,7 +93,10 @@ impl Junit {
         }
     }
 
-    fn attempt(&mut self, write: impl FnOnce(&mut Writer<BufWriter<Draft>>) -> io::Result<()>) {
+    fn attempt(
+        &mut self,
+        write: impl FnOnce(&mut Writer<BufWriter<AtomicFile>>) -> io::Result<()>,
+    ) {
         if self.error.is_none() {
             self.error = write(&mut self.out).err();
         }
@@ -157,6 +160,7 @@ impl Failures {
 }
 
 impl Reporter for Part<'_> {
+    #[expect(clippy::disallowed_methods, reason = "the time that a test case takes")]
     fn event(&mut self, event: &Event) {
         let (entry, how) = match event {
             Event::Started { entry } => {

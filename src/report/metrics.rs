@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::ended::{Account, Ended, EndedWith};
 use super::escape::Untrusted;
 use super::tee::Closing;
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::event::{Event, Outcome, Reporter};
 use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
@@ -24,7 +24,7 @@ use crate::ops::error::ExitStatus;
 /// A file with what is to be known of the last runs.
 pub struct Metrics {
     file: PathBuf,
-    draft: Draft,
+    draft: AtomicFile,
     command: &'static str,
     runs: BTreeMap<Key, Run>,
 }
@@ -69,7 +69,7 @@ impl Metrics {
     /// # Errors
     /// When there can be no such file.
     pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
-        let draft = Draft::create(file)?;
+        let draft = AtomicFile::create(file)?;
         Ok(Self { file: file.to_owned(), draft, command, runs: BTreeMap::new() })
     }
 

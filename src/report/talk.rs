@@ -46,6 +46,7 @@ const MOST_HELD: usize = 16;
 impl<'a> Talk<'a> {
     /// For a command that carries out what it decides.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         let display = match console.progress() {
             ProgressKind::Off => Display::Off,

@@ -63,6 +63,7 @@ impl<'a> Annotation<'a> {
 
 impl Workflow {
     /// The step that this process is part of, if it is part of one.
+    #[expect(clippy::disallowed_methods, reason = "the variables of a step of GitHub Actions")]
     pub(super) fn of_environment() -> Option<Self> {
         Self::of(|name| env::var_os(name))
     }

@@ -8,11 +8,11 @@ use super::ask::{Question, Refusal, Response, Verdict, ask, finish_body, place_f
 use super::dispatch::Slot;
 use super::job::Job;
 use super::publish::Message;
-use super::receive::{Coming, receive_file, validators};
+use super::receive::{Coming, receive_file};
 use super::transfer::{Attempt, served};
 use super::want::Want;
 use crate::dest::Stat;
-use crate::dest::state::{FileRow, Note};
+use crate::dest::state::{FileRecord, Note, Provenance};
 use crate::digest::{Digest, Digests};
 use crate::event::Outcome;
 use crate::failure::{ErrorKind, Failure};
@@ -109,7 +109,7 @@ pub(super) async fn adopt<'r>(
 
 /// Whether a local file could be what upstream has: as long, and not older than it.
 pub(super) fn could_be(local: &Stat, length: u64, headers: &HeaderMap) -> bool {
-    let (_, modified) = upstream_validators(headers);
+    let modified = upstream_validators(headers).last_modified;
     let not_older = modified
         .and_then(|date| http_date(&date))
         .is_some_and(|date| date <= local.modified.div_euclid(1_000_000_000));
@@ -121,20 +121,23 @@ async fn adopted(run: &Run<'_>, job: &Job, entry: &Entry<'_>, local: Stat, heade
     let path = entry.path();
     match read_local(run, &path, local).await {
         Ok(digest) => {
-            let row = FileRow {
-                path: path.as_str().to_owned(),
-                stat: local,
-                digests: Digests::new(digest, Vec::new()),
-                witnessed: false,
-                written: false,
+            let now = Timestamp::now();
+            let record = FileRecord {
                 url: entry.url(Form::Shown),
-                checked: Timestamp::now(),
+                served: served(job, entry),
+                size: local.size,
+                stamp: local.stamp(),
+                racy: local.is_racy(now),
+                digests: Digests::new(digest, Vec::new()),
+                provenance: Provenance::Adopted,
+                checked: Some(now),
                 changed: None,
-                validators: validators(served(job, entry), headers),
+                validators: upstream_validators(headers),
             };
+            let path = path.as_str().to_owned();
             let outcome = Outcome::Unchanged { bytes: 0 };
             run.publish(Message::Note(
-                Box::new(Note::File(Box::new(row))),
+                Box::new(Note::File { path, record: Box::new(record) }),
                 Some((job.entry, outcome, job.attempts)),
             ));
         }

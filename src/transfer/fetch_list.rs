@@ -22,6 +22,7 @@ use crate::http::{
 };
 use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::manifest::{Expect, ListPlace, MissingWhen};
+use crate::pin::Validators;
 
 /// Asks for the list that names the job's entry.
 pub(super) async fn fetch<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>) -> Attempt {
@@ -41,9 +42,9 @@ async fn get<'r>(
     let lane = slot.lane;
     let url = entry.list_url(Form::Shown).unwrap_or_default();
     let known = run.work.state.filter(|_| !job.anew).and_then(|state| state.list_validators(&url));
-    let conditions = known.map_or_else(Conditions::default, |(etag, last_modified)| Conditions {
-        etag,
-        last_modified,
+    let conditions = known.map_or_else(Conditions::default, |known| Conditions {
+        etag: known.etag,
+        last_modified: known.last_modified,
     });
     // What the manifest expects of files says nothing of lists.
     let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
@@ -76,8 +77,8 @@ async fn get<'r>(
                 let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
                 return Err(Refusal::Failed { lane, failure, again: false, after: None });
             }
-            let (etag, last_modified) = upstream_validators(&headers);
-            run.note_list(Note::List { url, etag, last_modified, content: Some(content) });
+            let validators = upstream_validators(&headers);
+            run.note_list(Note::List { url, validators, content: Some(content) });
             Ok(Attempt::Settled)
         }
     }
@@ -131,7 +132,7 @@ impl Run<'_> {
             .is_some_and(|published| matches!(published.place, ListPlace::Sidecar(_)));
         if is_sidecar {
             let url = entry.list_url(Form::Shown).unwrap_or_default();
-            self.note_list(Note::List { url, etag: None, last_modified: None, content: None });
+            self.note_list(Note::List { url, validators: Validators::default(), content: None });
         } else {
             let message = format!("the server has no such file ({status})");
             let failure = Failure::new(ErrorKind::HttpStatus, message);

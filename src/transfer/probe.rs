@@ -44,8 +44,8 @@ async fn look<'r>(
     let path = entry.path();
     let held = (planned.action == Action::Revalidate).then(|| run.held(&path)).flatten();
     let known = held.is_some();
-    let conditions = held
-        .map_or_else(Conditions::default, |held| conditions(&held.validators, &served(job, entry)));
+    let conditions =
+        held.map_or_else(Conditions::default, |held| conditions(&held, &served(job, entry)));
     let response = head(run, job, entry, slot, &conditions).await?;
     let length = match response.verdict {
         Verdict::NotModified => {

@@ -10,11 +10,12 @@ use jiff::Timestamp;
 
 use super::ledger::Ledger;
 use super::queue::{Queue, Taker};
-use crate::dest::state::{FileRow, Note, State, Validators};
+use crate::dest::state::{FileRecord, Note, Provenance, State};
 use crate::dest::{Dest, Proven, PublishError, Verified};
 use crate::event::{Delivery, Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
+use crate::pin::Validators;
 use crate::rel_path::RelPath;
 
 /// So many are a group that need not grow. Twice as many may wait: large files with their bytes on disk, small ones in
@@ -39,6 +40,8 @@ pub(super) struct Parcel {
     pub(super) attempts: u32,
     /// The declared URL, shown form.
     pub(super) url: String,
+    /// The URL that served it, shown form.
+    pub(super) served: String,
     pub(super) validators: Validators,
 }
 
@@ -176,24 +179,26 @@ fn publish(
             return None;
         }
     };
-    let Parcel { entry, path, replaces, attempts, url, validators } = parcel;
+    let Parcel { entry, path, replaces, attempts, url, served, validators } = parcel;
     let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
     let outcome = if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
     ledger.finish(entry, outcome, attempts);
     let now = Timestamp::now();
     // Somebody was quicker than we are: what is there now is not what we wrote.
     verified.is_still(&stat).then(|| {
-        Note::File(Box::new(FileRow {
-            path: path.as_str().to_owned(),
-            stat,
-            digests: verified.digests().clone(),
-            witnessed: true,
-            written: true,
+        let record = FileRecord {
             url,
-            checked: now,
+            served,
+            size: stat.size,
+            stamp: stat.stamp(),
+            racy: stat.is_racy(now),
+            digests: verified.digests().clone(),
+            provenance: Provenance::Downloaded,
+            checked: Some(now),
             changed: Some(now),
             validators,
-        }))
+        };
+        Note::File { path: path.as_str().to_owned(), record: Box::new(record) }
     })
 }
 

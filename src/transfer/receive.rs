@@ -14,7 +14,7 @@ use super::resume;
 use super::segments::{self, File};
 use super::transfer::{Attempt, served};
 use super::want::Want;
-use crate::dest::state::{FileRow, Held, Note, Validators};
+use crate::dest::state::{FileRecord, Note, Provenance};
 use crate::dest::{Begun, PartNote, Proven, Small, Stat};
 use crate::digest::Digest;
 use crate::event::{Event, Outcome};
@@ -24,6 +24,7 @@ use crate::http::{
     upstream_validators,
 };
 use crate::manifest::entry::{Entry, Form};
+use crate::pin::Validators;
 use crate::plan::{Action, Step};
 
 /// Puts in place what an earlier run received whole and came no further with.
@@ -34,7 +35,7 @@ pub(super) fn publish_kept(
     want: &Want,
     lane: usize,
     begun: Begun,
-    held: Option<&Held>,
+    held: Option<&FileRecord>,
 ) -> Result<Attempt, Refusal> {
     let Begun { staged, beginning, end } = begun;
     let failed = |failure| Refusal::Failed { lane, failure, again: false, after: None };
@@ -42,27 +43,14 @@ pub(super) fn publish_kept(
     let nothing = HeaderMap::new();
     let proof = want.proof(&nothing, None);
     let bytes = staged.length();
-    let modified = note.last_modified.as_deref().and_then(http_date);
+    let modified = note.validators.last_modified.as_deref().and_then(http_date);
     let verified = staged
         .verify(&proof.checksums(), modified)
         .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
     check_content(entry, want, &nothing, &beginning, &end).map_err(failed)?;
-    let PartNote { url: served, etag, last_modified, .. } = note;
-    settle_file(
-        run,
-        job,
-        entry,
-        Proven::Staged(verified),
-        Validators { served, etag, last_modified },
-        held,
-    );
+    let PartNote { url: served, validators, .. } = note;
+    settle_file(run, job, entry, Proven::Staged(verified), served, validators, held);
     Ok(Attempt::Settled)
-}
-
-/// What an answer calls the file that was served there.
-pub(super) fn validators(served: String, headers: &HeaderMap) -> Validators {
-    let (etag, last_modified) = upstream_validators(headers);
-    Validators { served, etag, last_modified }
 }
 
 /// What is coming, and what is here of it.
@@ -86,7 +74,7 @@ pub(super) async fn receive_file<'r>(
     want: &Want,
     response: Response<'r>,
     coming: Coming,
-    held: Option<&Held>,
+    held: Option<&FileRecord>,
 ) -> Result<Attempt, Refusal> {
     let Response { mut slot, headers, body, .. } = response;
     let Coming { total, begun } = coming;
@@ -163,7 +151,7 @@ pub(super) async fn receive_file<'r>(
     // Others ask first, so that the server has something to do while this file is put away.
     tokio::task::yield_now().await;
     let whole = sink.finish().map_err(|error| failed(Failure::disk("write the file", &error)))?;
-    let validators = validators(served, &headers);
+    let validators = upstream_validators(&headers);
     let modified = validators.last_modified.as_deref().and_then(http_date);
     let expected = proof.checksums();
     let explain = |error, bytes, html| failed(proof.explain(error, bytes, html));
@@ -189,7 +177,7 @@ pub(super) async fn receive_file<'r>(
             Proven::Staged(verified)
         }
     };
-    settle_file(run, job, entry, proven, validators, held);
+    settle_file(run, job, entry, proven, served, validators, held);
     Ok(Attempt::Settled)
 }
 
@@ -233,8 +221,9 @@ fn settle_file(
     job: &Job,
     entry: &Entry<'_>,
     proven: Proven,
+    served: String,
     validators: Validators,
-    held: Option<&Held>,
+    held: Option<&FileRecord>,
 ) {
     let path = entry.path();
     let bytes = proven.length();
@@ -245,7 +234,7 @@ fn settle_file(
         _ => (true, false),
     };
     let same = match held {
-        Some(held) => held.digest == proven.digests().sha256(),
+        Some(held) => held.digests.sha256() == proven.digests().sha256(),
         // Of a file that natsync did not write, only reading it tells.
         None => asks && run.local(&path).is_some_and(|local| local.size == bytes),
     };
@@ -256,20 +245,24 @@ fn settle_file(
     };
     if same && let Some(stat) = run.local(&path).filter(still) {
         // The server could not tell, but the bytes do: the file stays as it is.
-        let row = FileRow {
-            path: path.as_str().to_owned(),
-            stat,
-            digests: proven.digests().clone(),
-            witnessed: true,
-            written: held.is_some_and(|held| held.written),
+        let now = Timestamp::now();
+        let is_own = held.is_some_and(|held| held.provenance.is_downloaded());
+        let record = FileRecord {
             url: entry.url(Form::Shown),
-            checked: Timestamp::now(),
+            served,
+            size: stat.size,
+            stamp: stat.stamp(),
+            racy: stat.is_racy(now),
+            digests: proven.digests().clone(),
+            provenance: if is_own { Provenance::Downloaded } else { Provenance::Confirmed },
+            checked: Some(now),
             changed: None,
             validators,
         };
+        let path = path.as_str().to_owned();
         let outcome = Outcome::Unchanged { bytes };
         return run.publish(Message::Note(
-            Box::new(Note::File(Box::new(row))),
+            Box::new(Note::File { path, record: Box::new(record) }),
             Some((job.entry, outcome, job.attempts)),
         ));
     }
@@ -279,6 +272,7 @@ fn settle_file(
         replaces,
         attempts: job.attempts,
         url: entry.url(Form::Shown),
+        served,
         validators,
     };
     run.publish(Message::Publish(Box::new(parcel), proven));

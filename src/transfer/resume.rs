@@ -52,16 +52,15 @@ pub(super) fn note(
     headers: &HeaderMap,
     total: Option<u64>,
 ) -> Option<PartNote> {
-    let (etag, last_modified) = upstream_validators(headers);
+    let mut validators = upstream_validators(headers);
     // A weak tag is one that other bytes may have, too (RFC 9110, section 8.8.1).
-    let etag = etag.filter(|tag| !tag.starts_with("W/"));
+    validators.etag.take_if(|tag| tag.starts_with("W/"));
     let note = PartNote {
         path: entry.path().as_str().to_owned(),
         url: served.to_owned(),
         pin: want.digests(),
-        dated: was_at_rest(headers, last_modified.as_deref()),
-        etag,
-        last_modified,
+        dated: was_at_rest(headers, validators.last_modified.as_deref()),
+        validators,
         total,
     };
     (want.is_pinned() || note.validator().is_some()).then_some(note)
@@ -128,8 +127,8 @@ impl Rest {
             length: self.range.from,
             upto: None,
             total: self.note.total,
-            etag: self.note.etag.as_deref(),
-            last_modified: self.note.last_modified.as_deref(),
+            etag: self.note.validators.etag.as_deref(),
+            last_modified: self.note.validators.last_modified.as_deref(),
             pinned: self.pinned,
         }
     }

@@ -19,7 +19,7 @@ use super::resume::Places;
 use super::supply::{Jobs, Supply};
 use super::threads::{AtWork, Last, Leaving, Listening, Serving};
 use crate::dest::descriptors;
-use crate::dest::state::{Held, State};
+use crate::dest::state::{FileRecord, State};
 use crate::dest::{Dest, Parts, Stat};
 use crate::event::{Event, Reporter};
 use crate::failure::{ErrorKind, Failure};
@@ -341,8 +341,8 @@ impl<'a> Run<'a> {
     }
 
     /// What the state knows of a path.
-    pub(super) fn held(&self, path: &RelPath) -> Option<Held> {
-        self.work.state?.held(path.as_str())
+    pub(super) fn held(&self, path: &RelPath) -> Option<FileRecord> {
+        self.work.state?.record(path.as_str())
     }
 
     pub(super) fn dest(&self) -> &'a Dest {

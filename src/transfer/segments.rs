@@ -157,8 +157,8 @@ async fn bring<'r>(
         length: piece.at,
         upto: Some(piece.end),
         total: Some(file.total),
-        etag: note.etag.as_deref(),
-        last_modified: note.last_modified.as_deref(),
+        etag: note.validators.etag.as_deref(),
+        last_modified: note.validators.last_modified.as_deref(),
         pinned,
     };
     let none = Conditions::default();

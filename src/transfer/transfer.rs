@@ -12,12 +12,13 @@ use super::publish::Message;
 use super::receive::{Coming, publish_kept, receive_file};
 use super::resume::{self, Rest};
 use super::want::Want;
-use crate::dest::state::{Held, Note, Validators};
+use crate::dest::state::{FileRecord, Note};
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Conditions, Length, Method, upstream_validators};
 use crate::manifest::Check;
 use crate::manifest::entry::{Entry, Form};
+use crate::pin::Validators;
 use crate::plan::{Action, Decision, Step};
 
 /// How an attempt ended.
@@ -98,19 +99,17 @@ async fn revalidate<'r>(
     entry: &Entry<'_>,
     want: &Want,
     slot: Slot<'r>,
-    held: Held,
+    held: FileRecord,
 ) -> Result<Attempt, Refusal> {
-    let conditions = conditions(&held.validators, &served(job, entry));
+    let conditions = conditions(&held, &served(job, entry));
     get(run, job, entry, want, slot, &conditions, Some(held)).await
 }
 
 /// Validators are worth something only where they came from.
-pub(super) fn conditions(validators: &Validators, url: &str) -> Conditions {
-    if validators.served == url {
-        Conditions {
-            etag: validators.etag.clone(),
-            last_modified: validators.last_modified.clone(),
-        }
+pub(super) fn conditions(held: &FileRecord, url: &str) -> Conditions {
+    if held.served == url {
+        let Validators { etag, last_modified } = held.validators.clone();
+        Conditions { etag, last_modified }
     } else {
         Conditions::default()
     }
@@ -129,7 +128,7 @@ async fn get<'r>(
     want: &Want,
     slot: Slot<'r>,
     conditions: &Conditions,
-    held: Option<Held>,
+    held: Option<FileRecord>,
 ) -> Result<Attempt, Refusal> {
     resume::take_up(run, job, entry, want).await;
     if let Some(kept) = job.kept.take_if(|kept| want.is_met_by(&kept.begun.staged.digests())) {
@@ -180,12 +179,12 @@ async fn get<'r>(
 }
 
 /// The file on disk is what upstream has. When that was confirmed matters only to `check` with an age.
-fn unchanged(run: &Run<'_>, job: &Job, entry: &Entry<'_>, held: &Held, headers: &HeaderMap) {
+fn unchanged(run: &Run<'_>, job: &Job, entry: &Entry<'_>, held: &FileRecord, headers: &HeaderMap) {
     let outcome = Outcome::Unchanged { bytes: 0 };
     let validators = renewed(&held.validators, headers);
     if validators.is_some() || matches!(entry.source().check, Check::Age(_)) {
         let path = entry.path().as_str().to_owned();
-        let note = Note::Checked { path, checked: Timestamp::now(), validators };
+        let note = Note::Checked { path, at: Timestamp::now(), validators };
         run.publish(Message::Note(Box::new(note), Some((job.entry, outcome, job.attempts))));
     } else {
         run.ledger.finish(job.entry, outcome, job.attempts);
@@ -195,12 +194,11 @@ fn unchanged(run: &Run<'_>, job: &Job, entry: &Entry<'_>, held: &Held, headers: 
 /// What upstream calls a file from now on, where a 304 says so (RFC 9111, section 4.3.4): another
 /// entity tag than the one that was asked with would be about another file.
 fn renewed(held: &Validators, headers: &HeaderMap) -> Option<Validators> {
-    let (etag, last_modified) = upstream_validators(headers);
+    let Validators { etag, last_modified } = upstream_validators(headers);
     if etag.is_some() && held.etag.is_some() && etag != held.etag {
         return None;
     }
     let renewed = Validators {
-        served: held.served.clone(),
         etag: etag.or_else(|| held.etag.clone()),
         last_modified: last_modified.or_else(|| held.last_modified.clone()),
     };

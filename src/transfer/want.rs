@@ -5,7 +5,7 @@ use std::path::Path;
 use hyper::HeaderMap;
 
 use super::Run;
-use crate::dest::state::Held;
+use crate::dest::state::FileRecord;
 use crate::dest::{Staged, VerifyError};
 use crate::digest::{Algorithms, Checksum, Digests};
 use crate::failure::{ErrorKind, Failure};
@@ -48,8 +48,8 @@ impl Want {
     }
 
     /// Whether what is held counts: where the run pins an entry, only what upstream served does.
-    pub(super) fn believes(&self, held: &Held) -> bool {
-        held.witnessed || !self.writes
+    pub(super) fn believes(&self, held: &FileRecord) -> bool {
+        held.provenance.is_witnessed() || !self.writes
     }
 
     /// Whether a file that natsync did not write may be taken for what upstream has.

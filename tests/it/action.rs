@@ -1,5 +1,5 @@
-//! What others run: the steps of `action.yml` in the environment that a runner gives them, and the snippets of
-//! `docs/ci.md`, as far as programs here can judge them.
+//! Tests the steps of `action.yml` in an environment like that of a GitHub runner, and checks the
+//! snippets of `docs/ci.md` with the tools that are installed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,7 +47,7 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// The names that an expression takes from a context.
+/// The names that an expression reads from a context, such as `inputs`.
 fn names<'e>(expression: &'e str, context: &str) -> Vec<&'e str> {
     let is_end = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.');
     let words = expression.split(is_end);
@@ -55,7 +55,7 @@ fn names<'e>(expression: &'e str, context: &str) -> Vec<&'e str> {
 }
 
 #[test]
-fn the_action_is_as_github_wants_it() {
+fn the_action_has_valid_keys_and_expressions() {
     let action = yaml(&file("action.yml"));
     let known = ["branding", "description", "inputs", "name", "outputs", "runs"];
     assert_eq!(keys(&action), known.into());
@@ -74,7 +74,7 @@ fn the_action_is_as_github_wants_it() {
         assert!(keys(step).is_subset(&allowed.into()), "{step}");
         assert_ne!(step["run"].is_string(), step["uses"].is_string(), "one of both: {step}");
         assert_eq!(step["run"].is_string(), step["shell"] == "bash", "{step}");
-        // What an expression gives is put into scripts as it is: it comes by the environment.
+        // GitHub inserts expressions into scripts without quoting, so scripts read them from `env`.
         assert!(!step["run"].as_str().unwrap_or_default().contains("${{"), "{step}");
         if let Some(id) = step["id"].as_str() {
             assert!(ids.insert(id), "{id} twice");
@@ -96,12 +96,12 @@ fn the_action_is_as_github_wants_it() {
     }
 }
 
-/// A runner that knows as much as the action needs.
+/// A simulation of the parts of a GitHub runner that the action needs.
 struct Runner<'w> {
     world: &'w World,
     action: Value,
     inputs: BTreeMap<String, String>,
-    /// By step and name.
+    /// The key is `STEP.NAME`.
     outputs: BTreeMap<String, String>,
 }
 
@@ -143,7 +143,8 @@ impl<'w> Runner<'w> {
         filled
     }
 
-    /// Runs a step as bash, as a runner does, and takes its outputs. Returns its exit status and what it said.
+    /// Runs a step in bash, as a runner does, and stores its outputs. Returns its exit status and
+    /// its printed text.
     fn step(&mut self, name: &str) -> (i32, String) {
         let step = steps(&self.action).iter().find(|step| step["name"] == name).unwrap().clone();
         self.world.write("temp/script.sh", step["run"].as_str().unwrap());
@@ -194,7 +195,7 @@ fn tool(world: &World, name: &str, script: &str) {
     fs::set_permissions(world.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A cargo that notes how it was called, and installs the program that is tested.
+/// A fake `cargo` that records its arguments and installs the program under test.
 fn tools(world: &World) {
     tool(world, "rustup", "#!/bin/bash\necho \"rustup $*\" >> \"$RUNNER_TEMP/called\"\n");
     tool(
@@ -223,9 +224,9 @@ fn the_steps_of_the_action_apply_a_manifest() {
         ("manifest", "a.yaml\n  b.yaml\n"),
         ("args", " -v  --only *.txt --only $(touch${IFS}forged);x"),
     ];
-    // What a shell would make of the words must not happen, and so the second pattern chooses nothing.
+    // No shell may expand these words; the second pattern, taken literally, matches no entry.
     let mut runner = Runner::new(&world, &inputs);
-    assert_eq!(runner.step("Name the program by what it is made of"), (0, String::new()));
+    assert_eq!(runner.step("Hash the sources of the program"), (0, String::new()));
     let key = runner.outputs["program.key"].clone();
     assert!(key.starts_with("natsync-Linux-X64-") && key.len() == 34, "{key}");
     let (status, said) = runner.step("Build the program");
@@ -251,7 +252,7 @@ fn the_steps_of_the_action_apply_a_manifest() {
     };
     assert_eq!(counts(&runner), "1 true 4 3 0 1 0", "{said}");
     assert!(said.contains("::error file=sub/a.yaml,line="), "{said}");
-    assert_eq!(runner.step("End as natsync ended").0, 1);
+    assert_eq!(runner.step("Fail if natsync failed").0, 1);
     assert_eq!(world.files("sub/out").len() + world.files("sub/two").len(), 3);
 
     world.origin.always("/2.txt", Answer::file());
@@ -263,12 +264,12 @@ fn the_steps_of_the_action_apply_a_manifest() {
 }
 
 #[test]
-fn the_action_builds_with_the_cargo_that_is_there() {
+fn the_action_builds_with_the_installed_cargo() {
     let world = World::new();
     tools(&world);
     world.delete("tools/rustup");
     let mut runner = Runner::new(&world, &[]);
-    runner.step("Name the program by what it is made of");
+    runner.step("Hash the sources of the program");
     let (status, said) = runner.step("Build the program");
     assert_eq!(status, 0, "{said}");
     let called = String::from_utf8(world.read("temp/called")).unwrap();
@@ -293,7 +294,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_snippet_can_be_read() {
+fn every_snippet_parses() {
     let page = file("docs/ci.md");
     let of = |wanted: &str| -> Vec<String> {
         let blocks = blocks(&page).into_iter();
@@ -329,9 +330,9 @@ fn every_snippet_can_be_read() {
     }
 }
 
-/// Of what the reports are said to have, all is there.
+/// The metrics and flags in `docs/ci.md` are exactly those of the program.
 #[test]
-fn the_page_tells_of_every_metric_and_flag() {
+fn the_page_lists_every_metric_and_flag() {
     let page = file("docs/ci.md");
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
     world.origin.always("/1.txt", Answer::status(403));
@@ -344,7 +345,7 @@ fn the_page_tells_of_every_metric_and_flag() {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `natsync_"));
     let told: BTreeSet<_> =
         rows.map(|row| format!("natsync_{}", row.split('`').next().unwrap())).collect();
-    // Those of the failures were of `apply`, which the metrics of `lock` leave alone.
+    // The failure samples are from `apply`; `lock` keeps the samples of other commands.
     assert_eq!(written, told.iter().map(String::as_str).collect());
     for (flag, command) in [("junit", "verify"), ("metrics", "verify"), ("failed", "lock")] {
         let help = world.run([command, "--help"]).success().stdout;
@@ -356,14 +357,14 @@ fn the_page_tells_of_every_metric_and_flag() {
 }
 
 #[test]
-fn systemd_takes_the_units() {
+fn systemd_accepts_the_units() {
     let world = World::new();
     let mut units = Vec::new();
     for (_, unit) in
         blocks(&file("docs/ci.md")).into_iter().filter(|(language, _)| language == "ini")
     {
         let name = unit.lines().next().unwrap().rsplit('/').next().unwrap().to_owned();
-        // What is told of is installed elsewhere.
+        // The units name a path where the program is not installed here.
         let unit = unit.replace("/usr/local/bin/natsync", env!("CARGO_BIN_EXE_natsync"));
         world.write(&name, unit.replace("Documentation=man:natsync(1)\n", ""));
         units.push(world.path(&name));

@@ -1,4 +1,4 @@
-//! `natsync apply` in good weather: what it fetches, what it asks, what it leaves alone.
+//! `natsync apply` without failures: which files it downloads, checks and keeps.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn three() -> World {
 }
 
 #[test]
-fn what_is_missing_is_downloaded() {
+fn missing_files_are_downloaded() {
     let world = three();
     let run = world.apply().success();
     assert_eq!(run.counts(), "entries 3, downloaded 3");
@@ -56,7 +56,7 @@ fn a_file_without_an_etag_is_asked_for_by_its_date() {
 }
 
 #[test]
-fn a_weak_etag_is_good_enough_to_ask_by() {
+fn a_weak_etag_is_used_for_conditional_requests() {
     let world = World::new()
         .serve("/a.csv", File::new("1,2").weak_etag().no_last_modified())
         .source("$BASE/a.csv", &[]);
@@ -93,7 +93,7 @@ fn the_same_bytes_under_a_new_etag_are_unchanged() {
 }
 
 #[test]
-fn what_changed_upstream_is_updated() {
+fn a_file_that_changed_upstream_is_updated() {
     let world = three();
     world.apply().success();
     world.origin.serve("/2.txt", "new\n");
@@ -115,7 +115,7 @@ fn the_mtime_becomes_last_modified() {
 }
 
 #[test]
-fn times_that_no_file_can_have_spoil_nothing() {
+fn impossible_last_modified_times_are_harmless() {
     let dates = ["Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "yesterday", ""];
     let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 0..3}"]);
     for (n, date) in dates.iter().enumerate() {
@@ -128,7 +128,7 @@ fn times_that_no_file_can_have_spoil_nothing() {
 }
 
 #[test]
-fn requests_ask_for_the_bytes_as_they_are() {
+fn requests_accept_only_the_identity_coding() {
     let world = World::new().serve("/a.csv", "1,2").source("$BASE/a.csv", &[]);
     world.apply().success();
     let request = &world.origin.requests()[0];
@@ -169,7 +169,7 @@ fn folders_of_a_path_are_made() {
 }
 
 #[test]
-fn checking_never_asks_nobody() {
+fn check_never_makes_no_request() {
     let world = World::new()
         .serve_numbered(3)
         .source("$BASE/{n}.txt", &["vars: {n: 1..3}", "check: never"]);
@@ -201,7 +201,7 @@ fn a_file_is_asked_for_again_when_its_check_is_over() {
 }
 
 #[test]
-fn force_fetches_everything_anew() {
+fn force_downloads_every_file_again() {
     let world = three();
     world.apply().success();
     world.origin.forget();
@@ -216,7 +216,7 @@ fn force_fetches_everything_anew() {
 }
 
 #[test]
-fn offline_keeps_what_is_there_and_asks_nobody() {
+fn offline_keeps_existing_files_and_makes_no_request() {
     let world = three();
     world.run(["apply", "--only", "1.txt"]).success();
     world.origin.forget();
@@ -362,7 +362,7 @@ fn wrong_command_lines_exit_2_and_touch_nothing() {
 }
 
 #[test]
-fn without_a_default_manifest_its_name_is_told() {
+fn a_missing_default_manifest_is_named_in_the_error() {
     let run = World::new().run(["apply"]).code(2);
     assert!(run.stderr.contains("natsync.yaml"), "{}", run.stderr);
 }

@@ -1,5 +1,5 @@
-//! Secrets with names of their own, planted wherever a manifest can hold one, and looked for in all that
-//! a run leaves behind or sends elsewhere.
+//! Plants distinct secrets in every place where a manifest can have one, and searches for them in
+//! all output, all files and all requests to other origins.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,11 +21,11 @@ const TOKEN: &str = "cnry-token-d4+=";
 const PROXY: &str = "cnry-proxy-e5+=";
 const NETRC: &str = "cnry-netrc-f6/+=";
 
-/// Who the secrets belong to, in Basic credentials.
+/// The users of the passwords, for Basic authorization.
 const USERS: [(&str, &str); 3] =
     [("url-user", PASSWORD), ("proxy-user", PROXY), ("nrc-user", NETRC)];
 
-/// Each secret in every form that it could be written in.
+/// Every encoding of each secret that could appear.
 fn forms() -> Vec<String> {
     const UNRESERVED: AsciiSet =
         NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -50,8 +50,8 @@ fn absent(bytes: &[u8], place: &str) {
     }
 }
 
-/// A world whose manifest asks for `authority` with every secret there is, with a mirror and a place to
-/// be redirected to.
+/// A world whose manifest contains every kind of secret. It has a mirror and a target for
+/// redirects.
 struct Canary {
     world: World,
     elsewhere: Origin,
@@ -63,7 +63,7 @@ impl Canary {
         Self::asking(None, None)
     }
 
-    /// `authority` stands for the origin's own; `proxy` is between it and natsync.
+    /// `base` is the base URL of the sources (by default the origin's); `proxy` starts a proxy.
     fn asking(base: Option<&str>, proxy: Option<Manner>) -> Self {
         let world = World::new()
             .env("HEADER", HEADER)
@@ -114,7 +114,7 @@ impl Canary {
         Self { world, elsewhere, proxy }
     }
 
-    /// Runs a command, and looks for the secrets in what it says.
+    /// Runs a command, and searches its output for the secrets.
     #[track_caller]
     fn run(&self, args: &[&str]) -> i32 {
         let run = self.world.run(args);
@@ -123,7 +123,7 @@ impl Canary {
         run.status
     }
 
-    /// Looks for the secrets on the disk, and at all origins but their own.
+    /// Searches for the secrets on the disk, and in requests to all origins but their own.
     #[track_caller]
     fn tells_nothing(&self) {
         for (name, bytes) in self.world.files("") {
@@ -140,7 +140,7 @@ impl Canary {
         }
     }
 
-    /// Every command, then a look around.
+    /// Runs every command, then searches for the secrets.
     #[track_caller]
     fn every_command(&self) {
         for args in [
@@ -183,7 +183,8 @@ fn runs_that_succeed_tell_no_secret() {
         let request = requests.iter().find(|request| request.path() == path).unwrap();
         request.header(name).map(str::to_owned)
     };
-    // They do arrive where they belong; else nothing here would say anything.
+    // The secrets reach their own origin. Without this check, the test would pass if none were
+    // sent.
     let basic =
         |(user, password)| Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
     assert_eq!(sent("/1.txt", "authorization"), basic(USERS[0]));
@@ -217,7 +218,7 @@ fn answers_of_every_kind_tell_no_secret() {
         ("other content", Answer::file().gzip_label()),
         ("too large", status(200).body(vec![b'x'; 2000])),
     ];
-    // They mostly wait.
+    // In parallel, because the runs spend most of their time waiting.
     std::thread::scope(|scope| {
         for (name, answer) in answers {
             scope.spawn(move || answered(name, answer));
@@ -225,7 +226,7 @@ fn answers_of_every_kind_tell_no_secret() {
     });
 }
 
-/// Every request is answered like that, and the mirror is broken.
+/// Answers every request with `answer`, while the mirror fails.
 fn answered(name: &str, answer: Answer) {
     let canary = Canary::new();
     canary.world.origin.everywhere(answer);
@@ -241,7 +242,7 @@ fn answered(name: &str, answer: Answer) {
         canary.run(args);
     }
     canary.tells_nothing();
-    // A mirror is asked without them.
+    // Requests to the mirror have no secrets.
     if name != "missing" {
         assert!(!canary.elsewhere.requests().is_empty(), "{name}");
     }
@@ -259,7 +260,7 @@ fn redirects_to_another_origin_take_no_secret_along() {
 }
 
 #[test]
-fn origins_that_cannot_be_reached_are_told_of_without_secrets() {
+fn errors_of_unreachable_origins_have_no_secrets() {
     let dead = DeadPort::new();
     let refused = Canary::asking(Some(&dead.base()), None);
     let plain = Origin::new();
@@ -288,7 +289,7 @@ fn origins_that_cannot_be_reached_are_told_of_without_secrets() {
 }
 
 #[test]
-fn a_path_that_is_taken_is_told_of_without_secrets() {
+fn path_conflicts_are_reported_without_secrets() {
     let canary = Canary::new();
     for path in ["out/1.txt/x", "out/2.dat/x"] {
         canary.world.write(path, "mine");
@@ -320,7 +321,7 @@ fn a_killed_run_leaves_no_secret_on_the_disk() {
 }
 
 #[test]
-fn a_proxy_knows_its_own_password_and_nobody_else_does() {
+fn only_the_proxy_gets_the_proxy_password() {
     for (manner, status) in [
         (Manner::Forward, 0),
         (Manner::Say(b"HTTP/1.1 407 Who Are You\r\nContent-Length: 0\r\n\r\n".to_vec()), 1),
@@ -347,7 +348,7 @@ fn a_tunnel_is_opened_without_the_secrets_that_go_through_it() {
     canary.world.write("ca.pem", issuer.pem());
     let manifest = String::from_utf8(canary.world.read("natsync.yaml")).unwrap();
     let manifest = manifest.replace("  retries: 1\n", "  retries: 1\n  ca_file: ca.pem\n");
-    // The sidecars are the same few bytes, and no list.
+    // The sidecars have the same content, which is not a checksum list.
     let lines = manifest.lines().filter(|line| !line.contains("checksums"));
     canary.world.write("natsync.yaml", lines.collect::<Vec<_>>().join("\n"));
     assert_eq!(canary.run(&["apply", "-v"]), 0);

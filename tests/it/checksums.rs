@@ -1,4 +1,4 @@
-//! Checksum lists and sidecars, wherever publishers put them.
+//! Checksum lists and sidecars, in the places where publishers put them.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn sums(files: &[(&str, &str)]) -> String {
     lines.concat()
 }
 
-/// The list of the three files, with that content for the second.
+/// The list of the three files, with the digest of `second` for the second.
 fn sums_of_three(second: &str) -> String {
     sums(&[("1.txt", &numbered(1)), ("2.txt", second), ("3.txt", &numbered(3))])
 }
@@ -59,7 +59,7 @@ fn a_list_is_asked_for_once_and_files_not_again() {
 }
 
 #[test]
-fn a_new_list_says_what_is_to_be_replaced() {
+fn a_new_list_replaces_files_that_differ() {
     let world = listed(&[]);
     world.apply().success();
     world.origin.serve("/d/2.txt", "new\n");
@@ -71,7 +71,7 @@ fn a_new_list_says_what_is_to_be_replaced() {
 }
 
 #[test]
-fn a_plan_uses_the_list_of_the_last_run_and_says_when_there_is_none() {
+fn a_plan_uses_the_list_of_the_last_run_and_reports_a_missing_one() {
     let world = listed(&[]);
     let run = world.run(["plan"]).success();
     assert!(run.stderr.contains("checksum lists that no run has fetched yet"), "{}", run.output());
@@ -111,13 +111,13 @@ fn a_sidecar_may_have_any_name_in_it() {
 }
 
 #[test]
-fn a_sidecar_that_is_not_there_is_an_error_unless_it_may_be_missing() {
+fn a_missing_sidecar_is_an_error_unless_it_is_optional() {
     let world = sidecars(false);
     world.origin.remove("/2.txt.sha256");
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 3, downloaded 2, failed 1");
     assert_eq!(run.failure("2.txt").0, "unlisted");
-    assert_eq!(world.origin.count("/2.txt"), 0, "what nobody vouches for is not asked for");
+    assert_eq!(world.origin.count("/2.txt"), 0, "a request for an unlisted file");
 
     let world = sidecars(true);
     world.origin.remove("/2.txt.sha256");
@@ -126,7 +126,7 @@ fn a_sidecar_that_is_not_there_is_an_error_unless_it_may_be_missing() {
 }
 
 #[test]
-fn what_is_not_listed_is_an_error_unless_it_may_be() {
+fn an_unlisted_file_is_an_error_unless_the_list_is_optional() {
     let list = format!("{}  1.txt\n", sha256_of(numbered(1)));
     let world = listed(&[]);
     world.origin.serve("/d/SHA256SUMS", list.clone());
@@ -144,7 +144,7 @@ fn what_is_not_listed_is_an_error_unless_it_may_be() {
 }
 
 #[test]
-fn what_is_no_list_fails_its_source_alone() {
+fn a_text_that_is_not_a_list_fails_only_its_source() {
     let page = "<!doctype html><title>Please log in</title>";
     for (answer, word) in [
         (Answer::status(200).body(page), "web page"),
@@ -192,7 +192,7 @@ fn a_list_in_a_file_is_read_with_the_manifest() {
 }
 
 #[test]
-fn what_sha256sum_wrote_is_read_and_odd_names_are_found() {
+fn lists_from_sha256sum_with_odd_names_are_read() {
     let world = World::new();
     let names = ["a b.bin", "(x) = y", "*star", "b\u{fc}cher.txt"];
     let mut files = String::new();
@@ -222,7 +222,7 @@ fn what_sha256sum_wrote_is_read_and_odd_names_are_found() {
 }
 
 #[test]
-fn a_pattern_reads_what_is_no_list() {
+fn a_pattern_reads_other_text_formats() {
     let world = World::new();
     let md5 = "900150983cd24fb0d6963f7d28e17f72";
     world.origin.serve("/a.zip", "abc");
@@ -254,7 +254,7 @@ fn wrong_bytes_for_a_listed_file_fail_and_the_list_is_read_once_more() {
 }
 
 #[test]
-fn a_mirror_in_the_middle_of_an_update_is_given_another_chance() {
+fn a_list_that_changed_meanwhile_gives_another_attempt() {
     let world = listed(&[]);
     world.origin.serve("/d/2.txt", "new\n");
     let stale = sums_of_three(&numbered(2));
@@ -267,7 +267,7 @@ fn a_mirror_in_the_middle_of_an_update_is_given_another_chance() {
 }
 
 #[test]
-fn with_a_lock_no_list_is_asked_for() {
+fn with_a_lock_no_list_is_requested() {
     let world = listed(&[]);
     world.run(["lock"]).success();
     let lock = String::from_utf8(world.read("natsync.lock")).unwrap();
@@ -306,7 +306,7 @@ fn names_in_folders_are_told_apart() {
     );
     world.apply().success();
     world.assert_files(&[("a.bin", "in a"), ("b.bin", "in b")]);
-    // By the last component alone it cannot be known which is meant.
+    // The last component matches two listed names with different digests.
     let world = world.source("$BASE/q/x.bin", &["checksums: {url: $BASE/r/SHA256SUMS}"]);
     let (kind, message) = world.apply().code(1).failure("x.bin");
     assert_eq!(kind, "unlisted");
@@ -314,7 +314,7 @@ fn names_in_folders_are_told_apart() {
 }
 
 #[test]
-fn headers_of_the_source_reach_a_list_at_its_own_origin_alone() {
+fn headers_of_the_source_reach_a_list_only_at_its_own_origin() {
     let elsewhere = crate::origin::Origin::new();
     let world = listed(&["headers: {X-Token: s3cret}"]);
     world.apply().success();
@@ -333,7 +333,7 @@ fn headers_of_the_source_reach_a_list_at_its_own_origin_alone() {
 }
 
 #[test]
-fn what_is_no_list_does_not_replace_the_one_that_is_kept() {
+fn an_invalid_list_does_not_replace_the_kept_one() {
     let world = listed(&[]);
     world.apply().success();
     world.origin.always("/d/SHA256SUMS", Answer::status(200).body("<html>"));
@@ -351,7 +351,7 @@ fn sources_read_the_same_list_by_their_own_rules() {
     let world = World::new();
     world.origin.serve("/1.txt", numbered(1));
     world.origin.serve("/2.txt", numbered(2));
-    // A list with MD5 digests, and bare ones: only one of the sources says which they are.
+    // The list has lines `NAME=MD5`, for which only one of the sources has a `pattern`.
     let md5 = |content: &str| hex(&md5::Md5::digest(content));
     world
         .origin
@@ -371,7 +371,7 @@ fn sources_read_the_same_list_by_their_own_rules() {
 }
 
 #[test]
-fn without_its_sidecar_a_file_may_be_missing_but_not_had() {
+fn a_file_without_its_sidecar_is_absent_or_unlisted() {
     let world = World::new();
     for n in [1, 3] {
         world.origin.serve(&format!("/{n}.txt"), numbered(n));
@@ -388,7 +388,7 @@ fn without_its_sidecar_a_file_may_be_missing_but_not_had() {
         ("absent", "unlisted")
     );
     assert_eq!(world.names(), ["1.txt"]);
-    // Not one byte of it was asked for.
+    // The file itself was not downloaded.
     assert_eq!(world.origin.requests_for("/3.txt").iter().filter(|r| r.method == "GET").count(), 0);
 }
 
@@ -402,7 +402,7 @@ fn a_list_that_drips_is_given_up_and_a_limit_holds_for_it() {
 }
 
 #[test]
-fn a_list_that_cannot_be_kept_vouches_for_nothing() {
+fn a_list_that_cannot_be_stored_is_not_used() {
     let world = listed(&[]);
     world.apply().success();
     let state = rusqlite::Connection::open(world.state()).unwrap();
@@ -415,7 +415,7 @@ fn a_list_that_cannot_be_kept_vouches_for_nothing() {
     world.write("out/1.txt", "edited");
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 3, failed 3");
-    assert!(run.failure("1.txt").1.contains("could not be kept"), "{}", run.output());
+    assert!(run.failure("1.txt").1.contains("could not be stored"), "{}", run.output());
     assert_eq!(world.read("out/1.txt"), b"edited");
 }
 
@@ -426,7 +426,7 @@ fn a_dispute_has_one_outcome_also_where_the_run_ends_early() {
     world.origin.always("/d/3.txt", Answer::status(403));
     for _ in 0..3 {
         let run = world.run(["apply", "--json", "--fail-fast", "-j", "1"]).code(1);
-        // The sum of all outcomes is that of the entries; `counts` holds it.
+        // `counts` checks that the outcomes sum to the number of entries.
         run.counts();
         let mut paths: Vec<_> =
             run.results().iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();

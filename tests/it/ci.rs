@@ -1,5 +1,5 @@
-//! Reports for other programs: annotations and summaries of GitHub Actions, test results, metrics, and the file of
-//! what failed.
+//! Reports for other programs: annotations and summaries of GitHub Actions, test results, metrics,
+//! and the file of `--failed`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -70,7 +70,7 @@ fn failures_are_annotated_where_they_are_declared() {
         assert_eq!(properties["title"], "natsync: 1 entry failed (http_status)");
         assert!(data.contains(status) && data.contains(path), "{data}");
     }
-    // Elsewhere nobody is told so.
+    // Outside of GitHub Actions there are no annotations.
     let world = five();
     let run = world.run(["apply"]).code(1);
     assert!(!run.stderr.contains("::error"), "{}", run.stderr);
@@ -174,10 +174,10 @@ fn a_summary_that_cannot_be_written_fails_nothing() {
     ]);
 }
 
-/// A test case as a reader of results knows it: its suite, its name, and how it ended.
+/// A test case: its suite, its name, and its result.
 type Case = (String, String, &'static str);
 
-/// Reads test results. Counts of suites must be those of their cases.
+/// Parses test results, and checks that the counts of each suite are those of its cases.
 #[track_caller]
 fn cases(xml: &str) -> Vec<Case> {
     let mut reader = Reader::from_str(xml);
@@ -266,7 +266,7 @@ fn test_results_have_a_case_for_each_entry() {
 }
 
 #[test]
-fn what_is_kept_is_counted_and_no_case() {
+fn kept_entries_are_counted_but_have_no_case() {
     let world = World::new().serve_numbered(3).source("$BASE/{n}.txt", &["vars: {n: 1..3}"]);
     world.run(["lock", "--junit", "junit.xml"]).success();
     assert_eq!(cases(&text(&world, "junit.xml")).len(), 4);
@@ -290,7 +290,7 @@ fn a_run_that_is_interrupted_or_cannot_begin_is_an_error() {
     let running = world.spawn([&["apply", "natsync.yaml", "two.yaml"], &flags[..]].concat());
     world.origin.wait_for(2);
 
-    // Meanwhile nobody else may.
+    // Meanwhile another run on this destination ends with status 4.
     let other = ["--junit", "b.xml", "--failed", "b.jsonl", "--metrics", "b.prom"];
     world.run([&["apply"], &other[..]].concat()).code(4);
     assert_eq!(cases(&text(&world, "b.xml")), [case("natsync", "apply", "error")]);
@@ -338,7 +338,7 @@ fn failed(world: &World, path: &str) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn what_failed_is_written_and_tried_again() {
+fn failed_entries_are_written_and_retried() {
     let world = five();
     world.run(["apply", "--failed", "failed.jsonl"]).code(1);
     let mut paths: Vec<_> = failed(&world, "failed.jsonl").into_iter().map(|line| line.1).collect();
@@ -357,8 +357,9 @@ fn what_failed_is_written_and_tried_again() {
     assert_eq!(world.read("failed.jsonl"), b"", "none is left, and the file says so");
 }
 
-/// The samples of a metrics file by name and labels. A reader of the format by its own rules: every sample belongs to
-/// the TYPE above it, no series is there twice, labels are quoted and escaped, values are numbers.
+/// The samples of a metrics file by name and labels. Checks the rules of the format: every sample
+/// belongs to the TYPE above it, no series occurs twice, labels are quoted and escaped, values are
+/// numbers.
 #[track_caller]
 fn samples(text: &str) -> BTreeMap<String, String> {
     let is_name = |name: &str| {
@@ -471,7 +472,7 @@ fn metrics_keep_the_last_success() {
 }
 
 #[test]
-fn names_from_outside_forge_nothing() {
+fn remote_names_cannot_forge_workflow_commands() {
     let names = [
         "::add-mask::a",
         "##[error]b",
@@ -526,7 +527,7 @@ fn names_from_outside_forge_nothing() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_anything_is_touched() {
+fn an_unwritable_report_fails_before_anything_is_changed() {
     let world = five();
     world.write("a-file", "");
     for (flag, file, expected) in [

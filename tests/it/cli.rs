@@ -1,4 +1,5 @@
-//! The command line's own definition: help, manual, completions and docs/cli.md come from it and say the same.
+//! Help, manual, completions and docs/cli.md are generated from one definition of the command line.
+//! These tests check that they agree.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,7 +33,7 @@ fn flags(help: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_reference_is_what_help_says() {
+fn the_reference_page_equals_the_help() {
     let world = World::new();
     let mut page = String::from(
         "# The command line\n\nWhat `natsync --help` and `natsync COMMAND --help` print. `natsync man` has the same as manual \
@@ -114,7 +115,7 @@ fn completions_know_every_command_and_flag() {
     world.run(["completions", "csh"]).code(2);
 }
 
-/// Bash itself reads its script and offers what it should.
+/// Loads the completion script in bash, and checks its suggestions.
 #[test]
 fn bash_completes() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Killed at any system call, or at any moment.
+//! Kills runs at each system call, and at random moments.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use rustix::process::Signal;
 use crate::dice::Dice;
 use crate::reference::{FILES, Reference, is_traceable};
 
-/// No call is killed at more of its occurrences than these.
+/// The maximum number of occurrences of a system call at which runs are killed.
 const MOST: usize = 60;
 
-/// Kills a run at each occurrence of a call, one after the other, until a run gets through.
+/// Kills one run at each occurrence of a call, until a run has no further occurrence and succeeds.
 fn killed_at(call: &str, locks: bool) {
     if !is_traceable() {
         return;
@@ -83,10 +83,10 @@ fn at_random_moments() {
     }
 }
 
-/// The bytes are durable before they get their names, and names before the state tells of them: read from the
-/// system calls of a real run.
+/// Checks in the system calls of a run that bytes are durable before the rename, and names before
+/// the state records them.
 #[test]
-fn bytes_then_names_then_notes() {
+fn bytes_are_durable_before_names_and_names_before_the_state() {
     if !is_traceable() {
         return;
     }

@@ -1,5 +1,6 @@
-//! A thousand damages of the state: each is noticed or harmless, and the next plain run puts everything right. The
-//! library does the runs, in this process: a panic of it is one of the test.
+//! Damages the state in a thousand ways. Each damage must be detected or harmless, and the next
+//! normal run must repair everything. The runs use the library in this process, so a panic in it
+//! fails the test.
 
 use std::fs;
 
@@ -14,13 +15,14 @@ const FILES: u64 = 5;
 const PAGE: usize = 4096;
 
 fn run(world: &World) -> (Summary, Vec<String>) {
-    // A child that another test starts just now holds the lock of the run before until it is a program of its own.
+    // A child process that another test forks inherits the descriptor of the run guard until its
+    // `exec`. So the guard of the previous run may still be held for a moment.
     let options = Options { wait: true, ..Options::default() };
     let (summary, warnings) = inside::run(world, &options).expect("a run");
     (summary, warnings.0)
 }
 
-/// Damages the bytes of a state, and says how.
+/// Damages the bytes of a state, and returns a description.
 fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
     let pages = bytes.len() / PAGE;
     let at = dice.roll(bytes.len());
@@ -78,7 +80,8 @@ fn healed(seed: u64) {
         let mut bytes = fs::read(&state).expect("the state");
         let how = damage(&mut bytes, &mut dice);
         fs::write(&state, &bytes).expect("the state is writable");
-        // One file changes upstream and one here: whoever believes what the state says misses them.
+        // One file changes upstream and one locally. A run that trusts a wrong state would miss
+        // them.
         let changed = dice.roll(contents.len());
         contents[changed] = format!("file {changed}, in round {round} of {seed}\n");
         serve(changed, &contents[changed]);

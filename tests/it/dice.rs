@@ -1,6 +1,6 @@
-//! Numbers that look random and are the same each time.
+//! Deterministic pseudo-random numbers.
 
-/// Numbers without an end, the same for each seed, which is not 0.
+/// A sequence that depends only on the seed, which must not be 0.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {

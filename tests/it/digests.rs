@@ -1,4 +1,4 @@
-//! Digests: what the manifest states is held against the bytes, and what the server states too.
+//! Digests from the manifest and from response headers are compared with the bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +24,7 @@ fn pinned(settings: &[&str]) -> World {
 }
 
 #[test]
-fn a_file_with_its_digest_needs_no_request_any_more() {
+fn a_file_with_its_digest_needs_no_request() {
     let mut all: Vec<_> = OTHERS.to_vec();
     all.extend([("sha256", SHA256), ("md5", MD5)]);
     for (name, digits) in all {
@@ -99,7 +99,7 @@ fn wrong_bytes_send_to_a_mirror_first() {
     assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
     assert_eq!((world.origin.count("/a.txt"), mirror.count("/a.txt")), (1, 1));
 
-    // Where that has the wrong bytes too, everybody is asked once more.
+    // If the mirror has wrong bytes too, all URLs are tried once more.
     mirror.always("/a.txt", Answer::status(200).body("abe"));
     world.delete("out/a.txt");
     let run = world.apply().code(1);
@@ -121,7 +121,7 @@ fn an_edited_file_with_a_digest_is_replaced() {
 }
 
 #[test]
-fn a_size_says_at_once_that_a_file_is_another_one() {
+fn a_different_size_is_noticed_without_reading() {
     let world = World::new().serve("/a.txt", CONTENT).manifest(&format!(
         "sources: [{{files: [{{url: $BASE/a.txt, size: 3, sha256: {SHA256}}}]}}]\n"
     ));
@@ -132,20 +132,20 @@ fn a_size_says_at_once_that_a_file_is_another_one() {
 }
 
 #[test]
-fn a_stranger_with_the_right_bytes_is_adopted_without_a_request() {
+fn an_unknown_file_with_the_right_bytes_is_adopted_without_a_request() {
     for digest in [format!("sha256: {SHA256}"), format!("md5: {MD5}")] {
         let world = pinned(&[&digest]);
         world.write("out/a.txt", CONTENT);
         assert_eq!(world.run(["plan", "--json", "-v"]).decision("a.txt").1, "adopted");
         assert_eq!(world.apply().success().counts(), "entries 1, kept 1");
         world.origin.assert_requests(&[]);
-        // It is known from now on.
+        // The apply recorded the file, so that it is no longer adopted.
         assert_eq!(world.run(["plan", "--json", "-v"]).decision("a.txt").1, "pinned");
     }
 }
 
 #[test]
-fn a_digest_that_is_stated_later_is_held_against_what_is_there() {
+fn a_digest_added_later_is_compared_with_the_existing_file() {
     let world = World::new().serve("/a.txt", CONTENT).source("$BASE/a.txt", &[]);
     world.apply().success();
     world.origin.forget();
@@ -172,10 +172,10 @@ fn single_entries_can_have_their_digest() {
 }
 
 #[test]
-fn rehash_finds_silent_decay() {
+fn rehash_finds_silent_corruption() {
     let world = pinned(&[&format!("sha256: {SHA256}")]);
     world.apply().success();
-    // As the disk would do it: other bytes under the same stat, as far as the state can tell.
+    // Like silent corruption on a disk: the bytes differ, but the recorded stat still matches.
     world.write("out/a.txt", "abd");
     forge_stamp(&world, "a.txt");
     assert_eq!(world.apply().success().counts(), "entries 1, kept 1");
@@ -184,10 +184,10 @@ fn rehash_finds_silent_decay() {
     world.assert_files(&[("a.txt", CONTENT)]);
 }
 
-/// Makes the state believe that a file still looks as it did.
+/// Changes the state so that the recorded stat of a file matches its current stat.
 fn forge_stamp(world: &World, path: &str) {
-    // A plan notes nothing; so the stamp is computed the way that the state does: by an apply over a
-    // file that it knows as this one, whose digest is then put back.
+    // Only an apply records a stamp. So pin and state temporarily get the digest of the new bytes,
+    // an apply records the stamp, and the old digest is restored.
     let state = rusqlite::Connection::open(world.state()).unwrap();
     let before: Vec<u8> = state
         .query_row("SELECT sha256 FROM files WHERE path = ?1", [path], |row| row.get(0))
@@ -209,7 +209,7 @@ fn forge_stamp(world: &World, path: &str) {
 }
 
 #[test]
-fn what_the_server_states_is_checked() {
+fn digests_in_response_headers_are_checked() {
     let right = STANDARD.encode(Sha256::digest(CONTENT));
     let wrong = STANDARD.encode(Sha256::digest("abd"));
     for (field, value) in

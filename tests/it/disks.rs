@@ -1,10 +1,10 @@
-//! Disks that are full, failing or read-only: a run says so, nothing is damaged, and the next run with a good disk puts
-//! everything right.
+//! Disks that are full, failing or read-only: a run reports it and damages nothing, and the next
+//! run with a working disk completes the work.
 
 use crate::reference::{Reference, is_traceable};
 
-/// Runs with a call that fails at these of its occurrences (`3` the third, `3+` from then on), each followed by a
-/// plain run.
+/// Runs in which a system call fails at these occurrences (`3`: the third, `3+`: the third and all
+/// later ones), each followed by a normal run.
 fn failing(calls: &str, error: &str, whens: &[&str]) {
     if !is_traceable() {
         return;
@@ -24,7 +24,8 @@ fn failing(calls: &str, error: &str, whens: &[&str]) {
         }
         let is_sync = calls.starts_with("syncfs");
         match status {
-            // Bytes were durable before. That names may not be is told, and the state says nothing of them.
+            // The bytes were already durable. The run warns that names may not be, and does not
+            // record them in the state.
             Some(0) if is_sync => assert!(
                 stderr.contains("the state cannot be written"),
                 "{which}: what is not durable counts as done: {stderr}"
@@ -32,14 +33,14 @@ fn failing(calls: &str, error: &str, whens: &[&str]) {
             Some(0) => reference.assert_in_sync(&which),
             // 127: the program could not even be loaded.
             Some(1 | 2 | 4 | 5 | 127) => {
-                // What cannot be written cannot be told either.
+                // If `write` fails, the message cannot be written either.
                 assert!(
                     !stderr.is_empty() || calls == "write",
                     "{which}: without a word: {stdout}"
                 );
             }
-            // The event loop wakes itself by a write that cannot fail on any disk; telling of that may fail too. Where
-            // it is not woken, it sleeps on.
+            // Injected faults also hit the `write` by which the event loop wakes itself, which
+            // never fails in reality. The loop then panics or sleeps for ever.
             None if calls == "write" => {}
             Some(70)
                 if calls == "write"

@@ -18,7 +18,6 @@ fn explain(world: &World, entry: &str) -> Run {
     run
 }
 
-/// The line with that label and what belongs to it.
 #[track_caller]
 fn says(world: &World, entry: &str, text: &str) {
     let run = explain(world, entry);
@@ -71,7 +70,7 @@ fn a_file_that_was_fetched() {
 }
 
 #[test]
-fn what_pins_it_is_told() {
+fn the_origin_of_the_pin_is_shown() {
     let world = three(&[]);
     world.run(["lock", "--only", "1.txt"]).success();
     says(&world, "1.txt", "lock       7 bytes, sha256:");
@@ -90,7 +89,7 @@ fn what_pins_it_is_told() {
 }
 
 #[test]
-fn what_is_missing_is_told() {
+fn missing_files_are_shown() {
     let world = three(&["on_missing: skip", "missing_ttl: 1d"]);
     world.origin.remove("/3.txt");
     world.apply().success();
@@ -99,7 +98,7 @@ fn what_is_missing_is_told() {
 }
 
 #[test]
-fn the_last_failure_is_told_until_it_is_put_right() {
+fn the_last_failure_is_shown_until_a_success() {
     let world = three(&[]);
     world.origin.always("/2.txt", Answer::status(403));
     world.apply().code(1);
@@ -156,7 +155,8 @@ fn it_tells_no_secret() {
     }
 }
 
-/// A list that nobody has fetched is not one that does not name the entry, whether or not it may leave entries out.
+/// A list that was never fetched is not treated as a list without this entry, even if it is
+/// optional.
 #[test]
 fn an_optional_list_is_fetched_before_it_is_believed() {
     let world = World::new()

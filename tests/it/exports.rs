@@ -1,4 +1,4 @@
-//! `list` in the forms of other programs, held against these programs.
+//! Feeds the formats of `list` for other programs to these programs.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -41,7 +41,7 @@ fn program(name: &str, folder: &Path, args: &[&str]) -> Option<Output> {
 }
 
 #[test]
-fn sha256sum_accepts_what_is_exported() {
+fn sha256sum_accepts_the_export() {
     let world = locked("*star <\"'&'\">");
     world.write("SUMS", export(&world, "sha256sums"));
     let check =
@@ -54,9 +54,9 @@ fn sha256sum_accepts_what_is_exported() {
 }
 
 #[test]
-fn aria2_downloads_what_is_exported() {
+fn aria2_downloads_the_export() {
     for (format, flag) in [("aria2", "--input-file"), ("metalink", "--metalink-file")] {
-        // Of some further characters aria2 makes others.
+        // Without further special characters, because aria2 replaces some of them in names.
         let world = locked("it's (that) one");
         let text = export(&world, format);
         world.write("list", &text);
@@ -65,7 +65,7 @@ fn aria2_downloads_what_is_exported() {
         let list = format!("{flag}=../list");
         let args =
             ["--no-conf", "--dir=.", "--check-integrity=true", "--allow-overwrite=true", &list];
-        // An input file names the folder, from where the manifest is named.
+        // An aria2 input file contains the folder, relative to the directory of the run.
         let (folder, list) = match format {
             "aria2" => (world.dir().to_owned(), "--input-file=list".to_owned()),
             _ => (world.path("out"), list.clone()),
@@ -75,7 +75,7 @@ fn aria2_downloads_what_is_exported() {
         assert!(output.status.success(), "{format}\n{}", String::from_utf8_lossy(&output.stdout));
         let run = world.run(["verify", "--json"]).success();
         assert_eq!(run.lines("summary")[0]["ok"], 5, "{format}\n{}", run.output());
-        // And with other bytes upstream it refuses them, which shows that it read the digests.
+        // With other bytes upstream, aria2 must fail, which shows that it checks the digests.
         world.origin.serve("/0", "Content of plain.bin");
         std::fs::remove_file(world.path("out/plain.bin")).unwrap();
         let output = program("aria2c", &folder, &args).unwrap();
@@ -84,7 +84,7 @@ fn aria2_downloads_what_is_exported() {
 }
 
 #[test]
-fn what_is_not_known_is_said() {
+fn unknown_digests_are_reported() {
     let world = World::new().serve_numbered(2).source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
     let run = world.run(["list", "--format", "sha256sums"]).success();
     assert_eq!(run.stdout, "");
@@ -111,7 +111,7 @@ fn secrets_are_in_no_export() {
 }
 
 #[test]
-fn what_upstream_does_not_have_is_not_exported() {
+fn missing_files_are_not_exported() {
     let world = World::new()
         .serve_numbered(1)
         .source("$BASE/{n}.txt", &["vars: {n: 1..2}", "on_missing: skip"]);

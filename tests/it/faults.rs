@@ -1,8 +1,8 @@
-//! The table of faults: whatever comes, a path holds its old bytes, the whole new ones, or nothing, and
-//! what went wrong has a name.
+//! The table of faults: whatever a server sends, a path has its old bytes, its complete new bytes,
+//! or no file, and the error has the right kind.
 //!
-//! Each fault meets a fresh file, the rest of a file, and a file that is to be updated; with a pin and
-//! without; over plain HTTP and over TLS. Then it ends, and one plain run puts everything right.
+//! Each fault happens to a new file, to a resumed file and to an update; with and without a pin;
+//! over plain HTTP and over TLS. Afterwards the fault stops, and one normal run must succeed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,11 +14,10 @@ use crate::world::{Run, World, content, sha256_of};
 const SIZE: usize = 20_000;
 const MIDDLE: usize = 9_000;
 
-/// One way to go wrong.
 struct Fault {
     name: &'static str,
     answer: Answer,
-    /// What it may be called. Empty where it does no harm.
+    /// The allowed error kinds. Empty if the fault is harmless.
     kinds: &'static [&'static str],
 }
 
@@ -34,14 +33,14 @@ const DIGEST: &[&str] = &["checksum_mismatch"];
 const REDIRECT: &[&str] = &["redirect"];
 const SILENT: &[&str] = &["timeout", "stalled"];
 
-/// A head as it is, with so many bytes after it.
+/// A verbatim head, followed by `body`.
 fn raw(head: &str, body: &[u8]) -> Answer {
     let mut bytes = format!("HTTP/1.1 {head}\r\n\r\n").into_bytes();
     bytes.extend_from_slice(body);
     Answer::raw(bytes)
 }
 
-/// Faults of answers: the origin itself is there, and says something.
+/// Faults in answers, from an origin that can be reached.
 fn answers() -> Vec<Fault> {
     let body = content(99, SIZE);
     let mut faults = vec![
@@ -109,7 +108,7 @@ fn answers() -> Vec<Fault> {
             raw("200 OK\r\nTransfer-Encoding: gzip", b"abc"),
             BROKEN_OR_PIN,
         ),
-        // Encodings that nobody asked for.
+        // Content codings that natsync did not request.
         fault("gzip", Answer::file().gzip_label(), CONTENT),
         fault("br", Answer::file().header("Content-Encoding", "br"), CONTENT),
         fault("two encodings", Answer::file().header("Content-Encoding", "gzip, br"), CONTENT),
@@ -135,10 +134,10 @@ fn answers() -> Vec<Fault> {
             raw("200 OK\r\nX: a\u{1}b\r\nContent-Length: 3", b"abc"),
             &["protocol", "truncated", "connect", "checksum_mismatch", "unexpected_content"],
         ),
-        // What a success may be.
+        // Success statuses.
         fault("an empty file", Answer::status(200).body(""), CONTENT),
         fault("nothing", Answer::status(204), &["http_status", "unexpected_content", "protocol"]),
-        fault("a part that nobody asked for", part("bytes 0-4/20000", "01234"), PARTIAL),
+        fault("an unrequested part", part("bytes 0-4/20000", "01234"), PARTIAL),
         fault("another part than the one asked for", part("bytes 1-5/20000", "12345"), PARTIAL),
         fault("a part in a 200", whole_but_a_part(), &["protocol"]),
         fault("parts in a 206", multipart(), PARTIAL),
@@ -181,7 +180,7 @@ const BROKEN_OR_PIN: &[&str] =
     &["protocol", "truncated", "connect", "too_large", "checksum_mismatch", "unexpected_content"];
 const PARTIAL: &[&str] = &["protocol", "http_status"];
 const REDIRECT_OR_STATUS: &[&str] = &["redirect", "http_status"];
-/// Without a pin they are what upstream has.
+/// Without a pin, other bytes count as the upstream content.
 const OTHER: &[&str] = &["checksum_mismatch", ""];
 const REPR: &str = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
 const MD5: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";
@@ -204,14 +203,13 @@ fn page() -> Answer {
     Answer::status(200).header("Content-Type", "text/html").body("<html>sign in, please</html>")
 }
 
-/// What a fault meets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Case {
-    /// A file that is not there.
+    /// The file does not exist.
     Fresh,
-    /// A file of which the beginning is there.
+    /// The beginning of the file was downloaded.
     Begun,
-    /// A file that is there, and that upstream has other bytes for.
+    /// The file exists, and upstream has other bytes.
     Update,
 }
 
@@ -229,12 +227,12 @@ fn path(index: usize) -> String {
 
 struct Table {
     world: World,
-    /// In front of the origin, where TLS is spoken.
+    /// A TLS relay in front of the origin, in tests over TLS.
     secured: Option<Secured>,
     faults: Vec<Fault>,
     case: Case,
     is_pinned: bool,
-    /// How long a silence is waited out; a server that is only busy says nothing for a while too.
+    /// The `stall_timeout`. Too short a value would treat a busy machine as a silent server.
     patience: &'static str,
 }
 
@@ -247,7 +245,7 @@ impl Table {
         table
     }
 
-    /// The manifest; with these pins where there are any.
+    /// Writes the manifest, with pins of these contents if given.
     fn write_manifest(&self, pins: Option<fn(usize) -> Vec<u8>>) {
         let mut text = format!("http: {{retries: 0, stall_timeout: {}, min_rate: 0", self.patience);
         let base = match &self.secured {
@@ -267,7 +265,7 @@ impl Table {
         self.world.set_manifest("natsync.yaml", &text);
     }
 
-    /// Brings about the case, without any fault so far.
+    /// Prepares the case, still without faults.
     fn prepare(&mut self) {
         let pins = |bytes: fn(usize) -> Vec<u8>| self.is_pinned.then_some(bytes);
         let origin = &self.world.origin;
@@ -296,7 +294,7 @@ impl Table {
         origin.behave();
     }
 
-    /// Meets all faults in one run, and then none of them.
+    /// Runs once with all faults, and then once without faults.
     fn check(mut self) {
         for (index, fault) in self.faults.iter().enumerate() {
             self.world.origin.always(&path(index), fault.answer.clone());
@@ -340,9 +338,9 @@ impl Table {
             assert!(!result["error"]["message"].as_str().unwrap().is_empty());
         } else {
             let harmless = fault.kinds.is_empty() || !is_pinned && fault.kinds.contains(&"");
-            // What only some cases show: the rest of a file is not asked for a digest of its own.
+            // Some faults have no effect in some cases; then the bytes must be right.
             let bytes = file.unwrap_or_else(|| panic!("{which}: {result}"));
-            // Who is asked on condition may say that nothing changed, and has to be believed.
+            // A 304 to a conditional request is legitimate, and the old file stays.
             let believed = fault.name == "not modified" && *case == Case::Update && !is_pinned;
             let right = *bytes == new(index) || believed && *bytes == old(index);
             assert!(harmless || right, "{which}: {result}");
@@ -385,7 +383,7 @@ fn over_tls() {
     }
 }
 
-/// Faults of an origin that says nothing. Each has a world of its own, since such an origin is given up.
+/// Faults of a silent origin. Each has its own world, because natsync gives up such an origin.
 #[test]
 fn of_an_origin_that_does_not_answer() {
     let faults: [fn() -> Fault; 5] = [
@@ -413,7 +411,7 @@ fn of_an_origin_that_does_not_answer() {
     }
 }
 
-/// Every kind that a failure may have.
+/// All kinds of failures.
 const KINDS: &[&str] = &[
     "protocol",
     "http_status",
@@ -433,7 +431,7 @@ impl Dice {
         of[self.roll(of.len())]
     }
 
-    /// An answer made of whatever an answer may be made of.
+    /// A random combination of valid and invalid parts of an answer.
     fn answer(&mut self, right: &[u8]) -> Answer {
         const FIELDS: &[(&str, &[&str])] = &[
             (

@@ -1,5 +1,5 @@
-//! Names and plantings that would lead a run out of its destination. Beside the destination stands a tree that nobody
-//! may touch.
+//! Names and planted files that could lead a run out of its destination. A tree beside the
+//! destination must stay unchanged.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,10 +15,10 @@ use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 use crate::inside::run;
 use crate::world::World;
 
-/// All that can be seen of a file but when it was last read.
+/// The metadata and content of a file, without the access time.
 type Looks = (u64, u32, u64, i64, i64, Option<Vec<u8>>);
 
-/// What is beside the destination.
+/// The files beside the destination.
 fn canaries(world: &World) -> BTreeMap<PathBuf, Looks> {
     fn look(path: &Path, seen: &mut BTreeMap<PathBuf, Looks>) {
         let stat = fs::symlink_metadata(path).expect("it is there");
@@ -53,7 +53,7 @@ fn world() -> World {
     world
 }
 
-/// Names as a hostile value, list or typing error may make them.
+/// Names that a hostile value, a list or a typing error may contain.
 fn names(world: &World) -> Vec<String> {
     let canary = world.path("canary").display().to_string();
     let mut names: Vec<String> = [
@@ -186,7 +186,8 @@ fn names(world: &World) -> Vec<String> {
     names
 }
 
-/// A child that another test starts just now holds the lock of the run before until it is a program of its own.
+/// A child process that another test forks inherits the run guard's descriptor until its `exec`, so
+/// a run may have to wait for it.
 fn waiting() -> Options {
     Options { wait: true, ..Options::default() }
 }
@@ -195,7 +196,7 @@ fn quoted(name: &str) -> String {
     serde_json::to_string(name).expect("text")
 }
 
-/// What stands where the file is to come, or on the way to it.
+/// The kinds of files planted at the path of an entry, or at one of its parents.
 const PLANTINGS: [&str; 10] = [
     "nothing",
     "a folder that is a link to one outside",
@@ -246,11 +247,11 @@ fn plant(world: &World, planting: &str, name: &str) {
         "a link to the folder above" => {
             instead_of_the_folder(&|first| symlink("..", first).expect("a link"));
         }
-        other => panic!("{other} is planted by nobody"),
+        other => panic!("no code plants `{other}`"),
     }
 }
 
-/// Every third name, with every planting where the name is a possible one.
+/// Tests every third name, and all plantings if natsync accepts the name.
 fn third_leads_nowhere(third: usize) {
     let world = world();
     let names = names(&world);
@@ -272,13 +273,13 @@ fn third_leads_nowhere(third: usize) {
         if is_accepted {
             accepted += 1;
             for planting in PLANTINGS {
-                // The hard link counts as a change that the test itself makes.
+                // Taken after planting, because a planted hard link changes the link count.
                 plant(&world, planting, name);
                 let before = canaries(&world);
                 let outcome = run(&world, &waiting());
                 let mut after = canaries(&world);
                 if planting.starts_with("another name") {
-                    // Its other name is another file now.
+                    // The run replaced the planted hard link, so the link count goes back to 1.
                     let secret =
                         after.get_mut(&world.path("canary/secret.txt")).expect("it is there");
                     assert_eq!(secret.2, 1, "{name:?}: {planting}: {outcome:?}");
@@ -296,21 +297,21 @@ fn third_leads_nowhere(third: usize) {
 }
 
 #[test]
-fn no_name_leads_outside() {
+fn no_name_of_the_first_third_leads_outside() {
     third_leads_nowhere(0);
 }
 
 #[test]
-fn no_other_name_leads_outside() {
+fn no_name_of_the_second_third_leads_outside() {
     third_leads_nowhere(1);
 }
 
 #[test]
-fn nor_does_one_of_the_rest() {
+fn no_name_of_the_last_third_leads_outside() {
     third_leads_nowhere(2);
 }
 
-/// The same names as values of a variable and as ends of a URL.
+/// The same names as values of a variable and as the last part of a URL.
 #[test]
 fn no_value_and_no_url_leads_outside() {
     let world = world();
@@ -335,7 +336,7 @@ fn no_value_and_no_url_leads_outside() {
     }
 }
 
-/// Names in checksum lists choose entries, and nothing else.
+/// Names in checksum lists select entries and never become paths.
 #[test]
 fn no_listed_name_leads_outside() {
     let world = world();
@@ -359,8 +360,8 @@ fn no_listed_name_leads_outside() {
     assert!(names.is_empty() || names == ["file"], "{names:?}: {outcome:?}");
 }
 
-/// A folder and a file of the destination are exchanged with links to the outside, again and again, while runs write
-/// there.
+/// While runs write, a folder and a file of the destination are repeatedly exchanged for links to
+/// the outside.
 #[test]
 fn ten_thousand_exchanges_lead_nowhere() {
     let world = world();
@@ -398,7 +399,7 @@ fn ten_thousand_exchanges_lead_nowhere() {
         let options = Options { force: true, ..waiting() };
         let end = Instant::now() + Duration::from_secs(100);
         while (exchanged.load(Ordering::Relaxed) < 10_000 || runs < 20) && Instant::now() < end {
-            // Some entries fail, since what they find is a link; none goes through it.
+            // Some entries fail because they find a link; no run follows it.
             let _ = run(&world, &options);
             runs += 1;
         }

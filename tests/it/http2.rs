@@ -1,4 +1,4 @@
-//! HTTP/2: many transfers over one connection, and what becomes of them when it breaks.
+//! HTTP/2: many transfers over one connection, and the effects when the connection breaks.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const SIZE: usize = 300_000;
 type Script = fn(&Asked) -> Say;
 type Fault = fn(Vec<u8>) -> Say;
 
-/// A world that mirrors so many files of a server, with these settings.
+/// A world that mirrors `count` files of a server, with further `http` settings.
 fn world(server: &Second, count: usize, http: &str) -> World {
     let world = World::new().manifest(&format!(
         "http: {{ca_file: ca.pem{http}}}\nsources: [{{url: \"{}/{{n}}.txt\", vars: {{n: 1..{count}}}}}]\n",
@@ -40,7 +40,7 @@ fn all_are_right(world: &World, count: usize) {
     assert_eq!(world.partial_files(), [""; 0]);
 }
 
-/// Whether no entry needed a second attempt.
+/// True if every entry succeeded at its first attempt.
 fn at_no_cost(run: &Run) -> bool {
     run.results().iter().all(|result| result["attempts"] == 1)
 }
@@ -61,7 +61,7 @@ fn many_files_come_over_one_connection_a_thread() {
 }
 
 #[test]
-fn goodbyes_and_refusals_cost_nothing() {
+fn goaway_and_refused_streams_cost_no_attempt() {
     let scripts: [(&str, Script); 4] = [
         ("goodbye every few requests", |asked| match file(asked) {
             Say::File(body) if asked.number == 5 => Say::Goodbye(body),
@@ -91,7 +91,7 @@ fn goodbyes_and_refusals_cost_nothing() {
 }
 
 #[test]
-fn what_never_ends_is_given_up() {
+fn endless_answers_are_given_up() {
     let scripts: [(&str, Script, &[&str]); 5] = [
         ("always refused", |_| Say::Reset(Reason::REFUSED_STREAM), &["connect", "protocol"]),
         ("always asked for calm", |_| Say::Reset(Reason::ENHANCE_YOUR_CALM), &["connect"]),
@@ -187,7 +187,7 @@ fn large_bodies_side_by_side_arrive_whole() {
 }
 
 #[test]
-fn statuses_mean_what_they_mean() {
+fn statuses_have_their_usual_meaning() {
     let server = Second::new(|asked| match number(asked) {
         1 => Say::Status(404),
         2 => Say::Status(503),
@@ -203,8 +203,8 @@ fn statuses_mean_what_they_mean() {
 }
 
 #[test]
-fn never_and_always_are_kept_to() {
-    // A server that offers HTTP/1.1 alone.
+fn http2_never_and_always_are_obeyed() {
+    // A server that offers only HTTP/1.1.
     let world = World::new().serve_numbered(2);
     let secured = Secured::new(world.origin.port());
     world.write("ca.pem", secured.authority());
@@ -220,7 +220,7 @@ fn never_and_always_are_kept_to() {
     let world = with(world, "auto");
     assert_eq!(world.apply().success().counts(), "entries 2, downloaded 2");
 
-    // And one that offers HTTP/2 alone.
+    // A server that offers only HTTP/2.
     let server = Second::new(file);
     let world = self::world(&server, 2, ", http2: always");
     assert_eq!(world.apply().success().counts(), "entries 2, downloaded 2");
@@ -228,7 +228,7 @@ fn never_and_always_are_kept_to() {
     assert_eq!(world.apply().code(1).failure("1.txt").0, "tls");
 }
 
-/// Faults that leave the connection as it is, and what they may be called.
+/// Faults that do not break the connection, and their allowed error kinds.
 fn faults() -> Vec<(&'static str, Fault, &'static [&'static str])> {
     const BROKEN: &[&str] = &["truncated", "protocol", "connect"];
     const STATUS: &[&str] = &["http_status"];
@@ -267,7 +267,7 @@ fn faults() -> Vec<(&'static str, Fault, &'static [&'static str])> {
     ]
 }
 
-/// What the server does about everything.
+/// The behaviour of the server for all requests.
 const WELL: usize = 0;
 const CUT: usize = 1;
 const ILL: usize = 2;
@@ -329,7 +329,7 @@ fn whatever_goes_wrong_a_path_holds_old_or_new_bytes() {
                     assert!(kinds.contains(&kind), "{which}: {result}");
                     assert_eq!(file, old, "{which}");
                 } else {
-                    // Who is asked on condition may say that nothing changed.
+                    // A 304 to a conditional request is legitimate.
                     let believed = *name == "nothing new" && case == "update" && !is_pinned;
                     assert!(believed && file == old, "{which}: {result}");
                 }
@@ -345,7 +345,7 @@ fn whatever_goes_wrong_a_path_holds_old_or_new_bytes() {
 }
 
 #[test]
-fn what_was_there_stays_when_nothing_is_answered_any_more() {
+fn existing_files_stay_when_the_server_goes_silent() {
     let mood = Arc::new(AtomicUsize::new(WELL));
     let now = Arc::clone(&mood);
     let server = Second::new(move |asked| match now.load(Ordering::SeqCst) {

@@ -1,4 +1,4 @@
-//! `natsync init`: from nothing to a mirrored set with two commands, whatever the URLs are written in.
+//! `natsync init`: two commands mirror a set of URLs, for each supported list format.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn a_list_of_urls_becomes_a_template() {
     let world = World::new().serve_numbered(26);
     let list: String = (1..=26).map(|n| world.origin.url(&format!("/{n}.txt")) + "\n").collect();
     let run = piped(&world, &["init", "-"], &format!("# a comment\n\n{list}{list}"));
-    assert!(run.stderr.contains("26 URLs were there twice"), "{}", run.stderr);
+    assert!(run.stderr.contains("26 repeated URLs were left out"), "{}", run.stderr);
     assert!(run.stderr.contains("/{n}.txt with n: 1..26"), "{}", run.stderr);
     assert!(String::from_utf8(world.read("natsync.yaml")).unwrap().contains("n: 1..26"));
     assert_eq!(world.run(["apply", "--json"]).success().counts(), "entries 26, downloaded 26");
@@ -70,7 +70,7 @@ fn a_manifest_is_not_replaced() {
 }
 
 #[test]
-fn standard_output_gets_the_manifest_alone() {
+fn standard_output_gets_only_the_manifest() {
     let world = World::new();
     let run = world.run(["init", "http://h.example/{a,b}", "-o", "-"]).success();
     assert!(
@@ -82,7 +82,7 @@ fn standard_output_gets_the_manifest_alone() {
 }
 
 #[test]
-fn programs_get_an_object() {
+fn json_output_is_one_object() {
     let world = World::new();
     let run = world.run(["init", "http://h.example/[1-5]", "--json"]).success();
     let lines = run.json();
@@ -116,9 +116,9 @@ fn digests_of_a_list_are_pins() {
     assert_eq!(world.run(["apply", "--json"]).success().counts(), "entries 3, downloaded 3");
 }
 
-/// What `list` exports of the 2010 wallpapers comes back as a few lines that declare the same.
+/// `init` turns each export of the wallpaper manifest back into a few lines with the same entries.
 #[test]
-fn exports_come_back() {
+fn init_reads_the_exports_of_list() {
     let world = World::new();
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/natgeo.yaml");
     let listed = |world: &World, manifest: &str| -> Vec<String> {
@@ -141,11 +141,11 @@ fn exports_come_back() {
 }
 
 #[test]
-fn what_is_no_list_is_an_error_that_gives_nothing_away() {
+fn invalid_lists_are_errors_without_secrets() {
     let world = World::new();
     for (list, why) in [
-        ("http://h.example/a\nnonsense\n", "line 2: `nonsense` is no URL"),
-        ("http://user:c4n4ry@h.example/a\n", "line 1: a URL holds a password"),
+        ("http://h.example/a\nnonsense\n", "line 2: `nonsense` is not an http or https URL"),
+        ("http://user:c4n4ry@h.example/a\n", "line 1: a URL contains a password"),
         ("", "no URL was given"),
     ] {
         let run = piped(&world, &["init", "-"], list).code(2);

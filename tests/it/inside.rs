@@ -1,4 +1,5 @@
-//! Runs by the library, in the process of the test: quick enough for thousands, and a panic is one of the test.
+//! Runs natsync as a library in the process of the test. This is fast enough for thousands of runs,
+//! and a panic fails the test.
 
 use natsync::event::{Event, Reporter, Summary};
 use natsync::manifest::{LoadOptions, Manifest};
@@ -7,7 +8,7 @@ use natsync::stop::Stop;
 
 use crate::world::World;
 
-/// What a run said beside its counts.
+/// The warnings of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings(pub(crate) Vec<String>);
 
@@ -19,7 +20,8 @@ impl Reporter for Warnings {
     }
 }
 
-/// Brings a world's destination to its manifest, or says why the manifest or the destination is no good.
+/// Applies the world's manifest. The error is the message for an invalid manifest or an unusable
+/// destination.
 pub(crate) fn run(world: &World, options: &Options) -> Result<(Summary, Warnings), String> {
     let loading =
         LoadOptions { today: jiff::civil::date(2026, 1, 1), set: &[], env: &|_| None, dest: None };

@@ -1,11 +1,11 @@
-//! What programs read: one object a line with stable fields, and nothing else on stdout.
+//! The JSON output: one object per line with stable fields, and nothing else on stdout.
 
 use serde_json::Value;
 
 use crate::origin::Answer;
 use crate::world::World;
 
-/// The names of an object's fields, in order of name.
+/// The names of an object's fields, sorted.
 fn fields(value: &Value) -> Vec<&str> {
     let mut names: Vec<_> =
         value.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -22,7 +22,7 @@ fn has_fields(value: &Value, expected: &str) {
 
 const RESULT: &str = "type outcome source path url bytes sha256 attempts";
 
-/// One entry of each kind: right, missing, failing.
+/// One entry of each kind: present, missing, failing.
 fn mixed() -> World {
     let world = World::new().serve_numbered(3).manifest(
         "sources:
@@ -91,7 +91,7 @@ fn a_result_tells_source_path_url_and_digest() {
 }
 
 #[test]
-fn the_same_words_come_again_the_second_time() {
+fn a_second_run_prints_the_same_fields() {
     let world = mixed();
     world.apply().code(1);
     let run = world.apply().code(1);
@@ -101,7 +101,7 @@ fn the_same_words_come_again_the_second_time() {
 }
 
 #[test]
-fn kept_entries_come_when_asked_for() {
+fn kept_entries_are_printed_with_v() {
     let world = World::new()
         .serve_numbered(3)
         .source("$BASE/{n}.txt", &["vars: {n: 1..3}", "check: never"]);
@@ -115,7 +115,7 @@ fn kept_entries_come_when_asked_for() {
 }
 
 #[test]
-fn only_counts_what_was_chosen() {
+fn only_counts_selected_entries() {
     let run = mixed().run(["apply", "--json", "--only", "good"]).success();
     assert_eq!(run.counts(), "entries 3, downloaded 3");
 }
@@ -172,7 +172,7 @@ fn nothing_else_is_on_stdout_even_when_much_goes_wrong() {
 }
 
 #[test]
-fn names_are_told_whole_and_harmless() {
+fn names_are_printed_complete_and_escaped() {
     let world =
         World::new().serve("/a", "1").source("$BASE/a", &["path: \"ä 日本 \u{202f}'q'.txt\""]);
     let run = world.apply().success();

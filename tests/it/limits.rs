@@ -1,4 +1,4 @@
-//! Retries, pauses that a server asks for, dead hosts, and rates.
+//! Retries, `Retry-After`, dead hosts, and rate limits.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn a_busy_server_is_asked_again() {
 }
 
 #[test]
-fn a_failure_for_good_is_not_tried_again() {
+fn a_permanent_failure_is_not_retried() {
     for status in [400, 401, 403, 404, 405, 407, 410, 451, 501, 505] {
         let world = World::new().source("$BASE/a.txt", &[]);
         world.origin.always("/a.txt", Answer::status(status));
@@ -70,7 +70,7 @@ fn a_pause_that_a_server_asks_for_is_kept_by_all_transfers() {
         let after = request.at.saturating_duration_since(asked);
         Duration::from_millis(250) < after && after < Duration::from_millis(950)
     };
-    assert_eq!(requests.iter().filter(early).count(), 0, "nobody asks while the host wants peace");
+    assert_eq!(requests.iter().filter(early).count(), 0, "requests during the pause");
     let last = requests.iter().map(|request| request.at).max().unwrap();
     assert!(Duration::from_millis(950) <= last - asked, "the one that was refused waits too");
 }
@@ -132,7 +132,7 @@ fn a_pause_that_is_too_long_is_a_failure_at_once_that_names_it() {
 }
 
 #[test]
-fn senseless_pauses_hold_up_nobody() {
+fn invalid_retry_after_values_delay_nothing() {
     for value in
         ["-1", "inf", "1e400", "NaN", "1.5", "", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", "0"]
     {
@@ -245,7 +245,7 @@ fn a_rate_of_requests_is_kept() {
 }
 
 #[test]
-fn a_host_that_fails_everything_is_spared() {
+fn a_host_that_fails_everything_gets_few_requests() {
     let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..3000}", "http: {retries: 2}"]);
     world.origin.everywhere(Answer::status(500));
     let run = world.apply().code(1);
@@ -273,7 +273,7 @@ fn a_host_that_recovers_is_asked_for_all() {
 
 #[test]
 fn retries_have_a_budget_for_each_host() {
-    // Every other entry fails for ever, so that the breaker stays closed.
+    // Only every second entry fails, so that the circuit breaker stays closed.
     let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..1000}", "http: {retries: 4}"]);
     for n in (1..=1000).step_by(2) {
         world.origin.serve(&format!("/{n}.txt"), numbered(n));
@@ -294,7 +294,7 @@ fn large_transfers_share_a_rate_and_small_ones_are_not_starved() {
         .serve("/small.bin", "small")
         .manifest("http: {rate_limit: 600kB/s}\nsources: [{url: \"$BASE/{n}.bin\", vars: {n: [1, 2, small]}}]\n");
     let run = world.run(["apply", "--json"]).success();
-    // In the order in which they ended: the small one first, then both large ones together.
+    // In order of completion: the small file first, then both large files at nearly the same time.
     let order: Vec<_> =
         run.results().iter().map(|line| line["path"].as_str().unwrap().to_owned()).collect();
     assert_eq!(order[0], "small.bin");
@@ -317,7 +317,8 @@ fn all_limits_hold_together() {
     let times: Vec<_> = requests.iter().map(|request| request.at).collect();
     let span = times.last().unwrap().duration_since(times[0]).as_secs_f64();
     assert!(1.4 < span, "30 requests at 20 a second in {span} s");
-    // In no window of half a second more than a half second's worth, and one.
+    // Any 12 consecutive requests take more than half a second: at 20 requests per second, half a
+    // second allows 10, plus one at its start.
     for window in times.windows(12) {
         let width = window[11].duration_since(window[0]);
         assert!(Duration::from_millis(500) < width, "{width:?}");
@@ -326,7 +327,7 @@ fn all_limits_hold_together() {
 }
 
 #[test]
-fn who_slows_down_gets_fewer_requests_at_a_time() {
+fn a_slowing_host_gets_fewer_concurrent_requests() {
     let world = World::new().serve_numbered(170).source("$BASE/{n}.txt", &["vars: {n: 1..170}"]);
     let mut seen = 0;
     world.origin.decide(move |_| {

@@ -73,7 +73,7 @@ fn excluded_combinations_are_not_listed() {
 }
 
 #[test]
-fn a_list_asks_nobody_and_makes_nothing() {
+fn a_list_makes_no_requests_and_writes_nothing() {
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
     world.run(["list"]).success();
     world.origin.assert_requests(&[]);
@@ -81,7 +81,7 @@ fn a_list_asks_nobody_and_makes_nothing() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn a_closed_pipe_ends_a_list_quietly() {
     let world = World::new().source("http://x.example/{n}", &["vars: {n: 1..100000}"]);
     let mut command = world.command();
     let mut child = command

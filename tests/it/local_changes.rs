@@ -1,4 +1,4 @@
-//! What happens to files that somebody else wrote, changed or took away.
+//! Files that were created, changed or deleted by others than natsync.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -71,7 +71,8 @@ fn an_edit_is_seen_through_a_restored_time() {
 
 #[test]
 fn an_edit_right_after_the_download_is_seen() {
-    // The upstream file is as new as the run, so that its time cannot tell an edit from a download.
+    // The upstream file is as new as the run, so its mtime cannot distinguish an edit from a
+    // download.
     let now = SystemTime::UNIX_EPOCH
         + Duration::from_secs(
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(),
@@ -122,7 +123,7 @@ fn a_deleted_destination_is_made_again() {
 }
 
 #[test]
-fn files_that_nobody_declared_are_left_alone() {
+fn undeclared_files_are_left_alone() {
     let world = one();
     world.write("out/mine.txt", "mine");
     world.write("out/deep/mine.txt", "mine");
@@ -131,7 +132,7 @@ fn files_that_nobody_declared_are_left_alone() {
 }
 
 #[test]
-fn what_is_no_longer_declared_stays_and_is_not_counted() {
+fn files_no_longer_declared_stay_and_are_not_counted() {
     let world = World::new().serve_numbered(2).source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
     world.apply().success();
     let world = world.source("$BASE/{n}.txt", &["vars: {n: [1]}"]);
@@ -191,7 +192,7 @@ fn a_bare_304_proves_nothing_about_a_file_that_was_there_before() {
     world.assert_files(&[("a.txt", "original")]);
 }
 
-/// The entry is a conflict for both commands, what stands there stays, and its neighbour is served.
+/// The entry is a conflict for both commands, the obstacle stays, and the other entry succeeds.
 #[track_caller]
 fn conflicts(world: &World) {
     let plan = world.run(["plan", "--json"]);
@@ -235,7 +236,7 @@ fn a_dangling_symlink_is_a_conflict_too() {
 }
 
 #[test]
-fn a_folder_that_is_a_symlink_leads_nowhere() {
+fn a_folder_that_is_a_symlink_is_a_conflict() {
     let world = deep();
     fs::create_dir_all(world.path("elsewhere")).unwrap();
     symlink(world.path("elsewhere"), world.path("out/deep")).unwrap();

@@ -1,4 +1,4 @@
-//! The lock: what upstream has is pinned, and the directory follows the lock.
+//! The lock: `lock` pins the upstream files, and `apply` makes the directory equal to the lock.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ fn lines(world: &World) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn everything_is_pinned_and_then_nobody_is_asked() {
+fn after_everything_is_pinned_no_request_is_made() {
     let world = three();
     let run = world.run(["lock", "--json"]).success();
     assert_eq!(run.counts(), "entries 3, downloaded 3");
@@ -53,7 +53,7 @@ fn everything_is_pinned_and_then_nobody_is_asked() {
 #[test]
 fn a_fresh_clone_with_a_warm_directory_sends_nothing() {
     let world = locked();
-    // A clone elsewhere: the same files, of which no state knows anything.
+    // Like a fresh clone: the same files, but no state.
     fs::remove_dir_all(world.path("out/.natsync")).unwrap();
     for n in 1..=3 {
         world.touch(&format!("out/{n}.txt"));
@@ -62,7 +62,7 @@ fn a_fresh_clone_with_a_warm_directory_sends_nothing() {
     assert_eq!(run.counts(), "entries 3, kept 3");
     assert_eq!(world.run(["plan", "--json", "-v"]).decision("1.txt").1, "pinned");
     world.origin.assert_requests(&[]);
-    // And a cold one gets what is pinned.
+    // An empty directory gets the pinned files.
     fs::remove_dir_all(world.path("out")).unwrap();
     assert_eq!(world.apply().success().counts(), "entries 3, downloaded 3");
 }
@@ -77,7 +77,7 @@ fn two_locks_from_scratch_are_the_same_bytes() {
     world.delete(LOCK);
     world.run(["lock", "-j", "16", "--dest", "elsewhere"]).success();
     assert_eq!(text(&world), first);
-    // A third time from files that are there already.
+    // A third time with files that already exist.
     world.delete(LOCK);
     fs::remove_dir_all(world.path("out/.natsync")).unwrap();
     world.run(["lock"]).success();
@@ -93,7 +93,7 @@ fn a_change_upstream_is_kept_out_until_it_is_accepted() {
     let world = locked();
     world.origin.serve("/2.txt", "changed upstream\n");
     assert_eq!(world.apply().success().counts(), "entries 3, kept 3");
-    // Only where a file is wanted anew does the difference show.
+    // The difference is noticed only when a file must be downloaded.
     world.write("out/2.txt", "edited");
     let run = world.apply().code(1);
     assert_eq!(run.failure("2.txt").0, "checksum_mismatch");
@@ -165,7 +165,7 @@ fn without_a_lock_apply_makes_none() {
 }
 
 #[test]
-fn what_is_no_longer_declared_is_dropped_by_lock_alone() {
+fn only_lock_drops_lines_that_are_no_longer_declared() {
     let world = locked();
     let world = world.source("$BASE/{n}.txt", &["vars: {n: 2..4}"]).serve_numbered(4);
     world.apply().success();
@@ -198,7 +198,7 @@ fn a_missing_entry_is_pinned_as_missing() {
 }
 
 #[test]
-fn what_is_pinned_and_gone_upstream_fails() {
+fn a_pinned_file_that_is_gone_upstream_fails() {
     let world = World::new()
         .serve_numbered(2)
         .source("$BASE/{n}.txt", &["vars: {n: 1..2}", "on_missing: skip"]);
@@ -228,7 +228,7 @@ fn an_entry_that_failed_keeps_its_pin() {
 }
 
 #[test]
-fn the_lock_says_who_served_and_who_vouches() {
+fn the_lock_records_the_server_and_the_source_of_the_digest() {
     let mirror = Origin::new();
     mirror.serve("/a.txt", "abc");
     let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -358,7 +358,7 @@ fn plan_knows_the_sizes_that_are_pinned() {
 }
 
 #[test]
-fn a_person_reads_what_was_trusted() {
+fn the_text_output_says_which_digests_were_trusted() {
     let world = World::new()
         .serve_numbered(2)
         .source("$BASE/{n}.txt", &["vars: {n: 1..3}", "on_missing: skip"]);

@@ -1,9 +1,13 @@
-//! The whole program against real sockets and real files: one binary, a file for each feature.
+//! Integration tests of the program with real sockets and real files: one test binary, with one
+//! file per feature.
 //!
-//! `origin` is a server whose every answer a test can script and whose log says what was asked of
-//! it; `world` is a directory with a manifest in which the program runs. Nothing here uses the
-//! network outside of loopback.
+//! `origin` is a server with scriptable answers and a request log; `world` is a directory with a
+//! manifest in which the program runs. No test uses the network beyond loopback.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests write files, read the environment and the clock"
+)]
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod action;

@@ -1,5 +1,5 @@
-//! Manifests that are wrong: each is refused with exit 2, before anything is touched, at the place of
-//! the fault and with the word for it.
+//! Invalid manifests: each is refused with exit status 2 before anything is changed, with the
+//! position of the error and the right message.
 
 use crate::world::natsync;
 
@@ -147,13 +147,12 @@ fn text_of(row: &str) -> String {
     }
 }
 
-/// All of them, by name.
 pub(crate) fn manifests() -> impl Iterator<Item = (&'static str, String)> {
     TABLE.iter().map(|&(name, row, ..)| (name, text_of(row)))
 }
 
 #[test]
-fn every_fault_is_refused_at_its_place_with_its_word() {
+fn every_error_is_reported_at_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
     for (name, row, place, word) in TABLE {
@@ -190,12 +189,12 @@ fn a_hostile_manifest_is_refused_in_bounded_time() {
         std::fs::write(folder.path().join("m.yaml"), text_of(row)).unwrap();
         let began = std::time::Instant::now();
         assert_eq!(natsync(&["plan", "m.yaml"], folder.path()).status, 2);
-        // Far more than it takes, and far less than an explosion would.
+        // Much longer than normal, but much shorter than an exponential expansion.
         assert!(began.elapsed() < std::time::Duration::from_secs(10), "{row}");
     }
 }
 
-/// What people see of some of them, whole: `snapshots/it__malformed__messages.snap`.
+/// The complete messages for some of them: `snapshots/it__malformed__the_messages.snap`.
 #[test]
 fn the_messages() {
     let shown = [

@@ -1,8 +1,9 @@
-//! The example manifests expand to exactly the files they are meant for, and those in the documents are valid.
+//! The example manifests expand to exactly the intended files, and the manifests in the documents
+//! are valid.
 //!
-//! Nothing is fetched. The expected lists were made by other means than this program; `today` is
-//! set, because several ranges end relative to it. Where a list is long, its length, its ends and
-//! the digest of the whole stand for it.
+//! Nothing is downloaded. The expected lists were not made with natsync. `today` is set, because
+//! several ranges end relative to it. For long lists, the tests compare the length, the first and
+//! last line, and the digest of the list.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +15,7 @@ use crate::world::natsync;
 
 const TODAY: &str = "2026-01-31";
 
-/// The URL templates of the script of 2010, as they stood in it, newest first.
+/// The URL templates of the shell script of 2010, verbatim, newest first.
 const SCRIPT_TEMPLATES: [&str; 13] = [
     "http://ngm.nationalgeographic.com/photo-contest/2009/img/wallpaper/1109wallpaper-%s_1600.jpg",
     "http://ngm.nationalgeographic.com/photo-contest/2009/img/wallpaper/1102wallpaper-%s_1600.jpg",
@@ -82,7 +83,7 @@ fn gharchive_is_the_hours_of_the_last_seven_days() {
 }
 
 #[test]
-fn ripgrep_is_three_versions_less_what_was_never_built() {
+fn ripgrep_is_three_versions_without_the_missing_builds() {
     check_whole("ripgrep", include_str!("golden/ripgrep.urls"));
     check_paths("ripgrep", "14.1.0/macos-x86_64.tar.gz", "15.1.0/linux-aarch64.tar.gz");
 }
@@ -126,7 +127,7 @@ fn blue_marble_is_six_levels_of_tiles() {
         "f7ef53355ad6a83eaad5f744a55804155e781c9104de81ee4cfc33fbeeca5469",
     );
     check_paths("blue-marble", "0/0/0.jpeg", "5/31/31.jpeg");
-    // The second tile of the second level: row 1, column 0 in the URL, the other way in the path.
+    // The second tile of the second level: row 1, column 0. The path has the column first.
     let tile = entries("blue-marble").swap_remove(2);
     assert_eq!(tile["url"], format!("{tiles}/1/1/0.jpeg"));
     assert_eq!(tile["path"], "1/0/1.jpeg");
@@ -173,7 +174,7 @@ fn check_digest(name: &str, count: usize, first: &str, last: &str, sha256: &str)
     assert_eq!(digest, sha256, "the lines between differ from the expected ones");
 }
 
-/// The paths of the first and the last entry, and no path twice.
+/// Checks the paths of the first and the last entry, and that no path occurs twice.
 #[track_caller]
 fn check_paths(name: &str, first: &str, last: &str) {
     let entries = entries(name);

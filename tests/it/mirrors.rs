@@ -1,4 +1,4 @@
-//! The same file at other places.
+//! Mirrors: the same file at other locations.
 
 use crate::origin::{Answer, DeadPort, File, Origin};
 use crate::world::World;
@@ -94,7 +94,7 @@ fn headers_of_a_source_stay_with_its_own_origin() {
 }
 
 #[test]
-fn validators_of_one_place_are_not_shown_to_another() {
+fn validators_of_one_location_are_not_sent_to_another() {
     let mirror = Origin::new();
     mirror.serve("/a.txt", File::new("same").etag("\"of the mirror\""));
     let world = World::new().source(

@@ -23,7 +23,7 @@ fn a_missing_file_fails_by_default() {
 }
 
 #[test]
-fn a_missing_file_can_be_passed_over() {
+fn a_missing_file_can_be_skipped() {
     let world = some_of_four(&["on_missing: skip"]);
     world.origin.always("/3.txt", Answer::status(410));
     let run = world.apply().success();
@@ -61,7 +61,7 @@ fn other_refusals_are_not_missing() {
 }
 
 #[test]
-fn what_counts_as_missing_can_be_told_by_status() {
+fn statuses_that_count_as_missing_can_be_set() {
     let world =
         some_of_four(&["on_missing: skip", "missing_when: {status: [403]}", "http: {retries: 0}"]);
     world.origin.always("/2.txt", Answer::status(403));
@@ -85,7 +85,7 @@ fn an_error_page_with_status_200_can_count_as_missing() {
 }
 
 #[test]
-fn a_missing_file_is_left_in_peace_for_a_while() {
+fn a_missing_file_is_not_requested_within_its_ttl() {
     let world = some_of_four(&["on_missing: skip", "missing_ttl: 1d", "check: never"]);
     world.apply().success();
     world.origin.forget();
@@ -139,7 +139,8 @@ fn an_alternate_is_no_mirror() {
 
 #[test]
 fn very_many_missing_entries_are_held_back_and_then_absent() {
-    // More than events may wait: who settles them must not be who hands them on.
+    // More entries than the event channel can buffer: the task that settles them must not be the
+    // one that forwards the events (deadlock).
     let world = World::new().source(
         "$BASE/{n}.txt",
         &[
@@ -155,7 +156,7 @@ fn very_many_missing_entries_are_held_back_and_then_absent() {
 }
 
 #[test]
-fn what_is_known_to_be_missing_counts_too() {
+fn known_missing_files_count_too() {
     let world = some_of_four(&["on_missing: skip", "max_missing: 3", "missing_ttl: 1d"]);
     assert_eq!(world.apply().success().counts(), "entries 4, downloaded 1, absent 3");
     world.origin.remove("/1.txt");

@@ -1,4 +1,4 @@
-//! Names and addresses of hosts.
+//! Host names and addresses.
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpListener};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::world::World;
 
 #[test]
-fn a_dead_name_fails_all_its_entries_in_seconds_and_in_one_line() {
+fn an_unknown_host_fails_all_its_entries_quickly_with_one_message() {
     let world = World::new().source("http://no-such-host.invalid/{n}.txt", &["vars: {n: 1..1000}"]);
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 1000, failed 1000");
     let (kind, message) = run.failure("1000.txt");
     assert_eq!(kind, "dns");
-    // A machine without a name server cannot tell.
+    // Without a reachable name server, the message is the second one.
     let known = ["there is no such name", "the name server does not answer"];
     assert!(known.iter().any(|part| message.ends_with(part)), "{message}");
     assert_eq!(run.stderr.matches("no-such-host.invalid").count(), 1, "{}", run.stderr);
@@ -22,7 +22,7 @@ fn a_dead_name_fails_all_its_entries_in_seconds_and_in_one_line() {
 }
 
 #[test]
-fn a_name_may_have_addresses_where_nobody_listens() {
+fn a_name_may_have_addresses_without_a_listener() {
     let world = World::new().serve("/a.txt", "a");
     let url = format!("http://localhost:{}/a.txt", world.origin.port());
     let world = world.source(&url, &["http: {retries: 0}"]);
@@ -33,7 +33,7 @@ fn a_name_may_have_addresses_where_nobody_listens() {
 #[test]
 fn an_address_can_be_one_of_ipv6() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        // There is no IPv6 on this machine.
+        // Skipped: this machine has no IPv6.
         return;
     };
     let port = listener.local_addr().unwrap().port();

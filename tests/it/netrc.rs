@@ -45,7 +45,7 @@ fn the_users_file_is_read_if_a_source_asks_for_it() {
 }
 
 #[test]
-fn no_file_is_read_that_nobody_asked_for() {
+fn no_file_is_read_without_netrc_in_the_manifest() {
     for settings in ["check: always", "netrc: false"] {
         let world = world(settings, &[]);
         private(&world, ".netrc", "what is this");
@@ -66,7 +66,7 @@ fn another_file_can_be_named() {
 }
 
 #[test]
-fn what_the_manifest_says_stands_above_it() {
+fn the_manifest_takes_precedence_over_netrc() {
     let header = world("netrc: true", &["headers: {authorization: Bearer x}"]);
     header.apply().success();
     assert_eq!(sent(&header.origin), [Some("Bearer x".to_owned())]);
@@ -87,8 +87,8 @@ fn a_host_without_an_entry_is_asked_all_the_same() {
 }
 
 #[test]
-fn only_the_sources_own_origin_learns_it() {
-    // All of them are the same host to a netrc file: it is the origin that counts.
+fn only_the_sources_own_origin_gets_the_password() {
+    // A netrc file sees the same host in all of them, but the origin (with its port) decides.
     let (mirror, alternate, overriding, target) =
         (Origin::new(), Origin::new(), Origin::new(), Origin::new());
     let others = [&mirror, &alternate, &overriding, &target];
@@ -121,7 +121,7 @@ fn only_the_sources_own_origin_learns_it() {
         assert_eq!(sent(other), [None]);
     }
     assert_eq!(sent(&world.origin), vec![Some(BASIC.to_owned()); 3]);
-    // A redirect that stays, or that leads back, is at the own origin.
+    // A redirect to the same origin, or back to it, is still at the own origin.
     target.always("/4.txt", Answer::redirect(302, &world.origin.url("/back.txt")));
     world.origin.forget();
     target.forget();

@@ -1,6 +1,6 @@
-//! The whole of natgeo against a real server: nginx, which nobody here has written.
+//! Tests the natgeo manifest with a real server, nginx.
 //!
-//! nginx is asked through its access log, so that what is held to is what the server says it sent.
+//! The assertions use nginx's access log, which says what the server really sent.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -39,13 +39,13 @@ struct Seen {
 }
 
 impl Nginx {
-    /// `None`, and a line that says so, where nginx is not installed.
+    /// `None` if nginx is not installed; prints a line that says so.
     fn start() -> Option<Self> {
         let Some(program) = find() else {
             skipped();
             return None;
         };
-        // Between finding a free port and using it somebody else may take it.
+        // Another process may take the free port before nginx uses it.
         let nginx = (0..5).find_map(|_| Self::try_start(&program));
         Some(nginx.expect("nginx starts on one of five ports"))
     }
@@ -97,7 +97,7 @@ http {{
         nginx.answers().then_some(nginx)
     }
 
-    /// Waits until it takes connections; `false` if it ended instead.
+    /// Waits until nginx accepts connections; `false` if it exited instead.
     fn answers(&mut self) -> bool {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -127,9 +127,10 @@ http {{
         format!("http://ngm.nationalgeographic.com/=http://127.0.0.1:{}/", self.port)
     }
 
-    /// What it logged since the last call, once all is logged.
+    /// The log lines since the last call. Waits until nginx has logged all of them.
     fn seen(&self) -> Vec<Seen> {
-        // One process answers in turn, so that whatever came before this request is logged when it is.
+        // The single worker handles requests in order, so all earlier requests are logged before
+        // this one.
         let mark = format!(
             "/mark-{}",
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()
@@ -189,7 +190,7 @@ fn find() -> Option<PathBuf> {
 }
 
 fn skipped() {
-    // Written past the capture of the test harness, which would hide the line of a passing test.
+    // Bypasses the output capture of the test harness, which would hide the line in a passing test.
     let _ = writeln!(std::io::stderr(), "skipped: nginx is not installed");
 }
 
@@ -200,7 +201,7 @@ fn names() -> Vec<String> {
         .collect()
 }
 
-/// The two dozen that are gone upstream.
+/// The two dozen pictures that are missing upstream.
 fn is_absent(index: usize) -> bool {
     index % 14 == 9
 }
@@ -215,7 +216,7 @@ fn natgeo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/natgeo.yaml")
 }
 
-/// Runs a command on a manifest with `--json`, this nginx in place of the real host.
+/// Runs a command with `--json` on a manifest, with this nginx instead of the real host.
 fn run(world: &World, nginx: &Nginx, command: &str, manifest: &Path) -> Run {
     let dest = world.path("mirror");
     world.run([
@@ -244,11 +245,11 @@ fn natgeo_is_mirrored_from_nginx() {
     let apply = |manifest: &Path| run(&world, &nginx, "apply", manifest);
     let plan = |manifest: &Path| run(&world, &nginx, "plan", manifest);
 
-    // The first apply brings what there is.
+    // The first apply downloads every existing picture.
     assert_eq!(plan(&manifest).success().counts(), "entries 338, fetch 338");
     assert!(
         nginx.seen().is_empty() && !world.exists("mirror"),
-        "a plan asks nobody and writes nothing"
+        "a plan makes no requests and writes nothing"
     );
     let first = apply(&manifest).success();
     assert_eq!(
@@ -265,7 +266,7 @@ fn natgeo_is_mirrored_from_nginx() {
     assert_eq!(seen.len(), 338, "each is asked for once");
     assert!(seen.iter().all(|line| line.method == "GET" && [200, 404].contains(&line.status)));
 
-    // The second transfers no byte of a picture.
+    // The second apply downloads no picture.
     let second = apply(&manifest).success();
     assert_eq!(
         second.counts(),
@@ -277,7 +278,7 @@ fn natgeo_is_mirrored_from_nginx() {
     assert!(unchanged.iter().all(|line| line.bytes == 0));
     assert!(seen.iter().all(|line| [304, 404].contains(&line.status)), "{seen:#?}");
 
-    // With `check: never` nobody is asked for a file that is there.
+    // With `check: never` there is no request for an existing file.
     let text = fs::read_to_string(&manifest).expect("the manifest");
     let never = text.replace(
         "    on_missing: skip\n",

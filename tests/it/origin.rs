@@ -1,7 +1,7 @@
-//! A scriptable HTTP/1.1 server on loopback that remembers what it was asked.
+//! A scriptable HTTP/1.1 server on loopback with a request log.
 //!
-//! It works on raw sockets, since frameworks mend the very faults that tests want to see. Each
-//! connection has its thread; all end when the `Origin` is dropped.
+//! It uses raw sockets, because HTTP frameworks prevent the faults that the tests need. Each
+//! connection has a thread; all threads end when the `Origin` is dropped.
 
 mod answer;
 mod connection;
@@ -47,19 +47,19 @@ struct Shared {
 struct State {
     files: BTreeMap<String, File>,
     versions: HashMap<String, u32>,
-    /// By path, or by method and path (`HEAD /a`), which comes first.
+    /// By path, or by method and path (`HEAD /a`), which takes precedence.
     scripts: HashMap<String, Script>,
     fallback: Option<Answer>,
     chooser: Option<Chooser>,
     requests: Vec<Request>,
-    /// How many requests were forgotten, so that positions stay valid.
+    /// The number of forgotten requests; positions in the log count them too.
     forgotten: usize,
     streams: HashMap<usize, TcpStream>,
     connections: Gauge,
     in_flight: Gauge,
 }
 
-/// Says how to answer a request, where it wants to.
+/// Returns the answer to a request, or `None` for the usual answer.
 type Chooser = Box<dyn FnMut(&Request) -> Option<Answer> + Send>;
 
 #[derive(Default)]
@@ -68,7 +68,7 @@ struct Script {
     then: Option<Answer>,
 }
 
-/// A number with the highest value that it had.
+/// A counter with its maximum.
 #[derive(Clone, Copy, Default)]
 struct Gauge {
     now: usize,
@@ -111,9 +111,10 @@ impl Origin {
         self.base() + path
     }
 
-    // What it serves.
+    // Content and scripts.
 
-    /// Puts content at a path. Done again, it is a change upstream, with new validators.
+    /// Serves content at a path. A second call for the path is a change upstream, with new
+    /// validators.
     pub(crate) fn serve(&self, path: &str, file: impl Into<File>) {
         let mut state = self.shared.state();
         let version = state.versions.entry(path.to_owned()).or_insert(0);
@@ -122,33 +123,33 @@ impl Origin {
         state.files.insert(path.to_owned(), file);
     }
 
-    /// Makes a path missing.
+    /// Answers 404 at a path from now on.
     pub(crate) fn remove(&self, path: &str) {
         self.shared.state().files.remove(path);
     }
 
-    /// Answers the next requests for a path in these ways, then as usual. A path may be given as
-    /// `HEAD /a` to script that method alone.
+    /// Gives these answers to the next requests for a path, then the usual ones. A path may be
+    /// given as `HEAD /a` to script only that method.
     pub(crate) fn attempts(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
         self.shared.state().scripts.entry(path.to_owned()).or_default().attempts.extend(answers);
     }
 
-    /// Answers every request for a path in this way, once its scripted attempts are used up.
+    /// Gives this answer to every request for a path, after the answers from `attempts`.
     pub(crate) fn always(&self, path: &str, answer: Answer) {
         self.shared.state().scripts.entry(path.to_owned()).or_default().then = Some(answer);
     }
 
-    /// Answers whatever has no script of its own in this way.
+    /// Gives this answer to all requests without a script.
     pub(crate) fn everywhere(&self, answer: Answer) {
         self.shared.state().fallback = Some(answer);
     }
 
-    /// Asks that before anything else how to answer.
+    /// Calls this function first for every request.
     pub(crate) fn decide(&self, chooser: impl FnMut(&Request) -> Option<Answer> + Send + 'static) {
         self.shared.state().chooser = Some(Box::new(chooser));
     }
 
-    /// Takes all scripts back.
+    /// Removes all scripts.
     pub(crate) fn behave(&self) {
         let mut state = self.shared.state();
         state.scripts.clear();
@@ -156,7 +157,7 @@ impl Origin {
         state.chooser = None;
     }
 
-    // What it saw.
+    // The log.
 
     /// The requests since the beginning, or since [`Origin::forget`].
     pub(crate) fn requests(&self) -> Vec<Request> {
@@ -175,27 +176,27 @@ impl Origin {
         self.requests_for(path).len()
     }
 
-    /// Bytes after the heads of all answers.
+    /// The number of body bytes of all answers, as sent on the wire.
     pub(crate) fn bytes_sent(&self) -> usize {
         self.requests().iter().map(|request| request.sent).sum()
     }
 
-    /// How many connections brought these requests.
+    /// The number of connections of these requests.
     pub(crate) fn connections_used(&self) -> usize {
         self.requests().iter().map(|request| request.connection).collect::<BTreeSet<_>>().len()
     }
 
-    /// The most connections that were open at a time.
+    /// The maximum number of open connections.
     pub(crate) fn most_connections(&self) -> usize {
         self.shared.state().connections.most
     }
 
-    /// The most requests that waited for the end of their answer at a time.
+    /// The maximum number of requests without a complete answer.
     pub(crate) fn most_in_flight(&self) -> usize {
         self.shared.state().in_flight.most
     }
 
-    /// Begins the log and the maxima anew.
+    /// Resets the log and the maxima.
     pub(crate) fn forget(&self) {
         let mut state = self.shared.state();
         state.forgotten += state.requests.len();
@@ -204,7 +205,7 @@ impl Origin {
         state.in_flight.most = state.in_flight.now;
     }
 
-    /// Fails unless exactly these requests came, in whatever order: `["GET /a", "HEAD /b"]`.
+    /// Fails unless there were exactly these requests, in any order: `["GET /a", "HEAD /b"]`.
     #[track_caller]
     pub(crate) fn assert_requests(&self, expected: &[&str]) {
         let mut seen: Vec<_> = self.requests().iter().map(ToString::to_string).collect();
@@ -214,13 +215,13 @@ impl Origin {
         assert_eq!(seen, expected, "requests that the origin saw");
     }
 
-    /// Waits until so many requests came.
+    /// Waits until there were this many requests.
     #[track_caller]
     pub(crate) fn wait_for(&self, requests: usize) {
         self.wait(&format!("{requests} requests"), |state| requests <= state.requests.len());
     }
 
-    /// Waits until so many requests are in flight at a time.
+    /// Waits until this many requests are in flight.
     #[track_caller]
     pub(crate) fn wait_in_flight(&self, requests: usize) {
         self.wait(&format!("{requests} requests in flight"), |state| {
@@ -263,7 +264,7 @@ impl Drop for Origin {
         for stream in self.shared.state().streams.values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // Wakes the acceptor, which then sees that it is to stop.
+        // Wakes the acceptor thread, so that it notices the stop.
         let woken = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
         if let (true, Some(acceptor)) = (woken, self.acceptor.take()) {
             let _ = acceptor.join();
@@ -293,7 +294,7 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Waits that long, or until the origin is dropped.
+    /// Sleeps, but returns early if the origin is dropped.
     fn pause(&self, pause: Duration) {
         let end = Instant::now() + pause;
         let mut state = self.state();
@@ -308,9 +309,8 @@ impl Shared {
     }
 
     fn opened(&self, number: usize, stream: &TcpStream) -> bool {
-        // A client that closes one connection and then opens another keeps its bound, but the end
-        // of the first may be seen after the beginning of the second. So a new maximum is believed
-        // only when it lasts.
+        // If a client closes one connection and then opens another, this thread may see the new one
+        // before the end of the old one. So a new maximum counts only if it persists.
         let crowded = {
             let state = self.state();
             state.connections.most <= state.connections.now
@@ -328,7 +328,7 @@ impl Shared {
         true
     }
 
-    /// The connection ended, or is about to end by our own will.
+    /// The connection ended, or this origin is about to close it.
     fn closed(&self, number: usize) {
         let mut state = self.state();
         if state.streams.remove(&number).is_some() {
@@ -337,7 +337,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Notes a request and says how to answer it.
+    /// Logs a request and returns its answer.
     fn arrived(&self, request: &Request) -> (usize, Answer, Option<File>) {
         let mut state = self.state();
         let position = state.forgotten + state.requests.len();
@@ -394,8 +394,8 @@ impl State {
 /// A port on loopback that refuses connections for as long as this value lives.
 pub(crate) struct DeadPort {
     port: u16,
-    /// The two ends of a connection whose listener is gone: they keep the port from being given to
-    /// somebody else.
+    /// The two ends of a connection whose listener is closed; they prevent the port from being
+    /// reused.
     _ends: [TcpStream; 2],
 }
 

@@ -1,4 +1,5 @@
-//! What `--json` prints, held against docs/output.schema.json and docs/json.md by a validator that knows nothing of natsync.
+//! Validates the output of `--json` with docs/output.schema.json and docs/json.md, by an
+//! independent validator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +13,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The schema, but without room for fields that it does not name.
+/// The schema, changed so that unknown fields are errors.
 fn strict() -> Value {
     let mut schema: Value = serde_json::from_str(&read("docs/output.schema.json")).unwrap();
     for definition in schema["$defs"].as_object_mut().unwrap().values_mut() {
@@ -29,7 +30,7 @@ fn valid(validator: &jsonschema::Validator, line: &Value) {
     assert!(problems.is_empty(), "{line}: {problems:#?}");
 }
 
-/// Every kind of line that there is.
+/// Lines of every kind.
 fn lines() -> Vec<Value> {
     let world = World::new().serve_numbered(6).serve("/pinned.txt", File::new("a"));
     world.origin.always("/5.txt", Answer::status(403));
@@ -102,7 +103,7 @@ fn everything_that_is_printed_is_in_the_schema() {
             words.extend(line[field].as_str().map(str::to_owned));
         }
     }
-    // Each object and each of its fields was there, with something in it.
+    // Every object and every field occurred, with a value other than null.
     for (name, definition) in schema["$defs"].as_object().unwrap() {
         if ["FailureObject", "PinObject", "StateObject", "FailedObject"].contains(&name.as_str()) {
             continue;
@@ -138,7 +139,7 @@ fn everything_that_is_printed_is_in_the_schema() {
     }
 }
 
-/// The definition that a line is of.
+/// The name of the definition that fits a line.
 fn definition_of(schema: &Value, line: &Value) -> String {
     let definitions = schema["$defs"].as_object().unwrap();
     let fits = |definition: &Value| {

@@ -1,4 +1,4 @@
-//! What a run may pin, and what the lock looks like after it, whatever happened before.
+//! Which entries a run may pin, and the resulting lock, after various earlier events.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,13 +19,13 @@ fn line(world: &World, path: &str) -> serde_json::Value {
     serde_json::from_str(line.unwrap_or_else(|| panic!("no line for {path} in\n{lines}"))).unwrap()
 }
 
-/// A file that natsync did not write, as long as the upstream one and newer.
+/// A file that natsync did not write, with the same length as the upstream file and newer.
 fn with_stranger(world: &World) {
     world.write("out/1.txt", "FILE 1\n");
 }
 
 #[test]
-fn only_what_upstream_served_is_pinned() {
+fn only_bytes_served_by_upstream_are_pinned() {
     for command in [&["lock", "--json"][..], &["lock", "--upgrade", "--json"]] {
         let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
         with_stranger(&world);
@@ -36,7 +36,7 @@ fn only_what_upstream_served_is_pinned() {
 }
 
 #[test]
-fn what_was_adopted_once_is_not_pinned_by_a_304() {
+fn an_adopted_file_is_not_pinned_by_a_304() {
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
     with_stranger(&world);
     assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
@@ -77,7 +77,7 @@ fn offline_nothing_is_added_to_a_lock() {
 }
 
 #[test]
-fn an_upgrade_asks_whatever_the_manifest_calls_fresh() {
+fn an_upgrade_ignores_check() {
     let world = World::new().serve_numbered(1).source(
         "$BASE/{n}.txt",
         &["vars: {n: 1..2}", "check: never", "on_missing: skip", "missing_ttl: 1d"],
@@ -93,17 +93,17 @@ fn an_upgrade_asks_whatever_the_manifest_calls_fresh() {
 }
 
 #[test]
-fn a_locked_file_is_not_believed_missing_because_it_once_was() {
+fn a_locked_file_is_requested_although_it_was_missing_before() {
     let world = World::new().source("$BASE/1.txt", &["on_missing: skip", "missing_ttl: 1d"]);
     assert_eq!(world.apply().success().counts(), "entries 1, absent 1");
-    // Elsewhere the file was there, and was locked.
+    // On another machine the file existed upstream, and was locked.
     let world = world.serve_numbered(1);
     world.run(["lock", "--dest", "elsewhere"]).success();
     assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
 }
 
 #[test]
-fn what_is_pinned_as_missing_is_left_alone_even_where_a_file_is() {
+fn a_file_pinned_as_missing_is_not_touched() {
     let world = World::new().source("$BASE/1.txt", &["on_missing: skip"]);
     world.run(["lock"]).success();
     with_stranger(&world);
@@ -134,7 +134,7 @@ fn a_moved_url_takes_the_old_validators_with_it() {
 
 #[test]
 fn a_line_has_the_url_that_is_declared() {
-    // The state knows the file by the URL that it came from; a digest keeps it where it is.
+    // The state has the file under its old URL; with the digest, the file is kept.
     let world = World::new().serve("/a/1.txt", numbered(1)).source("$BASE/a/1.txt", &[]);
     world.apply().success();
     let digest = format!("sha256: {}", sha256_of(numbered(1)));
@@ -217,7 +217,7 @@ fn a_lock_that_was_edited_is_tidied() {
 }
 
 #[test]
-fn what_is_locked_with_the_manifests_digest_is_not_fetched_for_the_lock() {
+fn a_file_with_the_manifests_digest_is_locked_without_a_download() {
     let digest = format!("sha256: {}", sha256_of(numbered(1)));
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[&digest]);
     world.run(["lock"]).success();
@@ -265,7 +265,7 @@ fn two_manifests_that_would_share_a_lock_are_refused() {
 }
 
 #[test]
-fn a_mismatch_at_the_url_may_be_what_an_alternate_has() {
+fn after_a_mismatch_an_alternate_may_match() {
     let world = World::new()
         .serve("/new.txt", "the one\n")
         .source("$BASE/old.txt", &["alternates: [$BASE/new.txt]", "path: a.txt"]);
@@ -281,7 +281,7 @@ fn a_mismatch_at_the_url_may_be_what_an_alternate_has() {
 }
 
 #[test]
-fn what_the_lock_alone_vouches_for_is_not_called_fresh_later() {
+fn a_file_known_only_by_the_lock_is_not_fresh_without_it() {
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &["check: 1d"]);
     world.run(["lock"]).success();
     std::fs::remove_dir_all(world.path("out/.natsync")).unwrap();

@@ -1,10 +1,10 @@
-//! Streams that are closed, full or read no further: what they cost is what was to be written to them, never the work.
+//! Output streams that are closed, full or no longer read: only the output is lost, never the work.
 
 use std::process::Stdio;
 
 use crate::world::World;
 
-/// Runs a line of the shell, in which `$0` is the program.
+/// Runs a shell command, in which `$0` is the program.
 fn shell(world: &World, line: &str) -> (i32, String) {
     let output = world.command_under("sh", &["-c", line]).output().expect("the shell runs");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -16,8 +16,8 @@ fn twenty() -> World {
 }
 
 #[test]
-fn streams_that_take_nothing() {
-    // A report that could not be written is a failure where the report is what was asked for.
+fn closed_and_full_output_streams() {
+    // If the output is the purpose of the command, failing to write it is a failure.
     let runs = [
         ("apply", 0),
         ("apply -q", 0),
@@ -54,7 +54,7 @@ fn streams_that_take_nothing() {
 }
 
 #[test]
-fn a_reader_that_wants_only_the_beginning() {
+fn a_reader_that_stops_early() {
     for args in
         ["apply --json", "apply -v", "plan", "plan --json", "list", "verify -v", "lock --json"]
     {
@@ -68,11 +68,11 @@ fn a_reader_that_wants_only_the_beginning() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_is_a_failure_and_no_death() {
+fn a_file_size_limit_fails_one_entry_and_not_the_process() {
     let world = World::new().source("$BASE/{n}.bin", &["vars: {n: [large, small]}"]);
     world.origin.serve("/large.bin", vec![7; 3_000_000]);
     world.origin.serve("/small.bin", vec![7; 3000]);
-    // In blocks of 512 bytes.
+    // The unit of `ulimit -f` is 512 bytes.
     let (status, text) = shell(&world, "ulimit -f 2000; \"$0\" apply");
     assert!([1, 5].contains(&status), "{status}: {text}");
     assert!(text.contains("large.bin"), "{text}");
@@ -92,9 +92,9 @@ fn few_descriptors_mean_fewer_connections() {
     }
 }
 
-/// As on file systems whose locks do nothing: two runs at once, that do not see each other.
+/// Like a file system without working locks: two concurrent runs that do not see each other.
 #[test]
-fn without_locks_two_runs_mix_nothing() {
+fn without_file_locks_two_runs_mix_no_bytes() {
     if !crate::reference::is_traceable() {
         return;
     }

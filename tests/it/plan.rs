@@ -1,4 +1,4 @@
-//! `natsync plan`: what it says, and that it does nothing.
+//! `natsync plan`: its output, and that it changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn an_empty_destination_is_all_to_fetch() {
 }
 
 #[test]
-fn a_plan_writes_nothing_and_asks_nobody() {
+fn a_plan_writes_nothing_and_makes_no_requests() {
     let world = three(&[]);
     world.run(["plan"]).success();
     assert!(!world.exists("out"));
@@ -67,7 +67,7 @@ fn everything(world: &World) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn the_exit_code_tells_of_drift_where_asked() {
+fn exit_code_reports_drift() {
     let world = three(&[]);
     world.run(["plan", "--exit-code"]).code(3);
     world.run(["plan"]).success();
@@ -116,7 +116,7 @@ fn another_url_for_a_path_is_a_reason_to_replace() {
 }
 
 #[test]
-fn refresh_settles_what_is_stale_without_a_body() {
+fn refresh_settles_stale_entries_without_a_body() {
     let world = three(&[]);
     world.apply().success();
     world.origin.forget();
@@ -157,7 +157,7 @@ fn refresh_works_where_head_is_refused() {
 }
 
 #[test]
-fn a_readable_plan_names_what_is_to_be_done() {
+fn a_readable_plan_lists_the_actions() {
     let world = three(&[]);
     world.run(["apply", "--only", "1.txt"]).success();
     world.write("out/2.txt", "mine, and of another length");

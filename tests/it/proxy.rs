@@ -1,4 +1,4 @@
-//! Proxies: what goes through one, and what does not.
+//! Proxies: which requests use one, and which do not.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn a_declared_proxy_gets_whole_urls_and_its_own_password() {
 }
 
 #[test]
-fn a_proxy_of_one_source_is_none_of_another_at_the_same_origin() {
+fn sources_at_one_origin_may_have_different_proxies() {
     let proxy = Relay::start();
     let world = World::new().serve_numbered(20);
     for n in 1..=20 {
@@ -81,7 +81,7 @@ fn a_proxy_that_opens_no_tunnel_is_named() {
     assert!(proxy.heads()[0].starts_with("CONNECT example.invalid:443 "));
 }
 
-/// One entry, asked for through a proxy of that manner; `https` needs a tunnel.
+/// One entry, requested through a proxy with this behaviour; `https` needs a tunnel.
 fn through(proxy: &Relay, https: bool) -> World {
     let world = World::new().serve("/a.txt", "content");
     let scheme = if https { "https" } else { "http" };
@@ -99,7 +99,7 @@ fn answer(status: &str, body: &str) -> Manner {
 }
 
 #[test]
-fn what_goes_wrong_at_a_proxy_is_said_of_the_proxy() {
+fn errors_of_a_proxy_name_the_proxy() {
     const PAGE: &str = "<html>The upstream is down</html>";
     for (manner, https, kind, part) in [
         (answer("407 Who Are You", ""), true, "connect", "407 Proxy Authentication Required"),
@@ -129,7 +129,7 @@ fn what_goes_wrong_at_a_proxy_is_said_of_the_proxy() {
 }
 
 #[test]
-fn a_proxy_that_does_not_want_us_is_not_asked_again() {
+fn a_proxy_that_refuses_is_not_asked_again() {
     for (status, requests) in [("407 No", 1), ("403 No", 1), ("502 No", 3)] {
         let proxy = Relay::of(answer(status, ""));
         let setting = format!("http: {{proxy: \"{}\", retries: 2}}", proxy.url(""));
@@ -143,7 +143,7 @@ fn a_proxy_that_does_not_want_us_is_not_asked_again() {
 }
 
 #[test]
-fn a_page_of_a_proxy_is_no_file_even_if_it_says_200() {
+fn an_error_page_of_a_proxy_with_status_200_is_rejected() {
     let proxy = Relay::of(answer("200 OK", "<html>Please log in</html>"));
     let world = through(&proxy, true);
     let run = world.apply().code(1);
@@ -199,7 +199,7 @@ fn a_manifest_can_do_without_the_environments_proxy() {
 }
 
 #[test]
-fn a_proxy_of_another_kind_is_an_error_and_not_gone_round() {
+fn an_unsupported_proxy_is_an_error_and_not_bypassed() {
     let world = World::new()
         .serve_numbered(1)
         .env("ALL_PROXY", "socks5://me:s3cret@127.0.0.1:9")

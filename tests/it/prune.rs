@@ -1,5 +1,5 @@
-//! Deleting what is no longer declared: only what natsync wrote and nobody changed, last of all, within limits, and
-//! never when in doubt.
+//! Pruning: at the end of a run, within limits and without failures, natsync deletes undeclared
+//! files that it wrote itself and that have not changed.
 
 use crate::origin::Answer;
 use crate::world::World;
@@ -19,7 +19,7 @@ fn five() -> World {
     world
 }
 
-/// The same, of which only some are declared now.
+/// The same world, but the manifest now declares only some of the files.
 fn shrunk(numbers: &str) -> World {
     let world = five();
     world.set_manifest("natsync.yaml", &manifest(numbers, MANAGED));
@@ -33,7 +33,7 @@ fn names_are(world: &World, numbers: &[usize]) {
 }
 
 #[test]
-fn what_is_no_longer_declared_goes() {
+fn undeclared_files_are_pruned() {
     let world = shrunk("1..3");
     let plan = world.plan().success();
     assert_eq!(plan.summary()["prune"], 2);
@@ -81,10 +81,11 @@ fn folders_that_are_empty_then_go_too_and_others_stay() {
 }
 
 #[test]
-fn what_somebody_else_wrote_or_changed_stays() {
+fn files_written_or_changed_by_others_stay() {
     let world = five();
     world.write("out/d/mine.txt", "mine");
-    // Another size; the same size; written anew by somebody with the same bytes, which is no change.
+    // Edited to another size; edited to the same size; rewritten with the same bytes, which does
+    // not count as a change.
     world.write("out/d/3.txt", "edited and longer\n");
     world.write("out/d/4.txt", "FILE 4\n");
     world.touch("out/d/5.txt");
@@ -95,8 +96,8 @@ fn what_somebody_else_wrote_or_changed_stays() {
 }
 
 #[test]
-fn what_was_found_and_not_written_stays() {
-    // It is taken for what upstream has, by its length and time or by its bytes.
+fn adopted_files_stay() {
+    // The file is adopted, by its length and time or by its bytes.
     let world = World::new().serve_numbered(3);
     world.write("out/d/1.txt", "FILE 1\n");
     let world = world.manifest(&manifest("1..2", MANAGED));
@@ -139,7 +140,7 @@ fn a_choice_of_entries_prunes_nothing() {
 }
 
 #[test]
-fn more_than_is_allowed_is_none() {
+fn beyond_max_delete_nothing_is_deleted() {
     let world = shrunk("1..3");
     for args in [vec!["--max-delete", "1"], vec!["--max-delete", "0"]] {
         let run = world.run([&["apply", "--json"][..], &args[..]].concat()).code(1);
@@ -184,7 +185,7 @@ fn a_destination_that_is_somewhere_else_is_not_pruned_at_once() {
 }
 
 #[test]
-fn without_its_state_nothing_is_known_to_be_ours() {
+fn without_the_state_nothing_is_pruned() {
     let world = shrunk("1..3");
     world.delete("out/.natsync/state.db");
     world.apply().success();
@@ -230,10 +231,10 @@ fn a_folder_that_became_a_link_is_not_gone_through() {
 }
 
 #[test]
-fn what_cannot_be_deleted_is_an_error_and_the_rest_goes() {
+fn a_failed_deletion_is_an_error_and_the_others_happen() {
     use std::os::unix::fs::PermissionsExt as _;
     if rustix::process::geteuid().is_root() {
-        // Nobody keeps root from anything.
+        // Skipped for root, because permissions do not apply to root.
         return;
     }
     let world = shrunk("1..3");
@@ -245,7 +246,7 @@ fn what_cannot_be_deleted_is_an_error_and_the_rest_goes() {
 }
 
 #[test]
-fn a_person_sees_what_will_go() {
+fn the_text_output_lists_files_to_prune() {
     let world = shrunk("1..3");
     let run = world.run(["plan"]).success();
     assert!(run.stdout.contains("  - prune       d/4.txt"), "{}", run.output());
@@ -299,7 +300,7 @@ fn a_run_without_network_may_delete_when_all_is_there() {
     let run = world.run(["apply", "--json", "--offline"]).success();
     assert_eq!(run.summary()["pruned"], 2);
     names_are(&world, &[1, 2, 3]);
-    // And not when something is missing.
+    // With `--offline`, an entry that is not on disk fails, so nothing is pruned.
     let world = shrunk("1..6");
     world.set_manifest("natsync.yaml", &manifest("4..6", MANAGED));
     world.run(["apply", "--offline"]).code(1);
@@ -315,7 +316,7 @@ fn a_lock_deletes_nothing() {
     assert_eq!(world.apply().success().counts(), "entries 3, kept 3, pruned 2");
 }
 
-/// Five files whose source says so, and some that upstream has no more.
+/// Five files of a source with `on_missing: prune`; upstream then loses some of them.
 fn vanished(numbers: &[usize], more: &str) -> World {
     let text = manifest("1..5", "") + "    on_missing: prune\n" + more;
     let world = World::new().serve_numbered(5).manifest(&text);
@@ -327,7 +328,7 @@ fn vanished(numbers: &[usize], more: &str) -> World {
 }
 
 #[test]
-fn what_upstream_has_no_more_goes_where_a_source_says_so() {
+fn on_missing_prune_deletes_files_missing_upstream() {
     let world = vanished(&[2, 4], "");
     let plan = world.run(["plan", "--refresh", "--json"]).success();
     let prune = plan.lines("action").into_iter().find(|line| line["action"] == "prune").unwrap();
@@ -338,14 +339,14 @@ fn what_upstream_has_no_more_goes_where_a_source_says_so() {
     names_are(&world, &[1, 3, 5]);
     assert_eq!(world.apply().success().counts(), "entries 5, unchanged 3, absent 2");
 
-    // Only what was chosen was asked about.
+    // Only the selected entry was requested.
     let world = vanished(&[2, 4], "");
     world.run(["apply", "--only", "d/2.txt"]).success();
     names_are(&world, &[1, 3, 4, 5]);
 }
 
 #[test]
-fn what_vanished_stays_when_in_doubt() {
+fn files_missing_upstream_stay_in_case_of_doubt() {
     let stays = |world: &World, args: &[&str]| {
         world.run([&["apply", "--retries", "0"], args].concat());
         names_are(world, &[1, 2, 3, 4, 5]);
@@ -369,7 +370,7 @@ fn what_vanished_stays_when_in_doubt() {
 }
 
 #[test]
-fn what_is_pinned_as_missing_goes_where_a_source_says_so() {
+fn on_missing_prune_deletes_files_pinned_as_missing() {
     let world = vanished(&[2], "");
     world.run(["lock"]).success();
     names_are(&world, &[1, 2, 3, 4, 5]);
@@ -377,5 +378,5 @@ fn what_is_pinned_as_missing_goes_where_a_source_says_so() {
     assert_eq!(world.plan().success().summary()["prune"], 1);
     assert_eq!(world.apply().success().summary()["pruned"], 1);
     names_are(&world, &[1, 3, 4, 5]);
-    assert_eq!(world.origin.requests().len(), asked, "nobody is asked about what is pinned");
+    assert_eq!(world.origin.requests().len(), asked, "a request for a pinned file");
 }

@@ -1,4 +1,4 @@
-//! Redirects, which natsync follows by its own rules.
+//! Redirects, and natsync's rules for following them.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::origin::{Answer, Origin};
 use crate::world::{Run, World};
 
-/// One entry whose URL answers with a redirect to that place.
+/// One entry whose URL redirects to `location`.
 fn redirected(status: u16, location: &str) -> World {
     let world =
         World::new().serve("/target.txt", "here").source("$BASE/a.txt", &["http: {retries: 0}"]);
@@ -109,7 +109,7 @@ fn a_password_in_a_url_stays_with_its_origin() {
 }
 
 #[test]
-fn a_pause_of_the_host_that_redirects_lead_to_is_none_of_another() {
+fn a_pause_of_a_redirect_target_does_not_delay_other_hosts() {
     let (busy, other) = (Origin::new(), Origin::new());
     let world = World::new();
     for n in 1..=8 {
@@ -117,7 +117,7 @@ fn a_pause_of_the_host_that_redirects_lead_to_is_none_of_another() {
         world.origin.always(&path, Answer::redirect(302, &busy.url(&path)));
         busy.serve(&path, "here");
     }
-    // Whoever comes first is told to wait, and the one that comes at the same time.
+    // The first two concurrent requests get a `Retry-After`.
     for n in 1..=2 {
         busy.attempts(&format!("/{n}.txt"), [Answer::status(429).retry_after("2")]);
     }
@@ -142,7 +142,7 @@ sources:
     assert_eq!(running.wait().success().counts(), "entries 38, downloaded 38");
 }
 
-/// A port that ends every connection at once, and counts them. It is there to the end of the process.
+/// A port that closes and counts all connections. It stays open until the process ends.
 fn hanging_up() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -190,7 +190,7 @@ sources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..12}}]
     for n in 1..=12 {
         let path = format!("/{n}.txt");
         world.origin.always(&path, Answer::redirect(302, &other.url(&path)));
-        // Servers that refuse HEAD lead back to the first origin for GET.
+        // If a server refuses HEAD, the GET starts again at the first origin.
         other.always(&format!("HEAD {path}"), Answer::status(405));
         other.serve(&path, "here");
         world.write(&format!("out{path}"), "my own");
@@ -213,7 +213,7 @@ fn loops_end() {
 }
 
 #[test]
-fn there_are_at_most_so_many_redirects() {
+fn the_number_of_redirects_is_limited() {
     let world =
         World::new().source("$BASE/0", &["path: a.txt", "http: {retries: 0, redirects: 3}"]);
     for hop in 0..4 {
@@ -253,7 +253,7 @@ fn link_local_addresses_are_not_asked() {
         "[::ffff:169.254.169.254]",
     ] {
         let run = refused(&redirected(302, &format!("http://{host}/latest/meta-data/")));
-        assert!(run.elapsed < Duration::from_secs(8), "{host}: nobody was connected to");
+        assert!(run.elapsed < Duration::from_secs(8), "{host}: a connection was attempted");
     }
 }
 

@@ -1,6 +1,6 @@
-//! A run that has everything: files that are new, changed and deleted, small and large, in folders, with or
-//! without a lock. Whatever is done to it, a path holds whole old bytes or whole new ones, and the next plain run puts
-//! everything right.
+//! A reference workload: new, changed and deleted files, small and large, in folders, with or
+//! without a lock. However a run is disturbed, each path has its complete old or its complete new
+//! bytes, and the next normal run completes the work.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::world::{World, content};
 
-/// How many paths there are; all but one of them are declared at a time, where no lock is written.
+/// The number of paths. Without a lock, all but one of them are declared at a time.
 pub(crate) const FILES: usize = 20;
 
 fn size(n: usize) -> usize {
@@ -24,14 +24,14 @@ fn bytes(n: usize, version: usize) -> Vec<u8> {
     content((version * 100 + n) as u64, size(n))
 }
 
-/// A world whose files are in some version, some of them already there.
+/// A world with a current version of its files, some of which exist locally.
 pub(crate) struct Reference {
     pub(crate) world: World,
     version: usize,
-    /// Whether the run is one that writes a lock too.
+    /// True if the runs also write a lock.
     locks: bool,
-    /// The version in which the state was lost. Files that are adopted then are nobody's until they change, so the
-    /// one that is no longer declared in the next version may be one of them.
+    /// The version in which the state was lost. Natsync does not prune files that it then adopts,
+    /// until they change. The file that the next version no longer declares may be one of them.
     lost: Option<usize>,
 }
 
@@ -43,27 +43,29 @@ impl Reference {
         reference
     }
 
-    /// What the run is called with.
+    /// The arguments of the run.
     pub(crate) fn args(&self) -> &'static [&'static str] {
         if self.locks { &["lock", "--upgrade", "--json"] } else { &["apply", "--json"] }
     }
 
-    /// Whether that path is declared now. A lock deletes nothing, so with it all of them are.
+    /// True if the path is declared. `lock` deletes nothing, so with a lock all paths are declared.
     fn declares(&self, n: usize) -> bool {
         self.locks || n != 1 + self.version % (FILES - 1)
     }
 
-    /// The state was set aside.
+    /// Records that the state was set aside.
     pub(crate) fn is_lost(&mut self) {
         self.lost = Some(self.version);
     }
 
-    /// Whether natsync may not know any more that the file that is no longer declared is its own.
+    /// True if the state that says which files natsync wrote may be lost, so that the undeclared
+    /// file may stay.
     fn may_stay(&self) -> bool {
         self.lost.is_some_and(|lost| self.version <= lost + 1)
     }
 
-    /// Every file changes upstream, another one is no longer declared, and a folder of them is not there each time.
+    /// Changes every file upstream, stops declaring another file, and deletes one of the three
+    /// folders.
     pub(crate) fn change(&mut self) {
         self.version += 1;
         for n in 0..FILES {
@@ -80,7 +82,7 @@ impl Reference {
         let _ = std::fs::remove_dir_all(gone);
     }
 
-    /// Whole old bytes, or whole new ones, and nothing else.
+    /// Checks that each file has its complete old or new bytes, and that there are no other files.
     #[track_caller]
     pub(crate) fn assert_whole(&self, which: &str) {
         let wanted: BTreeMap<_, _> = (0..FILES).map(|n| (path(n), n)).collect();
@@ -91,7 +93,7 @@ impl Reference {
         }
     }
 
-    /// All that is declared is there, as it should be.
+    /// Checks that the directory is as declared.
     #[track_caller]
     pub(crate) fn assert_in_sync(&self, which: &str) {
         for n in 0..FILES {
@@ -105,7 +107,7 @@ impl Reference {
         }
     }
 
-    /// The plain run.
+    /// Runs without disturbance, and checks the result.
     #[track_caller]
     pub(crate) fn heal(&self, which: &str) {
         let lock = self.lock();
@@ -119,11 +121,11 @@ impl Reference {
         for name in aside {
             std::fs::remove_file(self.world.path("out/.natsync").join(name)).expect("it is there");
         }
-        // What is nobody's is for the user to delete.
+        // Adopted files are never pruned, so delete them here.
         for n in (0..FILES).filter(|&n| !self.declares(n)) {
             let _ = std::fs::remove_file(self.world.path("out").join(path(n)));
         }
-        // What was there before is whole too: of this version or of another.
+        // The lock before the run was complete too, of the old or the new version.
         if let Some(lock) = lock {
             let lines = lock.lines().filter(|line| line.starts_with('{') && line.ends_with('}'));
             assert_eq!(lines.count(), 1 + FILES, "{which}: {lock}");
@@ -134,7 +136,7 @@ impl Reference {
         std::fs::read_to_string(self.world.path("natsync.lock")).ok()
     }
 
-    /// The run, while some of its system calls are not what they should be. It is killed after a minute.
+    /// The run under strace, which disturbs some of its system calls. It is killed after a minute.
     pub(crate) fn run_injected(&self, calls: &str, inject: &str) -> Output {
         let trace = format!("trace={calls}");
         let inject = format!("inject={calls}:{inject}");
@@ -157,12 +159,12 @@ impl Reference {
     }
 }
 
-/// Whether system calls can be seen and changed here; if not, a line says so.
+/// True if strace works here; otherwise prints that the test is skipped.
 pub(crate) fn is_traceable() -> bool {
     let mut strace = Command::new("strace");
     let is_there = strace.arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !is_there {
-        // Written past the capture of the test harness, which would hide it.
+        // Bypasses the output capture of the test harness, which would hide the line.
         let _ = writeln!(std::io::stderr(), "skipped: strace is not installed");
     }
     is_there

@@ -1,4 +1,4 @@
-//! A proxy for tests, which notes what it is told.
+//! A proxy for tests, which logs the requests that it receives.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// A proxy that hands whole-URL requests on to where they lead and notes their heads.
+/// A proxy that forwards requests in absolute form, and logs their heads.
 pub(crate) struct Relay {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
@@ -15,25 +15,25 @@ pub(crate) struct Relay {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What it does when it is asked for anything.
+/// The behaviour of the proxy for all requests.
 #[derive(Clone, Debug)]
 pub(crate) enum Manner {
-    /// It hands whole-URL requests on, and answers 502 to CONNECT.
+    /// Forwards requests in absolute form, and answers 502 to CONNECT.
     Forward,
-    /// It opens every tunnel.
+    /// Opens every tunnel.
     Tunnel,
-    /// It says this to everything, and hangs up.
+    /// Sends this text to every client, then closes the connection.
     Say(Vec<u8>),
-    /// Header fields without an end.
+    /// Sends endless header fields.
     Endless,
-    /// It says nothing, and hangs up when the other side does.
+    /// Sends nothing, and closes the connection when the client does.
     Silent,
-    /// It hands on, and hangs up after so many bytes of the answer.
+    /// Forwards requests, and closes the connection after this many bytes of the answer.
     Cut(usize),
 }
 
 impl Relay {
-    /// Hands on what needs no tunnel.
+    /// Starts a `Forward` proxy.
     pub(crate) fn start() -> Self {
         Self::of(Manner::Forward)
     }
@@ -61,7 +61,6 @@ impl Relay {
         format!("http://{user}127.0.0.1:{}", self.port)
     }
 
-    /// The heads of all requests so far.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
@@ -77,7 +76,7 @@ impl Drop for Relay {
     }
 }
 
-/// Each head is noted, and answered. The connection is kept.
+/// Logs and answers each request. The connection is persistent.
 fn serve(mut client: TcpStream, noted: &Mutex<Vec<String>>, manner: &Manner) {
     while let Some(head) = read_head(&mut client) {
         noted.lock().unwrap().push(head.clone());
@@ -137,7 +136,7 @@ fn tunnel(mut client: TcpStream, head: &str) -> io::Result<()> {
 
 fn answer_of_origin(head: &str) -> Vec<u8> {
     let target = head.split(' ').nth(1).unwrap();
-    // What goes by the wrong way has no whole URL: nobody answers it.
+    // A request without an absolute URL was not meant for a proxy, and gets no answer.
     let Some(rest) = target.strip_prefix("http://") else { return Vec::new() };
     let (authority, path) = rest.split_once('/').unwrap();
     let mut origin = TcpStream::connect(authority).unwrap();

@@ -1,4 +1,4 @@
-//! `natsync report`: what the page says is what is there, and the page needs nothing but itself.
+//! `natsync report`: the page shows the actual state, and needs no other resources.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::origin::{Answer, Gate};
 use crate::world::World;
 
-/// What a page says, read as XML: all elements with their attributes, and the texts below them.
+/// A page parsed as XML: all elements with their attributes, and the texts below them.
 struct Page {
     text: String,
     elements: Vec<Element>,
@@ -59,7 +59,7 @@ impl Page {
         page
     }
 
-    /// Nothing is loaded but pictures of the destination, and nothing runs but the page's own script.
+    /// Checks that the page loads only pictures of the destination, and runs only its own script.
     #[track_caller]
     fn needs_nothing(&self) {
         for element in &self.elements {
@@ -80,7 +80,7 @@ impl Page {
         assert_eq!((count("script"), count("style"), count("iframe")), (1, 1, 0));
     }
 
-    /// How many cells are of which class.
+    /// The number of cells of each class.
     fn cells(&self) -> BTreeMap<String, usize> {
         let mut cells = BTreeMap::new();
         for element in self.links().filter(|element| element.attributes.contains_key("class")) {
@@ -95,7 +95,7 @@ impl Page {
         assert_eq!(self.cells(), expected.collect(), "{}", self.text);
     }
 
-    /// Class, link and words of the cell of a path.
+    /// Class, link and tooltip of the cell of a path.
     #[track_caller]
     fn cell(&self, path: &str) -> (&str, Option<&str>, &str) {
         let of_path = |element: &&Element| {
@@ -137,7 +137,7 @@ fn unescaped(text: &str) -> String {
     .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
 }
 
-/// Twelve files, of which upstream has no fourth and no eighth.
+/// Twelve entries; upstream does not have the fourth and the eighth.
 fn twelve(settings: &[&str]) -> World {
     let world = World::new().serve_numbered(12);
     world.origin.remove("/4.txt");
@@ -170,7 +170,7 @@ fn every_state_has_its_cell() {
     world.apply().success();
     let page = Page::of(&world);
     page.says("10 of 12 present, 2 absent upstream, none failed");
-    // With one run alone, nothing is new.
+    // With only one run, nothing counts as new.
     page.has_cells(&[("a", 2), ("p", 10)]);
     world.origin.serve("/2.txt", "changed upstream\n");
     world.origin.always("/3.txt", Answer::status(503));
@@ -190,7 +190,7 @@ fn every_state_has_its_cell() {
     }
     let (class, link, title) = page.cell("3.txt");
     assert_eq!((class, link), ("f", Some("out/3.txt")));
-    assert!(title.contains("503") && title.contains("an older copy is here"), "{title}");
+    assert!(title.contains("503") && title.contains("an older copy is on disk"), "{title}");
     assert_eq!((page.cell("4.txt").0, page.cell("4.txt").1), ("a", None));
     assert_eq!((page.cell("5.txt").0, page.cell("5.txt").1), ("g", None));
     assert_eq!(page.cell("6.txt").0, "d");
@@ -206,7 +206,7 @@ fn a_failure_stands_until_a_run_that_concerns_it_puts_it_right() {
     world.origin.always("/2.txt", Answer::status(503));
     world.apply().code(1);
     Page::of(&world).has_cells(&[("a", 2), ("f", 2), ("p", 8)]);
-    // A run over others changes nothing about it.
+    // A run over other entries does not change it.
     world.run(["apply", "--only", "3.txt"]).success();
     Page::of(&world).has_cells(&[("a", 2), ("f", 2), ("p", 8)]);
     world.origin.serve("/1.txt", "1");
@@ -228,7 +228,7 @@ fn the_last_twenty_runs_are_there() {
     }
     let page = Page::of(&world);
     page.says("The last 20 runs, newest first");
-    // None of those that are left made a request.
+    // None of the 20 remaining runs made a request.
     assert!(!page.text.contains("class=\"timeline\""));
     let state = rusqlite::Connection::open(world.state()).unwrap();
     let rows: u64 = state.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
@@ -243,7 +243,8 @@ fn a_lock_run_and_its_pins_are_there() {
     page.has_cells(&[("a", 2), ("p", 10)]);
     assert!(page.cell("1.txt").2.contains(", pinned"), "{}", page.cell("1.txt").2);
     page.says("<td class=\"word\">lock</td>");
-    // The lock knows that upstream has no fourth file, also where the state is gone.
+    // The lock records that upstream has no fourth file, so that this is known without the state
+    // too.
     fs::remove_dir_all(world.path("out/.natsync")).unwrap();
     let page = Page::of(&world);
     page.has_cells(&[("a", 2), ("p", 10)]);
@@ -345,7 +346,7 @@ fn a_destination_from_the_environment_is_not_named() {
 }
 
 #[test]
-fn it_goes_to_standard_output_and_speaks_json() {
+fn html_to_standard_output_and_json() {
     let world = twelve(&[]);
     world.apply().success();
     let run = world.run(["report", "--html", "-"]).success();
@@ -364,7 +365,7 @@ fn it_goes_to_standard_output_and_speaks_json() {
 }
 
 #[test]
-fn what_cannot_be_done_leaves_what_was_there() {
+fn a_failed_report_keeps_the_old_page() {
     let world = twelve(&[]);
     world.write("page.html", "old");
     assert_eq!(world.run(["report"]).status, 2, "it asks where to");
@@ -381,7 +382,7 @@ fn what_cannot_be_done_leaves_what_was_there() {
 }
 
 #[test]
-fn a_damaged_history_is_none() {
+fn a_damaged_history_is_ignored() {
     let world = twelve(&[]);
     world.apply().success();
     let state = rusqlite::Connection::open(world.state()).unwrap();
@@ -399,7 +400,7 @@ fn a_hundred_thousand_entries_fit_a_page() {
     );
     world.write("out/17.bin", "17");
     let run = world.run(["report", "--html", "page.html"]).success();
-    // Ten times what a release build takes, with tests side by side.
+    // Ten times the time of a release build, because tests run in parallel.
     assert!(run.elapsed < Duration::from_secs(50), "{:?}", run.elapsed);
     let page = Page::read(String::from_utf8(world.read("page.html")).unwrap());
     assert!(page.text.len() < 3_000_000, "{}", page.text.len());
@@ -420,7 +421,8 @@ fn ten_thousand_sources_fit_a_page() {
     page.says("sources more");
 }
 
-/// What a browser makes of a page, with what it complains about. None, with a line that says so, where there is none.
+/// The DOM that a browser makes of a page, with its console messages. `None` without a browser;
+/// prints a line that says so.
 fn browsed(world: &World, file: &str) -> Option<(String, String)> {
     let found = ["chromium", "chromium-browser", "google-chrome"].iter().find(|program| {
         let version = Command::new(program).arg("--version").stderr(Stdio::null()).output();
@@ -461,7 +463,7 @@ fn a_browser_runs_its_script_and_has_nothing_to_complain_about() {
     assert!(!page.contains("title=\"1.svg"), "tooltips became words for everybody");
     let console: Vec<_> = complaints.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert_eq!(console, [""; 0]);
-    // The policy is in force: what is put in from elsewhere is refused.
+    // The policy is active: injected content is refused.
     let text = String::from_utf8(world.read("page.html")).unwrap();
     world.write(
         "other.html",

@@ -1,4 +1,4 @@
-//! Transfers that were cut go on where they stopped, and only where that is certain.
+//! Interrupted transfers are resumed, but only if the file is certainly still the same.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::SystemTime;
@@ -32,7 +32,7 @@ fn ranges(world: &World) -> Vec<Option<String>> {
     world.origin.requests_for("/a.bin").iter().map(range).collect()
 }
 
-/// One apply that must end with these bytes, and nothing left over.
+/// Runs one `apply`, which must end with these bytes and without partial files.
 #[track_caller]
 fn ends_with(world: &World, bytes: &[u8]) {
     world.apply().success();
@@ -40,7 +40,7 @@ fn ends_with(world: &World, bytes: &[u8]) {
     assert_eq!(world.partial_files(), [""; 0]);
 }
 
-/// A run that is killed in the middle of a body. What arrived is on disk by then.
+/// Kills a run in the middle of a body, after the received bytes are on disk.
 fn killed(world: &World) {
     let gate = Gate::new();
     world.origin.attempts("/a.bin", [Answer::file().gate_at(CUT, &gate)]);
@@ -53,7 +53,7 @@ fn killed(world: &World) {
     world.origin.forget();
 }
 
-/// A run that gave up in the middle of a body.
+/// A run that gives up in the middle of a body.
 fn given_up(world: &World) {
     world.origin.attempts("/a.bin", [cut()]);
     world.run(["apply", "--json", "--retries", "0"]).code(1);
@@ -76,7 +76,7 @@ fn a_retry_keeps_the_bytes_it_has() {
     let requests = world.origin.requests();
     assert_eq!(requests[1].header("if-range"), Some("\"v1-300000\""));
     assert_eq!((requests.len(), requests[2].status), (3, 206));
-    // What a reset took from the receiver's buffers is asked for again.
+    // A reset discards bytes in the receive buffer, and these are requested again.
     assert!(world.origin.bytes_sent() < SIZE + 60_000, "{}", world.origin.bytes_sent());
 }
 
@@ -234,7 +234,7 @@ fn a_damaged_part_is_not_gone_on_with() {
 }
 
 #[test]
-fn bytes_after_those_that_are_vouched_for_are_cut_off() {
+fn bytes_without_a_recorded_digest_are_cut_off() {
     let bytes = content(9);
     let world = world(bytes.clone());
     killed(&world);
@@ -268,7 +268,7 @@ fn a_part_belongs_to_one_path_url_and_pin() {
 fn a_whole_part_with_its_digest_needs_no_request() {
     let bytes = content(11);
     let world = pinned(bytes.clone(), &bytes);
-    // Chunked, and the last chunk does not come: all bytes are here, and the body is not over.
+    // Chunked without the final chunk: all bytes have arrived, but the body has not ended.
     world.origin.attempts("/a.bin", [Answer::file().no_final_chunk()]);
     world.run(["apply", "--json", "--retries", "0"]).code(1);
     world.origin.forget();
@@ -277,16 +277,16 @@ fn a_whole_part_with_its_digest_needs_no_request() {
     assert!(world.read("out/a.bin") == bytes);
     world.origin.assert_requests(&[]);
     assert_eq!(world.partial_files(), [""; 0]);
-    // Its time is that of the file upstream.
+    // The file has the mtime of the upstream file.
     assert_eq!(world.mtime("out/a.bin"), crate::origin::first_modified());
 }
 
 #[test]
-fn of_a_whole_part_without_a_digest_the_last_byte_is_asked_for() {
+fn a_complete_part_without_a_digest_requests_its_last_byte() {
     let bytes = content(12);
     let world = world(bytes.clone());
     let gate = Gate::new();
-    // The length is known, and all of it arrives but for the last byte's confirmation.
+    // The length is known, and the run is killed when only the last byte is missing.
     world.origin.attempts("/a.bin", [Answer::file().gate_at(SIZE - 1, &gate)]);
     let running = world.spawn(["apply", "--json"]);
     world.wait_for_parts(1);
@@ -315,11 +315,11 @@ fn an_update_that_was_cut_goes_on_and_asks_on_condition() {
 }
 
 #[test]
-fn what_is_left_over_is_removed_at_the_end() {
+fn leftover_parts_are_removed_at_the_end() {
     let world = world(content(15));
     given_up(&world);
     assert_eq!(world.partial_files().len(), 2);
-    // The entry is not declared any more.
+    // The entry is no longer declared.
     let world = world.serve("/b.bin", "b").source("$BASE/b.bin", &[]);
     world.apply().success();
     assert_eq!(world.partial_files(), [""; 0]);
@@ -336,7 +336,7 @@ fn many_killed_runs_leave_one_part() {
 
 #[test]
 fn a_mismatch_after_going_on_is_got_whole() {
-    // The server lies: the same tag for other bytes.
+    // A faulty server has the same ETag for other bytes.
     let (old, new) = (content(17), content(18));
     let tagged = |bytes: &[u8]| File::new(bytes).etag("\"same\"");
     let world = pinned(tagged(&old), &new);
@@ -365,7 +365,7 @@ fn progress_is_worth_more_than_a_count_of_attempts() {
 }
 
 #[test]
-fn what_does_not_fit_is_not_begun() {
+fn a_file_too_large_for_the_disk_is_not_started() {
     let world = world("");
     let huge = Answer::status(200).content_lengths(&["4000000000000000"]).body("x");
     world.origin.always("/a.bin", huge);
@@ -375,8 +375,8 @@ fn what_does_not_fit_is_not_begun() {
 }
 
 #[test]
-fn a_server_that_never_goes_on_is_given_up() {
-    // Much comes each time, and always the same.
+fn a_server_that_never_resumes_is_given_up() {
+    // Each attempt receives many bytes, but always the same ones.
     let bytes: Vec<u8> = (0..10).flat_map(content).collect();
     let world = world(bytes.clone());
     let whole = Answer::status(200).header("ETag", "\"a\"").body(bytes).cut_at(1_500_000);

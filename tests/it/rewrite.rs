@@ -1,9 +1,10 @@
-//! Asking for declared URLs at another place.
+//! `--rewrite`: declared URLs are requested at another location.
 
 use crate::origin::Origin;
 use crate::world::World;
 
-/// A manifest of a host that does not exist, and `--rewrite` to the world's origin.
+/// A manifest with a host that does not exist, and the value of `--rewrite` that leads to the
+/// world's origin.
 fn far_away() -> (World, String) {
     let world = World::new()
         .serve_numbered(3)
@@ -76,14 +77,14 @@ fn mirrors_are_rewritten_as_well() {
 }
 
 #[test]
-fn what_is_not_rewritten_goes_where_it_is_declared() {
+fn other_urls_are_not_rewritten() {
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
     world.run(["apply", "--rewrite", "http://far.invalid/=http://nowhere.invalid/"]).success();
     assert_eq!(world.names(), ["1.txt"]);
 }
 
 #[test]
-fn a_list_shows_what_is_declared() {
+fn a_list_shows_declared_urls() {
     let (world, rewrite) = far_away();
     let world = world.env("NATSYNC_REWRITE", &rewrite);
     let run = world.run(["list", "--format", "urls"]).success();
@@ -91,7 +92,7 @@ fn a_list_shows_what_is_declared() {
 }
 
 #[test]
-fn what_is_no_rewrite_is_a_usage_error() {
+fn an_invalid_rewrite_is_a_usage_error() {
     let (world, _) = far_away();
     for wrong in ["", "=", "http://a/", "http://a/=", "=http://a/", "a=b"] {
         world.run(["apply", "--rewrite", wrong]).code(2);

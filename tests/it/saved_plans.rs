@@ -1,4 +1,4 @@
-//! `plan --out` and `apply --plan`: exactly what was looked at is done, or nothing.
+//! `plan --out` and `apply --plan`: the saved plan is carried out exactly, or refused.
 
 use crate::origin::{Answer, File};
 use crate::world::{World, numbered};
@@ -14,7 +14,7 @@ fn saved(world: &World, args: &[&str]) {
     world.run(args).success();
 }
 
-/// A plan that no longer fits is refused: nothing is asked for, and no file changes.
+/// A plan that no longer applies is refused: nothing is asked for, and no file changes.
 #[track_caller]
 fn refused(world: &World, args: &[&str], why: &str) {
     let before = world.files("out");
@@ -27,7 +27,7 @@ fn refused(world: &World, args: &[&str], why: &str) {
 }
 
 #[test]
-fn what_was_planned_is_done() {
+fn a_saved_plan_is_carried_out() {
     let world = four(&[]);
     world.apply().success();
     world.delete("out/1.txt");
@@ -53,7 +53,7 @@ fn what_was_planned_is_done() {
 }
 
 #[test]
-fn what_upstream_said_is_not_asked_again() {
+fn answers_of_upstream_are_not_requested_again() {
     let world = four(&[]);
     world.apply().success();
     world.origin.serve("/3.txt", "new");
@@ -65,7 +65,7 @@ fn what_upstream_said_is_not_asked_again() {
 }
 
 #[test]
-fn what_upstream_would_not_say_stays_a_question() {
+fn entries_that_refresh_could_not_settle_are_revalidated() {
     let world = four(&[]);
     world.apply().success();
     world.origin.always("/2.txt", Answer::status(403));
@@ -106,7 +106,7 @@ fn a_changed_manifest_is_refused() {
     let world = world.source("$BASE/{n}.txt", &["vars: {n: 1..4}", "check: never"]);
     refused(&world, &[], "`natsync.yaml` has changed since the plan was made");
     world.delete("natsync.yaml");
-    refused(&world, &[], "`natsync.yaml` is gone since the plan was made");
+    refused(&world, &[], "`natsync.yaml` has been deleted since the plan was made");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_changed_lock_is_refused() {
     let world = four(&[]);
     saved(&world, &[]);
     world.run(["lock"]).success();
-    refused(&world, &[], "`natsync.lock` was not there when the plan was made");
+    refused(&world, &[], "`natsync.lock` did not exist when the plan was made");
     saved(&world, &[]);
     world.origin.serve("/2.txt", "new");
     world.run(["lock", "--upgrade"]).success();
@@ -140,7 +140,7 @@ fn a_changed_file_is_refused() {
     saved(&world, &[]);
 
     world.write("out/1.txt", "edited again");
-    refused(&world, &[], "`1.txt` is another file than when the plan was made");
+    refused(&world, &[], "`1.txt` has changed on disk since the plan was made");
     world.delete("out/1.txt");
     refused(&world, &[], "`1.txt` was to be replaced, and would now be fetched");
     world.write("out/1.txt", "edited");
@@ -157,7 +157,7 @@ fn a_plan_is_carried_out_once() {
     let world = four(&[]);
     saved(&world, &[]);
     world.run(["apply", "--plan", "p.plan"]).success();
-    refused(&world, &[], "`1.txt` was to be fetched, and would now be asked about");
+    refused(&world, &[], "`1.txt` was to be fetched, and would now be revalidated");
     assert!(
         world.run(["apply", "--plan", "p.plan"]).stderr.contains("and 1 more differ"),
         "three are named"
@@ -170,7 +170,7 @@ fn ages_are_counted_to_the_moment_of_the_plan() {
     world.apply().success();
     world.age_state(std::time::Duration::from_hours(23));
     saved(&world, &[]);
-    // Two hours pass, for the state and for the plan.
+    // Makes state and plan two hours older.
     let two_hours = std::time::Duration::from_hours(2);
     world.age_state(two_hours);
     let plan = String::from_utf8(world.read("p.plan")).unwrap();
@@ -186,7 +186,7 @@ fn ages_are_counted_to_the_moment_of_the_plan() {
 }
 
 #[test]
-fn what_is_pruned_is_what_was_planned() {
+fn only_planned_files_are_pruned() {
     let world = four(&[]);
     world.apply().success();
     let world = world.source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
@@ -195,7 +195,7 @@ fn what_is_pruned_is_what_was_planned() {
     world.delete("out/4.txt");
     refused(&world, &[], "`4.txt` would no longer be pruned");
     world.write("out/4.txt", kept);
-    refused(&world, &[], "`4.txt` is another file than when the plan was made");
+    refused(&world, &[], "`4.txt` has changed on disk since the plan was made");
     saved(&world, &["--prune"]);
     let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
     assert_eq!(run.summary()["pruned"], 2);
@@ -203,7 +203,7 @@ fn what_is_pruned_is_what_was_planned() {
 }
 
 #[test]
-fn what_turns_out_to_be_missing_stays_unless_the_plan_deletes_it() {
+fn a_file_found_missing_stays_unless_the_plan_deletes_it() {
     let world = four(&["on_missing: prune"]);
     world.apply().success();
     saved(&world, &[]);
@@ -232,22 +232,22 @@ fn several_manifests_are_one_plan() {
 }
 
 #[test]
-fn what_is_no_plan_is_refused() {
+fn an_invalid_plan_file_is_refused() {
     let world = four(&[]);
     refused(&world, &[], "cannot read the saved plan `p.plan`");
     saved(&world, &[]);
     let whole = String::from_utf8(world.read("p.plan")).unwrap();
     let lines: Vec<_> = whole.lines().collect();
     world.write("p.plan", lines[..4].join("\n"));
-    refused(&world, &[], "`p.plan` is no saved plan, or is cut short");
+    refused(&world, &[], "`p.plan` is not a saved plan, or is cut short");
     world.write("p.plan", [&lines[..2], &lines[3..]].concat().join("\n"));
-    refused(&world, &[], "line 5 of `p.plan` does not fit the lines before it");
+    refused(&world, &[], "line 5 of `p.plan` does not match the lines before it");
     world.write("p.plan", whole.replacen("\"natsync\":\"", "\"natsync\":\"99.", 1));
     refused(&world, &[], "natsync 99.");
     world.write("p.plan", "version: 1\n");
-    refused(&world, &[], "line 1 of `p.plan` is no line of a saved plan");
+    refused(&world, &[], "line 1 of `p.plan` is not a line of a saved plan");
     world.write("p.plan", "");
-    refused(&world, &[], "`p.plan` is no saved plan");
+    refused(&world, &[], "`p.plan` is not a saved plan");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `natsync schema`: what editors read, held against a validator that knows nothing of natsync.
+//! `natsync schema`: the schema for editors, tested with an independent validator.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn validator() -> jsonschema::Validator {
     jsonschema::draft202012::new(&schema()).unwrap()
 }
 
-/// A manifest as an editor sees it: plain YAML, with anchors and merges resolved.
+/// A manifest as an editor reads it: plain YAML, with anchors and merge keys resolved.
 fn value_of(yaml: &str) -> Result<Value, String> {
     serde_yaml::from_str(yaml).map_err(|error| error.to_string())
 }
@@ -33,7 +33,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_committed_schema_is_what_the_program_prints() {
+fn the_committed_schema_equals_the_printed_one() {
     let printed = World::new().run(["schema"]).success().stdout;
     let file = project().join("docs/manifest.schema.json");
     if std::env::var_os("UPDATE").is_some() {
@@ -68,7 +68,8 @@ fn every_example_manifest_is_valid_and_names_the_schema() {
     }
 }
 
-/// Whole manifests that the pages show. Parts of manifests, which the pages show too, have no version.
+/// Complete manifests in the pages are valid. Fragments of manifests have no `version`, and are
+/// skipped.
 #[test]
 fn every_manifest_of_the_pages_is_valid() {
     let validator = validator();
@@ -92,10 +93,10 @@ fn every_manifest_of_the_pages_is_valid() {
     assert!(5 <= seen, "{seen} manifests in the pages");
 }
 
-/// Of the manifests that the reader refuses, the schema refuses those whose fault can be seen without expanding templates
-/// and ranges, and without reading files.
+/// The schema refuses those invalid manifests whose error does not depend on expanding templates
+/// and ranges, or on reading files.
 #[test]
-fn what_needs_no_expansion_is_seen() {
+fn the_schema_finds_errors_that_need_no_expansion() {
     let validator = validator();
     let (mut refused, mut parsed) = (0, 0);
     for (_, text) in crate::malformed::manifests() {

@@ -1,4 +1,5 @@
-//! Values from the environment and passwords are sent where they belong, and are seen nowhere.
+//! Values from the environment and passwords are sent only to their origin, and never shown or
+//! stored.
 
 use crate::origin::Answer;
 use crate::world::{Run, World};
@@ -7,7 +8,7 @@ const TOKEN: &str = "tok-3f9c1a";
 const KEY: &str = "key-77e0b2";
 const PASSWORD: &str = "pass-51d8ee";
 
-/// How the secrets could be written: as they are, encoded for a URL, and as Basic credentials.
+/// The forms in which secrets could appear: verbatim, percent-encoded, and as Basic credentials.
 const FORBIDDEN: [&str; 4] = [TOKEN, KEY, PASSWORD, "dXNlcjpwYXNzLTUxZDhlZQ"];
 
 fn world() -> World {
@@ -40,7 +41,7 @@ fn tells_nothing(world: &World, run: &Run) {
 }
 
 #[test]
-fn secrets_arrive_and_are_told_to_nobody_else() {
+fn secrets_reach_only_their_origin() {
     let world = world();
     let run = world.run(["apply", "-v"]).success();
     tells_nothing(&world, &run);
@@ -87,7 +88,8 @@ fn failures_tell_no_secret() {
 fn a_server_that_repeats_a_secret_does_not_spread_it() {
     let world = world();
     world.origin.everywhere(Answer::redirect(302, &format!("ftp://x/{KEY}?{TOKEN}")));
-    // The secret is in the server's words here, so that only what we remember can be kept clean.
+    // The error message quotes the secret from the server's answer, so only the state is checked
+    // here.
     world.run(["apply"]).code(1);
     let state = world.state_bytes();
     for secret in FORBIDDEN {
@@ -122,7 +124,7 @@ fn a_dead_host_with_a_password_is_named_without_it() {
 
 #[test]
 fn a_host_from_the_environment_is_not_told_either() {
-    // A name that resolves nowhere, and one that answers with errors.
+    // A name that does not resolve, and a server that answers with errors.
     let world = World::new()
         .env("HOST", "secret-host.invalid")
         .source("https://${HOST}/a.txt", &["http: {retries: 0, connect_timeout: 2s}"]);

@@ -1,4 +1,4 @@
-//! A server that speaks TLS, with certificates of its own making.
+//! A TLS server with generated certificates.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// A server that answers every request over TLS with the same few bytes.
+/// A TLS server that gives the same short answer to every request.
 pub(crate) struct Secure {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
@@ -19,7 +19,7 @@ pub(crate) struct Secure {
 }
 
 impl Secure {
-    /// With a certificate of that issuer.
+    /// Starts with a certificate signed by this issuer.
     pub(crate) fn start(
         issuer: &CertifiedIssuer<'_, KeyPair>,
         params: &CertificateParams,
@@ -30,7 +30,7 @@ impl Secure {
         Self::with_chain(&key, vec![certificate.der().clone()], answer)
     }
 
-    /// With certificates that are there already, the server's own first.
+    /// Starts with existing certificates, the server's own first.
     pub(crate) fn with_chain(
         key: &KeyPair,
         chain: Vec<CertificateDer<'static>>,
@@ -65,7 +65,6 @@ impl Secure {
         format!("https://{host}:{}/file.txt", self.port)
     }
 
-    /// The heads of all requests so far.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
@@ -81,7 +80,7 @@ impl Drop for Secure {
     }
 }
 
-/// Answers until the other side is gone, or shows that it does not like us.
+/// Answers until the client closes the connection, or rejects the certificate.
 fn serve(stream: TcpStream, config: Arc<ServerConfig>, answer: &str, noted: &Mutex<Vec<String>>) {
     let Ok(connection) = ServerConnection::new(config) else { return };
     let mut stream = StreamOwned::new(connection, stream);

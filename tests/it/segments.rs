@@ -1,5 +1,5 @@
-//! One large file over several connections: the same bytes, the same proof, and faults that cost no more
-//! than their range.
+//! One large file over several connections: the same bytes and checks, and a fault costs only its
+//! own range.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn ranges(world: &World) -> Vec<String> {
     world.origin.requests_for("/a.bin").iter().filter_map(range).collect()
 }
 
-/// How many bytes all ranges have together.
+/// The total length of all ranges.
 fn asked(world: &World) -> usize {
     let length = |range: &String| {
         let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
@@ -40,7 +40,7 @@ fn ends_with(world: &World, bytes: &[u8]) {
     assert_eq!(world.partial_files(), [""; 0]);
 }
 
-/// A file that comes so slowly from the front that others can help.
+/// A file that arrives slowly from the front, so that other connections download ranges of it.
 fn slowly() -> Answer {
     Answer::file().drip(20_000, std::time::Duration::from_millis(4))
 }
@@ -58,7 +58,7 @@ fn ranges_from_the_end_meet_what_comes_from_the_front() {
     let validator = |request: &Request| request.header("if-range").map(str::to_owned);
     assert!(requests[1..].iter().all(|r| validator(r).as_deref() == Some("\"v1-4000000\"")));
     assert!(world.origin.most_connections() <= 4);
-    // The file is kept by its digest afterwards, as any other.
+    // Afterwards the file is kept by its digest, like any other file.
     world.origin.forget();
     assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
 }
@@ -88,7 +88,7 @@ fn a_fault_costs_its_range_alone() {
         ("closed", Answer::close()),
     ] {
         let world = world(bytes.clone(), &[]);
-        // The first is the answer from the front, the second a range.
+        // The first answer is from the front, the second is a range.
         world.origin.attempts("/a.bin", [slowly(), fault]);
         ends_with(&world, &bytes);
         assert!(asked(&world) < SIZE * 5 / 4, "{name}: {:?}", ranges(&world));
@@ -122,7 +122,7 @@ fn a_file_that_changes_meanwhile_is_never_mixed() {
     gate.open();
     running.wait();
     let now = world.files("out");
-    // Whole old bytes, or whole new ones.
+    // Either the complete old bytes or the complete new bytes.
     let file = now.get("a.bin");
     assert!(file.is_none_or(|file| *file == bytes(6) || *file == new));
     world.origin.behave();

@@ -1,5 +1,4 @@
-//! Servers and proxies that nobody here has written: nginx with TLS, HTTP/2 and limits, Apache httpd,
-//! tinyproxy.
+//! Tests with real servers and proxies: nginx with TLS, HTTP/2 and limits, Apache httpd, tinyproxy.
 
 use std::fs;
 use std::io::Write as _;
@@ -16,16 +15,16 @@ use tempfile::TempDir;
 use crate::origin::PATIENCE;
 use crate::world::{Run, World, content};
 
-/// A program that serves on ports of loopback until it is dropped.
+/// A server process on loopback, which ends when this value is dropped.
 struct Server {
     child: Child,
     dir: TempDir,
     port: u16,
-    /// A second port, for what is served in another way.
+    /// A second port, for TLS for example.
     other: u16,
 }
 
-/// What a server is told, as text and as arguments, once its directory and ports are known.
+/// The configuration file and arguments of a server, as functions of its directory and ports.
 struct Setup {
     file: &'static str,
     text: fn(&str, u16, u16) -> String,
@@ -33,14 +32,14 @@ struct Setup {
 }
 
 impl Server {
-    /// `None`, and a line that says so, where the program is not installed.
+    /// `None` if the program is not installed; prints a line that says so.
     fn start(name: &str, setup: &Setup) -> Option<Self> {
         let Some(program) = find(name) else {
-            // Written past the capture of the test harness, which would hide it.
+            // Bypasses the output capture of the test harness, which would hide the line.
             let _ = writeln!(std::io::stderr(), "skipped: {name} is not installed");
             return None;
         };
-        // Between finding a free port and using it somebody else may take it.
+        // Another process may take the free port before the server uses it.
         let server = (0..5).find_map(|_| Self::try_start(&program, setup));
         Some(server.unwrap_or_else(|| panic!("{name} starts on one of five ports")))
     }
@@ -64,7 +63,7 @@ impl Server {
         server.answers().then_some(server)
     }
 
-    /// Waits until it takes connections; `false` if it ended instead.
+    /// Waits until the server accepts connections; `false` if it exited instead.
     fn answers(&mut self) -> bool {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -101,7 +100,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Asked to end, a master ends its workers, too.
+        // On SIGTERM a master process also ends its workers.
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, Signal::TERM);
         let end = Instant::now() + Duration::from_secs(5);
@@ -124,7 +123,7 @@ fn find(name: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// A certificate for loopback that vouches for itself.
+/// A self-signed certificate for loopback.
 fn certificate(folder: &Path) {
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
@@ -216,7 +215,7 @@ BasicAuth someone secret-of-the-proxy
     },
 };
 
-/// So many small files, and a world whose manifest wants them all.
+/// Puts `count` small files on a server, and returns a world whose manifest declares all of them.
 fn small(server: &Server, base: &str, count: usize, http: &str) -> World {
     for n in 1..=count {
         server.put(&format!("{n}.bin"), &content(n as u64, 5000));
@@ -255,7 +254,7 @@ fn nginx_over_tls_with_and_without_http2() {
 }
 
 #[test]
-fn nginx_that_says_goodbye_all_the_time_is_not_felt() {
+fn nginx_that_often_closes_connections_costs_no_attempt() {
     let Some(nginx) = Server::start("nginx", &NGINX) else { return };
     for base in [nginx.secure(), nginx.plain()] {
         let world = small(&nginx, &format!("{base}/short"), 300, ", retries: 0");
@@ -266,7 +265,7 @@ fn nginx_that_says_goodbye_all_the_time_is_not_felt() {
 }
 
 #[test]
-fn nginx_that_has_enough_is_given_time() {
+fn nginx_with_a_rate_limit_is_given_time() {
     let Some(nginx) = Server::start("nginx", &NGINX) else { return };
     for (folder, status) in [("many", " 429 "), ("busy", " 503 ")] {
         let world = small(&nginx, &format!("{}/{folder}", nginx.plain()), 80, ", retries: 12");
@@ -279,7 +278,7 @@ fn nginx_that_has_enough_is_given_time() {
     }
 }
 
-/// A large file whose transfer is killed in the middle goes on there, says the server's own log.
+/// A killed transfer of a large file is resumed, as the log of the server shows.
 fn goes_on(server: &Server, base: &str) {
     let bytes = content(99, 6_000_000);
     server.put("large.bin", &bytes);
@@ -311,7 +310,7 @@ fn an_interrupted_transfer_goes_on_at_nginx_and_apache() {
 }
 
 #[test]
-fn segments_of_real_servers_make_a_whole() {
+fn segments_from_real_servers_make_a_complete_file() {
     let bytes = content(98, 9_000_000);
     for (name, setup) in [("nginx", &NGINX), ("apache2", &APACHE)] {
         let Some(server) = Server::start(name, setup) else { continue };
@@ -330,12 +329,13 @@ fn apache_serves_confirms_and_labels() {
     let Some(apache) = Server::start("apache2", &APACHE) else { return };
     let world = small(&apache, &apache.plain(), 60, "");
     let run = world.apply().success();
-    // It closes each connection after seven requests.
+    // This server closes each connection after seven requests.
     assert_eq!((run.counts().as_str(), attempts(&run)), ("entries 60, downloaded 60", 60));
     all_are_right(&world, 60);
     assert_eq!(world.apply().success().counts(), "entries 60, unchanged 60");
     assert_eq!(apache.log().lines().filter(|line| line.contains(" 304 ")).count(), 60);
-    // What it labels as compressed because of its name is refused, unless a digest knows better.
+    // Apache labels this file as compressed because of its name, so natsync refuses it without a
+    // digest.
     apache.put("a.tar.gz", b"bytes");
     let url = format!("{}/a.tar.gz", apache.plain());
     let world = World::new().source(&url, &[]);
@@ -343,7 +343,7 @@ fn apache_serves_confirms_and_labels() {
 }
 
 #[test]
-fn a_proxy_hands_on_what_is_plain_and_tunnels_what_is_not() {
+fn a_proxy_forwards_http_and_tunnels_https() {
     let (Some(nginx), Some(proxy)) =
         (Server::start("nginx", &NGINX), Server::start("tinyproxy", &TINYPROXY))
     else {
@@ -359,7 +359,7 @@ fn a_proxy_hands_on_what_is_plain_and_tunnels_what_is_not() {
         let run = world.run(["apply", "-v", "--force"]).success();
         assert!(!run.output().contains("secret-of-the-proxy"), "{}", run.output());
 
-        // Without its password the proxy says no, and says who it is.
+        // Without the password the proxy refuses, and the message names the proxy's status.
         let address = format!("http://127.0.0.1:{}", proxy.port);
         let world = small(&nginx, &base, 2, ", retries: 0").env(variable, &address);
         let run = world.apply().code(1);
@@ -368,7 +368,7 @@ fn a_proxy_hands_on_what_is_plain_and_tunnels_what_is_not() {
             "{}",
             run.output()
         );
-        // And whom it is not to be asked for is asked directly.
+        // Hosts in `no_proxy` are contacted directly.
         let world = world.env("no_proxy", "127.0.0.1");
         world.apply().success();
     }

@@ -1,4 +1,4 @@
-//! Runs that are ended from outside, runs side by side, and readers that go away.
+//! Signals, concurrent runs, and readers that close the output.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use crate::origin::{Answer, Gate};
 use crate::world::{World, numbered};
 
-/// Ten files; the first three are served, the others wait in the middle of their bodies.
+/// Ten files. The first three are served; the answers for the others stop in the middle of their
+/// bodies.
 fn held(gate: &Gate) -> World {
     let world = World::new().serve_numbered(10).manifest(
         "http: {connections: 4}\nsources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..10}}]\n",
@@ -20,8 +21,8 @@ fn held(gate: &Gate) -> World {
     world
 }
 
-/// Waits until the first three files have gone through and all four places are held. Four requests
-/// in flight alone could still be some of the three.
+/// Waits until the first three files are served and all four connections wait. Four requests in
+/// flight are not enough: they could include some of the first three.
 #[track_caller]
 fn wait_until_held(world: &World) {
     world.origin.wait_for(7);
@@ -75,7 +76,7 @@ fn an_interrupted_run_of_very_many_entries_tells_them_all() {
 }
 
 #[test]
-fn a_person_sees_the_summary_of_an_interrupted_run() {
+fn the_text_output_has_the_summary_of_an_interrupted_run() {
     let gate = Gate::new();
     let world = held(&gate);
     let running = world.spawn(["apply"]);
@@ -98,7 +99,7 @@ fn a_signal_interrupts_a_pause() {
 }
 
 #[test]
-fn a_killed_run_leaves_no_half_file_and_is_made_good() {
+fn a_killed_run_leaves_no_partial_file_and_the_next_completes_it() {
     let gate = Gate::new();
     let world = held(&gate);
     let running = world.spawn(["apply"]);
@@ -138,7 +139,7 @@ fn a_second_run_can_wait_for_the_first() {
     let first = world.spawn(["apply", "--json"]);
     wait_until_held(&world);
     let mut second = world.spawn(["apply", "--json", "--wait"]);
-    // There is no event for "it goes on waiting"; a run that would not wait is over by then.
+    // No event shows that the run is still waiting; without `--wait` it would have exited by then.
     std::thread::sleep(Duration::from_millis(300));
     assert!(second.is_running());
     gate.open();
@@ -227,10 +228,10 @@ fn a_plan_whose_reader_goes_away_ends_quietly() {
     );
 }
 
-/// A signal in the phases in which nobody transfers anything.
+/// A signal in the phases without transfers.
 #[test]
 fn a_signal_is_heard_in_every_phase() {
-    // A list of checksums that does not come.
+    // A checksum list that does not arrive.
     let gate = Gate::new();
     let world = World::new()
         .serve("/a.txt", "file a")
@@ -242,13 +243,13 @@ fn a_signal_is_heard_in_every_phase() {
     ends_soon(running, 130);
     gate.open();
 
-    // A file that takes long to be read.
+    // A file that takes long to read.
     for args in [&["verify", "--json"][..], &["apply", "--json", "--rehash"]] {
         let world = World::new().serve("/a.txt", "file a").source("$BASE/a.txt", &[]);
         world.run(["lock"]).success();
         let file = std::fs::File::options().write(true).open(world.path("out/a.txt")).unwrap();
         file.set_len(1 << 38).unwrap();
-        // The same length in the lock, or it would be known to differ.
+        // The lock gets the same length; otherwise the file would differ without being read.
         let lock = String::from_utf8(world.read("natsync.lock")).unwrap();
         let lock = lock.replace("\"size\":6,", &format!("\"size\":{},", 1_u64 << 38));
         world.write("natsync.lock", lock);
@@ -257,7 +258,7 @@ fn a_signal_is_heard_in_every_phase() {
         ends_soon(running, 130);
     }
 
-    // A connection that is never accepted, or a name: an address that answers nobody.
+    // A server that never answers a TLS handshake.
     let world = World::new();
     let full = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = full.local_addr().unwrap().port();
@@ -266,7 +267,7 @@ fn a_signal_is_heard_in_every_phase() {
         &format!("sources: [{{url: \"https://127.0.0.1:{port}/a.txt\"}}]\n"),
     );
     let running = world.spawn(["apply", "--json"]);
-    // It connects, and its greeting is never answered.
+    // The client connects, but its ClientHello gets no answer.
     let _stream = full.accept().unwrap();
     ends_soon(running, 130);
 }
@@ -279,7 +280,7 @@ fn ends_soon(running: crate::world::Running, status: i32) {
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
 }
 
-/// Whoever cannot end in good order, since nobody reads what it has to say, ends at the second signal.
+/// A run that blocks on writing, because its output is not read, ends at the second signal.
 #[test]
 fn a_second_signal_ends_at_once() {
     let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..100000}"]);
@@ -290,7 +291,7 @@ fn a_second_signal_ends_at_once() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // It has begun to write, and will fill the pipe.
+    // The run has started to write, and will fill the pipe.
     let mut begin = [0; 10];
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut begin).unwrap();

@@ -1,4 +1,4 @@
-//! Many files from several origins that fail now and then: one run is enough.
+//! Many files from several origins with random faults: a single run must succeed.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::world::{World, content, sha256_of};
 const ORIGINS: usize = 4;
 const FILES: usize = 500;
 
-/// Numbers without an end, the same for each seed.
+/// Deterministic pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -24,7 +24,7 @@ impl Dice {
     }
 }
 
-/// From two kilobytes to six.
+/// The size of a file: from two to six kilobytes.
 fn file(origin: usize, n: usize) -> Vec<u8> {
     let seed = (origin * FILES + n) as u64;
     content(seed, 2000 + usize::try_from(seed * 7919 % 4000).unwrap())
@@ -67,7 +67,7 @@ fn soak(seed: u64) {
         origin.serve("/SUMS", sums);
         let mut dice = Dice::new(seed * ORIGINS as u64 + number as u64 + 1);
         origin.decide(move |request| faulty(&mut dice, request));
-        // Every other origin says what its files are.
+        // Every second origin has a checksum list.
         let sums = if number % 2 == 0 { ", checksums: {url: BASE/SUMS}" } else { "" };
         let source = format!(
             "  - {{name: s{number}, url: \"BASE/{{n}}.bin\", path: \"{number}/{{n}}.bin\", vars: {{n: 1..{FILES}}}{sums}}}\n"
@@ -109,13 +109,14 @@ soaks! {
 }
 
 #[test]
-fn connections_that_are_closed_at_random_are_not_felt() {
+fn randomly_closed_connections_cost_no_attempt() {
     let world = World::new()
         .serve_numbered(5000)
         .manifest("http: {retries: 0}\nsources: [{url: \"$BASE/{n}.txt\", vars: {n: 1..5000}}]\n");
     let mut dice = Dice::new(11);
     world.origin.decide(move |_| match dice.roll(6) {
-        // After the answer, without having said so: the next request may be on its way already.
+        // The connection is closed without `Connection: close`, perhaps while the next request is
+        // on its way.
         0 | 1 => Some(Answer::file().close_after()),
         _ => None,
     });

@@ -1,4 +1,4 @@
-//! The state is a cache: whatever happens to it costs time and never makes a run wrong.
+//! The state is a cache: damage to it costs time, but never makes the result of a run wrong.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ fn applied() -> World {
     world
 }
 
-/// After whatever was done to the state: a plan works, apply brings what is right and fetches what
-/// changed upstream, and the run after that transfers nothing.
+/// Checks after any change of the state: `plan` works, `apply` downloads what changed upstream, and
+/// the next run transfers nothing.
 #[track_caller]
 fn costs_time_alone(world: &World) {
     world.run(["plan"]).success();
@@ -85,7 +85,7 @@ fn a_state_that_turns_out_to_be_damaged_is_kept_aside() {
         .serve_numbered(200)
         .source("$BASE/{n}.txt", &["vars: {n: 1..200}", "check: never"]);
     world.apply().success();
-    // The head with version and tables stays whole; rows further on do not.
+    // The header with version and schema stays intact; the rows after it are damaged.
     let mut bytes = fs::read(world.state()).unwrap();
     for byte in bytes.iter_mut().skip(3 * 4096) {
         *byte ^= 0x5a;
@@ -146,12 +146,12 @@ fn a_state_with_other_tables_costs_time_alone() {
 }
 
 #[test]
-fn the_state_of_another_destination_makes_nothing_wrong() {
+fn the_state_of_another_destination_is_harmless() {
     let world = applied();
     world.origin.serve("/new/1.txt", "other content");
     world.set_manifest("other.yaml", "dest: other\nsources: [{url: $BASE/new/1.txt}]\n");
     world.run(["apply", "other.yaml"]).success();
-    // Whatever the state says about `1.txt`, it is not said of this file.
+    // The record of `1.txt` in this state belongs to another file.
     for name in fs::read_dir(world.path("out/.natsync")).unwrap().map(|entry| entry.unwrap().path())
     {
         if name.is_file() {
@@ -182,7 +182,7 @@ fn a_destination_that_was_moved_is_right() {
 }
 
 #[test]
-fn leftovers_in_the_control_folder_disturb_nobody() {
+fn leftovers_in_the_control_folder_are_harmless() {
     let world = applied();
     world.write("out/.natsync/partial/1.txt", "half of");
     world.write("out/.natsync/partial/whatever", "old");
@@ -203,7 +203,7 @@ fn two_manifests_may_share_a_destination() {
     world.assert_files(&[("1.txt", "file 1\n"), ("2.txt", "file 2\n")]);
 }
 
-/// Takes away what the database keeps beside its file, so that the file alone counts.
+/// Deletes the write-ahead log, the shared memory and the journal of the database.
 fn forget_side_files(world: &World) {
     for suffix in ["-wal", "-shm", "-journal"] {
         let mut name = world.state().into_os_string();

@@ -1,4 +1,4 @@
-//! TLS: what is trusted, and what is wrong told apart.
+//! TLS: trusted certificates, and distinct messages for different errors.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use crate::secure::{FILE, Secure, authority, params};
 use crate::world::World;
 
-/// A world whose manifest trusts an authority.
+/// A world whose manifest trusts a certificate authority.
 fn trusting(issuer: &CertifiedIssuer<'_, KeyPair>, url: &str) -> World {
     let world = World::new().source(url, &["http: {ca_file: ca.pem, retries: 1}"]);
     world.write("ca.pem", issuer.pem());
@@ -36,7 +36,7 @@ fn an_address_can_be_in_a_certificate() {
     assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
 }
 
-/// A run that fails for that reason, without a second attempt.
+/// Checks that the run fails with this message, without a second attempt.
 #[track_caller]
 fn refused(world: &World, secure: &Secure, wrong: &str) -> String {
     let run = world.apply().code(1);
@@ -48,7 +48,7 @@ fn refused(world: &World, secure: &Secure, wrong: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_is_said() {
+fn the_error_of_a_certificate_is_named() {
     let issuer = authority();
     let valid = |from, to| {
         let mut params = params("localhost");
@@ -69,7 +69,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
 }
 
 #[test]
-fn a_certificate_that_signed_itself_is_told_from_one_of_a_stranger() {
+fn self_signed_and_unknown_issuers_are_distinguished() {
     let issuer = authority();
     let key = KeyPair::generate().unwrap();
     let own = params("localhost").self_signed(&key).unwrap();
@@ -80,11 +80,11 @@ fn a_certificate_that_signed_itself_is_told_from_one_of_a_stranger() {
         "its certificate is self-signed",
     );
     assert!(told.contains("ca_file"), "{told}");
-    // It can be trusted for itself.
+    // A self-signed certificate can be trusted directly.
     let world = World::new().source(&secure.url("localhost"), &["http: {ca_file: ca.pem}"]);
     world.write("ca.pem", own.pem());
     world.apply().success();
-    // As many tools make them: an authority of its own.
+    // Many tools generate self-signed certificates that are authorities.
     let mut params = params("localhost");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let own = params.self_signed(&key).unwrap();
@@ -123,8 +123,8 @@ fn a_certificate_between_that_is_missing_is_suspected() {
     );
 }
 
-/// A port where `answer` is done to every connection; they are counted. It is there to the end of the
-/// process.
+/// A port that handles every connection with `answer` and counts them. It stays open until the
+/// process ends.
 fn port(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -134,7 +134,7 @@ fn port(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsi
         while let Ok((mut stream, _)) = listener.accept() {
             counted.fetch_add(1, Ordering::AcqRel);
             answer(&mut stream);
-            // What it sent is lost when it closes before it has read what it was sent.
+            // Closing a socket with unread input sends a reset, which could discard the answer.
             let _ = stream.shutdown(Shutdown::Write);
             let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
             while stream.read(&mut [0; 4096]).is_ok_and(|read| 0 < read) {}
@@ -144,7 +144,7 @@ fn port(answer: impl Fn(&mut TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsi
 }
 
 #[test]
-fn what_is_no_handshake_is_told_apart() {
+fn answers_that_are_not_a_handshake_are_distinguished() {
     const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2];
     let alert = |code| [ALERT, &[code]].concat();
     let garbage: Vec<u8> =
@@ -201,13 +201,13 @@ fn a_stranger_is_not_trusted() {
     let run = trusting(&other, &secure.url("localhost")).apply().code(1);
     assert_eq!(run.failure("file.txt").0, "tls");
     assert!(run.stderr.contains("unknown issuer"), "{}", run.stderr);
-    // Nor is it without a file: it is no authority that the system knows.
+    // It is not trusted without `ca_file` either, because the system does not know this authority.
     let run = World::new().source(&secure.url("localhost"), &[]).apply().code(1);
     assert_eq!(run.failure("file.txt").0, "tls");
 }
 
 #[test]
-fn nobody_leads_from_https_to_http() {
+fn no_redirect_leads_from_https_to_http() {
     let issuer = authority();
     let answer =
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/file.txt\r\nContent-Length: 0\r\n\r\n";

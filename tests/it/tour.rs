@@ -1,4 +1,4 @@
-//! docs/tour.md is what natsync prints: its commands are run in their order, against a server.
+//! docs/tour.md shows real output: this test runs its commands in order, against a server.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ const SITE: &str = "https://pictures.example.org/";
 
 fn picture(name: &str, version: u64) -> File {
     let bytes: Vec<u8> = format!("{name} {version} ").into_bytes().repeat(2000);
-    // 2026-01-31 10:00:00, and an hour more for each version.
+    // 2026-01-31 10:00:00, plus one hour for each version.
     let modified = UNIX_EPOCH + Duration::from_secs(1_769_853_600 + 3600 * version);
     File::new(bytes)
         .etag(&format!("\"{version}-{name}\""))
@@ -22,7 +22,7 @@ fn picture(name: &str, version: u64) -> File {
         .content_type("image/jpeg")
 }
 
-/// What differs from run to run, made the same.
+/// Replaces values that differ from run to run.
 fn steady(text: &str, world: &World) -> String {
     let filters = [
         (r"\bin [0-9.]+ s", "in 0.1 s"),
@@ -41,7 +41,7 @@ fn steady(text: &str, world: &World) -> String {
     text
 }
 
-/// Changes upstream or the directory, as the page says.
+/// Changes upstream or the directory, as a comment in the page says.
 fn change(world: &World, what: &str) {
     let (verb, name) = what.split_once(' ').unwrap();
     let path = format!("/{name}");
@@ -57,7 +57,7 @@ fn change(world: &World, what: &str) {
 }
 
 #[test]
-fn the_tour_is_what_the_program_prints() {
+fn the_tour_shows_real_output() {
     let world = World::new();
     for n in 1..=12 {
         let name = format!("img{n:02}.jpg");
@@ -70,7 +70,7 @@ fn the_tour_is_what_the_program_prints() {
     let mut in_transcript = false;
     for line in page.lines() {
         if in_transcript && !line.starts_with("$ ") && !line.starts_with("```") {
-            // What was printed when the page was written.
+            // The output in the page.
             continue;
         }
         let _ = writeln!(told, "{line}");

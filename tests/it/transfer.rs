@@ -1,4 +1,4 @@
-//! Bodies: how many at a time, over which connections, and what becomes of those that are not whole.
+//! Transfers of bodies: concurrency, connections, and incomplete bodies.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::origin::{Answer, File, Gate, Origin};
 use crate::world::{Run, World, numbered};
 
-/// One entry, tried once, whose answers are like that; another stands beside it and is right.
+/// Two entries without retries: `a.txt` gets this answer, `b.txt` a correct one.
 fn answered(answer: Answer) -> World {
     answered_with(answer, &[])
 }
@@ -23,7 +23,7 @@ fn answered_with(answer: Answer, settings: &[&str]) -> World {
     world
 }
 
-/// The entry fails with one of these kinds, leaves nothing behind, and its neighbour is there.
+/// Checks that `a.txt` fails with one of these kinds and leaves no files, and that `b.txt` exists.
 #[track_caller]
 fn fails(world: &World, kinds: &[&str]) -> Run {
     let run = world.apply().code(1);
@@ -237,7 +237,7 @@ fn contradicting_lengths_are_an_error() {
 }
 
 #[test]
-fn what_is_longer_than_announced_reaches_no_file() {
+fn bytes_beyond_the_announced_length_are_rejected() {
     let world = World::new()
         .serve_numbered(6)
         .source("$BASE/{n}.txt", &["vars: {n: 1..6}", "http: {connections: 1}"]);
@@ -251,7 +251,7 @@ fn what_is_longer_than_announced_reaches_no_file() {
 }
 
 #[test]
-fn a_compressed_body_that_nobody_asked_for_is_no_file() {
+fn an_unrequested_compressed_body_is_rejected() {
     for encoding in ["gzip", "x-gzip", "br", "zstd", "gzip, gzip", "unheard-of"] {
         fails(
             &answered(Answer::file().header("Content-Encoding", encoding)),
@@ -322,7 +322,7 @@ fn expectations_are_held() {
 }
 
 #[test]
-fn what_meets_its_expectations_is_a_file() {
+fn a_body_that_meets_its_expectations_is_accepted() {
     let picture = [&b"\xff\xd8\xff\xe0"[..], &[7; 96]].concat();
     let world =
         World::new().serve("/a.jpg", File::new(picture).content_type("Image/JPEG; q=1")).source(
@@ -431,7 +431,7 @@ fn a_slow_server_that_goes_on_is_waited_for() {
 }
 
 #[test]
-fn what_is_no_http_is_an_error() {
+fn an_answer_that_is_not_http_is_an_error() {
     for noise in [
         "SSH-2.0-OpenSSH_9.9\r\n",
         "\0\u{1}\u{2}\u{3}\r\n\r\n",
@@ -459,12 +459,12 @@ fn a_head_without_end_is_an_error() {
 }
 
 #[test]
-fn a_304_that_nobody_asked_for_is_an_error() {
+fn an_unrequested_304_is_an_error() {
     fails(&answered(Answer::status(304)), &["protocol", "http_status", "unexpected_content"]);
 }
 
 #[test]
-fn a_partial_answer_that_nobody_asked_for_is_no_file() {
+fn an_unrequested_206_is_rejected() {
     let part = Answer::status(206).body("01234").header("Content-Range", "bytes 0-4/10");
     fails(&answered(part), &["protocol", "http_status", "truncated", "unexpected_content"]);
     let part = Answer::status(200).body("56789").header("Content-Range", "bytes 5-9/10");
@@ -472,7 +472,7 @@ fn a_partial_answer_that_nobody_asked_for_is_no_file() {
 }
 
 #[test]
-fn answers_that_promise_nothing_but_more_are_waited_through() {
+fn interim_responses_are_skipped() {
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let world = answered(Answer::raw(hints));
     world.apply().success();

@@ -1,4 +1,4 @@
-//! `verify`: is the directory right?
+//! `natsync verify`.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -15,7 +15,7 @@ fn verify(world: &World) -> Run {
     world.run(["verify", "--json"])
 }
 
-/// `ok 3, gone 1` with the zeros left out.
+/// The counts without zeros, such as `ok 3, gone 1`.
 #[track_caller]
 fn findings(run: &Run) -> String {
     let summaries = run.lines("summary");
@@ -34,7 +34,7 @@ fn findings(run: &Run) -> String {
 }
 
 #[test]
-fn what_is_right_is_right() {
+fn correct_files_are_ok() {
     let world = applied();
     let run = verify(&world).success();
     assert_eq!(findings(&run), "ok 4");
@@ -46,7 +46,7 @@ fn what_is_right_is_right() {
 }
 
 #[test]
-fn what_is_wrong_or_gone_is_found_and_nothing_is_changed() {
+fn wrong_and_missing_files_are_found_and_nothing_is_changed() {
     let world = applied();
     world.write("out/1.txt", "FILE 1\n");
     world.write("out/2.txt", "longer than it was\n");
@@ -74,7 +74,7 @@ fn a_quick_look_reads_nothing() {
 }
 
 #[test]
-fn what_nobody_knows_anything_of_is_no_failure() {
+fn unknown_files_are_not_failures() {
     let world = applied();
     std::fs::remove_dir_all(world.path("out/.natsync")).unwrap();
     assert_eq!(findings(&verify(&world).success()), "unknown 4");
@@ -88,7 +88,7 @@ fn a_destination_that_is_not_there_is_gone() {
 }
 
 #[test]
-fn what_upstream_does_not_have_is_not_missed() {
+fn absent_entries_are_not_counted_as_gone() {
     let world = World::new()
         .serve_numbered(1)
         .source("$BASE/{n}.txt", &["vars: {n: 1..3}", "on_missing: skip"]);
@@ -108,7 +108,7 @@ fn something_else_in_its_place_is_modified() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_called_gone() {
+fn unreadable_files_do_not_count_as_gone() {
     let world = applied();
     let file = world.path("out/1.txt");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
@@ -140,7 +140,7 @@ fn pins_decide_where_there_are_some() {
 }
 
 #[test]
-fn a_person_sees_what_is_wrong() {
+fn the_text_output_shows_wrong_files() {
     let world = applied();
     world.write("out/1.txt", "FILE 1\n");
     world.delete("out/3.txt");

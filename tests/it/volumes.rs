@@ -1,5 +1,5 @@
-//! Real file systems that are too small, have no names left, are read-only, or lose power: mounted for one test, in a
-//! namespace of its own.
+//! Tests on real file systems that are full, have no free inodes, are read-only, or lose power.
+//! Each test mounts them in its own namespace.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::world::{World, content, sha256_of};
 
-/// A world whose destination is to be a volume, with so many files of so many bytes.
+/// A world with `count` files of `size` bytes; its destination is a mount point.
 fn world(count: usize, size: usize) -> World {
     let world = World::new().source("$BASE/{n}.bin", &[&format!("vars: {{n: 1..{count}}}")]);
     serve(&world, count, size, 1);
@@ -21,8 +21,9 @@ fn serve(world: &World, count: usize, size: usize, version: u64) {
     }
 }
 
-/// Runs a shell script in a mount namespace of its own, and answers what it prints. None, with a line that says so,
-/// where that is not allowed. `natsync` is the program, and the directory is the world's.
+/// Runs a shell script in its own mount namespace, and returns its output. `None` if that is not
+/// allowed; prints a line that says so. In the script, `natsync` is the program, and the current
+/// directory is the world's.
 fn in_namespace(world: &World, kind: &str, script: &str) -> Option<String> {
     let allowed = Command::new("unshare")
         .args([kind, "sh", "-c", "mount -t tmpfs tmpfs /mnt"])
@@ -54,7 +55,7 @@ fn holds(output: &str, parts: &[&str]) {
     }
 }
 
-/// The files that a script lists by `sha256sum`: each is one of these contents.
+/// Checks that each file that the script lists with `sha256sum` has one of these contents.
 #[track_caller]
 fn all_are_whole(output: &str, count: usize, size: usize, versions: &[u64]) -> usize {
     let mut known = std::collections::HashSet::new();
@@ -75,7 +76,7 @@ fn all_are_whole(output: &str, count: usize, size: usize, versions: &[u64]) -> u
 }
 
 #[test]
-fn a_full_disk_ends_the_run_and_room_mends_it() {
+fn a_full_disk_ends_the_run_and_the_next_completes_it() {
     let world = world(30, 100_000);
     let Some(output) = in_namespace(
         &world,
@@ -115,7 +116,7 @@ fn a_disk_without_free_names_ends_the_run_too() {
 }
 
 #[test]
-fn a_read_only_disk_is_seen_before_anybody_is_asked() {
+fn a_read_only_disk_is_noticed_before_the_first_request() {
     let world = world(3, 100);
     let Some(output) = in_namespace(
         &world,
@@ -132,7 +133,7 @@ fn a_read_only_disk_is_seen_before_anybody_is_asked() {
 }
 
 #[test]
-fn what_another_disk_is_mounted_on_fails_and_the_rest_is_right() {
+fn entries_below_another_mount_fail_and_the_others_succeed() {
     let world = world(3, 100);
     world.set_manifest(
         "natsync.yaml",
@@ -169,13 +170,13 @@ fn a_disk_that_goes_away_in_between_is_not_taken_for_an_empty_one() {
     holds(&output, &["first 0", "second ", "mine", "1.bin", "2.bin", "3.bin"]);
 }
 
-/// What a disk holds at a random moment of a run is what is left when the power goes: whole files, and a state that
-/// claims no more. The run is held, the disk's image is copied, and the copy is mounted.
+/// Simulates power failures: pauses a run at various moments, copies the disk image and mounts the
+/// copy. The copy must have complete files, and a state that records only these.
 #[test]
 fn power_may_go_at_any_moment() {
     const FILES: usize = 60;
     const SIZE: usize = 9000;
-    /// Milliseconds until the power goes.
+    /// Milliseconds until the simulated power failure.
     const MOMENTS: [u32; 16] =
         [20, 60, 100, 130, 160, 190, 210, 230, 250, 270, 290, 310, 340, 370, 400, 450];
     let world = World::new();
@@ -192,7 +193,8 @@ fn power_may_go_at_any_moment() {
          mount -o loop img out || { echo no image; exit; }
          natsync apply -q; echo begun $?\n"
         .to_owned();
-    // Each cut begins with what the one before left when it was healed; all files change each time.
+    // Each round starts with the completed directory of the previous one; all files change in each
+    // round.
     for (version, moment) in (1..).zip(MOMENTS) {
         let _ = write!(
             script,
@@ -221,7 +223,7 @@ fn power_may_go_at_any_moment() {
     assert!(0 < changed, "no cut came after the first files\n{output}");
 }
 
-/// How many of the listed files are of that version.
+/// The number of listed files that have this version.
 fn count_of(output: &str, count: usize, size: usize, version: u64) -> usize {
     let new: Vec<_> =
         (1..=count).map(|n| sha256_of(content(n as u64 + 1000 * version, size))).collect();

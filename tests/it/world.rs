@@ -1,4 +1,4 @@
-//! A directory with a manifest and an origin, in which the program runs.
+//! A directory with a manifest and an origin, in which tests run the program.
 
 mod run;
 mod tests;
@@ -16,14 +16,14 @@ pub(crate) use run::{Run, Running};
 
 use crate::origin::{File, Origin};
 
-/// What a run left behind.
+/// The result of a run.
 pub(crate) struct Output {
     pub(crate) status: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// Runs the program in a directory that is no world.
+/// Runs the program in any directory.
 pub(crate) fn natsync(args: &[&str], dir: &Path) -> Output {
     let Run { status, stdout, stderr, .. } = Running::start(run::command(dir), args).wait();
     Output { status, stdout, stderr }
@@ -31,9 +31,9 @@ pub(crate) fn natsync(args: &[&str], dir: &Path) -> Output {
 
 /// A directory, an origin, and the environment for runs.
 ///
-/// In manifests `$BASE` stands for the origin's URL and `$PORT` for its port. The manifest is
-/// `natsync.yaml`, where the program looks by itself; the destination is `out`, unless a manifest
-/// says otherwise.
+/// In manifests, `$BASE` is replaced by the origin's URL and `$PORT` by its port. The manifest is
+/// `natsync.yaml`, the default of the program; the destination is `out`, unless a manifest says
+/// otherwise.
 pub(crate) struct World {
     pub(crate) origin: Origin,
     dir: TempDir,
@@ -46,7 +46,7 @@ impl World {
         Self { origin: Origin::new(), dir, env: Vec::new() }
     }
 
-    /// The same, in memory where the system has a directory for that: what is synced very often is soon synced.
+    /// A world on a memory file system if there is one, where frequent syncs are fast.
     pub(crate) fn in_memory() -> Self {
         let memory = Path::new("/dev/shm");
         let Ok(dir) = TempDir::with_prefix_in("natsync-test-", memory) else {
@@ -55,7 +55,7 @@ impl World {
         Self { origin: Origin::new(), dir, env: Vec::new() }
     }
 
-    /// Puts content at a path of the origin.
+    /// Serves content at a path of the origin.
     pub(crate) fn serve(self, path: &str, file: impl Into<File>) -> Self {
         self.origin.serve(path, file);
         self
@@ -69,13 +69,13 @@ impl World {
         self
     }
 
-    /// Writes `natsync.yaml`; `version: 1` and `dest: out` are added where they are not there.
+    /// Writes `natsync.yaml`; adds `version: 1` and `dest: out` if they are missing.
     pub(crate) fn manifest(self, text: &str) -> Self {
         self.set_manifest("natsync.yaml", text);
         self
     }
 
-    /// The manifest with one source and that URL, plus lines that belong to the source.
+    /// Writes a manifest with one source: this URL and these further lines.
     pub(crate) fn source(self, url: &str, settings: &[&str]) -> Self {
         let mut text = format!("sources:\n  - url: {url}\n");
         for setting in settings {
@@ -91,7 +91,7 @@ impl World {
         self
     }
 
-    /// Writes a manifest of that name, also over the one that is there.
+    /// Writes a manifest with this name; replaces an existing one.
     pub(crate) fn set_manifest(&self, name: &str, text: &str) {
         let mut whole = String::new();
         for (key, line) in [("version:", "version: 1\n"), ("dest:", "dest: out\n")] {
@@ -124,14 +124,14 @@ impl World {
         Running::start(self.command(), args)
     }
 
-    /// The program, ready to get arguments and streams that `spawn` does not give.
+    /// A command for the program, to which a test can add arguments and streams.
     pub(crate) fn command(&self) -> std::process::Command {
         let mut command = run::command(self.dir.path());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// The same, started by another program that gets these arguments first.
+    /// As `command`, but started by another program with these arguments.
     pub(crate) fn command_under(&self, program: &str, arguments: &[&str]) -> std::process::Command {
         let inner = self.command();
         let mut command = std::process::Command::new(program);
@@ -142,7 +142,7 @@ impl World {
         command
     }
 
-    /// Filters for snapshots of output: the port, the directory, times, rates.
+    /// Filters for snapshots of output, which replace the port, the directory, times and rates.
     pub(crate) fn filters(&self) -> insta::Settings {
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(&format!(":{}\\b", self.origin.port()), ":PORT");
@@ -172,7 +172,7 @@ impl World {
         fs::read(self.path(path)).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
     }
 
-    /// Writes a file, and the folders above it.
+    /// Writes a file, and creates its parent folders.
     #[track_caller]
     pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let path = self.path(path);
@@ -222,7 +222,7 @@ impl World {
         self.files("out").into_keys().collect()
     }
 
-    /// Fails unless `out` holds exactly these files.
+    /// Fails unless `out` has exactly these files.
     #[track_caller]
     pub(crate) fn assert_files(&self, expected: &[(&str, &str)]) {
         let files = self.files("out");
@@ -236,13 +236,13 @@ impl World {
         assert_eq!(seen, expected, "files in the destination");
     }
 
-    /// What is left of transfers in natsync's own folder.
+    /// The names of the partial files in natsync's own folder.
     #[track_caller]
     pub(crate) fn partial_files(&self) -> Vec<String> {
         self.files("out/.natsync/partial").into_keys().collect()
     }
 
-    /// Waits until so many beginnings of files are on disk for another run.
+    /// Waits until this many partial files can be resumed by another run.
     #[track_caller]
     pub(crate) fn wait_for_parts(&self, count: usize) {
         let end = std::time::Instant::now() + crate::origin::PATIENCE;
@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    /// Waits until so many bytes of a file are in the staging area.
+    /// Waits until a file in the staging area has this many bytes.
     #[track_caller]
     pub(crate) fn wait_for_staged(&self, bytes: usize) {
         let end = std::time::Instant::now() + crate::origin::PATIENCE;
@@ -274,7 +274,7 @@ impl World {
         }
     }
 
-    /// The state's database.
+    /// The path of the state database.
     pub(crate) fn state(&self) -> PathBuf {
         self.path("out/.natsync/state.db")
     }
@@ -288,13 +288,13 @@ impl World {
         files.into_values().flatten().collect()
     }
 
-    /// Makes all that the state remembers older, as if the last run had been so long ago.
+    /// Makes all records of the state older by `age`.
     #[track_caller]
     pub(crate) fn age_state(&self, age: Duration) {
         self.age_state_of("out", age);
     }
 
-    /// The same, of another destination.
+    /// As `age_state`, for another destination.
     #[track_caller]
     pub(crate) fn age_state_of(&self, dest: &str, age: Duration) {
         let state = self.path(dest).join(".natsync/state.db");
@@ -314,12 +314,12 @@ impl World {
     }
 }
 
-/// What `serve_numbered` serves at `/N.txt`.
+/// The content that `serve_numbered` serves at `/N.txt`.
 pub(crate) fn numbered(n: usize) -> String {
     format!("file {n}\n")
 }
 
-/// So many bytes that are nowhere the same.
+/// Pseudo-random bytes without repeating sections.
 pub(crate) fn content(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -342,7 +342,7 @@ pub(crate) fn sha256_of(content: impl AsRef<[u8]>) -> String {
     hex(&sha2::Sha256::digest(content))
 }
 
-/// A path as a regular expression that matches it alone.
+/// A path as a regular expression that matches only this path.
 fn regex_of(path: &Path) -> String {
     path.to_string_lossy()
         .chars()

@@ -7,18 +7,18 @@
 mod rows;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::dest::state::State;
+use crate::dest::state::{Fingerprint, State};
 use crate::dest::{Dest, Sighting};
-use crate::digest::{Checksum, Digest, Digests};
+use crate::digest::{Checksum, Digests};
 use crate::manifest::PathHashes;
-use crate::ops::prunable::Written;
 use crate::plan::{Found, Obstacle, OnDisk, Record, StatMatch};
 use crate::rel_path::path_hash;
+use crate::threads::{into_inner, lock};
 use rows::{Noted, Rows};
 
 /// What is on disk, and what the state knows of it.
@@ -53,48 +53,13 @@ struct Told {
     damaged: bool,
 }
 
-/// What the state knows of a file, whatever is there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
-    /// [`Stat::stamp`](crate::dest::Stat::stamp) when it was noted.
-    pub(crate) stamp: u64,
-    /// Bytes.
-    pub(crate) size: u64,
-    /// The digest that it had.
-    pub(crate) digest: Digest,
-}
-
-/// A file that natsync wrote for this manifest.
+/// A file that natsync downloaded for this manifest.
 #[derive(Clone, Debug)]
 pub(crate) struct Owned {
     /// Below the destination.
     pub(crate) path: String,
     /// What it must still be to be deleted.
-    pub(crate) written: Written,
-}
-
-/// What is at a declared path beside what is known of it, for somebody who only looks.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sight {
-    /// What is there.
-    pub(crate) found: Found,
-    /// What the state knows of the file.
-    pub(crate) noted: Option<Seen>,
-    /// When upstream said that it has none.
-    pub(crate) missing_since: Option<Timestamp>,
-}
-
-/// What the state knows of a file that somebody looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Whether the file looks as it did when it was noted.
-    pub(crate) looks_the_same: bool,
-    /// Whether it came from the URL that the manifest declares now.
-    pub(crate) same_url: bool,
-    /// The digest that it had.
-    pub(crate) digest: Digest,
-    /// When upstream last served or confirmed it.
-    pub(crate) checked: Timestamp,
+    pub(crate) recorded: Fingerprint,
 }
 
 #[derive(Debug)]
@@ -138,7 +103,7 @@ impl<'h> Inventory<'h> {
                 (Sighting::File(stat), Some(rank)) => {
                     rows.make(rank).see(stat.stamp(), stat.size);
                 }
-                _ => there.lock().unwrap_or_else(PoisonError::into_inner).see(hash, &sighting),
+                _ => lock(&there).see(hash, &sighting),
             }
             let seen = seen.fetch_add(1, Ordering::Relaxed) + 1;
             if seen.is_multiple_of(4096) {
@@ -155,7 +120,7 @@ impl<'h> Inventory<'h> {
             walk.help(visit, &go_on);
             reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
-        let there = there.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let there = into_inner(there);
         let mut inventory = Self { declared: Some(declared), rows, there, told };
         let owned = std::mem::take(&mut inventory.told.owned);
         let Told { managed, damaged, .. } = inventory.told;
@@ -188,38 +153,17 @@ impl<'h> Inventory<'h> {
     ) -> OnDisk {
         let row = self.row(hash);
         let found = self.found(row, path, hash);
-        let is_there = matches!(found, Found::File(_));
-        let noted = row.filter(|_| is_there && !self.told.damaged);
-        let record = noted.and_then(|row| {
+        let record = row.filter(|_| !self.told.damaged).and_then(|row| {
             let noted = row.noted()?;
-            let is_as_noted = row.matches() && !noted.racy;
             let others = self.told.others.get(&hash).cloned().unwrap_or_default();
             Some(Record {
-                stat: if is_as_noted { StatMatch::Same } else { StatMatch::Doubtful },
+                stat: StatMatch::of(row.matches(), noted.fingerprint.racy),
                 same_url: any_url || url_hash(&url()) == noted.url,
-                digests: Digests::new(noted.digest, others),
-                checked: Timestamp::from_second(noted.checked).unwrap_or(Timestamp::MIN),
+                digests: Digests::new(noted.fingerprint.sha256, others),
+                checked: noted.checked,
             })
         });
         OnDisk { found, record, missing_since: self.missing_since(hash, url), digests: None }
-    }
-
-    /// What is at a declared path, and what is known of it. `url` makes the URL that the manifest declares for it now, in
-    /// its shown form.
-    #[must_use]
-    pub(crate) fn sight(&self, path: &str, hash: u128, url: impl Fn() -> String) -> Sight {
-        let row = self.row(hash);
-        let found = self.found(row, path, hash);
-        let noted = row.filter(|_| !self.told.damaged).and_then(|row| {
-            let noted = row.noted()?;
-            Some(Seen {
-                looks_the_same: row.matches(),
-                same_url: url_hash(&url()) == noted.url,
-                digest: noted.digest,
-                checked: Timestamp::from_second(noted.checked).unwrap_or(Timestamp::MIN),
-            })
-        });
-        Sight { found, noted, missing_since: self.missing_since(hash, url) }
     }
 
     fn found(&self, row: Option<&rows::Row>, path: &str, hash: u128) -> Found {
@@ -235,12 +179,12 @@ impl<'h> Inventory<'h> {
         (url_hash(&url()) == missing.url).then_some(missing.since)
     }
 
-    /// What the state alone knows of the file at the path with that hash.
+    /// What the state alone knows of the file at the path with that hash. Its stamp is right only in an
+    /// inventory [of the state](Self::of_state).
     #[must_use]
-    pub(crate) fn known(&self, hash: u128) -> Option<Known> {
+    pub(crate) fn recorded(&self, hash: u128) -> Option<Fingerprint> {
         let row = self.row(hash).filter(|_| !self.told.damaged)?;
-        let Noted { stamp, digest, size, .. } = row.noted()?;
-        Some(Known { stamp, size, digest })
+        Some(row.noted()?.fingerprint)
     }
 
     /// Whether upstream had no file for the path with that hash, at the URL that the manifest declares
@@ -325,24 +269,21 @@ impl Told {
         let read = state.read(
             |row| {
                 let hash = path_hash(row.path);
-                let is_own = row.manifest == manifest && row.written;
+                let is_own = row.manifest == manifest && row.provenance.is_downloaded();
                 *managed += u64::from(is_own);
                 if let Some(rank) = declared.rank(hash) {
                     let noted = Noted {
-                        stamp: row.stamp,
-                        size: row.size,
+                        fingerprint: row.fingerprint,
                         url: url_hash(row.url),
-                        checked: row.checked.as_second(),
-                        digest: row.digest,
-                        racy: row.racy,
+                        checked: row.checked,
                     };
                     rows.make(rank).note(&noted, alone);
-                    if !row.others.is_empty() {
-                        others.insert(hash, row.others);
+                    let digests = row.others();
+                    if !digests.is_empty() {
+                        others.insert(hash, digests);
                     }
                 } else if is_own {
-                    let written = Written { stamp: row.stamp, racy: row.racy, digest: row.digest };
-                    owned.push(Owned { path: row.path.to_owned(), written });
+                    owned.push(Owned { path: row.path.to_owned(), recorded: row.fingerprint });
                 }
             },
             |path, url, since| {
@@ -367,7 +308,9 @@ fn url_hash(url: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dest::state::{FileRow, Note, Validators};
+    use crate::dest::state::{FileRecord, Note, Provenance};
+    use crate::digest::Digest;
+    use crate::pin::Validators;
     use crate::rel_path::RelPath;
 
     fn look(scan: &Scan<'_>, path: &str) -> OnDisk {
@@ -386,18 +329,19 @@ mod tests {
 
     fn note(dest: &Dest, state: &State, path: &str, url: &str) {
         let stat = dest.stat(&RelPath::parse(path).unwrap()).unwrap();
-        let row = FileRow {
-            path: path.to_owned(),
-            stat,
-            digests: Digests::new(Digest::of(b"x"), Vec::new()),
-            witnessed: true,
-            written: true,
+        let record = FileRecord {
             url: url.to_owned(),
-            checked: Timestamp::UNIX_EPOCH,
+            served: url.to_owned(),
+            size: stat.size,
+            stamp: stat.stamp(),
+            racy: stat.is_racy(Timestamp::now()),
+            digests: Digests::new(Digest::of(b"x"), Vec::new()),
+            provenance: Provenance::Downloaded,
+            checked: None,
             changed: None,
             validators: Validators::default(),
         };
-        state.note(&[Note::File(Box::new(row))]).unwrap();
+        state.note(&[Note::File { path: path.to_owned(), record: Box::new(record) }]).unwrap();
     }
 
     fn write(dest: &Dest, path: &str, seconds: u64) {
@@ -426,8 +370,9 @@ mod tests {
         let stat_of = |path| look(&scan, path).record.map(|record| (record.stat, record.same_url));
         assert_eq!(stat_of("known"), Some((StatMatch::Same, true)));
         assert_eq!(stat_of("moved"), Some((StatMatch::Same, false)));
-        assert_eq!(stat_of("touched"), Some((StatMatch::Doubtful, true)));
-        assert_eq!((look(&scan, "gone").found, stat_of("gone")), (Found::Nothing, None));
+        assert_eq!(stat_of("touched"), Some((StatMatch::Differs, true)));
+        assert_eq!(look(&scan, "gone").found, Found::Nothing);
+        assert_eq!(stat_of("gone"), Some((StatMatch::Differs, true)));
         assert_eq!((look(&scan, "stranger").found, stat_of("stranger")), (Found::File(1), None));
         assert_eq!(look(&scan, "never").found, Found::Nothing);
         assert_eq!((scan.managed, scan.owned.len()), (5, 1));
@@ -447,7 +392,7 @@ mod tests {
         note(&dest, &state, "new", "http://h/x");
         let declared = declared(&["new"]);
         let scan = scan(&dest, &state, &declared);
-        assert_eq!(look(&scan, "new").record.unwrap().stat, StatMatch::Doubtful);
+        assert_eq!(look(&scan, "new").record.unwrap().stat, StatMatch::Racy);
     }
 
     #[test]

@@ -6,6 +6,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use jiff::Timestamp;
+
+use crate::dest::state::Fingerprint;
 use crate::digest::Digest;
 
 /// Rows are made in so large pieces, once one of them is wanted.
@@ -31,21 +34,19 @@ pub(super) struct Row {
     size: AtomicU64,
     url: AtomicU64,
     digest: [AtomicU64; 4],
-    /// Seconds since 1970.
+    /// Seconds since 1970; 0 where upstream was never asked.
     checked: AtomicU32,
     flags: AtomicU8,
 }
 
-/// What the state tells of a file.
+/// What the state records of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Noted {
-    pub(super) stamp: u64,
-    /// Bytes. What the walk saw stands above it.
-    pub(super) size: u64,
+    /// Its size is replaced by the one that the walk saw.
+    pub(super) fingerprint: Fingerprint,
+    /// A hash of the declared URL.
     pub(super) url: u64,
-    pub(super) checked: i64,
-    pub(super) digest: Digest,
-    pub(super) racy: bool,
+    pub(super) checked: Option<Timestamp>,
 }
 
 impl Rows {
@@ -69,18 +70,20 @@ impl Rows {
 impl Row {
     /// The state tells this of it. Where nobody walks, its size is the only one.
     pub(super) fn note(&self, noted: &Noted, alone: bool) {
+        let Fingerprint { size, stamp, racy, sha256 } = noted.fingerprint;
         if alone {
-            self.size.store(noted.size, Ordering::Relaxed);
+            self.size.store(size, Ordering::Relaxed);
         }
-        self.stamp.fetch_xor(noted.stamp, Ordering::Relaxed);
+        self.stamp.fetch_xor(stamp, Ordering::Relaxed);
         self.url.store(noted.url, Ordering::Relaxed);
-        let checked = u32::try_from(noted.checked.max(0)).unwrap_or(u32::MAX);
+        let checked = noted.checked.map_or(0, |checked| checked.as_second().max(0));
+        let checked = u32::try_from(checked).unwrap_or(u32::MAX);
         self.checked.store(checked, Ordering::Relaxed);
-        for (slot, part) in self.digest.iter().zip(noted.digest.as_bytes().chunks_exact(8)) {
+        for (slot, part) in self.digest.iter().zip(sha256.as_bytes().chunks_exact(8)) {
             let part = part.try_into().map_or(0, u64::from_ne_bytes);
             slot.store(part, Ordering::Relaxed);
         }
-        let racy = if noted.racy { RACY } else { 0 };
+        let racy = if racy { RACY } else { 0 };
         self.flags.fetch_or(KNOWN | racy, Ordering::Relaxed);
     }
 
@@ -109,13 +112,16 @@ impl Row {
         for (part, slot) in digest.chunks_exact_mut(8).zip(&self.digest) {
             part.copy_from_slice(&slot.load(Ordering::Relaxed).to_ne_bytes());
         }
+        let checked = self.checked.load(Ordering::Relaxed);
         Some(Noted {
-            stamp: self.stamp.load(Ordering::Relaxed),
-            size: self.size.load(Ordering::Relaxed),
+            fingerprint: Fingerprint {
+                size: self.size.load(Ordering::Relaxed),
+                stamp: self.stamp.load(Ordering::Relaxed),
+                racy: self.has(RACY),
+                sha256: Digest::from_bytes(digest),
+            },
             url: self.url.load(Ordering::Relaxed),
-            checked: i64::from(self.checked.load(Ordering::Relaxed)),
-            digest: Digest::from_bytes(digest),
-            racy: self.has(RACY),
+            checked: (checked != 0).then(|| Timestamp::from_second(checked.into()).ok()).flatten(),
         })
     }
 
@@ -137,16 +143,20 @@ mod tests {
     #[test]
     fn the_order_in_which_it_is_filled_does_not_matter() {
         let digest = Digest::of(b"x");
-        let noted = Noted { stamp: 7, size: 5, url: 8, checked: 9, digest, racy: true };
+        let at = Timestamp::from_second(9).ok();
+        let fingerprint = Fingerprint { size: 5, stamp: 7, racy: true, sha256: digest };
+        let noted = Noted { fingerprint, url: 8, checked: at };
         let rows = Rows::new(2 * PIECE);
         rows.make(1).note(&noted, false);
         rows.make(1).see(7, 10);
         rows.make(PIECE).see(7, 10);
-        rows.make(PIECE).note(&Noted { stamp: 6, ..noted }, false);
+        let other = Fingerprint { stamp: 6, ..fingerprint };
+        rows.make(PIECE).note(&Noted { fingerprint: other, ..noted }, false);
         let row = rows.get(1).unwrap();
         let read = row.noted().unwrap();
         assert!(row.matches() && row.found() == Some(10));
-        assert!((read.url, read.checked, read.digest, read.racy) == (8, 9, digest, true));
+        assert_eq!((read.url, read.checked), (8, at));
+        assert_eq!((read.fingerprint.sha256, read.fingerprint.racy), (digest, true));
         assert!(!rows.get(PIECE).unwrap().matches());
         assert!(rows.get(2).unwrap().noted().is_none() && rows.get(2).unwrap().found().is_none());
         assert!(Rows::new(10_000).get(9000).is_none());

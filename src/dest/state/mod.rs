@@ -5,183 +5,47 @@
 //! destination costs requests and reading, and never makes a run wrong. It holds the shown form of
 //! URLs alone, so no secret.
 
-mod remembered;
+mod note;
+mod record;
 mod runs;
 mod schema;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension};
 
-use crate::dest::{Dest, Stat};
-use crate::digest::{Algorithm, Checksum, Digest, Digests};
-use crate::ops::prunable::Written;
+use crate::dest::Dest;
+use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
-pub(crate) use remembered::Remembered;
+use crate::threads::{into_inner, lock};
+pub(crate) use note::Note;
+use record::{COLUMNS, NO_RECORD, second};
+pub use record::{FileRecord, Provenance};
+pub(crate) use record::{Fingerprint, RecordRef};
 pub(crate) use schema::Opened;
 
-/// A file that natsync put in place or confirmed.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct FileRow {
-    /// Where it is below the destination.
-    pub(crate) path: String,
-    /// How it looked when it was noted.
-    pub(crate) stat: Stat,
-    /// Its digests.
-    pub(crate) digests: Digests,
-    /// Whether these bytes came from upstream, rather than were taken for what it has.
-    pub(crate) witnessed: bool,
-    /// Whether natsync put the file there, so that it may also remove it.
-    pub(crate) written: bool,
-    /// The declared URL.
-    pub(crate) url: String,
-    /// When upstream last served or confirmed it.
-    pub(crate) checked: Timestamp,
-    /// When natsync put these bytes there, if that was now; none where they were there already, and what was noted of
-    /// them stays.
-    pub(crate) changed: Option<Timestamp>,
-    /// What upstream said about it.
-    pub(crate) validators: Validators,
-}
-
-/// What makes a conditional request for a file possible.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Validators {
-    /// The URL that served it; validators are worth nothing at another.
-    pub(crate) served: String,
-    /// `ETag`, as it was sent.
-    pub(crate) etag: Option<String>,
-    /// `Last-Modified`, as it was sent.
-    pub(crate) last_modified: Option<String>,
-}
-
-/// A file as the state knows it, for a question about it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Held {
-    /// What upstream said about it.
-    pub(crate) validators: Validators,
-    /// Its digest.
-    pub(crate) digest: Digest,
-    /// [`Stat::stamp`] when it was noted.
-    pub(crate) stamp: u64,
-    /// Whether these bytes came from upstream.
-    pub(crate) witnessed: bool,
-    /// Whether natsync put the file there.
-    pub(crate) written: bool,
-}
-
-/// One thing to note.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Note {
-    /// A file is in place.
-    File(Box<FileRow>),
-    /// A known file was read again, and has the same bytes.
-    Read {
-        /// Which.
-        path: String,
-        /// How it looks now.
-        stat: Stat,
-        /// Its digests.
-        digests: Digests,
-    },
-    /// Upstream confirmed a file.
-    Checked {
-        /// Which.
-        path: String,
-        /// When.
-        checked: Timestamp,
-        /// What upstream calls it now, where it said so.
-        validators: Option<Validators>,
-    },
-    /// A checksum list, or that there is none.
-    List {
-        /// Its URL, shown form.
-        url: String,
-        /// `ETag`, as it was sent.
-        etag: Option<String>,
-        /// `Last-Modified`, as it was sent.
-        last_modified: Option<String>,
-        /// Its bytes.
-        content: Option<Vec<u8>>,
-    },
-    /// A file that is gone, by our own hand.
-    Forget {
-        /// Which.
-        path: String,
-    },
-    /// Where the destination is.
-    Place {
-        /// In full.
-        path: String,
-    },
+/// What the state has of a path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Recorded<'a> {
+    File(RecordRef<'a>),
     /// Upstream has no such file.
     Missing {
-        /// The entry's path.
-        path: String,
-        /// The declared URL.
-        url: String,
-        /// When it said so.
-        since: Timestamp,
-    },
-}
-
-/// A row as the inventory joins it with the walk.
-#[derive(Clone, Debug)]
-pub(crate) struct Known<'a> {
-    /// Where the file is below the destination.
-    pub(crate) path: &'a str,
-    /// The manifest that it belongs to.
-    pub(crate) manifest: &'a str,
-    /// The declared URL.
-    pub(crate) url: &'a str,
-    /// [`Stat::stamp`] when it was noted.
-    pub(crate) stamp: u64,
-    /// Bytes.
-    pub(crate) size: u64,
-    /// Whether it was noted so soon after its last change that its stat proves nothing.
-    pub(crate) racy: bool,
-    /// Its digest.
-    pub(crate) digest: Digest,
-    /// Its digests under other algorithms, as far as they were needed.
-    pub(crate) others: Vec<Checksum>,
-    /// When upstream last served or confirmed it.
-    pub(crate) checked: Timestamp,
-    /// Whether natsync put it there.
-    pub(crate) written: bool,
-}
-
-/// What is noted of a path, as the lock is made of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Noted<'a> {
-    /// A file.
-    File {
         path: &'a str,
-        url: &'a str,
-        /// The URL that served it.
-        served: &'a str,
-        size: u64,
-        sha256: Digest,
-        etag: Option<&'a str>,
-        last_modified: Option<&'a str>,
     },
-    /// That upstream has none.
-    Missing { path: &'a str },
 }
 
-impl<'a> Noted<'a> {
+impl<'a> Recorded<'a> {
     /// Below the destination.
     pub(crate) fn path(&self) -> &'a str {
         match self {
-            Self::File { path, .. } | Self::Missing { path } => path,
+            Self::File(record) => record.path,
+            Self::Missing { path } => path,
         }
     }
 }
-
-/// A file changed so shortly before it was noted may change again without its times showing it: the
-/// racy-timestamp rule of git's index, for clocks that tick every two seconds.
-const RACY_NANOSECONDS: u64 = 2_000_000_000;
 
 /// An open state.
 #[derive(Debug)]
@@ -222,125 +86,110 @@ impl State {
         Self { connection: Mutex::new(connection), manifest: manifest.to_owned() }
     }
 
-    /// Hands every known file to `visit`, and then every missing one to `missing` with its declared
-    /// URL and the time it was noted.
+    /// Hands every recorded file to `visit`, and then every missing one to `missing` with its declared
+    /// URL and the time of the answer.
     ///
     /// # Errors
     /// When the state is damaged. What was handed over so far is still true.
     pub(crate) fn read(
         &self,
-        mut visit: impl FnMut(Known<'_>),
+        mut visit: impl FnMut(RecordRef<'_>),
         mut missing: impl FnMut(&str, &str, Timestamp),
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
-        let mut statement = connection.prepare(
-            "SELECT path, manifest, url, stamp, racy, sha256, checked, others, size, written FROM files",
-        )?;
+        let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM files"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            visit(Known {
-                path: row.get_ref(0)?.as_str()?,
-                manifest: row.get_ref(1)?.as_str()?,
-                url: row.get_ref(2)?.as_str()?,
-                stamp: row.get::<_, i64>(3)?.cast_unsigned(),
-                racy: row.get(4)?,
-                digest: Digest::from_bytes(row.get(5)?),
-                checked: instant(row.get(6)?),
-                others: read_others(row.get_ref(7)?.as_str_or_null()?),
-                size: row.get(8)?,
-                written: row.get(9)?,
-            });
+            visit(RecordRef::read(row)?);
         }
         let mut statement = connection.prepare("SELECT path, url, since FROM missing")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            missing(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, instant(row.get(2)?));
+            if let Some(since) = second(row.get(2)?) {
+                missing(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, since);
+            }
         }
         Ok(())
     }
 
-    /// Hands over all that is noted in the order of paths, as long as `visit` wants more.
+    /// Hands over all files and all missing ones in the order of their paths, until `visit` answers
+    /// false.
     ///
     /// # Errors
     /// When the state is damaged.
     pub(crate) fn in_order(
         &self,
-        mut visit: impl FnMut(Noted<'_>) -> bool,
+        mut visit: impl FnMut(Recorded<'_>) -> bool,
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
-        let mut statement = connection.prepare(
-            "SELECT path, url, served, size, sha256, etag, last_modified FROM files
-             UNION ALL SELECT path, url, NULL, 0, NULL, NULL, NULL FROM missing ORDER BY path",
-        )?;
+        let mut statement = connection.prepare(&format!(
+            "SELECT {COLUMNS} FROM files UNION ALL SELECT path, {NO_RECORD} FROM missing ORDER BY path"
+        ))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (path, url) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
-            let noted = match row.get_ref(2)?.as_str_or_null()? {
-                None => Noted::Missing { path },
-                Some(served) => Noted::File {
-                    path,
-                    url,
-                    served,
-                    size: row.get(3)?,
-                    sha256: Digest::from_bytes(row.get(4)?),
-                    etag: row.get_ref(5)?.as_str_or_null()?,
-                    last_modified: row.get_ref(6)?.as_str_or_null()?,
-                },
+            let recorded = match row.get_ref(1)? {
+                ValueRef::Null => Recorded::Missing { path: row.get_ref(0)?.as_str()? },
+                _ => Recorded::File(RecordRef::read(row)?),
             };
-            if !visit(noted) {
+            if !visit(recorded) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// What makes a conditional request for that file possible. A damaged state answers as if it did
-    /// not know the file.
+    /// The record of a path, whatever manifest it belongs to. A damaged state answers none.
     #[must_use]
-    pub(crate) fn held(&self, path: &str) -> Option<Held> {
+    pub(crate) fn record(&self, path: &str) -> Option<FileRecord> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached(
-                "SELECT served, etag, last_modified, sha256, stamp, witnessed, written FROM files WHERE path = ?1",
-            )
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM files WHERE path = ?1"))
             .ok()?;
-        let found = statement.query_row([path], |row| {
-            let validators =
-                Validators { served: row.get(0)?, etag: row.get(1)?, last_modified: row.get(2)? };
-            let digest = Digest::from_bytes(row.get(3)?);
-            let stamp = row.get::<_, i64>(4)?.cast_unsigned();
-            Ok(Held { validators, digest, stamp, witnessed: row.get(5)?, written: row.get(6)? })
-        });
-        found.optional().ok().flatten()
+        let found =
+            statement.query_row([path], |row| Ok(RecordRef::read(row)?.to_record())).optional();
+        found.ok().flatten()
     }
 
-    /// What a file must still be to be deleted: only if natsync wrote it, for this manifest. A damaged state answers
-    /// as if it did not know the file.
+    /// The record of a path that this manifest recorded. A damaged state answers none.
     #[must_use]
-    pub(crate) fn written(&self, path: &str) -> Option<Written> {
+    pub(crate) fn own_record(&self, path: &str) -> Option<FileRecord> {
+        let manifest = &self.manifest;
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached(
-                "SELECT stamp, racy, sha256 FROM files WHERE path = ?1 AND manifest = ?2 AND written",
-            )
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM files WHERE path = ?1 AND manifest = ?2"
+            ))
             .ok()?;
-        let found = statement.query_row([path, &self.manifest], |row| {
-            let stamp = row.get::<_, i64>(0)?.cast_unsigned();
-            Ok(Written { stamp, racy: row.get(1)?, digest: Digest::from_bytes(row.get(2)?) })
-        });
-        found.optional().ok().flatten()
+        let found = statement
+            .query_row([path, manifest], |row| Ok(RecordRef::read(row)?.to_record()))
+            .optional();
+        found.ok().flatten()
     }
 
-    /// What makes a conditional request for a checksum list possible: `ETag` and `Last-Modified`.
+    /// When upstream last answered that it has no file for a path, and the URL that was declared then.
     #[must_use]
-    pub(crate) fn list_validators(&self, url: &str) -> Option<(Option<String>, Option<String>)> {
+    pub(crate) fn missing_since(&self, path: &str) -> Option<(String, Timestamp)> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare("SELECT url, since FROM missing WHERE path = ?1").ok()?;
+        let found = statement.query_row([path], |row| Ok((row.get(0)?, second(row.get(1)?))));
+        let (url, since) = found.optional().ok().flatten()?;
+        Some((url, since?))
+    }
+
+    /// The validators of a checksum list whose content is kept.
+    #[must_use]
+    pub(crate) fn list_validators(&self, url: &str) -> Option<Validators> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT etag, last_modified FROM lists WHERE url = ?1 AND content IS NOT NULL",
             )
             .ok()?;
-        statement.query_row([url], |row| Ok((row.get(0)?, row.get(1)?))).optional().ok().flatten()
+        let found = statement.query_row([url], |row| {
+            Ok(Validators { etag: row.get(0)?, last_modified: row.get(1)? })
+        });
+        found.optional().ok().flatten()
     }
 
     /// Where the destination was when its files were written.
@@ -350,103 +199,16 @@ impl State {
         connection.query_row("SELECT path FROM place", [], |row| row.get(0)).ok()
     }
 
-    /// Notes all of them in one transaction. Only for what is durable on the disk.
-    ///
-    /// # Errors
-    /// When the disk fails; then none is noted.
-    pub(crate) fn note(&self, notes: &[Note]) -> rusqlite::Result<()> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        {
-            let mut file = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO files
-                 (path, manifest, url, served, size, stamp, racy, sha256, others, witnessed, checked, etag, last_modified, written, changed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
-                         coalesce(?15, (SELECT changed FROM files WHERE path = ?1 AND sha256 = ?8)))",
-            )?;
-            let mut read = transaction.prepare_cached(
-                "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
-            )?;
-            let mut confirm =
-                transaction.prepare_cached("UPDATE files SET checked = ?2 WHERE path = ?1")?;
-            let mut rename = transaction.prepare_cached(
-                "UPDATE files SET served = ?2, etag = ?3, last_modified = ?4 WHERE path = ?1",
-            )?;
-            let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
-            let mut missing = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO missing (path, manifest, url, since) VALUES (?1, ?2, ?3, ?4)",
-            )?;
-            let mut list = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO lists (url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4)",
-            )?;
-            let now = Timestamp::now();
-            for note in notes {
-                match note {
-                    Note::File(row) => {
-                        file.execute(params![
-                            row.path,
-                            self.manifest,
-                            row.url,
-                            row.validators.served,
-                            row.stat.size,
-                            row.stat.stamp().cast_signed(),
-                            is_racy(&row.stat, now),
-                            row.digests.sha256().as_bytes(),
-                            write_others(row.digests.others()),
-                            row.witnessed,
-                            row.checked.as_second(),
-                            row.validators.etag,
-                            row.validators.last_modified,
-                            row.written,
-                            row.changed.map(Timestamp::as_millisecond),
-                        ])?;
-                        forget.execute([&row.path])?;
-                    }
-                    Note::Read { path, stat, digests } => {
-                        read.execute(params![
-                            path,
-                            stat.size,
-                            stat.stamp().cast_signed(),
-                            is_racy(stat, now),
-                            digests.sha256().as_bytes(),
-                            write_others(digests.others()),
-                        ])?;
-                    }
-                    Note::Checked { path, checked, validators } => {
-                        confirm.execute(params![path, checked.as_second()])?;
-                        if let Some(Validators { served, etag, last_modified }) = validators {
-                            rename.execute(params![path, served, etag, last_modified])?;
-                        }
-                    }
-                    Note::Forget { path } => {
-                        transaction.execute("DELETE FROM files WHERE path = ?1", [path])?;
-                    }
-                    Note::Place { path } => {
-                        transaction.execute("DELETE FROM place", [])?;
-                        transaction.execute("INSERT INTO place (path) VALUES (?1)", [path])?;
-                    }
-                    Note::List { url, etag, last_modified, content } => {
-                        list.execute(params![url, etag, last_modified, content])?;
-                    }
-                    Note::Missing { path, url, since } => {
-                        missing.execute(params![path, self.manifest, url, since.as_second()])?;
-                    }
-                }
-            }
-        }
-        transaction.commit()
-    }
-
     /// Puts all of it into the one file, so that the next reader finds nothing to recover.
     pub(crate) fn close(self) {
-        let connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let connection = into_inner(self.connection);
         // Failing costs the next run a recovery, and loses nothing.
         let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         drop(connection);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection)
     }
 }
 
@@ -470,34 +232,10 @@ pub(crate) fn file_of(dest: &Path) -> std::path::PathBuf {
     dest.join(crate::dest::CONTROL).join(schema::FILE)
 }
 
-/// Digests under other algorithms: `md5:90015..,sha1:a9993..`.
-fn write_others(others: &[Checksum]) -> Option<String> {
-    let texts: Vec<_> = others.iter().map(Checksum::to_string).collect();
-    (!texts.is_empty()).then(|| texts.join(","))
-}
-
-/// What cannot be read is as good as unknown: the file is read again where it matters.
-fn read_others(text: Option<&str>) -> Vec<Checksum> {
-    let read = |text: &str| {
-        let (name, hex) = text.split_once(':')?;
-        Checksum::from_hex(Algorithm::named(name)?, hex)
-    };
-    text.into_iter().flat_map(|text| text.split(',')).filter_map(read).collect()
-}
-
-fn instant(seconds: i64) -> Timestamp {
-    // A time out of range comes from a damaged file; as the oldest time it makes nothing fresh.
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
-}
-
-fn is_racy(stat: &Stat, now: Timestamp) -> bool {
-    let now = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
-    now.abs_diff(stat.modified) < RACY_NANOSECONDS
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::{Digest, Digests};
 
     fn fresh() -> (tempfile::TempDir, Dest) {
         let folder = tempfile::tempdir().unwrap();
@@ -508,21 +246,19 @@ mod tests {
     fn row(dest: &Dest, path: &str) -> Note {
         std::fs::write(dest.path().join(path), "x").unwrap();
         let stat = dest.stat(&crate::rel_path::RelPath::parse(path).unwrap()).unwrap();
-        Note::File(Box::new(FileRow {
-            path: path.to_owned(),
-            stat,
-            digests: Digests::new(Digest::of(b"x"), Vec::new()),
-            witnessed: true,
-            written: true,
+        let record = FileRecord {
             url: "http://h/x".to_owned(),
-            checked: Timestamp::from_second(7).unwrap(),
+            served: "http://h/x".to_owned(),
+            size: stat.size,
+            stamp: stat.stamp(),
+            racy: stat.is_racy(Timestamp::now()),
+            digests: Digests::new(Digest::of(b"x"), Vec::new()),
+            provenance: Provenance::Downloaded,
+            checked: Timestamp::from_second(7).ok(),
             changed: None,
-            validators: Validators {
-                served: "http://h/x".to_owned(),
-                etag: Some("\"a\"".to_owned()),
-                last_modified: None,
-            },
-        }))
+            validators: Validators { etag: Some("\"a\"".to_owned()), last_modified: None },
+        };
+        Note::File { path: path.to_owned(), record: Box::new(record) }
     }
 
     fn paths(state: &State) -> Vec<String> {
@@ -551,10 +287,12 @@ mod tests {
         let opened = State::open(&dest, "m").unwrap();
         assert_eq!(opened.warning, None);
         assert_eq!(paths(&opened.value), ["a", "missing b"]);
-        let held = opened.value.held("a").unwrap();
-        let etag = held.validators.etag.as_deref();
-        assert_eq!((etag, held.digest), (Some("\"a\""), Digest::of(b"x")));
-        assert!(opened.value.held("b").is_none());
+        let record = opened.value.record("a").unwrap();
+        let Note::File { record: noted, .. } = row(&dest, "a") else { unreachable!() };
+        assert_eq!(FileRecord { stamp: noted.stamp, racy: noted.racy, ..record }, *noted);
+        assert!(opened.value.record("b").is_none() && opened.value.own_record("a").is_some());
+        opened.value.close();
+        assert!(State::open(&dest, "n").unwrap().value.own_record("a").is_none());
     }
 
     #[test]
@@ -562,10 +300,11 @@ mod tests {
         let (_folder, dest) = fresh();
         let state = State::open(&dest, "m").unwrap().value;
         let note = |changed: Option<i64>, content: &[u8]| {
-            let Note::File(row) = row(&dest, "a") else { unreachable!() };
+            let Note::File { path, record } = row(&dest, "a") else { unreachable!() };
             let changed = changed.map(|at| Timestamp::from_millisecond(at).unwrap());
             let digests = Digests::new(Digest::of(content), Vec::new());
-            state.note(&[Note::File(Box::new(FileRow { digests, changed, ..*row }))]).unwrap();
+            let record = Box::new(FileRecord { digests, changed, ..*record });
+            state.note(&[Note::File { path, record }]).unwrap();
             let mut noted = None;
             state.changes(|_, at| noted = Some(at)).unwrap();
             noted

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::file_of;
+use super::record::COLUMNS;
 use crate::dest::Dest;
 
 /// The file's name in the control directory.
@@ -16,7 +17,7 @@ pub(super) const FILE: &str = "state.db";
 const APPLICATION: i32 = 0x6e61_7473;
 
 /// Raised with every change of the tables. A state of another version is begun anew: it is a cache.
-const VERSION: i32 = 5;
+const VERSION: i32 = 6;
 
 const TABLES: &str = "
     CREATE TABLE files (
@@ -29,9 +30,8 @@ const TABLES: &str = "
         racy INTEGER NOT NULL,
         sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
         others TEXT,
-        witnessed INTEGER NOT NULL,
-        written INTEGER NOT NULL,
-        checked INTEGER NOT NULL,
+        provenance INTEGER NOT NULL,
+        checked INTEGER,
         changed INTEGER,
         etag TEXT,
         last_modified TEXT
@@ -254,9 +254,7 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
     if version != VERSION {
         return Err(Unusable::Version(version));
     }
-    connection.prepare(
-        "SELECT path, url, served, stamp, racy, sha256, others, witnessed, written, checked, changed, etag, last_modified FROM files",
-    )?;
+    connection.prepare(&format!("SELECT {COLUMNS} FROM files"))?;
     connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
     connection.prepare("SELECT path, url, since FROM missing")?;
     connection.prepare("SELECT path FROM place")?;

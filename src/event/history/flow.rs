@@ -1,18 +1,18 @@
-//! Bytes and files over time, in at most so many equal parts however long a run takes.
+//! Bytes and files over time, in a bounded number of equal intervals for a run of any length.
 
 use serde::{Deserialize, Serialize};
 
-/// Parts, at most.
+/// The maximum number of intervals.
 const PARTS: usize = 200;
-/// The shortest part, in milliseconds: some times as long as the time between two looks at the clock.
+/// The shortest interval in milliseconds; several times the time between two readings of the clock.
 const SHORTEST: u32 = 100;
 
-/// What came in equal parts of time. When there would be too many of them, two become one.
+/// Bytes and files in each interval. When there would be too many intervals, each two are merged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flow {
-    /// Milliseconds.
+    /// The length of an interval in milliseconds.
     width: u32,
-    /// Bytes and finished files of each.
+    /// Bytes and finished files of each interval.
     parts: Vec<(u64, u64)>,
 }
 
@@ -23,7 +23,7 @@ impl Default for Flow {
 }
 
 impl Flow {
-    /// So much came at that time, in milliseconds since the run began.
+    /// Adds bytes and finished files at the time `at`, in milliseconds since the start of the run.
     pub(super) fn add(&mut self, at: u32, bytes: u64, files: u64) {
         let mut part = (at / self.width) as usize;
         while PARTS <= part {
@@ -49,12 +49,12 @@ impl Flow {
         self.width = self.width.saturating_mul(2);
     }
 
-    /// How long a part is, in milliseconds.
+    /// The length of an interval in milliseconds.
     pub(crate) fn width(&self) -> u32 {
         self.width.max(1)
     }
 
-    /// Bytes and files of each part, from the run's beginning on.
+    /// Bytes and files of each interval, from the start of the run.
     pub(crate) fn parts(&self) -> &[(u64, u64)] {
         &self.parts
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_lost_however_long_it_takes() {
+    fn sums_are_exact_for_any_duration() {
         for last in [0, 30, 4_999, 5_000, 60_000, 3_600_000, u32::MAX] {
             let mut flow = Flow::default();
             let step = (last / 1000).max(1);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_is_put_where_it_belongs() {
+    fn merging_intervals_keeps_their_order() {
         let mut flow = Flow::default();
         flow.add(0, 1, 1);
         flow.add(39_999, 2, 1);

@@ -1,7 +1,8 @@
-//! What a run was, in short, as it is kept for whoever looks at it later.
+//! The history of runs, for `natsync report`.
 //!
-//! A [`Recorder`] listens to a run in bounded memory and gives a [`Past`] at its end, which the state
-//! keeps. Nothing depends on it: a history that is lost makes no run wrong.
+//! A [`Recorder`] follows the events of a run in bounded memory and returns a [`Past`] at the end,
+//! which is stored in the state. The history must not influence what a run does: losing it does no
+//! harm.
 
 mod flow;
 mod recorder;
@@ -16,48 +17,47 @@ pub(crate) use standing::{Standing, standing};
 
 use crate::event::Summary;
 
-/// So many runs of a manifest are kept.
+/// The number of runs of a manifest that are kept.
 pub(crate) const KEPT: usize = 20;
 
-/// A run that ended.
+/// The record of a finished run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Past {
-    /// When it began, in milliseconds since 1970.
+    /// The start of the run, in milliseconds since 1970.
     pub(crate) began: i64,
-    /// How long it took, in milliseconds.
+    /// The length of the run, in milliseconds.
     pub(crate) elapsed: u64,
     /// `apply` or `lock`.
     pub(crate) command: String,
-    /// What `--only` chose; empty for a run over everything.
+    /// The patterns of `--only`; empty for a run over all entries.
     pub(crate) only: Vec<String>,
-    /// The bound of entry indices: another one is another manifest, or another `--set`.
+    /// The upper bound of the entry indices. If it differs between two runs, the manifest or
+    /// `--set` has changed.
     pub(crate) bound: u64,
-    /// How it ended.
     pub(crate) exit: Exit,
-    /// Its account.
     pub(crate) counts: Counts,
-    /// How many entries and sources failed.
+    /// The number of failed entries, sources and prunes.
     pub(crate) failed: u64,
-    /// The first of them.
+    /// The first failures, up to a limit.
     pub(crate) failures: Vec<Failed>,
-    /// Its transfers; none where nobody was asked.
+    /// The transfers of the run; `None` if there were none.
     pub(crate) timeline: Option<Timeline>,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Exit {
-    /// All was as declared.
+    /// Every entry succeeded.
     Ok,
-    /// Something failed.
+    /// An entry failed, or an error ended the run.
     Failed,
-    /// Its end was asked for first.
+    /// The run was interrupted before its end.
     Stopped,
 }
 
 impl Exit {
-    /// What people read.
+    /// The text for people.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -101,20 +101,20 @@ impl From<&Summary> for Counts {
     }
 }
 
-/// Why an entry or a whole source failed.
+/// The failure of an entry, of a whole source, or of a prune.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failed {
-    /// The entry's path; none for a source.
+    /// The path of the entry or of the file to delete; `None` for a whole source.
     pub(crate) path: Option<String>,
-    /// The source's name.
+    /// The name of the source; empty for a prune.
     pub(crate) source: String,
-    /// The stable name of the kind.
+    /// The stable name of the error kind.
     pub(crate) kind: String,
-    /// The HTTP status, where it is about one.
+    /// The HTTP status, for failures of that kind.
     pub(crate) status: Option<u16>,
-    /// What happened, with no secret in it.
+    /// The message, without secrets.
     pub(crate) message: String,
-    /// What to do next, where that is known.
+    /// What the user can do next.
     pub(crate) hint: Option<String>,
     /// The origin that failed (`http://host:port`).
     pub(crate) origin: Option<String>,
@@ -123,24 +123,24 @@ pub(crate) struct Failed {
 /// The transfers of a run over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timeline {
-    /// How many there were.
+    /// The number of all transfers.
     pub(crate) total: u64,
-    /// Some of them: the longest, and of the others every so many-th; in the order in which they began.
+    /// The longest transfers and an even sample of the others, in the order of their start.
     pub(crate) transfers: Vec<Transfer>,
-    /// Bytes and files over time, of all of them.
+    /// Bytes and files over time, of all transfers.
     pub(crate) flow: Flow,
 }
 
-/// One of them.
+/// One transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transfer {
     /// The entry's path.
     pub(crate) path: String,
-    /// When its first request began, in milliseconds since the run began.
+    /// The start of its first request, in milliseconds since the start of the run.
     pub(crate) start: u32,
-    /// When it had its outcome.
+    /// The time of its outcome, in milliseconds since the start of the run.
     pub(crate) end: u32,
-    /// Body bytes.
+    /// Body bytes received.
     pub(crate) bytes: u64,
     /// The stable name of its outcome.
     pub(crate) outcome: String,

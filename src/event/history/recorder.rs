@@ -1,8 +1,8 @@
-//! The listener that notes what a run was.
+//! The reporter that records a run for the history.
 //!
-//! Its memory has a bound whatever the run does, and an event costs it some nanoseconds. Events are handed over
-//! in batches, many times a second, and the clock is read once a batch: their order is known, and their times
-//! are taken to be spread evenly over the time that the batch took to gather.
+//! Its memory is bounded, and an event costs a few nanoseconds. It collects events in batches and
+//! reads the clock once a batch. The order of the events is exact; their times are interpolated
+//! evenly over the time in which the batch was collected.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -18,29 +18,31 @@ use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Manifest;
 use crate::manifest::entry::{Entries, EntryIndex};
 
-/// So many failures are kept.
+/// The maximum number of recorded failures.
 const FAILURES: usize = 1000;
-/// So many of the longest transfers are kept.
+/// The number of longest transfers to keep.
 const LONGEST: usize = 250;
-/// And so many of all.
+/// The number of transfers to sample evenly from all.
 const SAMPLED: usize = 750;
-/// So many are looked at from their beginning. More are under way only while most of them wait to be tried again.
+/// The maximum number of active transfers whose start is tracked. There are more only while most of
+/// them wait for a retry.
 const ACTIVE: usize = 16 * 1024;
-/// So many events wait at most for the clock to be read.
+/// The maximum number of events in a batch.
 const BATCH: usize = 16 * 1024;
 
-/// Notes what a run was.
+/// Records a run.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    /// In milliseconds since 1970.
+    /// Milliseconds since 1970.
     began: i64,
     clock: Instant,
-    /// When the clock was read last, in milliseconds since the run began.
+    /// The last reading of the clock, in milliseconds since the start of the run.
     now: u32,
-    /// What happened since.
+    /// The events since that reading.
     batch: Vec<Step>,
-    /// Whether the transfers are those of checksum lists, which have no outcome.
+    /// True while checksum lists are fetched; their transfers have no outcome.
     is_listing: bool,
+    /// The start time of each active transfer, by entry.
     active: HashMap<u64, u32, BuildHasherDefault<Spreading>>,
     sampled: Spread<Moved>,
     longest: BinaryHeap<Reverse<(u32, u64, Moved)>>,
@@ -49,7 +51,7 @@ pub(crate) struct Recorder {
     failed: u64,
 }
 
-/// What happened to a transfer.
+/// An event of a transfer.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Started(EntryIndex),
@@ -58,12 +60,12 @@ enum Step {
         entry: EntryIndex,
         bytes: u64,
         outcome: &'static str,
-        /// Whether somebody was asked; else that is no transfer.
+        /// True if a request was made; otherwise it is not a transfer.
         was_asked: bool,
     },
 }
 
-/// A transfer that ended.
+/// A finished transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Moved {
     start: u32,
@@ -73,31 +75,31 @@ struct Moved {
     outcome: &'static str,
 }
 
-/// What failed.
+/// The subject of a failure.
 #[derive(Clone, Debug)]
 enum About {
     Entry(EntryIndex),
     Source(usize),
-    /// A file that was to be deleted, or all of them.
+    /// A file that could not be deleted, or `None` for all files.
     Prune(Option<String>),
 }
 
-/// What a run was asked to do.
+/// The settings and the end of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) manifest: &'a Manifest,
     /// `apply` or `lock`.
     pub(crate) command: &'static str,
-    /// What `--only` chose.
+    /// The patterns of `--only`.
     pub(crate) only: &'a [String],
-    /// Whether its end was asked for.
+    /// True if the run was interrupted.
     pub(crate) stopped: bool,
-    /// Whether an error ended it.
+    /// True if an error ended the run.
     pub(crate) broken: bool,
 }
 
 impl Recorder {
-    /// Begins with a run that began then.
+    /// `clock` is the start of the run.
     pub(crate) fn new(clock: Instant) -> Self {
         let since = i64::try_from(clock.elapsed().as_millis()).unwrap_or(0);
         let began = Timestamp::now().as_millisecond().saturating_sub(since);
@@ -116,7 +118,7 @@ impl Recorder {
         }
     }
 
-    /// What the run was, once it is over.
+    /// Returns the record of the finished run.
     pub(crate) fn finish(mut self, setting: Setting<'_>, summary: &Summary) -> Past {
         self.settle();
         let Setting { manifest, command, only, stopped, broken } = setting;
@@ -175,7 +177,7 @@ impl Recorder {
         }
     }
 
-    /// Gives times to the events that wait for them.
+    /// Reads the clock and assigns times to the events of the batch.
     fn settle(&mut self) {
         let now = u32::try_from(self.clock.elapsed().as_millis()).unwrap_or(u32::MAX);
         self.settle_until(now);
@@ -228,7 +230,7 @@ impl Reporter for Recorder {
             Event::Received { bytes, .. } => self.batch.push(Step::Received(*bytes)),
             Event::Finished { outcome: Outcome::Kept, .. } => {}
             Event::Finished { entry, outcome, attempts } => {
-                // What the end of the run cut short has not failed: it was not tried to its end.
+                // An entry that the end of the run interrupted has not failed.
                 if let Outcome::Failed(failure) = outcome
                     && failure.kind != ErrorKind::Interrupted
                 {
@@ -263,7 +265,8 @@ fn path(entries: &Entries<'_>, entry: EntryIndex) -> Option<String> {
     Some(path)
 }
 
-/// Spreads entry numbers over a table: nobody chooses them to do harm.
+/// A fast hasher for entry indices. It needs no protection against collision attacks, because the
+/// indices are not under the control of an attacker.
 #[derive(Debug, Default)]
 struct Spreading(u64);
 
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_noted_in_short() {
+    fn a_run_is_recorded() {
         let mut recorder = Recorder::new(Instant::now());
         run(&mut recorder, 0, downloaded());
         let failure = Failure::new(ErrorKind::HttpStatus, "answered 503")
@@ -346,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_a_bound() {
+    fn the_record_is_bounded() {
         let mut recorder = Recorder::new(Instant::now());
         for number in 0..200_000 {
             let failed = number % 2 == 0;
@@ -365,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_are_never_left_out() {
+    fn the_longest_transfers_are_kept() {
         let mut recorder = Recorder::new(Instant::now());
         let slow = EntryIndex(337);
         recorder.event(&Event::Started { entry: slow });
@@ -381,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_together_is_spread_in_its_order() {
+    fn events_of_a_batch_are_spread_in_order() {
         let mut recorder = Recorder::new(Instant::now());
         recorder.settle_until(100);
         for number in 0..10 {
@@ -395,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn checksum_lists_are_no_transfers() {
+    fn checksum_lists_are_not_transfers() {
         let mut recorder = Recorder::new(Instant::now());
         recorder.event(&Event::Phase { phase: Phase::Lists, total: Some(1) });
         recorder.event(&Event::Started { entry: EntryIndex(0) });

@@ -1,22 +1,23 @@
-//! A fair choice of a few out of many that come one by one: every so many-th, the rarer the more come.
+//! Samples a stream of unknown length evenly in bounded memory: keeps every n-th item, and doubles
+//! n when there are too many.
 
-/// At most so many of all that were pushed, at equal distances.
+/// An even sample of the pushed items.
 #[derive(Clone, Debug)]
 pub(crate) struct Spread<T> {
     kept: Vec<T>,
     most: usize,
     seen: u64,
-    /// A power of two.
+    /// The distance between kept items, a power of two.
     every: u64,
 }
 
 impl<T> Spread<T> {
-    /// Keeps at most `most`, and at least half as many where there are enough.
+    /// Keeps at most `most` items, and at least half of that if enough are pushed.
     pub(crate) fn new(most: usize) -> Self {
         Self { kept: Vec::new(), most, seen: 0, every: 1 }
     }
 
-    /// One more came; it is made only if it is kept.
+    /// Adds an item; `make` is called only if the item is kept.
     pub(crate) fn push(&mut self, make: impl FnOnce() -> T) {
         let at = self.seen;
         self.seen += 1;
@@ -37,12 +38,12 @@ impl<T> Spread<T> {
         self.kept.push(make());
     }
 
-    /// How many came.
+    /// The number of pushed items.
     pub(crate) fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// Those that were kept, in the order in which they came.
+    /// The kept items in the order in which they were pushed.
     pub(crate) fn into_kept(self) -> Vec<T> {
         self.kept
     }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_distances_are_equal() {
+    fn kept_items_have_equal_distances() {
         for count in [0_u64, 1, 7, 8, 9, 100, 1000, 12_345] {
             let mut spread = Spread::new(8);
             for number in 0..count {

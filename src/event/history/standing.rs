@@ -1,23 +1,24 @@
-//! Which of the failures that are kept still stand, and which ones a later run has dealt with.
+//! Finds the unresolved failures in the history: those that no later run has resolved.
 
 use std::collections::HashSet;
 
 use super::{Exit, Failed, Past};
 use crate::manifest::select::AMONG;
 
-/// A failure that no later run is known to have dealt with.
+/// A failure that is unresolved, or may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing<'a> {
-    /// Why it failed.
     pub(crate) failed: &'a Failed,
-    /// When the run began in which it failed, in milliseconds since 1970.
+    /// The start of the run in which it failed, in milliseconds since 1970.
     pub(crate) run: i64,
-    /// Later runs that may have dealt with the entry began then, the first of them: it did if the entry was noted since.
+    /// The start of the first later run that may have dealt with the entry. The failure is resolved
+    /// if the state has a note about the entry since then.
     pub(crate) unless_noted_since: Option<i64>,
 }
 
-/// The failures that stand, and how many more do whose names are not kept. Runs come newest first; `bound` is that of the
-/// manifest now, and `chooses` says whether such patterns choose that source's entry.
+/// Returns the unresolved failures, and the number of further failures that were counted but not
+/// recorded. `runs` come newest first, `bound` is the present [`Past::bound`], and `chooses` tells
+/// whether `--only` patterns select the entry of a failure.
 pub(crate) fn standing(
     runs: &[Past],
     bound: u64,
@@ -30,7 +31,7 @@ pub(crate) fn standing(
     let mut unsure: Option<i64> = None;
     for run in runs {
         for failed in &run.failures {
-            // What failed again is told once, as it failed last.
+            // Of repeated failures of one entry, report only the newest.
             let is_new = seen.insert((failed.path.as_deref(), failed.source.as_str()));
             let was_chosen = || partial.iter().any(|later| chooses(&later.only, failed));
             if is_new && !was_chosen() {
@@ -38,7 +39,8 @@ pub(crate) fn standing(
             }
         }
         unnamed += run.failed.saturating_sub(run.failures.len() as u64);
-        // Which entries a run over certain paths chose, only what was noted of them tells.
+        // For a run over a list of paths (`AMONG`), the history does not record which entries it
+        // selected; only the notes in the state tell.
         let is_known = run.only.iter().all(|only| only != AMONG);
         let is_whole =
             is_known && run.exit != Exit::Stopped && run.counts.skipped == 0 && run.bound == bound;
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_whole_run_decides() {
+    fn the_newest_complete_run_decides() {
         use Exit::{Failed, Ok};
         check(&[], &[]);
         check(&[run(2, &[], Ok, &[]), run(1, &[], Failed, &["a"])], &[]);
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_run_decides_on_what_it_chose() {
+    fn a_partial_run_decides_its_own_entries() {
         use Exit::{Failed, Ok};
         let first = run(1, &[], Failed, &["a", "b"]);
         check(&[run(2, &["a"], Ok, &[]), first.clone()], &[("b", 1, None)]);
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_stopped_decides_on_what_was_noted_since() {
+    fn a_stopped_run_decides_entries_noted_since() {
         use Exit::{Failed, Stopped};
         let first = run(1, &[], Failed, &["a", "b"]);
         check(&[run(2, &[], Stopped, &["a"]), first.clone()], &[("a", 2, None), ("b", 1, Some(2))]);

@@ -1,19 +1,19 @@
-//! An input file for `aria2c --input-file`.
+//! Exports an input file for `aria2c --input-file`.
 
 use std::fmt::Write as _;
 
 use super::{Export, Exported, registered};
 use crate::digest::Algorithm;
 
-/// One download a paragraph: its URLs, then its options.
+/// One paragraph for each entry: a line with its URLs, then its options.
 pub(crate) struct Aria2 {
-    /// Where the files go.
+    /// The value of the `dir` option.
     pub(crate) folder: String,
 }
 
 impl Export for Aria2 {
     fn entry(&self, file: &Exported) -> Option<String> {
-        // A URL with a blank or a control character in it would be read as something else.
+        // White space and control characters separate URLs and lines in this format.
         if file.urls.iter().any(|url| url.contains(|c: char| c.is_whitespace() || c.is_control())) {
             return None;
         }

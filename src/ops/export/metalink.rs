@@ -1,11 +1,11 @@
-//! Metalink 4 (RFC 5854).
+//! Exports Metalink 4 (RFC 5854).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{Export, Exported, registered};
 
-/// One document with all files.
+/// One document for all entries.
 pub(crate) struct Metalink;
 
 impl Export for Metalink {
@@ -36,8 +36,8 @@ impl Export for Metalink {
     }
 }
 
-/// A text as content or attribute of XML (XML 1.0, section 2.4). Paths and URLs have no characters that
-/// XML cannot hold.
+/// Escapes a text for XML content or attributes (XML 1.0, section 2.4). Paths and URLs contain no
+/// character that XML forbids.
 fn escaped(text: &str) -> Cow<'_, str> {
     let special = |c| matches!(c, '&' | '<' | '>' | '"');
     if !text.contains(special) {

@@ -1,7 +1,7 @@
-//! The declared files in the forms that other programs read.
+//! Exports the entries of a manifest in the formats of other programs.
 //!
-//! Each is written entry by entry. URLs are in their shown form, so that nothing from the environment
-//! is in an export.
+//! An export is written entry by entry, in constant memory. URLs must be in their shown form, so
+//! that no secret from the environment is exported.
 
 mod aria2;
 mod metalink;
@@ -11,43 +11,37 @@ use crate::digest::{Algorithm, Checksum};
 use crate::manifest::entry::{Entry, Form};
 use crate::pin::Pin;
 
-/// A file format of another program.
+/// An export format.
 pub(crate) trait Export {
-    /// What stands before all entries.
+    /// The text before the first entry.
     fn begin(&self) -> String {
         String::new()
     }
 
-    /// One entry. None where the form cannot hold what is known of it.
+    /// The text for one entry, or `None` if the format cannot express it.
     fn entry(&self, file: &Exported) -> Option<String>;
 
-    /// What stands after all entries.
+    /// The text after the last entry.
     fn end(&self) -> String {
         String::new()
     }
 }
 
-/// For `sha256sum --check`.
+pub(crate) use aria2::Aria2;
+pub(crate) use metalink::Metalink;
 pub(crate) use sums::Sha256Sums;
 
-/// For `aria2c --input-file`.
-pub(crate) use aria2::Aria2;
-
-/// RFC 5854.
-pub(crate) use metalink::Metalink;
-
-/// An entry with what is known of it.
+/// An entry with the values of its pin.
 #[derive(Clone, Debug)]
 pub(crate) struct Exported {
     pub(crate) path: String,
-    /// Its URL, then its mirrors.
+    /// The URL, then the mirrors.
     pub(crate) urls: Vec<String>,
     pub(crate) size: Option<u64>,
     pub(crate) checksums: Vec<Checksum>,
 }
 
 impl Exported {
-    /// An entry with its pin.
     pub(crate) fn new(entry: &Entry<'_>, pin: Option<&Pin>) -> Self {
         let urls = (0..entry.places()).map(|place| entry.candidate(0, place, Form::Shown));
         let (size, checksums) =
@@ -55,7 +49,7 @@ impl Exported {
         Self { path: entry.path().as_str().to_owned(), urls: urls.collect(), size, checksums }
     }
 
-    /// The digest under the first of these algorithms that has one.
+    /// The checksum of the first of the `preferred` algorithms for which there is one.
     fn checksum(&self, preferred: &[Algorithm]) -> Option<Checksum> {
         preferred.iter().find_map(|algorithm| {
             self.checksums.iter().find(|checksum| checksum.algorithm() == *algorithm).copied()
@@ -63,7 +57,8 @@ impl Exported {
     }
 }
 
-/// The name of an algorithm in the registry that aria2 and Metalink share.
+/// The name of an algorithm in the IANA registry of hash function textual names, which both aria2
+/// and Metalink use. `None` if the algorithm is not registered.
 fn registered(algorithm: Algorithm) -> Option<&'static str> {
     match algorithm {
         Algorithm::Sha256 => Some("sha-256"),
@@ -102,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn sums() {
+    fn sha256sum_lines() {
         assert_snapshot!(export(&Sha256Sums), @r"
         ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  a/b.bin
         ");
@@ -111,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn aria2() {
+    fn aria2_input_file() {
         assert_snapshot!(export(&Aria2 { folder: "../out".to_owned() }), @r#"
         http://h/b?x=1&y=2	http://m/b
           dir=../out
@@ -128,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn metalink() {
+    fn metalink_document() {
         assert_snapshot!(export(&Metalink), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <metalink xmlns="urn:ietf:params:xml:ns:metalink">

@@ -1,14 +1,15 @@
-//! An input file of `aria2c --input-file`: the URLs of a file on one line, its options on the lines below.
+//! Reads input files of `aria2c --input-file`: the URLs of a file are on one line, its options on
+//! the indented lines below.
 
 use super::urls::{at_line, checked};
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
 
-/// Reads one.
+/// Reads an input file. Options other than `out`, `dir` and `checksum` are left out.
 ///
 /// # Errors
-/// When a line is not understood.
+/// When a URL is not allowed in a manifest, or an option has no URL before it.
 pub(super) fn read(text: &str) -> Result<Input, RunError> {
     let mut input = Input::default();
     let mut ignored: Vec<&str> = Vec::new();
@@ -44,7 +45,8 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
                     None => {}
                 }
             }
-            // Header fields often hold secrets, and a manifest is for everybody to read.
+            // Do not copy other options: header fields often contain secrets, and a manifest is
+            // usually public.
             other if !ignored.contains(&other) => ignored.push(other),
             _ => {}
         }
@@ -56,7 +58,8 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
     Ok(input)
 }
 
-/// One folder for all is the destination; where there are several, they are part of the paths.
+/// Applies the `dir` options. If all files have the same folder it is dropped, because it stands
+/// for the destination; otherwise the folders become part of the paths.
 fn place(files: &mut [Given], folders: &[Option<String>]) {
     let is_one = folders.windows(2).all(|pair| pair[0] == pair[1]);
     for (given, folder) in files.iter_mut().zip(folders) {
@@ -67,7 +70,7 @@ fn place(files: &mut [Given], folders: &[Option<String>]) {
             let name = given.path.clone().unwrap_or(own);
             given.path = Some(if folder.is_empty() { name } else { format!("{folder}/{name}") });
         } else if given.path.as_deref() == Some(&own) {
-            // It would be called that anyway.
+            // The path equals the default, the last component of the URL.
             given.path = None;
         }
     }

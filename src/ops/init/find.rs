@@ -1,8 +1,10 @@
-//! Finding the pattern in a list of URLs.
+//! Finds patterns in a list of URLs.
 //!
-//! URLs that differ in digits alone form a group. Digits that are always the same belong to the text; those that form
-//! dates in equal steps are one variable; the others are a variable each, if every combination is there. Groups that
-//! differ in a single word become one with a variable for it ([`merged`]). What is left over is declared one by one.
+//! URLs that differ only in digits form a group. Digits that never vary belong to the text; digits
+//! that form dates in equal steps are one variable; each other varying number is a variable of its
+//! own, if every combination of the values occurs. Patterns that differ in a single word are merged
+//! into one with a variable for that word ([`merged`]). URLs without a pattern are declared one by
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,12 +15,12 @@ use super::numbers::{date_range, ranges};
 use super::pattern::{Pattern, Piece, Value, Values, free_name};
 use super::{Given, Source};
 
-/// A group is split into at most so many.
+/// A group is split into at most this many patterns.
 const MOST_CLASSES: usize = 8;
-/// So many files of a folder without a number in common are one source with a list of names.
+/// A list of names ([`name_lists`]) has at least this many names.
 const LEAST_NAMES: usize = 3;
 
-/// Finds the patterns of files, and what has none.
+/// Turns files into sources: one for each pattern, and one for the files without a pattern.
 pub(super) fn find(files: &[Given]) -> Vec<Source> {
     let mut groups: BTreeMap<String, (usize, Vec<Row>)> = BTreeMap::new();
     let mut rest: Vec<usize> = Vec::new();
@@ -32,7 +34,7 @@ pub(super) fn find(files: &[Given]) -> Vec<Source> {
         group.1.push(Row { position, digits });
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    // In the order in which their first URLs were given.
+    // Sources keep the order of the first URL of each group.
     groups.sort_by_key(|(_, (first, _))| *first);
     let mut found: Vec<(usize, Pattern)> = Vec::new();
     for (skeleton, (first, rows)) in groups {
@@ -45,7 +47,7 @@ pub(super) fn find(files: &[Given]) -> Vec<Source> {
     let named = name_lists(files, &mut rest);
     found.extend(named);
     let found = merged(found);
-    // A pattern of one URL is none.
+    // A pattern without variables is a single URL; list it with the other files.
     let (patterns, single): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|(_, pattern)| !pattern.variables.is_empty());
     let mut sources: Vec<Source> =
@@ -63,16 +65,19 @@ pub(super) fn find(files: &[Given]) -> Vec<Source> {
     sources
 }
 
-/// The digits of a URL.
+/// One URL of a group.
 struct Row {
+    /// The index of the file in the input.
     position: usize,
+    /// The byte ranges of its digits.
     digits: Vec<(usize, usize)>,
 }
 
-/// Stands for digits in a skeleton.
+/// Replaces a run of digits in a skeleton. A URL never contains NUL.
 const DIGITS: char = '\0';
 
-/// A URL without its digits, and where they are. Those of its host stay.
+/// Replaces each run of digits in a URL by [`DIGITS`] and returns the byte ranges of the runs.
+/// Digits in the authority (host and port) stay.
 fn split(url: &str) -> (String, Vec<(usize, usize)>) {
     let authority = url.find("://").map_or(0, |scheme| scheme + 3);
     let path = url[authority..].find('/').map_or(url.len(), |slash| authority + slash);
@@ -82,7 +87,7 @@ fn split(url: &str) -> (String, Vec<(usize, usize)>) {
     let mut at = path;
     while at < url.len() {
         let run = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // `%20` is a blank and not a number.
+        // The digits of a percent-encoded byte such as `%20` are not a number.
         let is_encoded = 1 <= at && bytes[at - 1] == b'%'
             || 2 <= at && bytes[at - 2] == b'%' && bytes[at - 1].is_ascii_hexdigit();
         if run == 0 || is_encoded {
@@ -98,17 +103,19 @@ fn split(url: &str) -> (String, Vec<(usize, usize)>) {
     (skeleton, digits)
 }
 
-/// What varies in a group: digits, or a date made of several of them.
+/// A part of the URLs that may vary within a group: one run of digits, or a date of several runs.
 struct Column<'a> {
-    /// The value of each row.
+    /// One value for each row; of a date, its first run of digits.
     values: Vec<&'a str>,
-    /// The first of its places in the skeleton, and how many there are.
+    /// The index of its first run of digits.
     place: usize,
+    /// The number of runs of digits.
     span: usize,
+    /// The range, the strftime format and the number of distinct dates.
     date: Option<(Value, &'static str, usize)>,
 }
 
-/// The patterns of a group; none where it has none.
+/// The patterns of a group, or `None` if the group has none.
 fn patterns_of(skeleton: &str, rows: &[Row], files: &[Given]) -> Option<Vec<Pattern>> {
     let texts: Vec<&str> = skeleton.split(DIGITS).collect();
     let value = |row: &Row, place: usize| {
@@ -128,13 +135,14 @@ fn patterns_of(skeleton: &str, rows: &[Row], files: &[Given]) -> Option<Vec<Patt
         columns.push(Column { values: all(place), place, span, date });
         place += span;
     }
-    let everyone: Vec<usize> = (0..rows.len()).collect();
+    let all_rows: Vec<usize> = (0..rows.len()).collect();
     let mut patterns = Vec::new();
-    collect(&texts, &columns, &everyone, MOST_CLASSES, &mut patterns)?;
+    collect(&texts, &columns, &all_rows, MOST_CLASSES, &mut patterns)?;
     Some(patterns)
 }
 
-/// A date that begins at a place: how many places it takes, and what it is.
+/// Tries to read a date from the runs of digits that start at `place`. Returns the number of runs
+/// that the column takes, and the date column if there is one.
 fn dates_at<'a>(
     texts: &[&str],
     place: usize,
@@ -196,7 +204,8 @@ fn dates_at<'a>(
     (1, None)
 }
 
-/// The patterns of some rows of a group: one, where every combination is there; else one for each class of rows.
+/// Adds the patterns of some rows of a group to `into`: one pattern if every combination of values
+/// occurs, otherwise one for each class of rows. `None` if that takes too many patterns.
 fn collect(
     texts: &[&str],
     columns: &[Column<'_>],
@@ -214,8 +223,8 @@ fn collect(
                 .collect()
         })
         .collect();
-    // What always is the same as an earlier one is that one.
-    let twin: Vec<usize> = (0..columns.len())
+    // A column that always equals an earlier column uses the variable of that column.
+    let same_as: Vec<usize> = (0..columns.len())
         .map(|at| {
             let same = |other: &usize| {
                 rows.iter().all(|&row| columns[*other].values[row] == columns[at].values[row])
@@ -231,19 +240,21 @@ fn collect(
         Some((_, _, count)) if rows.len() == columns[at].values.len() => *count,
         _ => distinct[at].len(),
     };
-    let own: Vec<usize> = (0..columns.len()).filter(|&at| twin[at] == at && 1 < size(at)).collect();
+    let own: Vec<usize> =
+        (0..columns.len()).filter(|&at| same_as[at] == at && 1 < size(at)).collect();
     let product = own.iter().try_fold(1usize, |product, &at| product.checked_mul(size(at)));
-    // URLs are distinct, so that as many rows as combinations are all of them.
+    // The URLs are distinct: if there are as many rows as combinations, all combinations occur.
     if product == Some(rows.len()) {
-        into.push(make(texts, columns, rows, &distinct, &twin, &own));
+        into.push(make(texts, columns, rows, &distinct, &same_as, &own));
         return (into.len() <= MOST_CLASSES).then_some(());
     }
-    // Dates that leave gaps may be numbers that leave none.
+    // Classes are not tried with dates, or with a single variable: such a group has no pattern.
     if own.iter().any(|&at| columns[at].date.is_some()) || own.len() < 2 {
         return None;
     }
     let by = own.iter().copied().min_by_key(|&at| distinct[at].len())?;
-    // Rows whose other values are the same belong together.
+    // Group the values of the column `by`: two values belong to one class if the same combinations
+    // of the other columns occur with both.
     let mut others: BTreeMap<&str, BTreeSet<Vec<&str>>> = BTreeMap::new();
     for &row in rows {
         let rest = own.iter().filter(|&&at| at != by).map(|&at| columns[at].values[row]).collect();
@@ -272,7 +283,7 @@ fn make(
     columns: &[Column<'_>],
     rows: &[usize],
     distinct: &[Vec<&str>],
-    twin: &[usize],
+    same_as: &[usize],
     own: &[usize],
 ) -> Pattern {
     let mut variables: Vec<(String, Values)> = Vec::new();
@@ -291,7 +302,7 @@ fn make(
     let mut pieces = Vec::new();
     let mut plain = texts[0].to_owned();
     for (at, column) in columns.iter().enumerate() {
-        match index_of.get(&twin[at]) {
+        match index_of.get(&same_as[at]) {
             Some(&index) => {
                 if !plain.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut plain)));
@@ -299,7 +310,7 @@ fn make(
                 let format = column.date.as_ref().map(|(_, format, _)| *format);
                 pieces.push(Piece::Variable { index, format, reserved: false });
             }
-            // The same in all of them.
+            // All rows have the same digits here: they are part of the text.
             None => {
                 plain.push_str(column.values[rows[0]]);
                 for place in 1..column.span {
@@ -315,7 +326,8 @@ fn make(
     Pattern { pieces, variables }
 }
 
-/// Files of one folder and ending with nothing else in common: a list of names. They are taken out of `rest`.
+/// Finds files that share a folder and an extension; each such set becomes a pattern with a list of
+/// names. The files found are removed from `rest`.
 fn name_lists(files: &[Given], rest: &mut Vec<usize>) -> Vec<(usize, Pattern)> {
     let is_plain = |text: &str| {
         !text.is_empty()

@@ -1,15 +1,15 @@
-//! Globs as curl has them: `[1-26]`, `[001-100:5]`, `[a-z]`, `{jpg,png}`, with a backslash before what is meant as it
-//! stands.
+//! Parses the URL globs of curl: `[1-26]`, `[001-100:5]`, `[a-z]`, `{jpg,png}`. A backslash makes
+//! the next bracket, brace or backslash literal.
 
 use super::pattern::{Pattern, Piece, Value, Values};
 use super::urls::checked;
 use super::wrong;
 use crate::ops::error::RunError;
 
-/// What a backslash takes the meaning of.
+/// The characters that a backslash makes literal.
 const SPECIAL: [char; 5] = ['[', ']', '{', '}', '\\'];
 
-/// The text without the backslashes that only say that a character is meant as it stands.
+/// Removes the backslashes before [`SPECIAL`] characters.
 pub(super) fn unescaped(text: &str) -> String {
     let mut plain = String::new();
     let mut characters = text.chars().peekable();
@@ -22,10 +22,10 @@ pub(super) fn unescaped(text: &str) -> String {
     plain
 }
 
-/// Reads a URL with globs in it; none where it has none.
+/// Parses a URL with globs; `None` if it has no glob.
 ///
 /// # Errors
-/// When a glob is not closed, or is none that curl takes.
+/// When a glob is not closed or malformed, or the URL is not allowed in a manifest.
 pub(super) fn parse(text: &str) -> Result<Option<Pattern>, RunError> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut variables: Vec<(String, Values)> = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Pattern>, RunError> {
                 plain.extend(next);
                 at = after + 1;
             }
-            // An address of IPv6 stands in brackets.
+            // The brackets of an IPv6 address are not a glob.
             '[' if at == end_of_scheme && 0 < at => {
                 plain.push(character);
                 at = after;
@@ -50,14 +50,14 @@ pub(super) fn parse(text: &str) -> Result<Option<Pattern>, RunError> {
                 let Some(length) = closing_place(&text[after..], closing) else {
                     return Err(wrong(
                         format!("`{character}` is never closed in `{text}`"),
-                        "put a backslash before a bracket that is meant as it stands",
+                        "put a backslash before a literal bracket",
                     ));
                 };
                 let inner = &text[after..after + length];
                 let values = if character == '[' { range(inner) } else { set(inner) };
                 let values = values.ok_or_else(|| {
                     wrong(
-                        format!("`{}` is no glob", &text[at..=after + length]),
+                        format!("`{}` is not a glob", &text[at..=after + length]),
                         "globs are `[1-26]`, `[001-100:5]`, `[a-z]` and `{jpg,png}`",
                     )
                 })?;
@@ -106,7 +106,7 @@ fn range(inner: &str) -> Option<Values> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number(from) && is_number(to) {
         let (first, last): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
-        // As curl has it, the first end says how many digits there are.
+        // As in curl, leading zeros of the first number set the width of all numbers.
         let width = if from.starts_with('0') { from.len() } else { 0 };
         let last = last.max(first) - (last.max(first) - first) % step;
         return (first <= to.parse().ok()?)
@@ -141,7 +141,7 @@ fn set(inner: &str) -> Option<Values> {
     Some(values.into_iter().map(Value::Text).collect())
 }
 
-/// What a person would call it.
+/// A variable name that suits the values and their place in the URL.
 fn name(values: &Values, before: &str, after: &str, taken: &[(String, Values)]) -> String {
     let is_number = |value: &Value| match value {
         Value::Range(text) | Value::Text(text) => text.starts_with(|c: char| c.is_ascii_digit()),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn as_curl_has_them() {
+    fn globs_expand_as_in_curl() {
         assert_eq!(
             expanded("http://h/[8-10].jpg"),
             ["http://h/8.jpg", "http://h/9.jpg", "http://h/10.jpg"]
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_glob_is_an_error() {
+    fn malformed_globs_are_errors() {
         for text in [
             "http://h/[1-",
             "http://h/{a",
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_a_person() {
+    fn variable_names_suit_their_values() {
         let names = |text: &str| -> Vec<String> {
             parse(text).unwrap().unwrap().variables.into_iter().map(|(name, _)| name).collect()
         };

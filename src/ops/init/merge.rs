@@ -1,22 +1,23 @@
-//! Making one of patterns that differ in a single word.
+//! Merges patterns that differ in a single word into one pattern with a variable for that word.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::pattern::{Pattern, Piece, Value, Values, free_name};
 
-/// Patterns are compared with each other while there are no more than these.
+/// More patterns than this are left unmerged, because merging takes quadratic time.
 const MOST_COMPARED: usize = 2000;
 
-/// What patterns have in common that differ in one word: the others, the variables, and which word it is.
+/// What mergeable patterns share: all words but one, the variables, and the index of the odd word.
 type Alike = (Vec<Word>, Vec<(String, Values)>, usize);
 
-/// Makes one of patterns that differ in a single word.
+/// Merges patterns until no two of them differ in a single word. Each pattern comes with the
+/// position of its first URL in the input; the result keeps that order.
 pub(super) fn merged(mut patterns: Vec<(usize, Pattern)>) -> Vec<(usize, Pattern)> {
     if MOST_COMPARED < patterns.len() {
         return patterns;
     }
     loop {
-        // Patterns by what they are without one of their words.
+        // Map each pattern, with one word removed, to the patterns that are then equal.
         let mut alike: HashMap<Alike, Vec<usize>> = HashMap::new();
         for (at, (_, pattern)) in patterns.iter().enumerate() {
             let words = words(pattern);
@@ -51,10 +52,10 @@ pub(super) fn merged(mut patterns: Vec<(usize, Pattern)>) -> Vec<(usize, Pattern
     }
 }
 
-/// A piece of a pattern, in which texts are cut into words and what stands between them.
+/// A piece of a pattern; texts are split into words and the separators between them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Word {
-    /// The beginning up to the path, a word, or something between words.
+    /// The URL up to its path, a word, or a separator.
     Text(String),
     Variable(Piece),
 }
@@ -68,7 +69,7 @@ fn words(pattern: &Pattern) -> Vec<Word> {
         };
         let mut rest = text.as_str();
         if number == 0 {
-            // The host is no word; with a mark before it, it never looks like one.
+            // The colon marks scheme and host as a separator, so that they are never merged.
             let authority = text.find("://").map_or(0, |scheme| scheme + 3);
             let end = text[authority..].find('/').map_or(text.len(), |slash| authority + slash);
             words.push(Word::Text(format!(":{}", &text[..end])));
@@ -85,7 +86,7 @@ fn words(pattern: &Pattern) -> Vec<Word> {
     words
 }
 
-/// One pattern of several that differ in the word at `hole`.
+/// Merges patterns that differ in the word at `hole`.
 fn merge(patterns: &[&Pattern], hole: usize) -> Pattern {
     let all: Vec<Vec<Word>> = patterns.iter().map(|pattern| words(pattern)).collect();
     let text = |word: &Word| match word {

@@ -1,4 +1,4 @@
-//! A Metalink document (RFC 5854), and its predecessor, version 3.
+//! Reads Metalink documents: version 4 (RFC 5854) and its predecessor, version 3.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -8,10 +8,10 @@ use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
 
-/// A URL with its rank, lower first.
+/// A URL with its rank; the lowest rank is tried first.
 type Ranked = (u64, String);
 
-/// The file that is being read.
+/// The `file` element that is being read.
 #[derive(Default)]
 struct Open {
     name: String,
@@ -20,21 +20,21 @@ struct Open {
     urls: Vec<Ranked>,
 }
 
-/// Reads one.
+/// Reads a document. URLs with other protocols than http and https are left out.
 ///
 /// # Errors
-/// When it is no Metalink, or a file has no URL that natsync asks for.
+/// When the text is not a Metalink document, or a file has no http or https URL.
 pub(super) fn read(text: &str) -> Result<Input, RunError> {
-    let broken = || wrong("this is no Metalink document", "`--format` tells what it is");
+    let broken = || wrong("this is not a Metalink document", "`--format` sets another format");
     let mut reader = Reader::from_str(text);
     let mut input = Input::default();
     let mut open: Option<Open> = None;
     let mut other_urls = 0;
-    // What the text within the current element is of.
+    // The current element, its attribute that matters, and its text so far.
     let mut element = String::new();
     let mut attribute = String::new();
     let mut content = String::new();
-    // Digests of pieces are not those of the file.
+    // `hash` elements inside `pieces` are digests of parts of the file.
     let mut in_pieces = false;
     loop {
         match reader.read_event().map_err(|_| broken())? {
@@ -50,7 +50,8 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
                     "pieces" => in_pieces = true,
                     "hash" => attribute = attribute_of(&start, "type").unwrap_or_default(),
                     "url" => {
-                        // Version 3 prefers the highest, version 4 the lowest.
+                        // Version 4 has `priority`, where the lowest comes first; version 3 has
+                        // `preference`, where the highest comes first.
                         let rank =
                             attribute_of(&start, "priority").and_then(|rank| rank.parse().ok());
                         let preference = attribute_of(&start, "preference")
@@ -106,7 +107,10 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
         }
     }
     if input.files.is_empty() {
-        return Err(wrong("this Metalink names no file", "`--format` tells what it is"));
+        return Err(wrong(
+            "this Metalink document names no file",
+            "`--format` sets another format",
+        ));
     }
     if 0 < other_urls {
         let urls = if other_urls == 1 { "1 URL" } else { &format!("{other_urls} URLs") };
@@ -121,8 +125,8 @@ fn close(open: Open) -> Result<Given, RunError> {
     let mut urls = urls.into_iter().map(|(_, url)| url);
     let Some(url) = urls.next() else {
         return Err(wrong(
-            format!("`{name}` has no URL that natsync asks for"),
-            "a file needs one that begins with `http://` or `https://`",
+            format!("`{name}` has no http or https URL"),
+            "each file needs a URL that begins with `http://` or `https://`",
         ));
     };
     let path = (!name.is_empty() && url.rsplit('/').next() != Some(&name)).then_some(name);

@@ -1,9 +1,11 @@
-//! A starter manifest from what people have: URLs, globs, lists of other programs.
+//! `natsync init`: makes a starter manifest from URLs, curl globs or the lists of other programs.
 //!
-//! Whatever is made expands to exactly the URLs that were given. That is checked before anything is written, and what
-//! a clever template gets wrong is declared file by file.
+//! The generated manifest must expand to exactly the given URLs. The text is parsed and expanded
+//! again before it is returned; if the inferred templates fail that check, every file is declared
+//! on its own. Nothing here reads or writes files.
 
 mod aria2;
+mod escape;
 mod find;
 mod glob;
 mod merge;
@@ -25,7 +27,7 @@ use crate::manifest::{LoadOptions, Manifest};
 use crate::ops::error::RunError;
 pub(crate) use pattern::{Pattern, Values};
 
-/// What a list is written in.
+/// The format of a list of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// One URL a line
@@ -40,12 +42,12 @@ pub enum Format {
     Pooch,
 }
 
-/// A file that is to be declared.
+/// A file to declare in the manifest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Given {
     pub(crate) url: String,
     pub(crate) mirrors: Vec<String>,
-    /// Where it goes, where that was said.
+    /// The path below the destination, if the list gives one.
     pub(crate) path: Option<String>,
     pub(crate) size: Option<u64>,
     pub(crate) checksums: Vec<Checksum>,
@@ -56,7 +58,7 @@ impl Given {
         Self { url: url.into(), ..Self::default() }
     }
 
-    /// Whether its URL is all that is known of it.
+    /// True if nothing but the URL is known.
     fn is_plain(&self) -> bool {
         self.mirrors.is_empty()
             && self.path.is_none()
@@ -65,52 +67,50 @@ impl Given {
     }
 }
 
-/// What was given, read.
+/// The parsed input.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
-    /// Files one by one.
     pub(crate) files: Vec<Given>,
-    /// Globs, each a template of its own.
+    /// Each glob becomes one source with a template.
     pub(crate) globs: Vec<Pattern>,
-    /// What of it was not taken over, for the user to know.
+    /// Messages for the user about input that was left out.
     pub(crate) notes: Vec<String>,
 }
 
-/// A source as it is to be written.
+/// A source of the generated manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
     Pattern(Pattern),
     Files(Vec<Given>),
 }
 
-/// What the manifest is to say beside its sources.
+/// The top-level keys of the generated manifest.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
-    /// Its name; none for the file's stem.
+    /// `None` writes no `name`, so that the manifest takes the stem of its file name.
     pub(crate) name: Option<String>,
-    /// Its destination.
     pub(crate) dest: String,
 }
 
-/// A manifest that was made.
+/// A generated manifest.
 #[derive(Debug)]
 pub(crate) struct Made {
-    /// Its text.
     pub(crate) text: String,
-    /// How many entries it declares.
     pub(crate) entries: u64,
-    /// How many sources it has.
     pub(crate) sources: u64,
-    /// What was found and what was left out, a line each.
+    /// One line for each pattern that was found and for each part of the input that was left out.
     pub(crate) notes: Vec<String>,
 }
 
-/// What is wrong with what was given.
+/// A usage error about the input of `natsync init`.
 pub(crate) fn wrong(message: impl Into<String>, hint: &str) -> RunError {
     RunError::Usage { message: message.into(), hint: Some(hint.to_owned()) }
 }
 
 /// Reads URLs and globs from the command line.
+///
+/// # Errors
+/// When a glob is malformed or a URL is not allowed in a manifest.
 pub(crate) fn read_arguments(arguments: &[String]) -> Result<Input, RunError> {
     let mut input = Input::default();
     for argument in arguments {
@@ -122,7 +122,11 @@ pub(crate) fn read_arguments(arguments: &[String]) -> Result<Input, RunError> {
     Ok(input)
 }
 
-/// Reads a list.
+/// Reads a list of files. Without `format`, the format is guessed from the content. `base` is the
+/// URL of the folder of the files, for lists that have names instead of URLs.
+///
+/// # Errors
+/// When a line is malformed, or the list needs a `base` and there is none.
 pub(crate) fn read_list(
     content: &[u8],
     format: Option<Format>,
@@ -132,9 +136,10 @@ pub(crate) fn read_list(
     let text = text.trim_start_matches('\u{feff}');
     let based = || match base {
         Some(base) => urls::checked(base),
-        None => {
-            Err(wrong("this list has names, not URLs", "say where the files are: `--base-url URL`"))
-        }
+        None => Err(wrong(
+            "this list has names, not URLs",
+            "pass the URL of their folder: `--base-url URL`",
+        )),
     };
     match format.unwrap_or_else(|| recognise(text)) {
         Format::Urls => urls::read(text),
@@ -145,7 +150,7 @@ pub(crate) fn read_list(
     }
 }
 
-/// What a list looks like.
+/// Guesses the format of a list from its first lines.
 fn recognise(text: &str) -> Format {
     if text.trim_start().starts_with('<') {
         return Format::Metalink;
@@ -171,9 +176,9 @@ fn recognise(text: &str) -> Format {
     }
 }
 
-/// How paths may be made, the plainest first. What collides with one of them is parted by the next.
+/// Path templates, the simplest first. If the paths of one template collide, the next one is tried.
 ///
-/// The last one needs nothing but the number of the source.
+/// The last template uses only the numbers of source and entry, so its paths never collide.
 const PATHS: [Option<&str>; 5] = [
     None,
     Some("{dir}/{filename}"),
@@ -182,13 +187,14 @@ const PATHS: [Option<&str>; 5] = [
     Some(yaml::NUMBERED),
 ];
 
-/// Makes a manifest that declares exactly what was given. `file` is where it is to be.
+/// Makes a manifest that declares exactly the given URLs. `file` is the name of the manifest; it is
+/// used in messages and for the default name.
 ///
 /// # Errors
-/// When nothing was given, or what was given cannot be declared at all.
+/// When the input is empty, or no manifest declares exactly its URLs.
 pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, RunError> {
     let Input { files, globs, mut notes } = input;
-    let mut files = without_twins(files, &mut notes);
+    let mut files = deduplicated(files, &mut notes);
     if files.is_empty() && globs.is_empty() {
         return Err(wrong(
             "no URL was given",
@@ -200,23 +206,23 @@ pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, Run
         && files.iter().any(|given| !given.mirrors.is_empty())
         && yaml::mirrors(&files).is_none()
     {
-        notes.push("mirrors were left out: no template gives them".to_owned());
+        notes.push("mirrors were left out: no template describes them".to_owned());
     }
     let found = find::find(&files);
     let wanted = wanted(&files, &globs)?;
     let globs: Vec<_> = globs.into_iter().map(Source::Pattern).collect();
-    let clever: Vec<_> = globs.iter().cloned().chain(found).collect();
-    let plain: Vec<_> =
+    let inferred: Vec<_> = globs.iter().cloned().chain(found).collect();
+    let listed: Vec<_> =
         globs.into_iter().chain((!files.is_empty()).then_some(Source::Files(files))).collect();
     let mut last = None;
-    for (sources, is_clever) in [(clever, true), (plain, false)] {
+    for (sources, is_inferred) in [(inferred, true), (listed, false)] {
         for (portable, path) in
             [true, false].into_iter().flat_map(|portable| PATHS.map(|path| (portable, path)))
         {
             let text = yaml::write(frame, &sources, path, portable, mirror.as_deref());
             match check(&text, file, &wanted) {
                 Ok(entries) => {
-                    tell(&sources, path, portable, is_clever, &mut notes);
+                    describe(&sources, path, portable, is_inferred, &mut notes);
                     let sources = sources.len() as u64;
                     return Ok(Made { text, entries, sources, notes });
                 }
@@ -225,22 +231,22 @@ pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, Run
         }
     }
     Err(wrong(
-        format!("what was given cannot be declared: {}", last.unwrap_or_default()),
-        "look at the URLs; `natsync init -o - URL` tries one of them",
+        format!("no manifest declares exactly these URLs: {}", last.unwrap_or_default()),
+        "check the URLs; `natsync init -o - URL` tries a single one",
     ))
 }
 
-/// What a manifest must declare.
+/// The entries that the generated manifest must declare.
 enum Wanted {
-    /// Just these URLs.
+    /// Exactly these URLs.
     Urls(BTreeSet<String>),
-    /// So many, of globs that are too large to be written out beside the template.
+    /// A number of entries: the globs are too large to compare every URL.
     Count(u64),
 }
 
-/// So many URLs are written out to be compared.
+/// Globs with more URLs than this are compared by their count alone, to bound memory.
 const MOST_COMPARED: u64 = 1_000_000;
-/// A manifest expands to so many at most, unless it says otherwise.
+/// The default limit on the entries of a manifest.
 const MOST: u64 = 10_000_000;
 
 fn wanted(files: &[Given], globs: &[Pattern]) -> Result<Wanted, RunError> {
@@ -260,7 +266,7 @@ fn wanted(files: &[Given], globs: &[Pattern]) -> Result<Wanted, RunError> {
     Ok(Wanted::Urls(urls))
 }
 
-/// Reads the text back, and holds what it declares against what was given.
+/// Parses the generated text and compares its entries with the wanted ones. Returns their number.
 fn check(text: &str, file: &Path, wanted: &Wanted) -> Result<u64, String> {
     let env = |_: &str| None;
     let options = LoadOptions { env: &env, ..LoadOptions::default() };
@@ -270,40 +276,49 @@ fn check(text: &str, file: &Path, wanted: &Wanted) -> Result<u64, String> {
     let wanted = match wanted {
         Wanted::Urls(urls) => urls,
         Wanted::Count(count) if manifest.entries().count() == *count => return Ok(*count),
-        Wanted::Count(_) => return Err("the template expands to something else".to_owned()),
+        Wanted::Count(_) => return Err("the template expands to other URLs".to_owned()),
     };
     let mut seen = 0;
     let mut left: HashSet<&str> = wanted.iter().map(String::as_str).collect();
     for entry in manifest.entries().iter() {
         seen += 1;
         if !left.remove(normal(&entry.url(Form::Sent)).as_str()) {
-            return Err("the template expands to something else".to_owned());
+            return Err("the template expands to other URLs".to_owned());
         }
     }
-    if left.is_empty() { Ok(seen) } else { Err("the template leaves something out".to_owned()) }
+    if left.is_empty() {
+        Ok(seen)
+    } else {
+        Err("the template leaves out some of the URLs".to_owned())
+    }
 }
 
-/// A URL as a manifest would ask for it.
+/// A URL percent-encoded as a manifest encodes it, so that two spellings compare equal.
 fn normal(url: &str) -> String {
     let mut encoded = String::with_capacity(url.len());
     encode_literal(url, &mut encoded);
     encoded
 }
 
-/// Each URL once. What is said of it the first time stands.
-fn without_twins(files: Vec<Given>, notes: &mut Vec<String>) -> Vec<Given> {
+/// Drops repeated URLs; the first occurrence and its attributes are kept.
+fn deduplicated(files: Vec<Given>, notes: &mut Vec<String>) -> Vec<Given> {
     let before = files.len();
     let mut seen = HashSet::new();
     let files: Vec<_> = files.into_iter().filter(|given| seen.insert(normal(&given.url))).collect();
-    let twins = before - files.len();
-    if 0 < twins {
-        let urls = if twins == 1 { "1 URL was" } else { &format!("{twins} URLs were") };
-        notes.push(format!("{urls} there twice"));
+    let repeated = before - files.len();
+    if 0 < repeated {
+        let urls = if repeated == 1 {
+            "1 repeated URL was"
+        } else {
+            &format!("{repeated} repeated URLs were")
+        };
+        notes.push(format!("{urls} left out"));
     }
     files
 }
 
-/// The template for the mirrors of files of which nothing else is known; they are taken from these.
+/// The template for the mirrors of all files, if each file has only a URL and mirrors. The mirrors
+/// are then removed from the files, so that the files can become patterns.
 fn common_mirror(files: &mut [Given]) -> Option<String> {
     let is_plain = |given: &Given| Given { mirrors: Vec::new(), ..given.clone() }.is_plain();
     let mirror = yaml::mirrors(files).filter(|_| files.iter().all(is_plain))?;
@@ -313,11 +328,12 @@ fn common_mirror(files: &mut [Given]) -> Option<String> {
     Some(mirror)
 }
 
-fn tell(
+/// Adds notes for the user about the sources and settings of the generated manifest.
+fn describe(
     sources: &[Source],
     path: Option<&str>,
     portable: bool,
-    clever: bool,
+    is_inferred: bool,
     notes: &mut Vec<String>,
 ) {
     for source in sources {
@@ -345,13 +361,15 @@ fn tell(
     }
     if let Some(path) = path {
         let path = path.replace(yaml::NUMBERED, "source-N/{index}");
-        notes.push(format!("paths are `{path}`, since plainer ones would collide"));
+        notes.push(format!("paths are `{path}`, because simpler paths would collide"));
     }
     if !portable {
-        notes.push("names differ by case alone, so `portable: false`".to_owned());
+        notes.push(
+            "some names differ only in case, so the manifest has `portable: false`".to_owned(),
+        );
     }
-    if !clever {
-        notes.push("no template gave exactly these URLs".to_owned());
+    if !is_inferred {
+        notes.push("no template produced exactly these URLs".to_owned());
     }
 }
 

@@ -1,21 +1,21 @@
-//! Numbers and dates as ranges.
+//! Writes sets of numbers and dates as ranges.
 
 use jiff::civil::Date;
 
 use super::pattern::Value;
 
-/// Runs shorter than this are written out.
+/// A run of fewer consecutive numbers is written number by number.
 const SHORTEST_RUN: usize = 3;
-/// The longest digits that are a number; longer ones are texts.
+/// Longer runs of digits are treated as text, because they may not fit in a `u64`.
 const MOST_DIGITS: usize = 18;
 
-/// The shortest way to write these digits, which are distinct: as ranges where they follow each other.
+/// Writes distinct numbers as few values: as ranges where they are consecutive or have equal steps.
 pub(super) fn ranges(digits: &[&str]) -> Vec<Value> {
     let texts = || digits.iter().map(|&text| Value::Text(text.to_owned())).collect();
     let is_padded = digits.iter().any(|text| 1 < text.len() && text.starts_with('0'));
     let shortest = digits.iter().map(|text| text.len()).min().unwrap_or(0);
     let width = if is_padded { shortest } else { 0 };
-    // A number that is longer than the padding has no zero before it.
+    // A number that is longer than the padded width must not start with zero.
     let fits = |text: &&str| {
         text.len() <= MOST_DIGITS && (text.len() <= width.max(1) || !text.starts_with('0'))
     };
@@ -48,8 +48,8 @@ pub(super) fn ranges(digits: &[&str]) -> Vec<Value> {
     values
 }
 
-/// These dates as one range with a step in days, or in months where `monthly`; none where they do not follow each other
-/// in equal steps.
+/// Writes dates as one range, with a step in months if `monthly` and otherwise in days. `None` if
+/// the steps are not equal or there are too few dates.
 pub(super) fn date_range(dates: &[Date], monthly: bool) -> Option<Value> {
     let mut dates = dates.to_vec();
     dates.sort_unstable();
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(written(&["08", "09", "10", "100"]), "08..10 \"100\"");
         assert_eq!(written(&["0", "10", "20", "30"]), "0..30..10");
         assert_eq!(written(&["1", "2", "3", "7", "9", "10", "11"]), "1..3 \"7\" 9..11");
-        assert_eq!(written(&["01", "2"]), "\"01\" \"2\"", "two ways to pad");
+        assert_eq!(written(&["01", "2"]), "\"01\" \"2\"", "mixed padding");
         assert_eq!(written(&["12345678901234567890123", "1"]), "\"12345678901234567890123\" \"1\"");
     }
 

@@ -1,42 +1,39 @@
-//! A template with its variables, before it is written.
+//! A URL template with its variables, before it is written as YAML.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::civil::Date;
 
-use super::yaml::escaped;
+use super::escape::escaped;
 
-/// A value of a variable, as it is written.
+/// A value of a variable, in the syntax of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
-    /// A range.
+    /// A range of numbers, dates or letters: `FROM..TO` or `FROM..TO..STEP`.
     Range(String),
-    /// A text.
     Text(String),
 }
 
-/// All values of a variable.
 pub(crate) type Values = Vec<Value>;
 
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Piece {
-    /// A text as it stands.
+    /// Literal text, not escaped.
     Text(String),
-    /// A variable.
     Variable {
-        /// Which.
+        /// The index in [`Pattern::variables`].
         index: usize,
-        /// How a date is written, as strftime has it.
+        /// The strftime format of a date.
         format: Option<&'static str>,
-        /// Its values have characters that mean something in a URL.
+        /// True if a value contains characters that a template would percent-encode; it is then
+        /// inserted with `{+name}`.
         reserved: bool,
     },
 }
 
 impl Piece {
-    /// The variable with that index and these values.
     pub(super) fn variable(index: usize, values: &Values) -> Self {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let reserved = values.iter().any(|value| match value {
@@ -55,7 +52,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// As it is written in a manifest.
+    /// The template in the syntax of a manifest.
     pub(crate) fn template(&self) -> String {
         let mut text = String::new();
         for piece in &self.pieces {
@@ -71,13 +68,13 @@ impl Pattern {
         text
     }
 
-    /// How many URLs it stands for.
+    /// The number of URLs it expands to; saturates.
     pub(crate) fn count(&self) -> u64 {
         let count = |values: &Values| values.iter().map(count_of).fold(0, u64::saturating_add);
         self.variables.iter().map(|(_, values)| count(values)).fold(1, u64::saturating_mul)
     }
 
-    /// The first URL of a glob.
+    /// The first URL it expands to.
     pub(crate) fn first(&self) -> String {
         let firsts: Vec<_> = self
             .variables
@@ -87,7 +84,7 @@ impl Pattern {
         self.render(&firsts)
     }
 
-    /// All URLs of a glob, in the order in which curl asks for them.
+    /// All URLs it expands to, in the order of curl: the last variable changes fastest.
     pub(crate) fn expand(&self) -> Vec<String> {
         let all: Vec<Vec<String>> = self
             .variables
@@ -122,7 +119,7 @@ impl Pattern {
     }
 }
 
-/// How many values it stands for.
+/// The number of values that a range expands to; a text is one.
 fn count_of(value: &Value) -> u64 {
     match value {
         Value::Text(_) => 1,
@@ -133,7 +130,7 @@ fn count_of(value: &Value) -> u64 {
     }
 }
 
-/// First, last, step and width of a range of numbers.
+/// First, last, step and zero-padded width of a range of numbers.
 fn numbers_of(text: &str) -> Option<(u64, u64, u64, usize)> {
     let mut parts = text.split("..");
     let (from, to) = (parts.next()?, parts.next()?);
@@ -142,7 +139,7 @@ fn numbers_of(text: &str) -> Option<(u64, u64, u64, usize)> {
     Some((from.parse().ok()?, to.parse().ok()?, step.max(1), width))
 }
 
-/// What it stands for: a text, or the values of a range of numbers, dates or letters.
+/// Expands a value: a text gives itself, a range its numbers, dates or letters.
 fn texts_of(value: &Value) -> Box<dyn Iterator<Item = String>> {
     let text = match value {
         Value::Text(text) => return Box::new(std::iter::once(text.clone())),
@@ -170,7 +167,7 @@ fn texts_of(value: &Value) -> Box<dyn Iterator<Item = String>> {
     }
 }
 
-/// A name that nobody has yet: `n`, `n2`, `n3`.
+/// A variable name that is not taken yet: `n`, then `n2`, `n3`.
 pub(super) fn free_name<'a>(stem: &str, taken: impl Iterator<Item = &'a str>) -> String {
     let taken: BTreeSet<&str> = taken.collect();
     if !taken.contains(stem) {

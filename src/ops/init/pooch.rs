@@ -1,4 +1,4 @@
-//! A registry of pooch: a name, a digest and maybe a URL on each line.
+//! A registry file of pooch: each line has a name, a digest and optionally a URL.
 
 use super::sums::below;
 use super::urls::{at_line, checked};
@@ -6,10 +6,10 @@ use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
 
-/// Reads one.
+/// Reads a registry. `base` is the URL of the folder of files without a URL of their own.
 ///
 /// # Errors
-/// When a line is not understood, or no URL is known for a file.
+/// When a line is malformed, or a line has no URL and there is no `base`.
 pub(super) fn read(text: &str, base: Option<&str>) -> Result<Input, RunError> {
     let mut input = Input::default();
     for (number, line) in (1..).zip(text.lines()) {
@@ -28,7 +28,7 @@ fn read_line(line: &str, base: Option<&str>) -> Result<Given, RunError> {
     let (name, digest, url) = match &words[..] {
         [name, digest] => (name, digest, None),
         [name, digest, url] => (name, digest, Some(url)),
-        _ => return Err(wrong("this is no line of a registry", form)),
+        _ => return Err(wrong("this is not a line of a pooch registry", form)),
     };
     let (algorithm, digits) = match digest.split_once(':') {
         Some((name, digits)) => (Algorithm::named(name), digits),
@@ -36,14 +36,14 @@ fn read_line(line: &str, base: Option<&str>) -> Result<Given, RunError> {
     };
     let checksum = algorithm.and_then(|algorithm| Checksum::from_hex(algorithm, digits));
     let checksum = checksum
-        .ok_or_else(|| wrong(format!("`{digest}` is no digest that natsync can check"), form))?;
+        .ok_or_else(|| wrong(format!("`{digest}` is not a digest that natsync can check"), form))?;
     let url = match (url, base) {
         (Some(url), _) => checked(url)?,
         (None, Some(base)) => checked(&below(base, name))?,
         (None, None) => {
             return Err(wrong(
                 format!("`{name}` has no URL"),
-                "say where the files are: `--base-url URL`",
+                "pass the URL of their folder: `--base-url URL`",
             ));
         }
     };
@@ -51,7 +51,7 @@ fn read_line(line: &str, base: Option<&str>) -> Result<Given, RunError> {
     Ok(Given { path, checksums: vec![checksum], ..Given::of(url) })
 }
 
-/// The words of a line, of which those with blanks stand in quotes.
+/// Splits a line at white space; a word in single or double quotes may contain white space.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();

@@ -1,17 +1,17 @@
-//! A checksum list whose files lie below one URL.
+//! Reads checksum lists, such as SHA256SUMS, whose files are in the folder of one URL.
 
 use super::urls::checked;
 use super::{Given, Input, wrong};
 use crate::digest::checksums::{List, Rules};
 use crate::ops::error::RunError;
 
-/// Reads one.
+/// Reads a list. `base` is the URL of the folder of the files.
 ///
 /// # Errors
-/// When it is no list of names with digests.
+/// When the content is not a list of names with digests.
 pub(super) fn read(content: &[u8], base: &str) -> Result<Input, RunError> {
     let list = List::parse(content, &Rules::default()).map_err(|problem| {
-        wrong(format!("this is no checksum list: {problem}"), "`--format` tells what it is")
+        wrong(format!("this is not a checksum list: {problem}"), "`--format` sets another format")
     })?;
     let mut input = Input::default();
     for (name, checksum) in list.files() {
@@ -32,16 +32,16 @@ pub(super) fn read(content: &[u8], base: &str) -> Result<Input, RunError> {
     if input.files.is_empty() {
         return Err(wrong(
             "this checksum list names no file",
-            "a digest alone does not tell what it is of",
+            "each line needs a digest and a file name",
         ));
     }
     Ok(input)
 }
 
-/// The URL of a file of that name.
+/// The URL of the file `name` in the folder `base`.
 pub(super) fn below(base: &str, name: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    /// A name may have any character; a slash parts folders.
+    /// Percent-encode everything except the unreserved characters of RFC 3986 and the slash.
     const NAME: AsciiSet =
         NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     format!("{}/{}", base.trim_end_matches('/'), utf8_percent_encode(name, &NAME))

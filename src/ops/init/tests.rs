@@ -1,4 +1,4 @@
-//! What is made of lists, and the law that it declares exactly what was given.
+//! The manifests made from lists and globs; the property that they declare exactly the given URLs.
 
 use std::path::Path;
 
@@ -84,7 +84,7 @@ fn dates_are_a_range_of_dates() {
           month: 2023-01-01..2023-12-01..1mo
         path: "{dir}/{filename}"
     # 12 URLs: https://t.example/{month:%Y/%m}/data.csv with month: 2023-01-01..2023-12-01..1mo
-    # paths are `{dir}/{filename}`, since plainer ones would collide
+    # paths are `{dir}/{filename}`, because simpler paths would collide
     "#);
 }
 
@@ -129,7 +129,7 @@ fn groups_are_sources() {
     # 6 URLs: http://h/a/{n}.{ext} with n: 1..3, ext: [jpg, png]
     # 4 URLs: http://h/b/{n}.png with n: 1..4
     # 2 URLs without a pattern, one by one
-    # paths are `{dir}/{filename}`, since plainer ones would collide
+    # paths are `{dir}/{filename}`, because simpler paths would collide
     "#);
 }
 
@@ -149,7 +149,7 @@ fn names_without_a_number_are_a_list() {
 }
 
 #[test]
-fn names_that_would_collide_have_folders() {
+fn colliding_names_get_folders() {
     let urls = ["http://a.example/x/1.jpg", "http://b.example/x/1.jpg", "http://b.example/y/1.jpg"]
         .map(str::to_owned);
     assert_snapshot!(of_urls(&urls), @r#"
@@ -164,7 +164,7 @@ fn names_that_would_collide_have_folders() {
         path: "{host}/{dir}/{filename}"
     # 2 URLs: http://b.example/{name}/1.jpg with name: ["x", "y"]
     # 1 URL: http://a.example/x/1.jpg
-    # paths are `{host}/{dir}/{filename}`, since plainer ones would collide
+    # paths are `{host}/{dir}/{filename}`, because simpler paths would collide
     "#);
     let urls = ["http://a.example/get?id=1", "http://a.example/get?id=2", "http://a.example/"]
         .map(str::to_owned);
@@ -180,18 +180,18 @@ fn names_that_would_collide_have_folders() {
         path: "{host}/{index}-{filename}"
     # 2 URLs: http://a.example/get?id={n} with n: [1, 2]
     # 1 URL: http://a.example/
-    # paths are `{host}/{dir}/{index}-{filename}`, since plainer ones would collide
+    # paths are `{host}/{dir}/{index}-{filename}`, because simpler paths would collide
     "#);
 }
 
 #[test]
-fn what_has_no_name_of_its_own_gets_one() {
+fn urls_without_a_file_name_get_one() {
     let urls = ["http://h.example/a/0a-0/", "http://h.example/../0a-0.jpg"].map(Given::of);
     assert_eq!(made(Input { files: urls.to_vec(), ..Input::default() }).entries, 2);
 }
 
 #[test]
-fn braces_stand_for_themselves() {
+fn braces_are_literal() {
     let urls = ["http://h/{a}", "http://h/}b{"].map(str::to_owned);
     assert_snapshot!(of_urls(&urls), @r"
     sources:
@@ -230,7 +230,7 @@ fn globs_are_templates() {
 }
 
 #[test]
-fn lists_of_other_programs() {
+fn lists_of_other_programs_are_read() {
     let digest = "a".repeat(64);
     let sums = format!("{digest}  a.bin\n{digest} *sub/b.bin\n");
     let input = read_list(sums.as_bytes(), None, Some("https://h.example/files/")).unwrap();
@@ -289,17 +289,17 @@ fn lists_of_other_programs() {
 }
 
 #[test]
-fn what_cannot_be_declared_is_an_error() {
+fn invalid_lists_are_errors() {
     for (list, why) in [
-        ("ftp://h/a\n", "line 1: `ftp://h/a` is no URL"),
-        ("http://h/a\n\nnonsense\n", "line 3: `nonsense` is no URL"),
-        ("http://u:secret@h/a\n", "line 1: a URL holds a password"),
-        ("http://token@h/a\n", "line 1: a URL holds a user or a token"),
-        ("http://h/${A}\n", "means something else"),
+        ("ftp://h/a\n", "line 1: `ftp://h/a` is not an http or https URL"),
+        ("http://h/a\n\nnonsense\n", "line 3: `nonsense` is not an http or https URL"),
+        ("http://u:secret@h/a\n", "line 1: a URL contains a password"),
+        ("http://token@h/a\n", "line 1: a URL contains a user or a token"),
+        ("http://h/${A}\n", "would insert an environment variable"),
         ("", "no URL was given"),
         ("# only a comment\n", "no URL was given"),
         ("<html></html>", "names no file"),
-        ("  out=a\nhttp://h/a\n", "is no URL"),
+        ("  out=a\nhttp://h/a\n", "is not an http or https URL"),
     ] {
         let input = read_list(list.as_bytes(), None, None);
         let error = input
@@ -316,7 +316,7 @@ fn what_cannot_be_declared_is_an_error() {
 }
 
 #[test]
-fn a_glob_may_be_large_but_not_without_end() {
+fn large_globs_have_a_limit() {
     let input = read_arguments(&["http://h/[1-2000000].bin".to_owned()]).unwrap();
     assert_eq!(made(input).entries, 2_000_000);
     for glob in [
@@ -330,7 +330,7 @@ fn a_glob_may_be_large_but_not_without_end() {
 }
 
 #[test]
-fn many_urls_take_little_time() {
+fn many_urls_become_few_lines() {
     let urls: Vec<_> = (0..100_000)
         .map(|n| Given::of(format!("http://h/{}/{}.bin", n / 1000, n % 1000)))
         .collect();
@@ -343,7 +343,7 @@ fn many_urls_take_little_time() {
     assert_eq!(self::made(Input { files: odd, ..Input::default() }).entries, 20_000);
 }
 
-/// URLs of the kinds that people have, and others.
+/// Generates common and unusual URLs.
 fn url() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("a"),
@@ -380,9 +380,9 @@ fn url() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-    /// `make` holds what it writes against what was given; so that it makes something is the law.
+    /// `make` compares its result with the input itself, so it must succeed for every input.
     #[test]
-    fn whatever_was_given_is_declared_exactly(urls in prop::collection::vec(url(), 1..40)) {
+    fn manifests_declare_exactly_the_given_urls(urls in prop::collection::vec(url(), 1..40)) {
         let files = urls.iter().map(Given::of).collect();
         let distinct: BTreeSet<_> = urls.iter().map(|url| normal(url)).collect();
         let made = make(Input { files, ..Input::default() }, &frame(), Path::new("m.yaml")).unwrap();
@@ -394,7 +394,7 @@ proptest! {
     }
 
     #[test]
-    fn no_list_makes_it_panic(text in "[a-z0-9 :/=\t\n<>\"'.#-]{0,200}") {
+    fn reading_any_list_does_not_panic(text in "[a-z0-9 :/=\t\n<>\"'.#-]{0,200}") {
         for format in [Format::Urls, Format::Aria2, Format::Metalink, Format::Sums, Format::Pooch] {
             let _ = read_list(text.as_bytes(), Some(format), Some("http://h/"));
         }

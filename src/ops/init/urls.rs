@@ -1,26 +1,26 @@
-//! URLs, one a line.
+//! Checks URLs, and reads lists with one URL per line.
 
 use super::{Given, Input, wrong};
 use crate::ops::error::RunError;
 
-/// A URL that a manifest may declare.
+/// Checks that a manifest may declare this URL, and returns it without its fragment.
 ///
 /// # Errors
-/// When it is none, or holds a password.
+/// When it is not an http or https URL, or contains a user, a token or a password.
 pub(super) fn checked(url: &str) -> Result<String, RunError> {
-    let hint = "it begins with `http://` or `https://` and a host";
+    let hint = "a URL begins with `http://` or `https://` and a host";
     let rest = url.split_once("://").filter(|(scheme, _)| {
         scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
     });
     let Some((_, rest)) = rest else {
-        return Err(wrong(format!("`{url}` is no URL that natsync asks for"), hint));
+        return Err(wrong(format!("`{url}` is not an http or https URL"), hint));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if let Some((user, _)) = authority.rsplit_once('@') {
-        // The URL is not repeated: it holds what nobody should read.
+        // The message must not quote the URL, because it contains a secret.
         let what = if user.contains(':') { "a password" } else { "a user or a token" };
         return Err(wrong(
-            format!("a URL holds {what}, which a manifest would give away"),
+            format!("a URL contains {what}, which the manifest would make public"),
             "leave it out, and write `netrc: true` or `headers: {Authorization: \"${NAME}\"}` into the manifest",
         ));
     }
@@ -29,18 +29,18 @@ pub(super) fn checked(url: &str) -> Result<String, RunError> {
     }
     if url.contains("${") {
         return Err(wrong(
-            format!("`{url}` has `${{` in it, which means something else in a manifest"),
+            format!("`{url}` contains `${{`, which would insert an environment variable"),
             "write `%24{` instead",
         ));
     }
-    // What stands behind it is never asked for.
+    // A fragment is never sent to the server.
     Ok(url.split('#').next().unwrap_or(url).to_owned())
 }
 
-/// Reads a list; blank lines and `#` lines are passed over.
+/// Reads a list; empty lines and lines that begin with `#` are ignored.
 ///
 /// # Errors
-/// When a line is no URL.
+/// When a line is not a URL that a manifest may declare.
 pub(super) fn read(text: &str) -> Result<Input, RunError> {
     let mut input = Input::default();
     for (number, line) in (1..).zip(text.lines()) {
@@ -53,7 +53,7 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
     Ok(input)
 }
 
-/// The same, with the line in the message.
+/// Puts the line number before the message of a usage error.
 pub(super) fn at_line<T>(line: usize, result: Result<T, RunError>) -> Result<T, RunError> {
     result.map_err(|error| match error {
         RunError::Usage { message, hint } => {

@@ -1,13 +1,15 @@
-//! A manifest as people would write it.
+//! Writes the YAML text of a manifest in the style of a person: few quotes, short lists on one
+//! line.
 
 use std::fmt::Write as _;
 
+use super::escape::escaped;
 use super::pattern::Value;
 use super::{Frame, Given, Source, Values};
 
-/// Values on one line, of which at most so many are told.
+/// Writes values on one line: at most `most` of them, then the number of the rest.
 pub(super) fn values(values: &Values, most: usize) -> String {
-    // Where one must be quoted, all are: so they look alike.
+    // If one value needs quotes, quote all, for a uniform look.
     let quoted =
         values.iter().any(|one| matches!(one, Value::Text(text) if scalar(text, true) != *text));
     let told: Vec<_> = values.iter().take(most).map(|one| value(one, quoted)).collect();
@@ -21,10 +23,10 @@ pub(super) fn values(values: &Values, most: usize) -> String {
     }
 }
 
-/// The path by the numbers of source and entry alone.
+/// Stands for a path made of the numbers of source and entry; [`path_for`] replaces it.
 pub(super) const NUMBERED: &str = "source/{index}";
 
-/// The path of files at such a URL: a folder that there is not takes no place.
+/// Adapts a path template to a URL: `{dir}/` is removed if the URL has no folder.
 fn path_for(path: &str, url: &str, number: usize) -> String {
     if path == NUMBERED {
         return format!("source-{number}/{{index}}");
@@ -35,7 +37,7 @@ fn path_for(path: &str, url: &str, number: usize) -> String {
     if has_folder { path.to_owned() } else { path.replace("{dir}/", "") }
 }
 
-/// Writes a manifest.
+/// Writes a manifest. `path` and `mirror` are templates for all sources.
 pub(super) fn write(
     frame: &Frame,
     sources: &[Source],
@@ -80,7 +82,8 @@ pub(super) fn write(
                 }
             }
             Source::Files(files) => {
-                // What most of them have stands once.
+                // Write the longest path template once for the source; a file with another one
+                // states its own.
                 let paths: Vec<_> = files
                     .iter()
                     .map(|given| path.map(|path| path_for(path, &given.url, number + 1)))
@@ -120,7 +123,8 @@ fn write_file(text: &mut String, given: &Given, path: Option<&str>) {
     }
 }
 
-/// A template for the mirrors of all files; none where there is none.
+/// The template for the mirrors of all files, if each file has exactly one mirror and one template
+/// gives them all.
 pub(super) fn mirrors(files: &[Given]) -> Option<String> {
     let first = files.first()?;
     let template = |given: &Given| -> Option<String> {
@@ -148,11 +152,6 @@ pub(super) fn mirrors(files: &[Given]) -> Option<String> {
     files.iter().all(|given| template(given).as_ref() == Some(&wanted)).then_some(wanted)
 }
 
-/// A text with what would be an insertion as it stands.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
-}
-
 fn value(value: &Value, quoted: bool) -> String {
     match value {
         Value::Range(text) => text.clone(),
@@ -162,7 +161,8 @@ fn value(value: &Value, quoted: bool) -> String {
     }
 }
 
-/// A scalar, quoted where YAML would read something else.
+/// Writes a scalar, with quotes if YAML would otherwise read another value. `in_flow` is for
+/// scalars inside `[]` or `{}`.
 fn scalar(text: &str, in_flow: bool) -> String {
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/+%=&?@,:{}|*!'()".contains(&byte);
@@ -173,12 +173,12 @@ fn scalar(text: &str, in_flow: bool) -> String {
         || !text.bytes().all(is_plain)
         || text.ends_with(':')
         || has_marks
-        || looks_like_something_else(text);
+        || is_ambiguous(text);
     if needs_quotes { serde_json::Value::from(text).to_string() } else { text.to_owned() }
 }
 
-/// Whether a text looks like a number that is written in another way, or like a word that means something to YAML.
-fn looks_like_something_else(text: &str) -> bool {
+/// True if YAML would read the text as a boolean, null, or a number with another canonical form.
+fn is_ambiguous(text: &str) -> bool {
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "~", ".inf", ".nan"];
     let has_digits_alone = text.bytes().all(|byte| byte.is_ascii_digit());
     let is_number = text.trim_start_matches('.').parse::<f64>().is_ok();
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_stand_only_where_they_must() {
+    fn only_ambiguous_scalars_are_quoted() {
         for text in ["mirror", "../mirror/a", "http://h/img{n}.jpg?a=b", "5", "1.2.3"] {
             assert_eq!(scalar(text, false), text);
         }

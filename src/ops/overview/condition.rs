@@ -1,33 +1,33 @@
-//! How one entry is: what stands at its path, held against what is known and what was tried.
+//! Judges one entry for the overview: compares the file on disk with its state row, its pin and its
+//! last failure. Pure: nothing here reads the disk.
 
 use jiff::Timestamp;
 
-use crate::dest::inventory::Sight;
-use crate::digest::{Checksum, Digest, Digests};
+use crate::digest::{Checksum, Digest};
 use crate::pin::Pinned;
-use crate::plan::Found;
+use crate::plan::{Found, OnDisk, PinMatch, compare_with_pin};
 
-/// How an entry is.
+/// The condition of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Condition {
-    /// The file is there.
+    /// The file is on disk.
     Present,
-    /// It is there, and came with the newest run.
+    /// The file is on disk, and the newest run downloaded it.
     Fresh,
-    /// Upstream has none.
+    /// Upstream has no such file.
     Absent,
-    /// It failed when it was last tried.
+    /// The last attempt to get the file failed.
     Failed,
-    /// Something is there that is not what natsync noted, or not what it must be.
+    /// The file on disk differs from its state row or its pin, or something else is at its path.
     Differs,
-    /// It was there, and is not any more.
+    /// The file was on disk before, and is no longer.
     Gone,
-    /// It is not there, and was never tried.
+    /// The file is not on disk, and no run has tried to get it.
     Untried,
 }
 
 impl Condition {
-    /// All of them, in the order in which people read them.
+    /// All conditions, in display order.
     pub(crate) const ALL: [Self; 7] = [
         Self::Present,
         Self::Fresh,
@@ -39,85 +39,81 @@ impl Condition {
     ];
 }
 
-/// How many entries are how.
+/// The number of entries in each condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally(pub(crate) [u64; 7]);
 
 impl Tally {
-    /// Counts one.
     pub(crate) fn add(&mut self, condition: Condition) {
         self.0[condition as usize] += 1;
     }
 
-    /// How many are so.
     pub(crate) fn of(&self, condition: Condition) -> u64 {
         self.0[condition as usize]
     }
 
-    /// How many there are.
+    /// The number of all entries.
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// How many are there as they should be.
+    /// The number of entries whose file is on disk and right.
     pub(crate) fn present(&self) -> u64 {
         self.of(Condition::Present) + self.of(Condition::Fresh)
     }
 
-    /// How many deserve a look.
+    /// The number of entries that need attention.
     pub(crate) fn trouble(&self) -> u64 {
         self.of(Condition::Failed) + self.of(Condition::Differs) + self.of(Condition::Gone)
     }
 
-    /// Whether all is as declared.
+    /// True if every entry is present, or absent upstream.
     pub(crate) fn is_right(&self) -> bool {
         self.present() + self.of(Condition::Absent) == self.total()
     }
 }
 
-/// What is known of an entry.
+/// The judgement about an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Facts {
-    /// How it is.
     pub(crate) condition: Condition,
-    /// What there is to say about that.
+    /// An explanation of the condition, for people.
     pub(crate) remark: Option<String>,
     /// Bytes on disk.
     pub(crate) size: Option<u64>,
-    /// When natsync put its bytes there.
+    /// When natsync last wrote the file.
     pub(crate) changed: Option<Timestamp>,
-    /// When upstream last served or confirmed it, or said that it has none.
+    /// When upstream last served or confirmed the file, or answered that it does not exist.
     pub(crate) checked: Option<Timestamp>,
-    /// The digest of what is there, or of what must be there.
+    /// The digest of the file on disk if known, otherwise the pinned one.
     pub(crate) digest: Option<Digest>,
-    /// Whether somebody says what it must be.
+    /// True if a digest is pinned.
     pub(crate) pinned: bool,
 }
 
-/// What an entry is judged by.
+/// The evidence about an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look<'a> {
-    pub(crate) sight: &'a Sight,
+    pub(crate) disk: &'a OnDisk,
     pub(crate) pinned: &'a Pinned,
-    /// When natsync put its bytes there.
+    /// When natsync last wrote the file.
     pub(crate) changed: Option<Timestamp>,
-    /// Why it failed, where that still stands.
+    /// The message of its last failure, if no later run has dealt with it.
     pub(crate) failure: Option<&'a str>,
-    /// When the newest run began.
+    /// The start of the newest run.
     pub(crate) newest: Option<Timestamp>,
 }
 
-/// Judges an entry.
 pub(crate) fn judge(look: Look<'_>) -> Facts {
-    let Look { sight, pinned, changed, failure, newest } = look;
-    let size = match sight.found {
+    let Look { disk, pinned, changed, failure, newest } = look;
+    let size = match disk.found {
         Found::File(size) => Some(size),
         _ => None,
     };
-    let noted = sight.noted.as_ref();
+    let noted = disk.record.as_ref();
     let (condition, remark) = match failure {
         Some(failure) => {
-            let copy = if size.is_some() { "; an older copy is here" } else { "" };
+            let copy = if size.is_some() { "; an older copy is on disk" } else { "" };
             (Condition::Failed, Some(format!("{failure}{copy}")))
         }
         None => {
@@ -125,8 +121,7 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
             (condition, remark.map(str::to_owned))
         }
     };
-    // A file that was taken as it was found has never been asked about.
-    let checked = noted.map(|noted| noted.checked).filter(|at| Timestamp::UNIX_EPOCH < *at);
+    let checked = noted.and_then(|noted| noted.checked);
     let here = noted.filter(|_| size.is_some());
     let is_fresh = changed.is_some_and(|changed| newest.is_some_and(|began| began <= changed));
     let pin = pinned.pin().and_then(|pin| pin.checksums.iter().find_map(Checksum::sha256));
@@ -139,44 +134,49 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
         remark,
         size,
         changed: changed.filter(|_| size.is_some()),
-        checked: sight.missing_since.or(checked),
-        digest: here.filter(|noted| noted.looks_the_same).map(|noted| noted.digest).or(pin),
+        checked: disk.missing_since.or(checked),
+        digest: here
+            .filter(|noted| noted.stat.looks_same())
+            .map(|noted| noted.digests.sha256())
+            .or(pin),
         pinned: matches!(pinned, Pinned::To(pin) if !pin.checksums.is_empty()),
     }
 }
 
 fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str>) {
-    let Look { sight, pinned, .. } = look;
-    let noted = sight.noted.as_ref();
-    let is_absent = *pinned == Pinned::Missing || sight.missing_since.is_some();
+    let Look { disk, pinned, .. } = look;
+    let noted = disk.record.as_ref();
+    let is_absent = *pinned == Pinned::Missing || disk.missing_since.is_some();
     let Some(size) = size else {
-        return match sight.found {
+        return match disk.found {
             Found::Obstacle(obstacle) => (Condition::Differs, Some(obstacle.describe())),
             _ if is_absent => (Condition::Absent, None),
-            _ if noted.is_some() => (Condition::Gone, Some("it was here")),
+            _ if noted.is_some() => (Condition::Gone, Some("it was on disk before")),
             _ => (Condition::Untried, None),
         };
     };
     if is_absent {
-        return (Condition::Absent, Some("the copy that is here stays"));
+        return (Condition::Absent, Some("the copy on disk is kept"));
     }
-    let pin = pinned.pin();
-    if pin.and_then(|pin| pin.size).is_some_and(|pinned| pinned != size) {
-        return (Condition::Differs, Some("its size is not that of its pin"));
+    let against_pin = |digests| pinned.pin().map(|pin| compare_with_pin(pin, size, digests));
+    if against_pin(None) == Some(PinMatch::SizeDiffers) {
+        return (Condition::Differs, Some("its size differs from its pin"));
     }
     let Some(noted) = noted else {
-        return (Condition::Present, Some("natsync has not looked at it yet"));
+        return (Condition::Present, Some("natsync has not checked it yet"));
     };
-    if !noted.looks_the_same {
+    if !noted.stat.looks_same() {
         return (
             Condition::Differs,
-            Some("its size or times changed since natsync noted it; `natsync verify` reads it"),
+            Some("its size or times changed since natsync recorded it; `natsync verify` reads it"),
         );
     }
-    let holds = pin.and_then(|pin| pin.holds(&Digests::new(noted.digest, Vec::new())));
-    match holds {
-        Some(false) => (Condition::Differs, Some("its digest is not that of its pin")),
-        None if !noted.same_url => (Condition::Differs, Some("it came from another URL")),
+    match against_pin(Some(&noted.digests)) {
+        Some(PinMatch::DigestDiffers) => {
+            (Condition::Differs, Some("its digest differs from its pin"))
+        }
+        Some(PinMatch::Meets) => (Condition::Present, None),
+        _ if !noted.same_url => (Condition::Differs, Some("it came from another URL")),
         _ => (Condition::Present, None),
     }
 }
@@ -184,17 +184,17 @@ fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dest::inventory::Seen;
+    use crate::digest::Digests;
     use crate::pin::{Pin, PinFrom};
-    use crate::plan::Obstacle;
+    use crate::plan::{Obstacle, Record, StatMatch};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn seen() -> Seen {
-        let digest = Digest::of(b"x");
-        Seen { looks_the_same: true, same_url: true, digest, checked: at(50) }
+    fn seen() -> Record {
+        let digests = Digests::new(Digest::of(b"x"), Vec::new());
+        Record { stat: StatMatch::Same, same_url: true, digests, checked: Some(at(50)) }
     }
 
     fn pin(content: &[u8], size: u64) -> Pinned {
@@ -203,45 +203,45 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(sight: &Sight, pinned: &Pinned, expected: Condition) -> Facts {
+    fn check(disk: &OnDisk, pinned: &Pinned, expected: Condition) -> Facts {
         let look =
-            Look { sight, pinned, changed: Some(at(50)), failure: None, newest: Some(at(100)) };
+            Look { disk, pinned, changed: Some(at(50)), failure: None, newest: Some(at(100)) };
         let facts = judge(look);
-        assert_eq!(facts.condition, expected, "{sight:?} {pinned:?}");
+        assert_eq!(facts.condition, expected, "{disk:?} {pinned:?}");
         facts
     }
 
-    fn sight(found: Found, noted: Option<Seen>, missing_since: Option<Timestamp>) -> Sight {
-        Sight { found, noted, missing_since }
+    fn disk(found: Found, record: Option<Record>, missing_since: Option<Timestamp>) -> OnDisk {
+        OnDisk { found, record, missing_since, digests: None }
     }
 
     #[test]
-    fn what_is_there_decides() {
+    fn the_evidence_decides_the_condition() {
         use Condition::{Absent, Differs, Gone, Present, Untried};
         let (file, none) = (Found::File(1), Found::Nothing);
         let free = &Pinned::Free;
-        check(&sight(file, Some(seen()), None), free, Present);
-        check(&sight(file, None, None), free, Present);
-        check(&sight(none, None, None), free, Untried);
-        check(&sight(none, Some(seen()), None), free, Gone);
-        check(&sight(none, None, Some(at(3))), free, Absent);
-        check(&sight(none, None, None), &Pinned::Missing, Absent);
-        check(&sight(file, Some(seen()), Some(at(3))), free, Absent);
-        check(&sight(Found::Obstacle(Obstacle::Directory), None, None), free, Differs);
-        let touched = Seen { looks_the_same: false, ..seen() };
-        check(&sight(file, Some(touched), None), free, Differs);
-        let moved = Seen { same_url: false, ..seen() };
-        check(&sight(file, Some(moved.clone()), None), free, Differs);
-        check(&sight(file, Some(moved), None), &pin(b"x", 1), Present);
-        check(&sight(file, Some(seen()), None), &pin(b"y", 1), Differs);
-        check(&sight(file, Some(seen()), None), &pin(b"x", 2), Differs);
+        check(&disk(file, Some(seen()), None), free, Present);
+        check(&disk(file, None, None), free, Present);
+        check(&disk(none, None, None), free, Untried);
+        check(&disk(none, Some(seen()), None), free, Gone);
+        check(&disk(none, None, Some(at(3))), free, Absent);
+        check(&disk(none, None, None), &Pinned::Missing, Absent);
+        check(&disk(file, Some(seen()), Some(at(3))), free, Absent);
+        check(&disk(Found::Obstacle(Obstacle::Directory), None, None), free, Differs);
+        let touched = Record { stat: StatMatch::Differs, ..seen() };
+        check(&disk(file, Some(touched), None), free, Differs);
+        let moved = Record { same_url: false, ..seen() };
+        check(&disk(file, Some(moved.clone()), None), free, Differs);
+        check(&disk(file, Some(moved), None), &pin(b"x", 1), Present);
+        check(&disk(file, Some(seen()), None), &pin(b"y", 1), Differs);
+        check(&disk(file, Some(seen()), None), &pin(b"x", 2), Differs);
     }
 
     #[test]
-    fn what_came_with_the_newest_run_is_fresh() {
-        let sight = sight(Found::File(1), Some(seen()), None);
+    fn a_file_of_the_newest_run_is_fresh() {
+        let disk = disk(Found::File(1), Some(seen()), None);
         let look = Look {
-            sight: &sight,
+            disk: &disk,
             pinned: &Pinned::Free,
             changed: Some(at(100)),
             failure: None,
@@ -253,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_stands_above_an_older_copy() {
-        let sight = sight(Found::File(1), Some(seen()), None);
+    fn a_failure_overrides_an_older_copy() {
+        let disk = disk(Found::File(1), Some(seen()), None);
         let look = Look {
-            sight: &sight,
+            disk: &disk,
             pinned: &Pinned::Free,
             changed: None,
             failure: Some("it answered 503"),
@@ -264,7 +264,7 @@ mod tests {
         };
         let facts = judge(look);
         assert_eq!(facts.condition, Condition::Failed);
-        assert_eq!(facts.remark.as_deref(), Some("it answered 503; an older copy is here"));
+        assert_eq!(facts.remark.as_deref(), Some("it answered 503; an older copy is on disk"));
         assert_eq!((facts.size, facts.checked), (Some(1), Some(at(50))));
     }
 }

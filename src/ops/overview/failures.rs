@@ -1,20 +1,22 @@
-//! The failures that stand, in groups of one cause.
+//! Groups the unresolved failures by cause. A failure is unresolved until a later run deals with
+//! its entry.
 
 use std::collections::HashMap;
 
 use crate::event::history::{Failed, Standing};
 use crate::rel_path::path_hash;
 
-/// So many groups are told apart.
+/// The maximum number of groups; failures beyond that are only counted.
 const GROUPS: usize = 64;
 
-/// The failures that stand.
+/// The unresolved failures.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     told: Vec<Group>,
-    /// What is known of each, by the hash of its path; it is moved to its group once it is certain that it stands.
+    /// Failures of entries, by the hash of the path. [`Groups::claim`] moves a failure to its group
+    /// once the entry is known to be declared and unresolved.
     waiting: HashMap<u128, Waiting>,
-    /// How many more there were, whose names are not kept.
+    /// The number of further failures, of which only the count is known.
     pub(crate) unnamed: u64,
 }
 
@@ -25,38 +27,37 @@ struct Waiting {
     unless_noted_since: Option<i64>,
 }
 
-/// How a declared entry failed, where that still stands.
+/// The unresolved failure of a declared entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Claimed {
-    /// When that run began, in milliseconds since 1970.
+    /// The start of the run in which it failed, in milliseconds since 1970.
     pub(crate) run: i64,
-    /// The stable name of the kind.
+    /// The stable name of the error kind.
     pub(crate) kind: String,
-    /// What happened.
     pub(crate) message: String,
 }
 
 /// Failures of one cause.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// The stable name of the kind.
+    /// The stable name of the error kind.
     pub(crate) kind: String,
-    /// The origin that failed, or the source.
+    /// The origin, the source, or "the destination".
     pub(crate) at: String,
-    /// The HTTP status, where it is about one.
+    /// The HTTP status, for failures of that kind.
     pub(crate) status: Option<u16>,
-    /// What to do next.
+    /// What the user can do next.
     pub(crate) hint: Option<String>,
-    /// What happened, where it was the same for all.
+    /// The message, if it is the same for all members.
     pub(crate) message: Option<String>,
-    /// Of which run the newest is, in milliseconds since 1970.
+    /// The start of the newest run with such a failure, in milliseconds since 1970.
     pub(crate) run: i64,
-    /// Each path with what happened to it; a source has no path.
+    /// The path and the message of each failure; the failure of a whole source has no path.
     pub(crate) members: Vec<(Option<String>, String)>,
 }
 
 impl Groups {
-    /// With those that may stand, and how many more there are.
+    /// `standing` are the failures that may be unresolved; `unnamed` is the number of further ones.
     pub(crate) fn new(standing: Vec<Standing<'_>>, unnamed: u64) -> Self {
         let mut groups = Self { unnamed, ..Self::default() };
         for Standing { failed, run, unless_noted_since } in standing {
@@ -66,15 +67,15 @@ impl Groups {
                     let hash = path_hash(path);
                     groups.waiting.insert(hash, Waiting { failed, run, unless_noted_since });
                 }
-                // A source, or what was to be deleted: that is no entry.
+                // A failed source or a failed prune belongs to no entry.
                 _ => groups.add(failed, run),
             }
         }
         groups
     }
 
-    /// Why the declared entry with that path failed, if that still stands. `noted` is when anything was last noted of it, in
-    /// milliseconds since 1970.
+    /// Takes the failure of a declared entry and adds it to its group, if it is unresolved. `noted`
+    /// is the time of the last note about the entry in the state, in milliseconds since 1970.
     pub(crate) fn claim(&mut self, path: &str, noted: Option<i64>) -> Option<Claimed> {
         if self.waiting.is_empty() {
             return None;
@@ -150,7 +151,7 @@ mod tests {
             groups.claim("a", None).map(|claimed| (claimed.kind, claimed.message)),
             Some(("http_status".to_owned(), "x".to_owned()))
         );
-        assert_eq!(groups.claim("a", None), None, "it is told once");
+        assert_eq!(groups.claim("a", None), None, "a failure is claimed once");
         assert_eq!(groups.claim("other", None), None);
         groups.claim("b", Some(99));
         assert_eq!(groups.sorted()[0].message.as_deref(), Some("x"));
@@ -159,13 +160,13 @@ mod tests {
         assert_eq!(
             (sorted.len(), sorted[0].members.len()),
             (1, 3),
-            "what is not declared is left out"
+            "entries that are not declared are left out"
         );
         assert_eq!(sorted[0].message, None);
     }
 
     #[test]
-    fn what_was_noted_since_is_put_right() {
+    fn a_later_note_resolves_a_failure() {
         let all = [failed("a", "x"), failed("b", "x"), failed("c", "x")];
         let mut groups = groups(&all, Some(20));
         assert_eq!(groups.claim("a", Some(20)), None);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_and_prunes_need_no_entry() {
+    fn failed_sources_and_prunes_belong_to_no_entry() {
         let source = Failed { path: None, ..failed("", "too many are missing") };
         let prune = Failed { source: String::new(), origin: None, ..failed("old", "it stays") };
         let groups = groups(&[source, prune], None);

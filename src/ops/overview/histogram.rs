@@ -1,12 +1,13 @@
-//! How sizes and ages are spread, counted in constant memory.
+//! Histograms of file sizes and ages, in constant memory.
 
-/// Whole numbers, counted by their first three digits: that is exact enough for any round scale.
+/// Counts numbers by their first three decimal digits, which is exact enough for the round
+/// scales of [`Sizes::bars`].
 #[derive(Clone, Debug)]
 pub(crate) struct Sizes {
     counts: Vec<u64>,
 }
 
-/// How many numbers lie in `from..to`.
+/// The number of values in `from..to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bar {
     pub(crate) from: u64,
@@ -14,27 +15,26 @@ pub(crate) struct Bar {
     pub(crate) count: u64,
 }
 
-/// Of each decade, the numbers 100 to 999.
+/// Buckets per decade: the leading digits 100 to 999.
 const STEPS: u64 = 900;
-/// Bars are at most so many.
+/// The wanted maximum number of bars; growing steps may need up to four more.
 const MOST: usize = 12;
 
 impl Default for Sizes {
     fn default() -> Self {
-        // Eighteen decades hold every number of 64 bits; below 100 each stands for itself.
+        // One bucket for each number below 100, then 18 decades, enough for every `u64`.
         Self { counts: vec![0; 100 + 18 * 900] }
     }
 }
 
 impl Sizes {
-    /// Counts one.
     pub(crate) fn add(&mut self, size: u64) {
         if let Some(count) = self.counts.get_mut(place(size)) {
             *count += 1;
         }
     }
 
-    /// Bars on a round scale, from the least to the greatest number.
+    /// The bars of a histogram with round bounds, from the least to the greatest number.
     pub(crate) fn bars(&self) -> Vec<Bar> {
         let filled = |(place, &count): (usize, &u64)| (0 < count).then_some(place);
         let mut places = self.counts.iter().enumerate().filter_map(filled);
@@ -53,7 +53,8 @@ impl Sizes {
     }
 }
 
-/// Round bounds around both: equal steps where they lie near each other, else growing ones.
+/// Round bounds that enclose both numbers: equal steps if they are within a factor of 20, otherwise
+/// growing steps.
 fn bounds(least: u64, greatest: u64) -> Vec<u64> {
     let mut step = 1_u64;
     'powers: loop {
@@ -61,7 +62,7 @@ fn bounds(least: u64, greatest: u64) -> Vec<u64> {
             let step = step.saturating_mul(factor);
             let (from, to) = (least / step * step, (greatest / step).saturating_add(1));
             let count = to - from / step;
-            // Not finer than three digits tell.
+            // The step must not be finer than the three digits that were counted.
             if count <= MOST as u64 && greatest / 1000 < step {
                 if greatest / 20 <= least || greatest < 100 {
                     return (from / step..=to).map(|number| number.saturating_mul(step)).collect();
@@ -87,6 +88,7 @@ fn bounds(least: u64, greatest: u64) -> Vec<u64> {
     bounds
 }
 
+/// Bounds at `factors` times each power of ten.
 fn growing(least: u64, greatest: u64, factors: &[u64]) -> Vec<u64> {
     let mut all = vec![0];
     let mut power = 1_u64;
@@ -110,6 +112,7 @@ fn growing(least: u64, greatest: u64, factors: &[u64]) -> Vec<u64> {
     all.split_off(first)
 }
 
+/// The bucket of a number.
 fn place(size: u64) -> usize {
     let mut decade = 0;
     let mut digits = size;
@@ -121,6 +124,7 @@ fn place(size: u64) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
 }
 
+/// The least number of a bucket.
 fn begin(place: usize) -> u64 {
     let place = place as u64;
     if place < 100 {
@@ -130,14 +134,14 @@ fn begin(place: usize) -> u64 {
     (0..decade).fold(digits, |number, _| number.saturating_mul(10))
 }
 
-/// How many files are how old.
+/// The number of files in each class of age.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ages {
     counts: [u64; AGES.len() + 1],
     unknown: u64,
 }
 
-/// Seconds, and what people call what is younger.
+/// Upper bounds in seconds, with the name of the class below each bound.
 const AGES: [(i64, &str); 8] = [
     (3_600, "less than an hour"),
     (86_400, "less than a day"),
@@ -150,7 +154,7 @@ const AGES: [(i64, &str); 8] = [
 ];
 
 impl Ages {
-    /// Counts one of so many seconds; none where nobody knows.
+    /// Counts a file of this age in seconds; `None` if the age is unknown.
     pub(crate) fn add(&mut self, seconds: Option<i64>) {
         let Some(seconds) = seconds else {
             self.unknown += 1;
@@ -160,7 +164,7 @@ impl Ages {
         self.counts[place] += 1;
     }
 
-    /// What each age is called, and how many there are: from the youngest to the oldest.
+    /// The name and count of each class, from the youngest to the oldest.
     pub(crate) fn bars(&self) -> Vec<(&'static str, u64)> {
         let names = AGES.iter().map(|(_, name)| *name).chain(["3 years or more"]);
         let mut bars: Vec<_> = names.zip(self.counts).collect();
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_near_each_other_have_equal_steps() {
+    fn similar_sizes_have_equal_steps() {
         assert_eq!(bars(&[]), []);
         assert_eq!(bars(&[0]), [(0, 1, 1)]);
         assert_eq!(bars(&[3, 3, 5]), [(3, 4, 2), (4, 5, 0), (5, 6, 1)]);
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_far_from_each_other_have_growing_steps() {
+    fn very_different_sizes_have_growing_steps() {
         let found = bars(&[700, 45_000, 46_000]);
         assert_eq!(found[0], (500, 1_000, 1));
         assert_eq!(found.last(), Some(&(20_000, 50_000, 2)));
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_size_has_its_place() {
+    fn every_size_has_a_bucket() {
         let mut power = 1_u64;
         while let Some(next) = power.checked_mul(3) {
             let begin = begin(place(power));

@@ -1,8 +1,9 @@
-//! How a source's entries are laid out as a grid: pure arithmetic over its variables.
+//! Lays out the entries of a source as a grid: pure arithmetic over its variables.
 //!
-//! One variable is a calendar where it has dates that make one, else a strip of wrapped rows; two are a table;
-//! of more, two are the axes of a table and the others make several tables or are summed up. However many
-//! entries there are, there are only so many cells: a cell then stands for several.
+//! One variable becomes a calendar if its values are suitable dates, otherwise a strip of wrapped
+//! rows. Two variables become a table. Of more variables, the two longest are the axes of a table,
+//! and each combination of the others is a table of its own, or all of them share one. The number
+//! of cells is bounded: in a large source, each cell stands for several entries.
 
 use jiff::civil::{Date, DateTime};
 
@@ -10,43 +11,44 @@ use crate::manifest::Source;
 use crate::manifest::template::Space;
 use crate::manifest::vars::{Value, Values};
 
-/// A table is at most so wide.
+/// The maximum number of columns of a table.
 const COLUMNS: u64 = 60;
-/// A strip has at most so many cells, since nobody sees more in it.
+/// The maximum number of cells of a strip; more would be too small to see.
 const STRIP: u64 = 2000;
-/// Widths of a strip's rows, the best first.
+/// Possible lengths of the rows of a strip, the preferred first.
 const WIDTHS: [u64; 4] = [50, 40, 30, 25];
-/// So many tables are drawn side by side.
+/// The maximum number of tables for one source.
 const FACETS: u64 = 12;
-/// A long variable has at most so many rows of its own for each combination of the others.
+/// A long variable gets a strip or calendar for each combination of the others, if there are at
+/// most this many combinations.
 const STACKED: u64 = 6;
-/// A calendar of days is at most so long.
+/// The longest calendar with a cell for each day.
 const CALENDAR_DAYS: i64 = 1100;
-/// A calendar of days is one table up to so many weeks.
+/// A calendar of days with more weeks than this gets one table for each year.
 const WEEKS: i64 = 60;
-/// A table of hours is at most so long.
+/// The longest table of hours, in days.
 const HOUR_DAYS: i64 = 120;
-/// A table of months is at most so long.
+/// The longest table of months, in years.
 const YEARS: i64 = 200;
-/// A variable with more values than this is no calendar.
+/// A variable with more values is never a calendar, to bound the memory.
 const LONGEST_CALENDAR: u64 = 1_000_000;
 
-/// Where each entry of a source stands.
+/// The place of each entry of a source in the grid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// The name of each table; one without a name where there is but one.
+    /// The name of each table; a single table has the empty name.
     pub(crate) facets: Vec<String>,
-    /// What the rows are called.
+    /// The label of each row.
     pub(crate) rows: Vec<String>,
-    /// What the columns are called; empty where a row simply goes on.
+    /// The label of each column; empty in a strip.
     pub(crate) columns: Vec<String>,
-    /// What varies from row to row.
+    /// The variables that change from row to row.
     pub(crate) row_name: String,
-    /// What varies from column to column.
+    /// The variables that change from column to column.
     pub(crate) column_name: String,
-    /// Whether columns are weeks, of which those that begin a month have its name.
+    /// True if the columns are weeks; the first week of a month is labelled with the month.
     pub(crate) by_week: bool,
-    /// How many entries a cell stands for, at most.
+    /// The maximum number of entries in one cell.
     pub(crate) block: u64,
     place: Place,
     parts: Vec<Along>,
@@ -59,7 +61,7 @@ enum Place {
     Calendar { along: Along, cells: Vec<u32> },
 }
 
-/// A dimension of the space, cut into parts.
+/// A dimension of the space, divided into parts of `block` values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Along {
     dimension: usize,
@@ -81,7 +83,7 @@ impl Along {
         self.value(position) / self.block
     }
 
-    /// Cut so that there are at most so many parts.
+    /// Divides the dimension into at most `most` parts.
     fn within(self, most: u64) -> Self {
         Self { block: round(self.length.div_ceil(most.max(1))), ..self }
     }
@@ -141,7 +143,7 @@ impl Layout {
 
     fn table(space: &Space, dimensions: &[Along], most: u64) -> Self {
         let mut axes = dimensions.to_vec();
-        // The longest two; of equal ones those that come first.
+        // The axes are the two longest variables; of equal ones, the first (the sort is stable).
         axes.sort_by_key(|along| std::cmp::Reverse(along.length));
         let (mut axes, mut parts) = (axes[..2].to_vec(), axes[2..].to_vec());
         axes.sort_by_key(|along| along.dimension);
@@ -171,7 +173,7 @@ impl Layout {
         }
     }
 
-    /// Where the values are dates that make a calendar.
+    /// A calendar, or `None` if the values are not dates or are too sparse or too many for one.
     fn calendar(space: &Space, along: Along, parts: &[Along], most: u64) -> Option<Self> {
         let mut own =
             space.variables().iter().filter(|variable| variable.dimension == along.dimension);
@@ -222,13 +224,14 @@ impl Layout {
         })
     }
 
-    /// How many cells there are, those of all tables counted.
+    /// The number of cells of all tables.
     pub(crate) fn cells(&self) -> usize {
         self.facets.len() * self.rows.len() * self.columns.len()
     }
 
-    /// The cell of the entry at a position of its source: tables one after the other, row by row.
-    #[expect(clippy::cast_possible_truncation, reason = "cells are few")]
+    /// The index of the cell of the entry at `position` in its source. Cells are numbered table by
+    /// table, and row by row within a table.
+    #[expect(clippy::cast_possible_truncation, reason = "the number of cells is bounded")]
     pub(crate) fn cell(&self, position: u64) -> usize {
         let facet =
             self.parts.iter().fold(0, |facet, along| facet * along.length + along.value(position));
@@ -246,14 +249,14 @@ impl Layout {
     }
 }
 
-/// Cells of a calendar.
+/// The tables of a calendar.
 struct Shape {
-    /// The tables, where there is one a year.
+    /// The names of the tables if there is one for each year, otherwise empty.
     years: Vec<String>,
     rows: Vec<String>,
     columns: Vec<String>,
     unit: &'static str,
-    /// Of each value.
+    /// The cell of each value of the variable.
     cells: Vec<u32>,
 }
 
@@ -288,7 +291,8 @@ fn by_month(days: &[Date], first: i16, years: i64) -> Shape {
     }
 }
 
-/// Weekdays as rows and weeks as columns: one table where it is no wider than others, else one a year.
+/// Weekdays as rows and weeks as columns: one table for up to [`WEEKS`] weeks, otherwise one for
+/// each year.
 fn by_week(days: &[Date], first: Date, last: Date) -> Shape {
     let monday = |date: Date| after(date, -i64::from(date.weekday().to_monday_zero_offset()));
     let single = days_between(monday(first), last) / 7 + 1;
@@ -297,13 +301,13 @@ fn by_week(days: &[Date], first: Date, last: Date) -> Shape {
     let begins = |year: i16| {
         if is_single { monday(first) } else { monday(jiff::civil::date(year, 1, 1)) }
     };
-    // A year begins and ends within a week.
+    // A year touches at most 54 weeks, because it may begin and end within a week.
     let weeks = if is_single { single } else { 54 };
     let mut columns: Vec<String> = vec![String::new(); usize::try_from(weeks).unwrap_or(54)];
     let begin = begins(years[0]);
     let mut begun: Vec<(usize, Date)> = Vec::new();
     for week in 0..columns.len() {
-        // The month of a week is that of its Thursday, as its year is.
+        // A week belongs to the month of its Thursday, as in ISO 8601 for years.
         let date = after(begin, i64::try_from(week).unwrap_or(0) * 7 + 3);
         let is_in = if is_single { date <= last } else { date.year() <= years[0] };
         let is_new = begun.last().is_none_or(|(_, before)| before.month() != date.month());
@@ -312,7 +316,7 @@ fn by_week(days: &[Date], first: Date, last: Date) -> Shape {
         }
     }
     let tells_year = is_single && 1 < years.len();
-    // A short first month has no room for its name.
+    // A short first month has no room for its label before the next one.
     let room = if tells_year { 4 } else { 2 };
     if let [(_, _), (second, _), ..] = begun[..]
         && second < room
@@ -363,13 +367,13 @@ fn moments(values: &Values) -> Option<Vec<DateTime>> {
     values.iter().map(moment).collect()
 }
 
-/// 1, 2, 5, 10, 20, 25, 50, 100 and so on: the first that is not less.
+/// Rounds up to the next of 1, 2, 5, 10, 20, 25, 50, 100 and so on.
 fn round(least: u64) -> u64 {
     let mut power = 1_u64;
     loop {
         for factor in [10, 20, 25, 50] {
             let number = power.saturating_mul(factor) / 10;
-            // 2.5 is no number of entries.
+            // Skip 2.5: the block size must be a whole number.
             if least <= number && (factor != 25 || 1 < power) {
                 return number;
             }
@@ -381,11 +385,12 @@ fn round(least: u64) -> u64 {
     }
 }
 
+/// The number of combinations of some dimensions.
 fn count(parts: &[Along]) -> u64 {
     parts.iter().fold(1, |all: u64, along| all.saturating_mul(along.length))
 }
 
-/// The names of all combinations of some dimensions, the last varying fastest.
+/// The names of all combinations of some dimensions; the last dimension changes fastest.
 fn names(space: &Space, parts: &[Along]) -> Vec<String> {
     let mut names = vec![String::new()];
     for along in parts {
@@ -410,7 +415,8 @@ fn name(space: &Space, dimension: usize) -> String {
     own.take(2).map(|variable| variable.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The values at a place along a dimension; of files without variables their number.
+/// The values of the variables at a place along a dimension, or the number of the file in a source
+/// without variables.
 fn label(space: &Space, dimension: usize, value: u64) -> String {
     let own = space.variables().iter().filter(|variable| variable.dimension == dimension);
     let values: Vec<_> = own
@@ -424,6 +430,7 @@ fn label(space: &Space, dimension: usize, value: u64) -> String {
     if values.is_empty() { (value + 1).to_string() } else { values.join(", ") }
 }
 
+/// The first and the last value of a part.
 fn labels_of(space: &Space, along: Along, part: u64) -> String {
     let first = part * along.block;
     let last = (first + along.block).min(along.length) - 1;

@@ -1,7 +1,7 @@
-//! What a manifest, its destination and its last runs look like, as plain data for a page.
+//! Summarises a manifest, its destination and its last runs as plain data for the HTML page.
 //!
-//! A [`Survey`] is shown every entry once, and keeps counts, the cells of grids and a few examples: its
-//! size does not grow with the number of entries.
+//! A [`Survey`] visits every entry once and keeps counts, grid cells and a few examples. Its memory
+//! must not grow with the number of entries.
 
 mod condition;
 mod failures;
@@ -20,84 +20,76 @@ use crate::event::history::sample::Spread;
 use crate::manifest::Manifest;
 use crate::manifest::entry::{Entry, Form};
 
-/// So many sources have a grid; of more, the first.
+/// Only the first sources, up to this number, have a grid.
 const GRIDS: usize = 40;
-/// So many cells a grid has at most.
+/// The maximum number of cells in one grid.
 const CELLS: usize = 4000;
-/// And so many all of them.
+/// The maximum number of cells in all grids, shared equally.
 const ALL_CELLS: usize = 6000;
-/// Few sources among many still have so many each.
+/// Each grid may have at least this many cells, even if [`ALL_CELLS`] is then exceeded.
 const LEAST_CELLS: usize = 100;
-/// So many pictures are shown.
+/// The maximum number of pictures on the page.
 const PICTURES: usize = 60;
 
-/// A manifest's destination as somebody looks at it.
+/// The summary of one manifest.
 #[derive(Debug)]
 pub(crate) struct Overview {
-    /// The manifest's name.
     pub(crate) name: String,
-    /// The destination as it may be shown.
+    /// The shown form of the destination, without secrets.
     pub(crate) dest: String,
-    /// When it was looked at.
+    /// When the summary was made.
     pub(crate) made: Timestamp,
-    /// How many entries are how.
     pub(crate) tally: Tally,
     /// Bytes of the declared files on disk.
     pub(crate) bytes: u64,
-    /// Entries that are pinned.
+    /// The number of entries with a pinned digest.
     pub(crate) pinned: u64,
-    /// The sources, in the manifest's order.
+    /// In the order of the manifest.
     pub(crate) sources: Vec<SourceView>,
-    /// How large the files are.
+    /// The sizes of the files on disk.
     pub(crate) sizes: Sizes,
-    /// When natsync put their bytes there.
+    /// Time since natsync wrote each file.
     pub(crate) arrived: Ages,
-    /// When upstream last served or confirmed them.
+    /// Time since upstream last served or confirmed each file.
     pub(crate) confirmed: Ages,
-    /// The failures that stand.
+    /// The failures that no later run has dealt with.
     pub(crate) failures: Groups,
-    /// Some of the pictures, by their paths.
+    /// The paths of some pictures.
     pub(crate) pictures: Vec<String>,
-    /// How many there are.
+    /// The number of all pictures.
     pub(crate) all_pictures: u64,
-    /// The last runs, newest first.
+    /// Newest first.
     pub(crate) runs: Vec<Past>,
-    /// What the reader should know.
     pub(crate) warnings: Vec<String>,
 }
 
-/// A source as somebody looks at it.
+/// The summary of one source.
 #[derive(Debug)]
 pub(crate) struct SourceView {
-    /// Its name.
     pub(crate) name: String,
-    /// The URL of its first entry, in its shown form.
+    /// The shown form of the URL of the first entry.
     pub(crate) example: Option<String>,
-    /// How many entries are how.
     pub(crate) tally: Tally,
     /// Bytes of its files on disk.
     pub(crate) bytes: u64,
-    /// Its entries one by one, or in blocks; of many sources only the first have one.
+    /// `None` for sources after the first [`GRIDS`].
     pub(crate) grid: Option<Grid>,
 }
 
-/// Entries as cells.
+/// The entries of a source as cells.
 #[derive(Debug)]
 pub(crate) struct Grid {
-    /// Where they stand.
     pub(crate) layout: Layout,
-    /// What they are.
     pub(crate) cells: Vec<Cell>,
 }
 
-/// A cell: a place for one entry, or for several.
+/// A cell of a grid. It stands for one entry or for a block of entries.
 #[derive(Debug, Default)]
 pub(crate) struct Cell {
-    /// How many entries it stands for, and how they are.
     pub(crate) tally: Tally,
-    /// The path of the first.
+    /// The path of its first entry.
     pub(crate) path: String,
-    /// The only entry, where there is but one.
+    /// The facts of its entry, if it has exactly one.
     pub(crate) facts: Option<Box<Facts>>,
     /// Bytes on disk.
     pub(crate) bytes: u64,
@@ -111,7 +103,7 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Begins with a manifest and its runs, newest first.
+    /// `runs` come newest first.
     pub(crate) fn new(
         manifest: &Manifest,
         failures: Groups,
@@ -149,18 +141,17 @@ impl Survey {
         Self { overview, fresh: Spread::new(4 * PICTURES), others: Spread::new(4 * PICTURES) }
     }
 
-    /// Something that the reader should know.
     pub(crate) fn warn(&mut self, warning: String) {
         self.overview.warnings.push(warning);
     }
 
-    /// Why an entry failed, if that still stands. See [`Groups::claim`].
+    /// The failure of an entry, if no later run has dealt with it. See [`Groups::claim`].
     pub(crate) fn claim(&mut self, path: &str, noted: Option<i64>) -> Option<String> {
         let claimed = self.overview.failures.claim(path, noted)?;
         Some(format!("{} ({})", claimed.message, claimed.kind))
     }
 
-    /// Takes an entry in.
+    /// Adds an entry to the summary.
     pub(crate) fn see(&mut self, entry: &Entry<'_>, path: &str, facts: Facts) {
         let Self { overview, fresh, others } = self;
         let condition = facts.condition;
@@ -194,11 +185,10 @@ impl Survey {
         cell.facts = is_first.then(|| Box::new(facts));
     }
 
-    /// What was gathered.
     pub(crate) fn finish(self) -> Overview {
         let Self { mut overview, fresh, others } = self;
         overview.all_pictures = fresh.seen() + others.seen();
-        // What is new first, and of the rest some from everywhere.
+        // Pictures of the newest run first, then an even sample of the others.
         let mut pictures = evenly(fresh.into_kept(), PICTURES);
         pictures.extend(evenly(others.into_kept(), PICTURES - pictures.len()));
         overview.pictures = pictures;
@@ -206,7 +196,7 @@ impl Survey {
     }
 }
 
-/// So many of them, at about equal distances.
+/// An even sample of at most `most` items.
 fn evenly(all: Vec<String>, most: usize) -> Vec<String> {
     let (count, most) = (all.len(), most.min(all.len()));
     let is_chosen = |place: &usize| place * most / count != (place + 1) * most / count;
@@ -259,7 +249,7 @@ mod tests {
         let grid = overview.sources[0].grid.as_ref().unwrap();
         let counts: Vec<_> = grid.cells.iter().map(|cell| cell.tally.total()).collect();
         assert_eq!((counts.len(), counts.iter().sum::<u64>()), (338, 331));
-        assert_eq!(counts[13 * 26 - 1], 0, "what is excluded is no entry");
+        assert_eq!(counts[13 * 26 - 1], 0, "an excluded combination is not an entry");
         let last = &grid.cells[25];
         assert_eq!((last.path.as_str(), last.tally.of(Condition::Absent)), ("1-26.jpg", 1));
         assert_eq!(overview.tally.present(), 331 - 12);
@@ -269,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn many_entries_make_no_more_cells() {
+    fn the_number_of_cells_is_bounded() {
         let overview = overview(
             "version: 1\ndest: out\nsources:\n  - url: http://h/{a}\n    vars: {a: 1..100000}\n",
             |index| if index == 7 { Condition::Failed } else { Condition::Present },
@@ -282,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn many_sources_make_no_more_grids() {
+    fn the_number_of_grids_is_bounded() {
         let mut text = "version: 1\ndest: out\nsources:\n".to_owned();
         for number in 0..1000 {
             let _ = writeln!(text, "  - url: http://h/{number}-{{n}}\n    vars: {{n: 1..9}}");

@@ -1,4 +1,5 @@
-//! Holding a saved plan against what there is now.
+//! Checks that a saved plan still applies: compares it with the inputs, a new plan and the files on
+//! disk.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,10 +11,10 @@ use crate::manifest::entry::EntryIndex;
 use crate::ops::error::RunError;
 use crate::plan::{Action, Decision, Plan, Prune, Reason, Step};
 
-/// So many differences are named.
+/// The message names at most this many differences.
 const NAMED: usize = 3;
 
-/// What no longer fits.
+/// The differences between the saved plan and the present state.
 #[derive(Default)]
 struct Differences {
     first: Vec<String>,
@@ -32,7 +33,7 @@ impl Differences {
         if self.count == 0 {
             return Ok(());
         }
-        let mut message = format!("the saved plan of `{name}` no longer fits: ");
+        let mut message = format!("the saved plan of `{name}` no longer applies: ");
         message.push_str(&self.first.join(", "));
         match self.count - self.first.len() {
             0 => {}
@@ -45,10 +46,10 @@ impl Differences {
 }
 
 impl SavedPlan {
-    /// Makes sure that the files that the plan was made from are what they were.
+    /// Checks that the manifest, its inputs and its lock have not changed since the plan was saved.
     ///
     /// # Errors
-    /// When one is not, or cannot be read.
+    /// When one of these files has changed, or cannot be read.
     pub fn check_inputs(&self) -> Result<(), RunError> {
         let lock = lock_of(&self.recipe);
         let inputs = self.inputs.iter().map(|input| (input.file.as_path(), Some(input.sha256)));
@@ -56,13 +57,13 @@ impl SavedPlan {
             let name = file.display();
             let now = digest_of(file).map_err(|error| {
                 RunError::usage(format!(
-                    "cannot read `{name}`, which a plan was made from: {error}"
+                    "cannot read `{name}`, an input of the saved plan: {error}"
                 ))
             })?;
             let what = match (then, now) {
                 (then, now) if then == now => continue,
-                (None, _) => "was not there when the plan was made",
-                (_, None) => "is gone since the plan was made",
+                (None, _) => "did not exist when the plan was made",
+                (_, None) => "has been deleted since the plan was made",
                 _ => "has changed since the plan was made",
             };
             return Err(refused(format!("`{name}` {what}")));
@@ -70,11 +71,11 @@ impl SavedPlan {
         Ok(())
     }
 
-    /// Holds it against a plan that was made just now in the same way, and puts what upstream was asked about
-    /// in it.
+    /// Compares it with `plan`, which was just made from the same recipe, and copies the actions
+    /// that upstream decided (`plan --refresh`) into `plan`.
     ///
     /// # Errors
-    /// When something else would be done now, or another file stands where the plan saw one.
+    /// When an action differs now, or a file on disk has changed since the plan was saved.
     pub(crate) fn hold_against(
         &self,
         manifest: &Manifest,
@@ -101,7 +102,7 @@ impl SavedPlan {
             if !then.is_same(step) {
                 differences.add(&path_of(index), &would(step, done_to(then.unasked)));
             } else if !then.obstructed && stamp_of(dest, manifest, index) != then.stamp {
-                differences.add(&path_of(index), "is another file than when the plan was made");
+                differences.add(&path_of(index), "has changed on disk since the plan was made");
             } else if then.decision.action != then.unasked {
                 settled.push((index, then.decision));
             }
@@ -117,7 +118,7 @@ impl SavedPlan {
         Ok(())
     }
 
-    /// Whether it deletes that file.
+    /// True if the saved plan deletes the file at this path.
     pub(crate) fn prunes(&self, path: &str) -> bool {
         self.prunes.binary_search_by(|prune| prune.path.as_str().cmp(path)).is_ok()
     }
@@ -133,8 +134,8 @@ impl Saved {
     }
 }
 
-/// Files that the manifest no longer declares are the same as then; those that upstream does not have are found out
-/// in the end.
+/// Compares the files to delete that the manifest no longer declares. Files that upstream no longer
+/// has are not compared, because they are known only after the transfers.
 fn hold_prunes(then: &[Prune], now: &[Prune], differences: &mut Differences) {
     let undeclared = |prune: &&Prune| prune.reason == Reason::NotInManifest;
     let mut left: HashMap<&str, u64> =
@@ -142,7 +143,7 @@ fn hold_prunes(then: &[Prune], now: &[Prune], differences: &mut Differences) {
     for prune in now {
         match left.remove(prune.path.as_str()) {
             Some(stamp) if stamp == prune.stamp => {}
-            Some(_) => differences.add(&prune.path, "is another file than when the plan was made"),
+            Some(_) => differences.add(&prune.path, "has changed on disk since the plan was made"),
             None => differences.add(&prune.path, "would now be pruned"),
         }
     }
@@ -173,7 +174,7 @@ fn done_to(action: Action) -> &'static str {
     match action {
         Action::Fetch => "fetched",
         Action::Replace => "replaced",
-        Action::Revalidate => "asked about",
+        Action::Revalidate => "revalidated",
         Action::Keep => "kept",
         Action::Absent => "left absent",
         Action::Prune => "pruned",

@@ -1,4 +1,4 @@
-//! The lines of a saved plan.
+//! The lines of a saved plan as serde types.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-/// The version of the format that this natsync writes and reads.
+/// The version of the format.
 pub(super) const FORMAT: u32 = 1;
 
-/// What the plan of a manifest begins with.
+/// The first line of the plan of a manifest.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Head {
@@ -27,13 +27,13 @@ pub(super) struct Head {
     pub(super) locked: bool,
     pub(super) prune: Option<bool>,
     pub(super) max_delete: Option<u64>,
-    /// The digest of the lock; none where there was no lock.
+    /// The digest of the lock, or `None` without a lock.
     pub(super) lock: Option<String>,
-    /// The files that the manifest was made from.
+    /// The manifest, then the files from which it reads values, rows and digests.
     pub(super) inputs: Vec<InputLine>,
 }
 
-/// A file that the manifest was made from.
+/// An input file of the manifest with its digest.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InputLine {
@@ -41,7 +41,7 @@ pub(super) struct InputLine {
     pub(super) sha256: String,
 }
 
-/// What is to be done with an entry, or with a file that is to be deleted.
+/// The action for an entry, or for a file to delete.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct ActionLine {
     pub(super) r#type: String,
@@ -51,18 +51,19 @@ pub(super) struct ActionLine {
     pub(super) path: String,
     pub(super) url: Option<String>,
     pub(super) size: Option<u64>,
-    /// None of a file that is no entry.
+    /// The index of the entry; `None` for a file to delete.
     pub(super) entry: Option<u64>,
-    /// What was to be done before upstream was asked, where that was something else.
+    /// The action before upstream was asked, if it differs from `action`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unasked: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) obstructed: bool,
-    /// What stood at the path, as sixteen hexadecimal digits: not every reader of JSON has whole numbers so large.
+    /// The stamp of the file at the path, as 16 hexadecimal digits: many JSON parsers cannot
+    /// represent every `u64`.
     pub(super) stamp: Option<String>,
 }
 
-/// What the plan of a manifest ends with.
+/// The last line of the plan of a manifest.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct End {
     pub(super) r#type: String,
@@ -77,7 +78,6 @@ pub(super) struct End {
     pub(super) prune: u64,
 }
 
-/// Any line.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Line {

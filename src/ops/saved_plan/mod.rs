@@ -1,8 +1,9 @@
-//! A plan on disk: what `plan --out` saves and `apply --plan` carries out.
+//! Saved plans: `plan --out` writes them and `apply --plan` carries them out.
 //!
-//! JSON Lines: for each manifest a head that tells what the plan was made of, then its actions as
-//! `plan --json` prints them, then their counts. What is kept has no line: it is looked at again. A plan
-//! is carried out only while everything that it was made of is as it was then.
+//! The format is JSON Lines. For each manifest there is a head line with the inputs of the plan,
+//! then one line for each action as `plan --json` prints it, then a summary line. Entries that are
+//! kept have no line; `apply` checks them again. A plan must be refused if the manifest, the lock
+//! or a planned file on disk has changed since it was saved.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -41,18 +42,18 @@ pub(crate) use read::parse;
 pub use read::read;
 pub(crate) use write::{Details, write};
 
-/// What a plan was made with, so that it can be made again.
+/// The inputs and options of a plan, from which the same plan can be made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// The manifest, as it was named.
+    /// The path of the manifest, as given on the command line.
     pub file: PathBuf,
-    /// The destination, where it was not the manifest's.
+    /// The destination, if it overrides that of the manifest.
     pub dest: Option<PathBuf>,
-    /// Values that stood instead of those of the manifest's variables.
+    /// Names and values of variables that override those of the manifest (`--set`).
     pub set: Vec<(String, String)>,
-    /// What `today` meant.
+    /// The date that `today` stands for in the manifest.
     pub today: Date,
-    /// The patterns that chose entries.
+    /// The patterns that select entries (`--only`).
     pub only: Vec<String>,
     /// See [`Options::force`].
     pub force: bool,
@@ -62,17 +63,17 @@ pub struct Recipe {
     pub locked: bool,
     /// See [`Options::prune`].
     pub prune: Option<bool>,
-    /// See [`Options::max_delete`], which is a number here.
+    /// See [`Options::max_delete`]; resolved to a number of files.
     pub max_delete: Option<u64>,
-    /// When the plan was made.
+    /// The instant at which the plan was made.
     pub now: Timestamp,
 }
 
 impl Recipe {
-    /// Reads the manifest.
+    /// Loads the manifest with the recorded settings. `env` looks up environment variables.
     ///
     /// # Errors
-    /// As [`Manifest::load`].
+    /// The same as [`Manifest::load`].
     pub fn manifest(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
@@ -84,7 +85,7 @@ impl Recipe {
     /// The options of a run that makes the same plan.
     ///
     /// # Errors
-    /// When a pattern is no valid glob.
+    /// When a pattern is not a valid glob.
     pub fn options(&self, manifest: &Manifest) -> Result<Options, RunError> {
         Ok(Options {
             selection: Selection::new(&self.only, manifest)?,
@@ -102,7 +103,7 @@ impl Recipe {
 /// The saved plan of one manifest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedPlan {
-    /// What it was made with.
+    /// The inputs and options of the plan.
     pub recipe: Recipe,
     name: String,
     inputs: Vec<Input>,
@@ -112,16 +113,17 @@ pub struct SavedPlan {
     counts: Counts,
 }
 
-/// What is to be done with one entry.
+/// The planned step of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Saved {
     entry: EntryIndex,
     decision: Decision,
-    /// What was to be done with it before upstream was asked.
+    /// The action before upstream was asked (`plan --refresh`); the same as in `decision`
+    /// otherwise.
     unasked: Action,
-    /// Something stood in its way.
+    /// True if an obstacle was at the path.
     obstructed: bool,
-    /// [`Stat::stamp`](crate::dest::Stat::stamp) of what stood at its path; none where nothing did.
+    /// The [`Stat::stamp`](crate::dest::Stat::stamp) of the file at the path, if there was one.
     stamp: Option<u64>,
 }
 
@@ -132,19 +134,19 @@ impl SavedPlan {
         &self.name
     }
 
-    /// How many entries have which action.
+    /// The number of entries for each action.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
     }
 }
 
-/// Where the lock of a plan's manifest is.
+/// The path of the lock of the manifest.
 fn lock_of(recipe: &Recipe) -> PathBuf {
     crate::pin::lock::file_of(&recipe.file)
 }
 
-/// The digest of a file's content, without a byte order mark; none where there is no such file.
+/// The digest of a file's content without its byte order mark, or `None` if there is no such file.
 fn digest_of(file: &Path) -> std::io::Result<Option<Digest>> {
     match std::fs::read(file) {
         Ok(content) => {
@@ -156,7 +158,7 @@ fn digest_of(file: &Path) -> std::io::Result<Option<Digest>> {
     }
 }
 
-/// A plan that cannot be carried out.
+/// The error for a plan that cannot be carried out.
 fn refused(message: impl Into<String>) -> RunError {
     RunError::StalePlan { message: message.into() }
 }

@@ -12,10 +12,11 @@ use crate::manifest::entry::EntryIndex;
 use crate::ops::error::RunError;
 use crate::plan::{Action, Counts, Decision, Prune, Reason};
 
-/// Reads the plans that `plan --out` saved in a file, one for each manifest.
+/// Reads a file that `plan --out` saved. It has one plan for each manifest.
 ///
 /// # Errors
-/// When it cannot be read, is no saved plan, is cut short, or was saved by another version of natsync.
+/// When the file cannot be read, is not a saved plan, is truncated, or was saved by another version
+/// of natsync.
 pub fn read(file: &Path) -> Result<Vec<SavedPlan>, RunError> {
     let name = file.display();
     let open = File::open(file).map_err(|error| {
@@ -24,26 +25,26 @@ pub fn read(file: &Path) -> Result<Vec<SavedPlan>, RunError> {
     parse(BufReader::new(open), &name.to_string())
 }
 
-/// Reads saved plans from text; `name` is what messages call it.
+/// Reads saved plans from text; messages use `name` for the file.
 pub(crate) fn parse(from: impl BufRead, name: &str) -> Result<Vec<SavedPlan>, RunError> {
     let mut plans = Vec::new();
     let mut open: Option<SavedPlan> = None;
     for (number, line) in (1u64..).zip(from.lines()) {
         let wrong = |why: &str| refused(format!("line {number} of `{name}` {why}"));
-        let no_line = "is no line of a saved plan";
+        let malformed = "is not a line of a saved plan";
         let line = line.map_err(|_| wrong("cannot be read"))?;
         check_version(&line, name)?;
-        match (serde_json::from_str(&line).map_err(|_| wrong(no_line))?, &mut open) {
+        match (serde_json::from_str(&line).map_err(|_| wrong(malformed))?, &mut open) {
             (Line::Head(head), None) => {
-                open = Some(begin(*head).ok_or_else(|| wrong(no_line))?);
+                open = Some(begin(*head).ok_or_else(|| wrong(malformed))?);
             }
             (Line::Action(line), Some(plan)) => {
-                add(plan, &line).ok_or_else(|| wrong(no_line))?;
+                add(plan, &line).ok_or_else(|| wrong(malformed))?;
             }
             (Line::End(end), Some(plan)) => {
                 plan.counts = counts(&end);
                 if !is_whole(plan, &end) {
-                    return Err(wrong("does not fit the lines before it"));
+                    return Err(wrong("does not match the lines before it"));
                 }
                 plans.extend(open.take());
             }
@@ -51,12 +52,12 @@ pub(crate) fn parse(from: impl BufRead, name: &str) -> Result<Vec<SavedPlan>, Ru
         }
     }
     if open.is_some() || plans.is_empty() {
-        return Err(refused(format!("`{name}` is no saved plan, or is cut short")));
+        return Err(refused(format!("`{name}` is not a saved plan, or is cut short")));
     }
     Ok(plans)
 }
 
-/// What another version planned, this one might carry out in another way.
+/// Refuses a plan of another version, which may have given its actions another meaning.
 fn check_version(line: &str, name: &str) -> Result<(), RunError> {
     #[derive(serde::Deserialize)]
     struct Version {
@@ -70,7 +71,7 @@ fn check_version(line: &str, name: &str) -> Result<(), RunError> {
     match serde_json::from_str::<Version>(line) {
         Ok(version) if version.natsync_plan == FORMAT && version.natsync == this => Ok(()),
         Ok(Version { natsync, .. }) => {
-            Err(refused(format!("natsync {natsync} saved `{name}`, and this is {this}")))
+            Err(refused(format!("natsync {natsync} saved `{name}`, but this is natsync {this}")))
         }
         Err(_) => Ok(()),
     }
@@ -145,7 +146,8 @@ fn counts(end: &End) -> Counts {
     Counts { fetch, replace, revalidate, keep, absent, prune }
 }
 
-/// Whether the lines are as many as the end says.
+/// True if the lines match the counts of the summary line. Kept entries have no line unless
+/// upstream was asked about them.
 fn is_whole(plan: &SavedPlan, end: &End) -> bool {
     let saved =
         |action| plan.steps.iter().filter(|step| step.decision.action == action).count() as u64;

@@ -1,4 +1,4 @@
-//! Saving a plan.
+//! Writes a saved plan.
 
 use std::io::{self, Write};
 
@@ -10,18 +10,18 @@ use crate::manifest::Manifest;
 use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::plan::{Action, Decision, Plan, Reason, Step};
 
-/// What a plan itself does not hold.
+/// Look-ups for values that a [`Plan`] does not contain.
 pub(crate) struct Details<'a> {
-    /// [`Stat::stamp`](crate::dest::Stat::stamp) of what stands at an entry's path.
+    /// The [`Stat::stamp`](crate::dest::Stat::stamp) of the file at the path of an entry.
     pub(crate) stamp: &'a dyn Fn(&Entry<'_>) -> Option<u64>,
-    /// Bytes that an entry must have, where somebody says it.
+    /// The pinned size of an entry in bytes.
     pub(crate) size: &'a dyn Fn(&Entry<'_>) -> Option<u64>,
 }
 
-/// Writes the plan of a manifest.
+/// Writes the plan of one manifest.
 ///
 /// # Errors
-/// When the lock cannot be read or nothing can be written.
+/// When the lock cannot be read, or writing fails.
 pub(crate) fn write(
     recipe: &Recipe,
     manifest: &Manifest,
@@ -93,7 +93,8 @@ pub(crate) fn write(
     write_line(&end, to)
 }
 
-/// What is kept without a question needs no line.
+/// The line of an entry, or `None` for an entry that is kept and about which upstream was not
+/// asked.
 fn line_of(
     index: EntryIndex,
     entry: &Entry<'_>,

@@ -1,24 +1,25 @@
-//! Single lines of a file, wherever they begin.
+//! Random access to single lines of a file, through a small cache of blocks.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-/// So much is read at a time for a single line: the next ones lie beside it.
+use crate::threads::lock;
+/// Bytes to read at a time. The next line wanted is probably in the same block.
 const BLOCK: usize = 64 * 1024;
-/// So many places of the file are at hand. Entries come nearly in the order of the lines, but several threads are at
-/// several places, and numbers are not in the order of their texts.
+/// The number of cached blocks. Entries come nearly in the order of the lines, but several threads
+/// work at different places, and numeric order differs from the text order of the lines.
 const KEPT: usize = 16;
 
-/// A file of which the blocks that were read last are kept.
+/// A file with a cache of the blocks read last.
 #[derive(Debug)]
 pub(super) struct Blocks {
     file: File,
     kept: [Mutex<Block>; KEPT],
     oldest: AtomicUsize,
-    /// No line is longer.
+    /// The longest accepted line in bytes.
     longest: usize,
 }
 
@@ -33,10 +34,10 @@ impl Blocks {
         Self { file, kept: Default::default(), oldest: AtomicUsize::new(0), longest }
     }
 
-    /// Hands over the line that begins there, without its end.
+    /// Passes the line at `offset`, without its newline, to `take`.
     ///
     /// # Errors
-    /// When it cannot be read, or does not end.
+    /// When the file cannot be read, or the line is too long.
     pub(super) fn line<T>(&self, offset: u64, take: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
         for kept in &self.kept {
             if let Ok(block) = kept.try_lock()
@@ -46,7 +47,7 @@ impl Blocks {
             }
         }
         let oldest = self.oldest.fetch_add(1, Ordering::Relaxed) % KEPT;
-        let mut block = self.kept[oldest].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut block = lock(&self.kept[oldest]);
         let mut wanted = BLOCK;
         loop {
             let is_end = block.read(&self.file, offset, wanted)?;
@@ -65,14 +66,14 @@ impl Blocks {
 }
 
 impl Block {
-    /// The line that begins there, if all of it is here.
+    /// The line at `offset`, if the block contains all of it.
     fn line(&self, offset: u64) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         let rest = self.bytes.get(from..)?;
         memchr::memchr(b'\n', rest).map(|end| &rest[..end])
     }
 
-    /// Reads so many bytes from there on. Answers whether the file ends before.
+    /// Reads `wanted` bytes at `offset`. Returns true if the end of the file comes first.
     fn read(&mut self, file: &File, offset: u64, wanted: usize) -> io::Result<bool> {
         self.start = offset;
         self.bytes.resize(wanted, 0);
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_found_in_any_order_by_several_threads() {
+    fn several_threads_find_lines_in_any_order() {
         let mut text = String::new();
         let mut places = Vec::new();
         for n in 0..40_000 {

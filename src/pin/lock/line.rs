@@ -1,4 +1,4 @@
-//! One line of a lock.
+//! The lines of a lock: parsing and writing.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -7,53 +7,48 @@ use serde::{Deserialize, Serialize};
 
 use super::VERSION;
 use crate::digest::{Algorithm, Checksum, Digest};
+use crate::pin::Validators;
 use crate::rel_path::RelPath;
 
-/// What is pinned at one path.
+/// The pin of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LockLine {
-    /// Below the destination.
+    /// The path below the destination.
     pub(crate) path: String,
-    /// The declared URL, shown form.
+    /// The declared URL in its shown form.
     pub(crate) url: String,
-    /// What is there.
     pub(crate) content: Content,
 }
 
-/// What upstream has.
+/// The pinned content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Nothing.
+    /// Upstream has no such file.
     Missing,
-    /// This file.
     File {
-        /// The mirror or alternate that served it, where it was not the URL itself.
+        /// The URL of the mirror or alternate that served the file, if it was not the declared URL.
         served: Option<String>,
-        /// Bytes.
+        /// In bytes.
         size: u64,
-        /// Its digest.
         sha256: Digest,
-        /// Who says that this is its digest.
         from: DigestFrom,
-        /// `ETag`, as it was sent.
-        etag: Option<String>,
-        /// `Last-Modified`, as it was sent.
-        last_modified: Option<String>,
+        /// The validators of the response that had the bytes.
+        validators: Validators,
     },
 }
 
-/// Who vouches for a digest.
+/// The origin of a digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DigestFrom {
     /// The manifest or a checksum list states it.
     Publisher,
-    /// It is that of the bytes that came when the entry was pinned.
+    /// It was computed from the bytes that were downloaded when the entry was pinned.
     #[default]
     FirstUse,
 }
 
-/// The first line.
+/// The first line of a lock.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header<'a> {
@@ -85,12 +80,12 @@ struct Raw<'a> {
     missing: bool,
 }
 
-/// Why a line cannot be read.
+/// The reason why a line cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LineError {
-    /// It ends too early.
+    /// The JSON ends too early.
     CutShort,
-    /// Something else.
+    /// Any other error, with its message.
     Wrong(String),
 }
 
@@ -101,21 +96,21 @@ fn wrong(message: impl Into<String>) -> LineError {
 fn explain(error: &serde_json::Error) -> LineError {
     match error.classify() {
         serde_json::error::Category::Eof => LineError::CutShort,
-        // The library's own words may quote the line.
+        // The messages of serde_json may quote the line.
         serde_json::error::Category::Data => wrong(format!(
-            "a field is unknown, lacks, or has no such value (column {})",
+            "a field is unknown, missing or has an invalid value (column {})",
             error.column()
         )),
-        _ => wrong(format!("it is no JSON object (column {})", error.column())),
+        _ => wrong(format!("the line is not a JSON object (column {})", error.column())),
     }
 }
 
-/// Reads the first line: the version and the manifest's name.
+/// Parses the first line: the version and the name of the manifest.
 pub(super) fn parse_header(text: &str) -> Result<(u64, String), LineError> {
-    // A later version may have further fields: its number comes first.
+    // Check the version first: another version may have other fields.
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| explain(&error))?;
     let version = value.get("natsync_lock").and_then(serde_json::Value::as_u64);
-    let version = version.ok_or_else(|| wrong("the first line is no header of a lock"))?;
+    let version = version.ok_or_else(|| wrong("the first line is not the header of a lock"))?;
     if version != VERSION {
         return Ok((version, String::new()));
     }
@@ -123,7 +118,6 @@ pub(super) fn parse_header(text: &str) -> Result<(u64, String), LineError> {
     Ok((version, header.manifest.into_owned()))
 }
 
-/// Writes the first line.
 pub(super) fn write_header(manifest: &str, to: &mut impl Write) -> io::Result<()> {
     let header = Header { natsync_lock: VERSION, manifest: Cow::Borrowed(manifest) };
     serde_json::to_writer(&mut *to, &header)?;
@@ -131,33 +125,36 @@ pub(super) fn write_header(manifest: &str, to: &mut impl Write) -> io::Result<()
 }
 
 impl LockLine {
-    /// Reads a line.
     pub(super) fn parse(text: &str) -> Result<Self, LineError> {
         let raw: Raw<'_> = serde_json::from_str(text).map_err(|error| explain(&error))?;
         if let Err(error) = RelPath::parse(&raw.path) {
-            return Err(wrong(format!("`path` is none below a destination: {error}")));
+            return Err(wrong(format!("`path` is not a path below a destination: {error}")));
         }
         let content = match (raw.missing, raw.size, raw.sha256) {
             (true, None, None) => Content::Missing,
             (false, Some(size), Some(sha256)) => {
                 let sha256 = Checksum::from_hex(Algorithm::Sha256, &sha256)
                     .and_then(|checksum| checksum.sha256())
-                    .ok_or_else(|| wrong("`sha256` is no SHA-256 of 64 hexadecimal digits"))?;
+                    .ok_or_else(|| {
+                        wrong("`sha256` is not a SHA-256 digest of 64 hexadecimal digits")
+                    })?;
                 Content::File {
                     served: raw.served.map(Cow::into_owned),
                     size,
                     sha256,
                     from: raw.digest_from.unwrap_or_default(),
-                    etag: raw.etag.map(Cow::into_owned),
-                    last_modified: raw.last_modified.map(Cow::into_owned),
+                    validators: Validators {
+                        etag: raw.etag.map(Cow::into_owned),
+                        last_modified: raw.last_modified.map(Cow::into_owned),
+                    },
                 }
             }
-            _ => return Err(wrong("it needs `size` and `sha256`, or `missing` alone")),
+            _ => return Err(wrong("the line needs `size` and `sha256`, or `missing` alone")),
         };
         Ok(Self { path: raw.path.into_owned(), url: raw.url.into_owned(), content })
     }
 
-    /// Writes it, always with the same bytes.
+    /// Writes the line. Equal lines give equal bytes.
     pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut raw = Raw {
             path: Cow::Borrowed(&self.path),
@@ -170,14 +167,14 @@ impl LockLine {
             last_modified: None,
             missing: true,
         };
-        if let Content::File { served, size, sha256, from, etag, last_modified } = &self.content {
+        if let Content::File { served, size, sha256, from, validators } = &self.content {
             raw.missing = false;
             raw.served = served.as_deref().map(Cow::Borrowed);
             raw.size = Some(*size);
             raw.sha256 = Some(Cow::Owned(sha256.to_string()));
             raw.digest_from = Some(*from);
-            raw.etag = etag.as_deref().map(Cow::Borrowed);
-            raw.last_modified = last_modified.as_deref().map(Cow::Borrowed);
+            raw.etag = validators.etag.as_deref().map(Cow::Borrowed);
+            raw.last_modified = validators.last_modified.as_deref().map(Cow::Borrowed);
         }
         serde_json::to_writer(&mut *to, &raw)?;
         to.write_all(b"\n")

@@ -1,8 +1,8 @@
-//! The lock, `NAME.lock` beside `NAME.yaml`: what each entry must be, one line an entry.
+//! The lock, `NAME.lock` beside `NAME.yaml`: pins each entry with one line.
 //!
-//! JSON Lines, sorted by path, under version control: so a change is a change of single lines, and two
-//! of them merge line by line. It is read in one pass that keeps 16 bytes a line, and written whole or
-//! not at all. Nothing in it depends on when or where it was made.
+//! The format is JSON Lines, sorted by path, so that version control shows and merges changes line
+//! by line. Reading takes one pass and keeps 16 bytes a line in memory; writing replaces the file
+//! atomically. The lock must not contain anything that depends on the time or the machine.
 
 mod blocks;
 mod line;
@@ -22,10 +22,10 @@ pub(crate) use read::Lock;
 pub(crate) use standing::Standing;
 pub(crate) use write::LockWriter;
 
-/// Raised with every change of what a line means.
+/// The version of the format; it changes when the meaning of a line changes.
 const VERSION: u64 = 1;
 
-/// The lock's place beside its manifest.
+/// The path of the lock of a manifest.
 #[must_use]
 pub(crate) fn file_of(manifest: &Path) -> PathBuf {
     manifest.with_extension("lock")

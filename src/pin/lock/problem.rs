@@ -1,18 +1,18 @@
-//! What is wrong with a lock.
+//! Errors in a lock file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What is wrong with a lock, and where.
+/// An error in a lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockProblem {
-    /// The lock.
+    /// The path of the lock.
     pub file: PathBuf,
-    /// The line, from 1, where it is about one.
+    /// The number of the line, counted from 1, if the error is about one.
     pub line: Option<usize>,
-    /// What is wrong.
+    /// The description of the error.
     pub message: String,
-    /// How to mend it.
+    /// How the user can repair the lock.
     pub hint: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! Reading a lock: one pass that looks at every line, then single lines on demand.
+//! Reads a lock: one pass over all lines builds an index, then single lines are read on demand.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -11,28 +11,28 @@ use super::problem::LockProblem;
 use crate::manifest::hash_index::Parts;
 use crate::rel_path::path_hash;
 
-/// No line of a lock that natsync wrote is so long.
+/// The longest accepted line in bytes; natsync never writes a longer one.
 const LONGEST: usize = 1024 * 1024;
 
-const REMAKE: &str = "check out the last good one, or remove it and run `natsync lock`";
+const REMAKE: &str = "check out the last good version, or remove the lock and run `natsync lock`";
 
-/// A lock that was looked at from the first to the last line. It keeps 16 bytes a line; the rest stays
-/// in the file, which is held open.
+/// A lock whose lines have all been validated. It keeps 16 bytes a line in memory; the lines stay
+/// in the file, which is kept open.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
     blocks: Blocks,
     index: Index,
-    /// Whether the lines stand in the order of their paths.
+    /// True if the lines are sorted by path.
     sorted: bool,
-    /// Where the first line after the header begins.
+    /// The offset of the first line after the header.
     first: u64,
 }
 
-/// Hashes of paths with the place of their line.
+/// The hash of each path with the offset of its line.
 #[derive(Debug, Default)]
 struct Index {
-    /// In order.
+    /// Sorted by hash, then by offset.
     places: Vec<(u64, u64)>,
     parts: Parts,
 }
@@ -45,13 +45,13 @@ impl Index {
         index
     }
 
-    /// Notes anew where the parts begin.
+    /// Recomputes the parts after a change of `places`.
     fn divide(&mut self) {
         let hashes = self.places.iter().map(|&(hash, _)| hash);
         self.parts = Parts::new(self.places.len(), hashes);
     }
 
-    /// The places of the lines with that hash.
+    /// The offsets of the lines whose path has this hash.
     fn find(&self, hash: u64) -> impl Iterator<Item = u64> {
         let part = &self.places[self.parts.of(hash)];
         let first = part.partition_point(|&(other, _)| other < hash);
@@ -60,10 +60,11 @@ impl Index {
 }
 
 impl Lock {
-    /// Reads a manifest's lock. `None` where there is no such file.
+    /// Reads and validates the lock of a manifest. `None` if there is no such file.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, was made by a newer natsync, or belongs to another manifest.
+    /// When the file cannot be read, is damaged, was made by a newer natsync, or belongs to another
+    /// manifest.
     pub(crate) fn read(path: &Path, manifest: &str) -> Result<Option<Self>, LockProblem> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -71,7 +72,7 @@ impl Lock {
             Err(error) => return Err(unreadable(path, &error)),
         };
         if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(LockProblem::new(path, "the lock is no regular file"));
+            return Err(LockProblem::new(path, "the lock is not a regular file"));
         }
         let mut lines = Lines::new(path, file);
         let header = loop {
@@ -95,7 +96,7 @@ impl Lock {
             }
             let offset = line.offset;
             let parsed = line.parse(path)?;
-            // No path is empty, so the first one comes after.
+            // Paths are never empty, so the first path compares greater than the initial `before`.
             sorted &= before < parsed.path;
             index.push((hash(&parsed.path), offset));
             before = parsed.path;
@@ -107,16 +108,16 @@ impl Lock {
         Ok(Some(lock))
     }
 
-    /// How many entries are pinned.
+    /// The number of pinned entries.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
         self.index.places.len()
     }
 
-    /// What is pinned at a path.
+    /// The line of a path.
     ///
     /// # Errors
-    /// When the file cannot be read any more.
+    /// When the file cannot be read, or has changed.
     pub(crate) fn find(&self, path: &str) -> Result<Option<LockLine>, LockProblem> {
         for offset in self.index.find(hash(path)) {
             let line = self.line_at(offset)?;
@@ -127,16 +128,17 @@ impl Lock {
         Ok(None)
     }
 
-    /// Whether something is pinned at the path with that hash ([`path_hash`]), as far as the hash tells.
+    /// True if there is a line for a path with this hash ([`path_hash`]). Only half of the hash is
+    /// compared, so another path may match.
     #[must_use]
     pub(crate) fn has(&self, hash: u128) -> bool {
         self.index.find(short(hash)).next().is_some()
     }
 
-    /// All lines in the order of their paths.
+    /// All lines, sorted by path.
     ///
     /// # Errors
-    /// When the file cannot be read any more.
+    /// When the file cannot be read.
     pub(crate) fn lines(
         &self,
     ) -> Result<Box<dyn Iterator<Item = Result<LockLine, LockProblem>> + '_>, LockProblem> {
@@ -156,14 +158,15 @@ impl Lock {
         if self.sorted {
             return Ok(Box::new(stream));
         }
-        // A person merged it: few locks are, and fewer of those are large.
+        // An unsorted lock was merged by hand. It is sorted in memory, because that is rare and
+        // such locks are small.
         let mut all = stream.collect::<Result<Vec<_>, _>>()?;
         all.sort_by(|one, other| one.path.cmp(&other.path));
         all.dedup();
         Ok(Box::new(all.into_iter().map(Ok)))
     }
 
-    /// Two lines for one path may stand there only if they say the same; one of them is dropped.
+    /// Refuses a lock with two different lines for one path. Identical lines are deduplicated.
     fn refuse_contradictions(&mut self) -> Result<(), LockProblem> {
         let mut repeated = std::collections::HashSet::new();
         let places = &self.index.places;
@@ -181,7 +184,7 @@ impl Lock {
                         (self.number_of(earlier), self.number_of(places[place].1));
                     let (first, second) = (first.min(second), first.max(second));
                     let message = format!(
-                        "`{}` is pinned twice, here and on line {first}, and not to the same",
+                        "`{}` is pinned twice, here and on line {first}, with different values",
                         other.path
                     );
                     return Err(LockProblem::new(&self.path, message)
@@ -201,7 +204,7 @@ impl Lock {
         Ok(())
     }
 
-    /// The number of the line that begins there.
+    /// The number of the line at an offset.
     fn number_of(&self, offset: u64) -> usize {
         let count = || -> io::Result<usize> {
             let mut before = BufReader::new(File::open(&self.path)?.take(offset));
@@ -218,7 +221,8 @@ impl Lock {
 
     fn line_at(&self, offset: u64) -> Result<LockLine, LockProblem> {
         let changed = || {
-            LockProblem::new(&self.path, "the lock changed while it was read").hint("run it again")
+            LockProblem::new(&self.path, "the lock changed while it was read")
+                .hint("run the command again")
         };
         let parse = |text: &[u8]| {
             let text = std::str::from_utf8(text).ok()?;
@@ -266,7 +270,7 @@ impl<'p> Lines<'p> {
         let number = self.number;
         let problem = |message: &str| LockProblem::new(self.path, message).at(number);
         if LONGEST < read {
-            return Err(problem("the line has more than a mebibyte").hint(REMAKE));
+            return Err(problem("the line is longer than 1 MiB").hint(REMAKE));
         }
         let ended = self.buffer.last() == Some(&b'\n');
         let text = std::str::from_utf8(&self.buffer)
@@ -303,22 +307,22 @@ fn check_header(path: &Path, header: &Line<'_>, manifest: &str) -> Result<(), Lo
     if VERSION < version {
         let message =
             format!("a newer natsync made this lock (version {version}, this one reads {VERSION})");
-        return Err(LockProblem::new(path, message).at(number).hint("use that natsync"));
+        return Err(LockProblem::new(path, message).at(number).hint("use that version of natsync"));
     }
     if version != VERSION {
-        let message = format!("there is no lock of version {version}");
+        let message = format!("there is no lock format of version {version}");
         return Err(LockProblem::new(path, message).at(number).hint(REMAKE));
     }
     if name != manifest {
         let message = format!("this is the lock of the manifest `{name}`, not of `{manifest}`");
         return Err(LockProblem::new(path, message)
             .at(number)
-            .hint("give it back its place; or remove it and run `natsync lock`"));
+            .hint("move it back beside its manifest, or remove it and run `natsync lock`"));
     }
     Ok(())
 }
 
-/// Without the ends of lines of other systems, and without the mark at the beginning of a file.
+/// Removes a carriage return at the end, and a byte order mark at the beginning of the file.
 fn trim(text: &str, offset: u64) -> &str {
     let text = if offset == 0 { text.trim_start_matches('\u{feff}') } else { text };
     text.strip_suffix('\r').unwrap_or(text)
@@ -334,7 +338,7 @@ fn hash(path: &str) -> u64 {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "paths with equal halves are told apart by their lines"
+    reason = "paths with equal halves of the hash are told apart by their lines"
 )]
 fn short(hash: u128) -> u64 {
     hash as u64

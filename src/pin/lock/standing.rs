@@ -1,28 +1,29 @@
-//! What a line of a lock is worth under the manifest of today.
+//! Compares a line of the lock with the present manifest.
 
 use super::{Content, DigestFrom, LockLine};
 use crate::digest::{Algorithm, Checksum};
 use crate::manifest::OnMissing;
 use crate::manifest::entry::{Entry, Form};
+use crate::pin::Validators;
 
-/// How a line and its entry go together.
+/// The result of comparing a line with its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// The line is as `natsync lock` would leave it.
+    /// The line is valid; `natsync lock` would not change it.
     Stands,
-    /// It pins what the manifest declares, and `natsync lock` would write it so.
+    /// The pin is valid, but `natsync lock` would update the line.
     Edited {
         /// The new line.
         line: LockLine,
-        /// Whether that is because the URL is another one now.
+        /// True if the URL has changed.
         has_moved: bool,
     },
-    /// The manifest states something else, and stands above.
+    /// The manifest states another size or digest, and takes precedence.
     Contradicted,
 }
 
 impl LockLine {
-    /// Whether the manifest states something else at its path.
+    /// True if the manifest states another size or digest for the path.
     pub(crate) fn is_contradicted(&self, entry: &Entry<'_>) -> bool {
         match &self.content {
             Content::Missing => {
@@ -35,7 +36,7 @@ impl LockLine {
         }
     }
 
-    /// Holds it against what the manifest declares at its path.
+    /// Compares the line with the entry at its path.
     pub(crate) fn under(&self, entry: &Entry<'_>) -> Standing {
         if self.is_contradicted(entry) {
             return Standing::Contradicted;
@@ -44,10 +45,10 @@ impl LockLine {
         let url = entry.url(Form::Shown);
         let has_moved = url != line.url;
         line.url = url;
-        if let Content::File { served, from, etag, last_modified, .. } = &mut line.content {
+        if let Content::File { served, from, validators, .. } = &mut line.content {
             if has_moved {
-                // They are worth something only where they came from.
-                (*served, *etag, *last_modified) = (None, None, None);
+                // Validators are valid only for the URL whose response had them.
+                (*served, *validators) = (None, Validators::default());
             }
             if stated(entry).is_some() {
                 *from = DigestFrom::Publisher;
@@ -56,8 +57,9 @@ impl LockLine {
         if line == *self { Standing::Stands } else { Standing::Edited { line, has_moved } }
     }
 
-    /// Of a new line for the same bytes at the same URL only who vouches for them is taken over: what
-    /// upstream calls them is history, and a lock is the same whatever history it has.
+    /// If `old` pins the same bytes at the same URL, keeps `old` and changes only its
+    /// `digest_from`. New validators alone must not change the lock, so that its content does not
+    /// depend on when it was written.
     pub(crate) fn settle_into(&mut self, old: &Self) {
         if let (Content::File { sha256, from, .. }, Content::File { sha256: before, .. }) =
             (&self.content, &old.content)
@@ -72,7 +74,7 @@ impl LockLine {
     }
 }
 
-/// The digest of the kind that a line has, where the manifest states it.
+/// The SHA-256 digest that the manifest states, if any.
 fn stated(entry: &Entry<'_>) -> Option<Checksum> {
     let is_sha256 = |checksum: &&Checksum| checksum.algorithm() == Algorithm::Sha256;
     entry.checksums().iter().find(is_sha256).copied()

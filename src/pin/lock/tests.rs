@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::digest::Digest;
+use crate::pin::Validators;
 
 fn line(path: &str, content: &str) -> LockLine {
     LockLine {
@@ -16,8 +17,7 @@ fn line(path: &str, content: &str) -> LockLine {
             size: content.len() as u64,
             sha256: Digest::of(content.as_bytes()),
             from: DigestFrom::FirstUse,
-            etag: Some("\"a\"".to_owned()),
-            last_modified: None,
+            validators: Validators { etag: Some("\"a\"".to_owned()), last_modified: None },
         },
     }
 }
@@ -49,7 +49,7 @@ const HEADER: &str = "{\"natsync_lock\":1,\"manifest\":\"m\"}\n";
 const A: &str = "{\"path\":\"a\",\"url\":\"http://h/a\",\"missing\":true}\n";
 
 #[test]
-fn what_is_written_is_read() {
+fn written_lines_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("m.lock");
     assert!(Lock::read(&file, "m").unwrap().is_none());
@@ -74,16 +74,16 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn what_is_wrong_has_its_line() {
+fn errors_name_their_line() {
     let file = |fields: &str| format!("{HEADER}{A}{{\"path\":\"b\",\"url\":\"u\",{fields}}}\n");
     let digest = Digest::of(b"x");
     let other = A.replace("true", "true,\"served\":\"x\"");
     for (text, line, word) in [
         (String::new(), None, "empty"),
         ("\n\n".to_owned(), None, "empty"),
-        (A.to_owned(), Some(1), "no header"),
-        ("nonsense\n".to_owned(), Some(1), "no JSON"),
-        ("{\"natsync_lock\":1}\n".to_owned(), Some(1), "lacks"),
+        (A.to_owned(), Some(1), "not the header"),
+        ("nonsense\n".to_owned(), Some(1), "not a JSON object"),
+        ("{\"natsync_lock\":1}\n".to_owned(), Some(1), "missing"),
         ("{\"natsync_lock\":2,\"else\":7}\n".to_owned(), Some(1), "newer natsync"),
         ("{\"natsync_lock\":0,\"manifest\":\"m\"}\n".to_owned(), Some(1), "version 0"),
         (HEADER.replace("\"m\"", "\"other\""), Some(1), "manifest `other`, not of `m`"),
@@ -98,17 +98,17 @@ fn what_is_wrong_has_its_line() {
             "pinned twice, here and on line 2",
         ),
         (format!("{HEADER}\n{A}{A}{}", A.replace("http", "ftp")), Some(5), "here and on line 4"),
-        (format!("{HEADER}[1]\n"), Some(2), "has no such value"),
+        (format!("{HEADER}[1]\n"), Some(2), "has an invalid value"),
         (format!("{HEADER}{other}"), None, ""),
         (file("\"size\":1"), Some(3), "`missing` alone"),
         (file(&format!("\"sha256\":\"{digest}\"")), Some(3), "`missing` alone"),
         (file(&format!("\"size\":1,\"sha256\":\"{digest}\",\"missing\":true")), Some(3), "alone"),
-        (file("\"size\":-1,\"missing\":true"), Some(3), "no such value"),
+        (file("\"size\":-1,\"missing\":true"), Some(3), "an invalid value"),
         (file("\"size\":1,\"sha256\":\"abc\""), Some(3), "64 hexadecimal digits"),
         (file("\"missing\":true,\"colour\":\"red\""), Some(3), "unknown"),
         (format!("{HEADER}{}", A.replace("\"a\"", "\"../a\"")), Some(2), "below a destination"),
         (format!("{HEADER}{}", A.replace("\"a\"", "\"/a\"")), Some(2), "below a destination"),
-        (format!("{HEADER}{}\n", "x".repeat(2_000_000)), Some(2), "mebibyte"),
+        (format!("{HEADER}{}\n", "x".repeat(2_000_000)), Some(2), "1 MiB"),
     ] {
         let shown = &text[..text.len().min(200)];
         match read_text(&text) {
@@ -126,7 +126,7 @@ fn what_is_wrong_has_its_line() {
 }
 
 #[test]
-fn harmless_differences_are_read() {
+fn harmless_differences_are_accepted() {
     let b = A.replace("\"a\"", "\"b\"");
     let expected = vec!["a".to_owned(), "b".to_owned()];
     for text in [
@@ -173,7 +173,7 @@ fn a_lock_is_written_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_lock_that_is_linked_to_stays_a_link() {
+fn a_symlink_to_a_lock_stays_a_symlink() {
     let folder = tempfile::tempdir().unwrap();
     let (target, link) = (folder.path().join("real.lock"), folder.path().join("m.lock"));
     write(&target, &[line("a", "1")]);
@@ -184,7 +184,7 @@ fn a_lock_that_is_linked_to_stays_a_link() {
 }
 
 #[test]
-fn lines_far_apart_and_long_ones_are_found() {
+fn distant_and_long_lines_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("m.lock");
     let long = "x".repeat(200_000);
@@ -214,8 +214,7 @@ fn any_line() -> impl Strategy<Value = LockLine> {
                 size,
                 sha256: Digest::from_bytes(digest),
                 from: if publisher { DigestFrom::Publisher } else { DigestFrom::FirstUse },
-                etag: text.clone(),
-                last_modified: text,
+                validators: Validators { etag: text.clone(), last_modified: text },
             }
         )
     ];
@@ -226,7 +225,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn any_lock_comes_back(mut all in proptest::collection::vec(any_line(), 0..12)) {
+    fn any_lock_round_trips(mut all in proptest::collection::vec(any_line(), 0..12)) {
         all.retain(|line| crate::rel_path::RelPath::parse(&line.path).is_ok());
         all.sort_by(|one, other| one.path.cmp(&other.path));
         all.dedup_by(|one, other| one.path == other.path);
@@ -239,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_the_reader(
+    fn reading_any_bytes_does_not_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
         at in 0usize..400,
         drop_rest in any::<bool>(),

@@ -1,50 +1,50 @@
-//! Writing a lock: whole, in one step, and only when it changed.
+//! Writes a lock atomically, and only if its content changed.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::line::{LockLine, write_header};
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 
-/// A new lock on its way. Dropped unfinished, it leaves no trace.
+/// Writes a new lock. If it is dropped before [`LockWriter::finish`], no file is left behind.
 #[derive(Debug)]
 pub(crate) struct LockWriter {
     to: BufWriter<Output>,
     lines: u64,
 }
 
-/// The bytes go to a private file, and are held against those of the lock that is there.
+/// Writes to a private file, and compares the bytes with the existing lock.
 #[derive(Debug)]
 struct Output {
-    /// None where it is only compared.
-    draft: Option<Draft>,
+    /// `None` if the content is only compared.
+    draft: Option<AtomicFile>,
     old: Option<BufReader<File>>,
-    /// Whether a byte differed so far.
+    /// True if the new content differs so far.
     differs: bool,
     scratch: Vec<u8>,
 }
 
 impl LockWriter {
-    /// Begins a lock that is to be put in place.
+    /// Begins a new lock for `file`.
     ///
     /// # Errors
-    /// When no file can be made beside it.
+    /// When no file can be created in its folder, or the existing lock cannot be read.
     pub(crate) fn create(file: &Path, manifest: &str) -> io::Result<Self> {
-        let draft = Draft::create(file)?;
+        let draft = AtomicFile::create(file)?;
         let place = draft.place().to_owned();
         Self::begin(&place, Some(draft), manifest)
     }
 
-    /// Begins a lock that is only compared with the one that is there.
+    /// Begins a comparison with the existing lock; nothing is written.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// When the existing lock cannot be read.
     pub(crate) fn comparing(file: &Path, manifest: &str) -> io::Result<Self> {
         Self::begin(file, None, manifest)
     }
 
-    fn begin(place: &Path, draft: Option<Draft>, manifest: &str) -> io::Result<Self> {
+    fn begin(place: &Path, draft: Option<AtomicFile>, manifest: &str) -> io::Result<Self> {
         let old = match File::open(place) {
             Ok(file) => Some(BufReader::new(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -57,25 +57,25 @@ impl LockWriter {
         Ok(Self { to, lines: 0 })
     }
 
-    /// Adds the next line; paths come in order.
+    /// Adds the next line. The caller must pass the lines sorted by path.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When writing fails.
     pub(crate) fn write(&mut self, line: &LockLine) -> io::Result<()> {
         self.lines += 1;
         line.write(&mut self.to)
     }
 
-    /// How many lines were written.
+    /// The number of lines added.
     #[must_use]
     pub(crate) fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Puts the lock in place if it differs from the one that is there. Answers whether it does.
+    /// Replaces the existing lock if the content differs. Returns true if it differs.
     ///
     /// # Errors
-    /// When the disk fails. The lock that was there stays.
+    /// When writing fails; the existing lock is then unchanged.
     pub(crate) fn finish(self) -> io::Result<bool> {
         let mut output = self.to.into_inner().map_err(io::IntoInnerError::into_error)?;
         output.differs |= output.has_more()?;
@@ -88,7 +88,7 @@ impl LockWriter {
 }
 
 impl Output {
-    /// Whether the old lock goes on where the new one ends.
+    /// True if the existing lock is longer than the new one.
     fn has_more(&mut self) -> io::Result<bool> {
         match &mut self.old {
             Some(old) if !self.differs => Ok(old.read(&mut [0])? != 0),

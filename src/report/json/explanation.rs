@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::objects::write_line;
 use crate::manifest::Manifest;
 use crate::manifest::entry::{Entry, Form};
-use crate::ops::{Explanation, Listed, Locked, NotedFile, OnDisk};
+use crate::ops::{Explanation, FileRecord, Listed, Locked};
 use crate::pin::{PinFrom, Pinned};
-use crate::plan::Step;
+use crate::plan::{Found, OnDisk, Step};
 use crate::report::console::Console;
 
 /// An entry with all that is known of it.
@@ -107,14 +107,16 @@ pub(crate) fn write_explanation(
     entry: &Entry<'_>,
     explanation: &Explanation,
 ) {
-    let (on_disk, size, modified, sha256) = match &explanation.on_disk {
-        OnDisk::Nothing => ("nothing", None, None, None),
-        OnDisk::Obstacle(_) => ("obstacle", None, None, None),
-        OnDisk::File { size, modified, sha256 } => {
-            let sha256 = sha256.map(|sha256| sha256.to_string());
-            ("file", Some(*size), Some(modified.to_string()), sha256)
-        }
+    let OnDisk { found, record, digests, .. } = &explanation.on_disk;
+    let (on_disk, size) = match found {
+        Found::Nothing => ("nothing", None),
+        Found::Obstacle(_) => ("obstacle", None),
+        Found::File(size) => ("file", Some(*size)),
     };
+    let is_file = size.is_some();
+    let modified = explanation.modified.filter(|_| is_file).map(|modified| modified.to_string());
+    let sha256 = digests.as_ref().filter(|_| is_file).map(|digests| digests.sha256().to_string());
+    let looks_the_same = record.as_ref().is_some_and(|record| record.stat.is_proof());
     let (action, reason, obstacle) = match explanation.step {
         Step::Do(decision) => {
             (Some(decision.action.as_str()), Some(decision.reason.as_str()), None)
@@ -151,7 +153,7 @@ pub(crate) fn write_explanation(
         size,
         modified,
         sha256,
-        state: explanation.noted.file.as_ref().map(state),
+        state: explanation.noted.file.as_ref().map(|record| state(record, looks_the_same)),
         missing_since: explanation.noted.missing_since.map(|since| since.to_string()),
         failed: explanation.noted.failed.as_ref().map(|failed| FailedObject {
             run: failed.run.to_string(),
@@ -178,17 +180,17 @@ fn pin(pinned: &Pinned) -> Option<PinObject> {
     })
 }
 
-fn state(noted: &NotedFile) -> StateObject<'_> {
+fn state(record: &FileRecord, looks_the_same: bool) -> StateObject<'_> {
     StateObject {
-        url: &noted.url,
-        served: &noted.served,
-        size: noted.size,
-        sha256: noted.sha256.to_string(),
-        written: noted.written,
-        witnessed: noted.witnessed,
-        checked: noted.checked.map(|checked| checked.to_string()),
-        etag: noted.etag.as_deref(),
-        last_modified: noted.last_modified.as_deref(),
-        looks_the_same: noted.looks_the_same,
+        url: &record.url,
+        served: &record.served,
+        size: record.size,
+        sha256: record.digests.sha256().to_string(),
+        written: record.provenance.is_downloaded(),
+        witnessed: record.provenance.is_witnessed(),
+        checked: record.checked.map(|checked| checked.to_string()),
+        etag: record.validators.etag.as_deref(),
+        last_modified: record.validators.last_modified.as_deref(),
+        looks_the_same,
     }
 }

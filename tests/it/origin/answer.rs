@@ -1,4 +1,4 @@
-//! One scripted answer: what to say, how to frame it, and where to misbehave.
+//! A scripted answer: its content, its framing, and its faults.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use super::file::File;
 use super::gate::Gate;
 use super::log::Request;
 
-/// How to answer a request. Begins as a correct answer; each further word bends it.
+/// An answer to a request. It starts as a correct answer; each method changes it.
 ///
-/// Offsets count the bytes after the head as they stand on the wire, chunk marks included.
+/// Offsets count the bytes after the head as sent on the wire, including chunk framing.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     base: Base,
@@ -47,7 +47,7 @@ enum Break {
     Gate(Gate),
 }
 
-/// What the connection does, one thing after the other.
+/// One step of sending an answer.
 #[derive(Debug)]
 pub(super) enum Step {
     Write(Vec<u8>),
@@ -55,13 +55,13 @@ pub(super) enum Step {
     Wait(Gate),
     /// Stays silent until the other side goes away.
     Stall,
-    /// An orderly end of the connection.
+    /// Closes the connection with FIN.
     Close,
-    /// A TCP reset.
+    /// Closes the connection with RST.
     Reset,
 }
 
-/// An answer made for a request.
+/// The steps of an answer to one request.
 pub(super) struct Wire {
     pub(super) status: u16,
     /// Bytes after the head.
@@ -86,7 +86,7 @@ impl Answer {
         }
     }
 
-    /// The file at the path as a correct server gives it (404 where there is none).
+    /// The correct answer for the path (404 if there is no file).
     pub(crate) fn file() -> Self {
         Self::new(Base::File)
     }
@@ -99,17 +99,17 @@ impl Answer {
         Self::status(status).header("Location", location)
     }
 
-    /// These bytes as they are, then the end of the connection.
+    /// Sends these bytes verbatim, then closes the connection.
     pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(Base::Raw(bytes.into()))
     }
 
-    /// The end of the connection without a word.
+    /// Closes the connection without an answer.
     pub(crate) fn close() -> Self {
         Self::new(Base::Close)
     }
 
-    /// Replaces the body of a status.
+    /// Replaces the body of an answer from `status`.
     pub(crate) fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         if let Base::Status(_, body) = &mut self.base {
             *body = bytes.into();
@@ -117,7 +117,7 @@ impl Answer {
         self
     }
 
-    /// Sets a header in place of the one that there would be.
+    /// Sets a header, and replaces the usual one of this name.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -132,18 +132,18 @@ impl Answer {
         self.header("Retry-After", value)
     }
 
-    /// Labels the body as compressed, which nobody asked for.
+    /// Adds `Content-Encoding: gzip`, although the request did not allow it.
     pub(crate) fn gzip_label(self) -> Self {
         self.header("Content-Encoding", "gzip")
     }
 
-    /// Says these lengths, one `Content-Length` header each, whatever the body has.
+    /// Sends one `Content-Length` header for each of these values, instead of the real length.
     pub(crate) fn content_lengths(mut self, lengths: &[&str]) -> Self {
         self.lengths = Some(lengths.iter().map(|&length| length.to_owned()).collect());
         self
     }
 
-    /// More bytes after the end of the body.
+    /// Sends these bytes after the end of the body.
     pub(crate) fn surplus(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.surplus = bytes.into();
         self
@@ -154,19 +154,19 @@ impl Answer {
         self
     }
 
-    /// Chunked, and after the last byte the connection ends where the final chunk was due.
+    /// Chunked, and closes the connection instead of sending the final chunk.
     pub(crate) fn no_final_chunk(mut self) -> Self {
         self.framing = Framing::Chunked { finished: false };
         self
     }
 
-    /// An HTTP/1.0 answer without a length: the end of the connection ends the body.
+    /// An HTTP/1.0 answer without a length; closing the connection ends the body.
     pub(crate) fn until_close(mut self) -> Self {
         self.framing = Framing::UntilClose;
         self
     }
 
-    /// Waits that long before the head.
+    /// Waits for this time before the head.
     pub(crate) fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
@@ -178,43 +178,43 @@ impl Answer {
         self
     }
 
-    /// Waits after that many bytes until the gate is open.
+    /// Waits after this many bytes until the gate is open.
     pub(crate) fn gate_at(mut self, offset: usize, gate: &Gate) -> Self {
         self.break_at = Some((offset, Break::Gate(gate.clone())));
         self
     }
 
-    /// Ends the connection in an orderly way after that many bytes.
+    /// Closes the connection with FIN after this many bytes.
     pub(crate) fn cut_at(mut self, offset: usize) -> Self {
         self.break_at = Some((offset, Break::Fin));
         self
     }
 
-    /// Resets the connection after that many bytes.
+    /// Resets the connection after this many bytes.
     pub(crate) fn rst_at(mut self, offset: usize) -> Self {
         self.break_at = Some((offset, Break::Reset));
         self
     }
 
-    /// Says nothing more after that many bytes, with the connection open.
+    /// Sends nothing more after this many bytes, but keeps the connection open.
     pub(crate) fn stall_at(mut self, offset: usize) -> Self {
         self.break_at = Some((offset, Break::Stall));
         self
     }
 
-    /// Sends that many bytes at a time, with a pause after each piece.
+    /// Sends this many bytes at a time, with a pause after each piece.
     pub(crate) fn drip(mut self, bytes: usize, pause: Duration) -> Self {
         self.drip = Some((bytes, pause));
         self
     }
 
-    /// Ends the connection after the answer without having said so.
+    /// Closes the connection after the answer, without `Connection: close`.
     pub(crate) fn close_after(mut self) -> Self {
         self.close_after = true;
         self
     }
 
-    /// Whether the connection must be able to end with a reset.
+    /// True if a step resets the connection.
     pub(super) fn resets(&self) -> bool {
         matches!(self.break_at, Some((_, Break::Reset)))
     }

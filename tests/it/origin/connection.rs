@@ -1,4 +1,4 @@
-//! One connection: reads a request, carries out the answer, again and again.
+//! One connection: reads requests and carries out their answers.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,7 +12,7 @@ use super::log::Request;
 const HEAD_LIMIT: usize = 1 << 20;
 
 pub(super) fn serve(shared: &Arc<Shared>, stream: TcpStream, number: usize) {
-    // Errors here are the other side going away, which is its right.
+    // Errors mean that the client closed the connection, which is allowed.
     let _ = talk(shared, &stream, number);
     shared.closed(number);
 }
@@ -28,8 +28,8 @@ fn talk(shared: &Shared, mut stream: &TcpStream, number: usize) -> io::Result<()
         };
         let (position, answer, file) = shared.arrived(&request);
         let mut open = InFlight { shared, ended: false };
-        // Closing a socket with unread input is the reset that the standard library has no other
-        // word for. So the last byte of the head is left lying where a reset is due.
+        // The standard library can send a reset only by closing a socket with unread input. So the
+        // last byte of the head stays unread if the answer ends with a reset.
         if !answer.resets() {
             stream.read_exact(&mut [0])?;
         }
@@ -47,8 +47,8 @@ fn talk(shared: &Shared, mut stream: &TcpStream, number: usize) -> io::Result<()
         for (index, step) in wire.steps.into_iter().enumerate() {
             match step {
                 Step::Write(bytes) => {
-                    // Before the last byte leaves: its reader may ask again at once, and is not to
-                    // be counted twice.
+                    // Before the last byte is sent: the client may send its next request at once,
+                    // and must not be counted twice.
                     if last_write == Some(index) {
                         open.end();
                     }
@@ -71,7 +71,7 @@ fn talk(shared: &Shared, mut stream: &TcpStream, number: usize) -> io::Result<()
     }
 }
 
-/// A request whose answer is not whole yet.
+/// A request whose answer is not complete.
 struct InFlight<'a> {
     shared: &'a Shared,
     ended: bool,
@@ -91,7 +91,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// `None` where the other side ended the connection.
+/// `None` if the client closed the connection.
 fn read_head_but_its_last_byte(mut stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
     const END: &[u8] = b"\r\n\r\n";
     let mut head = Vec::new();

@@ -1,12 +1,12 @@
-//! What an origin has at a path, and how a well-behaved server answers for it.
+//! The content of an origin at a path, and the answers of a correct server.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::log::Request;
 
-/// The content at a path. Unless told otherwise it has a strong `ETag` and a `Last-Modified` of
-/// August 2009, and both move on each time that the path is served anew.
+/// The content at a path. By default it has a strong `ETag` and a `Last-Modified` in August 2009;
+/// both change each time the path gets new content.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     bytes: Arc<Vec<u8>>,
@@ -30,7 +30,7 @@ enum Modified {
     None,
 }
 
-/// What of the content was asked for.
+/// The requested part of the content.
 enum Range {
     Whole,
     Part(std::ops::Range<usize>),
@@ -47,7 +47,7 @@ impl File {
         }
     }
 
-    /// The whole field, quotes included.
+    /// The complete header field, including quotes.
     pub(crate) fn etag(mut self, etag: &str) -> Self {
         self.etag = Tag::Fixed(etag.to_owned());
         self
@@ -78,7 +78,7 @@ impl File {
         self
     }
 
-    /// Settles the validators of what is served at its path for the `version`th time.
+    /// Sets the validators for the `version`th content at this path.
     pub(super) fn published(mut self, version: u32) -> Self {
         self.etag = match self.etag {
             Tag::Automatic => Tag::Fixed(format!("\"v{version}-{}\"", self.bytes.len())),
@@ -106,7 +106,7 @@ impl File {
         }
     }
 
-    /// The status, headers and body that RFC 9110 asks for.
+    /// Status, headers and body according to RFC 9110.
     pub(super) fn answer(&self, request: &Request) -> (u16, Vec<(String, String)>, Vec<u8>) {
         let mut headers = vec![("Content-Type".to_owned(), self.content_type.clone())];
         headers.push(("Accept-Ranges".to_owned(), "bytes".to_owned()));
@@ -134,7 +134,7 @@ impl File {
         }
     }
 
-    /// `If-None-Match` decides alone where it is sent; dates are compared only without it.
+    /// `If-None-Match` takes precedence; dates are compared only without it (RFC 9110, 13.2.2).
     fn is_what_they_have(&self, request: &Request) -> bool {
         if let Some(wanted) = request.header("if-none-match") {
             let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
@@ -172,7 +172,7 @@ impl File {
     }
 }
 
-/// Monday, 17 August 2009, noon: when the first of the wallpapers was published.
+/// Monday, 17 August 2009, 12:00 UTC, the date of the first wallpapers.
 pub(crate) fn first_modified() -> SystemTime {
     httpdate::parse_http_date("Mon, 17 Aug 2009 12:00:00 GMT").expect("a date")
 }

@@ -1,9 +1,9 @@
-//! Something that answers can be made to wait for.
+//! A gate at which answers wait.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A gate that is closed until a test opens it; an answer that waits for it is held in flight.
+/// A gate that is closed until a test opens it. An answer that waits for it stays in flight.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate(Arc<Inner>);
 
@@ -18,13 +18,13 @@ impl Gate {
         Self::default()
     }
 
-    /// Lets everybody through, now and later.
+    /// Opens the gate permanently.
     pub(crate) fn open(&self) {
         *self.0.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.opened.notify_all();
     }
 
-    /// Waits until the gate is open, or until `given_up` says that nobody will need it any more.
+    /// Waits until the gate is open or `given_up` returns true.
     pub(super) fn wait(&self, given_up: impl Fn() -> bool) {
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         while !*open && !given_up() {

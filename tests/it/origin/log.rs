@@ -1,27 +1,27 @@
-//! What an origin saw.
+//! The request log of an origin.
 
 use std::fmt;
 use std::time::Instant;
 
-/// One request as it arrived, and what became of it.
+/// One request, and a summary of its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
-    /// In the order in which they came.
+    /// In the order received.
     pub(crate) headers: Vec<(String, String)>,
-    /// Which connection brought it; they are numbered from 0.
+    /// The number of its connection, from 0.
     pub(crate) connection: usize,
     pub(crate) at: Instant,
-    /// The status of the answer; 0 while there is none, and for answers that are no HTTP.
+    /// The status of the answer; 0 until there is one, and for answers that are not HTTP.
     pub(crate) status: u16,
-    /// How many bytes after the head the answer has.
+    /// The number of bytes after the head of the answer.
     pub(crate) sent: usize,
 }
 
 impl Request {
-    /// Reads a request's head; `None` for what is no HTTP.
+    /// Parses the head of a request; `None` if it is not HTTP.
     pub(super) fn parse(head: &[u8], connection: usize) -> Option<Self> {
         let text = String::from_utf8_lossy(head);
         let mut lines = text.split("\r\n");
@@ -34,7 +34,7 @@ impl Request {
         Some(Self { method, target, headers, connection, at: Instant::now(), status: 0, sent: 0 })
     }
 
-    /// The value of a header, by its name in any case.
+    /// The value of a header; names are case-insensitive.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -46,7 +46,7 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// Everything that was sent, for a search through it.
+    /// The complete head as text, for searches.
     pub(crate) fn text(&self) -> String {
         let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}"));
         let lines: Vec<_> = [self.to_string()].into_iter().chain(headers).collect();

@@ -16,41 +16,41 @@ use tokio_rustls::TlsAcceptor;
 
 use super::secured::Identity;
 
-/// What is done about a request.
+/// The reaction to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Say {
     /// The content, in one answer, with its length.
     File(Vec<u8>),
     /// The content without a length.
     Unmeasured(Vec<u8>),
-    /// So much of the content without a length, then that.
+    /// The content without a length, then `RST_STREAM` with this code.
     UnmeasuredAndReset(Vec<u8>, Reason),
-    /// Another length than the content has.
+    /// The content with this wrong length.
     Length(usize, Vec<u8>),
     /// A status without a body.
     Status(u16),
-    /// No answer, but that.
+    /// `RST_STREAM` with this code instead of an answer.
     Reset(Reason),
-    /// So much of the content, then that.
+    /// This many bytes of the content, then `RST_STREAM` with this code.
     ResetAfter(Vec<u8>, usize, Reason),
-    /// The end of the connection without a word.
+    /// Closes the connection without an answer.
     Gone,
-    /// The content, and goodbye: what comes later is not heard any more.
+    /// The content and GOAWAY; later requests are not processed.
     Goodbye(Vec<u8>),
-    /// Goodbye to everybody at once.
+    /// GOAWAY with this code for all streams at once.
     Anger(Reason),
-    /// Nothing, for ever.
+    /// Never answers.
     Silence,
 }
 
-/// What was asked.
+/// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) range: Option<String>,
-    /// How many requests for this path came before.
+    /// The number of earlier requests for this path.
     pub(crate) before: usize,
-    /// Which connection brought it, and as which request of it, from 0.
+    /// The number of its connection, and its number on that connection, both from 0.
     pub(crate) connection: usize,
     pub(crate) number: usize,
     pub(crate) headers: Vec<(String, String)>,
@@ -58,7 +58,7 @@ pub(crate) struct Asked {
 
 type Script = dyn Fn(&Asked) -> Say + Send + Sync;
 
-/// A server on a port of its own.
+/// A server on a free port.
 pub(crate) struct Second {
     port: u16,
     authority: String,
@@ -89,7 +89,7 @@ impl Second {
                         let (acceptor, log) = (acceptor.clone(), Arc::clone(&log));
                         let script = Arc::clone(&script);
                         tokio::spawn(async move {
-                            // Errors are the other side going away.
+                            // Errors mean that the client closed the connection.
                             let _ = serve(acceptor, stream, number, &log, &script).await;
                         });
                     }
@@ -215,7 +215,7 @@ async fn answer(say: Say, mut respond: SendResponse<Bytes>) {
         }
     }
     match end {
-        // What was written has to go out before the reset overtakes it.
+        // Sends the written data first, because a reset would overtake it.
         Some(reason) => {
             tokio::time::sleep(Duration::from_millis(50)).await;
             stream.send_reset(reason);

@@ -1,4 +1,4 @@
-//! TLS in front of an origin: what it says and how it breaks off stays as it is.
+//! TLS in front of an origin; forwards its answers and its connection errors unchanged.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection};
 
-/// A port that speaks TLS and hands on what it hears.
+/// A port that accepts TLS and forwards the plain data.
 pub(crate) struct Secured {
     port: u16,
     authority: String,
@@ -20,7 +20,7 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    /// In front of the origin at that port.
+    /// Starts a relay to the origin at this port.
     pub(crate) fn new(origin: u16) -> Self {
         let identity = Identity::new();
         let config = Arc::new(identity.config(&[b"http/1.1"]));
@@ -35,7 +35,7 @@ impl Secured {
                     return;
                 }
                 let config = Arc::clone(&config);
-                // Errors are one side or the other going away.
+                // Errors mean that one side closed the connection.
                 thread::spawn(move || drop(relay(stream, origin, config)));
             }
         });
@@ -62,7 +62,7 @@ impl Drop for Secured {
     }
 }
 
-/// A certificate for loopback, and who vouches for it.
+/// A certificate for loopback, and its certificate authority.
 pub(super) struct Identity {
     issuer: CertifiedIssuer<'static, KeyPair>,
     pub(super) authority: String,
@@ -79,7 +79,7 @@ impl Identity {
         Self { issuer, authority }
     }
 
-    /// What a server with it offers to speak.
+    /// The server configuration with this certificate and these ALPN protocols.
     pub(super) fn config(&self, protocols: &[&[u8]]) -> ServerConfig {
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
         let key = KeyPair::generate().expect("a key");
@@ -97,8 +97,8 @@ impl Identity {
     }
 }
 
-/// Hands bytes on in both ways until one side ends. The end of the origin's side is that of the
-/// connection, without a word of TLS, as when a server dies.
+/// Forwards bytes in both directions until one side closes. If the origin closes, the TLS
+/// connection is closed without `close_notify`, as when a server crashes.
 fn relay(mut outside: TcpStream, origin: u16, config: Arc<ServerConfig>) -> io::Result<()> {
     let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
     let mut inside = TcpStream::connect((Ipv4Addr::LOCALHOST, origin))?;
@@ -116,7 +116,7 @@ fn relay(mut outside: TcpStream, origin: u16, config: Arc<ServerConfig>) -> io::
             }
             Ok(_) => {
                 if let Err(error) = tls.process_new_packets() {
-                    // What is wrong is told, too.
+                    // Sends the TLS alert before closing.
                     flush(&mut tls, &mut outside)?;
                     return Err(io::Error::other(error));
                 }

@@ -1,4 +1,4 @@
-//! The origin itself, spoken to by hand.
+//! Tests of the origin itself, with hand-written requests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,8 @@ fn ask(stream: &mut TcpStream, request: &str) {
     stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
 }
 
-/// Everything up to the end of the connection, which the request asks for.
+/// Sends a request, shuts down the write side, and returns everything up to the end of the
+/// connection.
 fn whole(origin: &Origin, method_and_path: &str, headers: &str) -> String {
     let mut stream = connect(origin);
     stream
@@ -224,7 +225,7 @@ fn a_reset_is_a_reset() {
 }
 
 #[test]
-fn a_drip_comes_in_pieces_and_a_stall_ends_with_its_reader() {
+fn a_slow_body_comes_in_pieces_and_a_stall_ends_with_its_reader() {
     let origin = Origin::new();
     origin.serve("/a", "0123456789");
     origin.attempts(
@@ -278,7 +279,7 @@ fn a_held_body_shows_its_beginning() {
 }
 
 #[test]
-fn an_origin_goes_away_with_everything_that_it_held() {
+fn dropping_an_origin_releases_held_answers() {
     let origin = Origin::new();
     origin.serve("/a", "one");
     origin.always("/a", Answer::file().gate(&Gate::new()));

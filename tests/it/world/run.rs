@@ -1,4 +1,4 @@
-//! Starting the program, and what it left behind: its status, its output and what that says.
+//! Starts the program, and reads its status and output.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::origin::PATIENCE;
 
-/// After so long a run is taken to hang.
+/// A run that takes longer than this counts as hanging.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// The counts that make up `entries`.
@@ -22,7 +22,7 @@ const PLAN_PARTS: &[&str] = &["fetch", "replace", "revalidate", "keep", "absent"
 const APPLY_PARTS: &[&str] =
     &["downloaded", "updated", "unchanged", "kept", "absent", "failed", "skipped"];
 
-/// The program, in a directory and in an environment of which nothing depends on the machine.
+/// A command for the program with a clean environment that does not depend on the machine.
 pub(super) fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_natsync"));
     command.current_dir(dir).env_clear().stdin(Stdio::null());
@@ -31,7 +31,7 @@ pub(super) fn command(dir: &Path) -> Command {
     command
 }
 
-/// A run that has ended.
+/// A finished run.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     /// The exit status; minus the number of the signal that ended it, if one did.
@@ -58,7 +58,7 @@ impl Run {
         format!("--- stdout\n{}--- stderr\n{}---", self.stdout, self.stderr)
     }
 
-    /// Every line of stdout, each of which must be JSON.
+    /// The lines of stdout, each of which must be JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Vec<Value> {
         let parse = |line: &str| match serde_json::from_str(line) {
@@ -149,7 +149,7 @@ impl Run {
         (text(&line["action"]), text(&line["reason"]))
     }
 
-    /// Kind and message of the failure of one entry of `apply --json`.
+    /// Kind and message of the failure of an entry in `apply --json`.
     #[track_caller]
     pub(crate) fn failure(&self, path: &str) -> (String, String) {
         let line = self.result(path);
@@ -169,7 +169,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
-/// A run that goes on; it is killed when it is dropped.
+/// A running process, which is killed when this value is dropped.
 pub(crate) struct Running {
     child: Child,
     begun: Instant,
@@ -271,7 +271,7 @@ fn number(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
-/// A stream that a thread reads as it comes.
+/// A stream that a thread reads continuously.
 struct Captured(Arc<Stream>);
 
 #[derive(Default)]
@@ -311,7 +311,7 @@ impl Captured {
         String::from_utf8_lossy(&seen.bytes).into_owned()
     }
 
-    /// The text once the stream has ended.
+    /// Waits for the end of the stream, and returns its text.
     fn whole(&self) -> String {
         self.wait(|_, ended| ended);
         self.text()

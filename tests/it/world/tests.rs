@@ -1,4 +1,4 @@
-//! The world itself, without the program.
+//! Tests of `World` itself, without the program.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn shell(script: &str) -> Running {
 }
 
 #[test]
-fn manifests_know_their_origin_and_get_what_is_always_the_same() {
+fn manifests_get_the_origins_url_and_the_common_keys() {
     let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..3}"]);
     let text = String::from_utf8(world.read("natsync.yaml")).unwrap();
     let base = world.origin.base();
@@ -76,7 +76,7 @@ fn the_program_runs_anywhere() {
 }
 
 #[test]
-fn snapshots_do_not_see_what_differs_between_runs() {
+fn snapshots_hide_values_that_differ_between_runs() {
     let world = World::new();
     let text = format!(
         "{}: 3 files of {} in 1.2 s (3 kB at 12.5 kB/s), {{\"elapsed_ms\":95}}",

@@ -18,7 +18,7 @@ fn layout(vars: &str) -> Layout {
     Layout::of(&source(vars).sources()[0], 4000)
 }
 
-/// Every entry has a cell, no cell has more entries than is said, and no table is drawn twice.
+/// Checks the shape, and that every entry has a cell and the fullest cell has `block` entries.
 #[track_caller]
 fn check(vars: &str, shape: (usize, usize, usize), block: u64) -> Layout {
     let manifest = source(vars);
@@ -35,7 +35,7 @@ fn check(vars: &str, shape: (usize, usize, usize), block: u64) -> Layout {
 }
 
 #[test]
-fn two_variables_are_a_table() {
+fn two_variables_become_a_table() {
     let weeks = "2009-08-17..2009-10-05..7d, 2009-10-13, 2009-10-19..2009-11-09..7d";
     let layout = check(&format!("a: [{weeks}], b: 1..26"), (1, 13, 26), 1);
     assert_eq!((layout.row_name.as_str(), layout.column_name.as_str()), ("a", "b"));
@@ -44,7 +44,7 @@ fn two_variables_are_a_table() {
 }
 
 #[test]
-fn one_variable_is_a_strip_that_wraps() {
+fn one_variable_becomes_a_wrapped_strip() {
     check("a: 1..7", (1, 1, 7), 1);
     let layout = check("a: 1..120", (1, 3, 40), 1);
     assert_eq!(layout.rows, ["1", "41", "81"]);
@@ -54,7 +54,7 @@ fn one_variable_is_a_strip_that_wraps() {
 }
 
 #[test]
-fn days_are_a_calendar() {
+fn days_become_a_calendar() {
     let layout = check("a: 2026-01-01..2026-03-31", (1, 7, 14), 1);
     assert_eq!(layout.facets, ["2026"]);
     // The first of January 2026 is a Thursday.
@@ -71,7 +71,7 @@ fn days_are_a_calendar() {
 }
 
 #[test]
-fn months_and_hours_are_tables() {
+fn months_and_hours_become_tables() {
     check("a: 2020-01-31..2025-12-31..1mo", (1, 6, 12), 1);
     check("a: 2026-01-01T00:00..2026-01-10T23:00..1h", (1, 10, 24), 1);
     check("a: 2026-01-01T00:00..2026-01-10T23:30..30min", (1, 10, 24), 2);
@@ -81,28 +81,28 @@ fn months_and_hours_are_tables() {
 }
 
 #[test]
-fn more_variables_are_several_tables_or_are_summed_up() {
+fn more_variables_become_several_tables_or_share_one() {
     let layout = check("a: 1..10, b: [x, y], c: 1..20", (2, 10, 20), 1);
     assert_eq!(layout.facets, ["b x", "b y"]);
     check("a: 1..10, b: 1..40, c: 1..30", (1, 40, 30), 10);
 }
 
 #[test]
-fn many_of_all_are_summed_up() {
+fn many_combinations_share_cells() {
     let layout = check("a: 1..50, b: 1..40, c: 1..30", (1, 50, 40), 30);
     assert_eq!((layout.row_name.as_str(), layout.column_name.as_str()), ("a", "b"));
     check("a: 1..500, b: 1..400", (1, 100, 40), 50);
 }
 
 #[test]
-fn a_long_variable_with_few_others_is_stacked() {
+fn a_long_variable_with_few_combinations_is_stacked() {
     let layout = check("a: [x, y], b: 1..1000", (2, 20, 50), 1);
     assert_eq!(layout.facets, ["a x", "a y"]);
     assert_eq!(layout.cell(1000), 1000);
 }
 
 #[test]
-fn sources_of_files_are_strips() {
+fn sources_of_files_become_strips() {
     let manifest = manifest(
         "version: 1\ndest: out\nsources:\n  - files: [{url: http://h/a}, {url: http://h/b}]\n  - url: http://h/c\n",
     );
@@ -112,7 +112,7 @@ fn sources_of_files_are_strips() {
 }
 
 #[test]
-fn blocks_are_round_numbers() {
+fn block_sizes_are_round_numbers() {
     assert_eq!(
         [1, 2, 3, 6, 11, 21, 26, 51, 101, 2001].map(round),
         [1, 2, 5, 10, 20, 25, 50, 100, 200, 2500]

@@ -1,0 +1,132 @@
+//! What a run writes into the state.
+
+use jiff::Timestamp;
+use rusqlite::{TransactionBehavior, params};
+
+use super::State;
+use super::record::{FileRecord, write_others};
+use crate::dest::Stat;
+use crate::digest::Digests;
+use crate::pin::Validators;
+
+/// One change of the state.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Note {
+    /// A file is in place.
+    File { path: String, record: Box<FileRecord> },
+    /// A recorded file was read again and has the recorded bytes.
+    Read { path: String, stat: Stat, digests: Digests },
+    /// Upstream confirmed a recorded file.
+    Checked {
+        path: String,
+        at: Timestamp,
+        /// New validators of the URL that served the file, where the answer had some.
+        validators: Option<Validators>,
+    },
+    /// A checksum list, or (without content) that there is none.
+    List {
+        /// In its shown form.
+        url: String,
+        validators: Validators,
+        content: Option<Vec<u8>>,
+    },
+    /// natsync deleted the file.
+    Forget { path: String },
+    /// The absolute path of the destination.
+    Place { path: String },
+    /// Upstream has no such file.
+    Missing {
+        path: String,
+        /// The declared URL, in its shown form.
+        url: String,
+        since: Timestamp,
+    },
+}
+
+impl State {
+    /// Writes all notes in one transaction. Call it only for what is durable on the disk.
+    ///
+    /// # Errors
+    /// When the disk fails; then none is written.
+    pub(crate) fn note(&self, notes: &[Note]) -> rusqlite::Result<()> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut file = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO files
+                 (path, manifest, url, served, size, stamp, racy, sha256, others, provenance, checked, etag, last_modified, changed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+                         coalesce(?14, (SELECT changed FROM files WHERE path = ?1 AND sha256 = ?8)))",
+            )?;
+            let mut read = transaction.prepare_cached(
+                "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
+            )?;
+            let mut confirm =
+                transaction.prepare_cached("UPDATE files SET checked = ?2 WHERE path = ?1")?;
+            let mut validate = transaction
+                .prepare_cached("UPDATE files SET etag = ?2, last_modified = ?3 WHERE path = ?1")?;
+            let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
+            let mut missing = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO missing (path, manifest, url, since) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            let mut list = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO lists (url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            let now = Timestamp::now();
+            for note in notes {
+                match note {
+                    Note::File { path, record } => {
+                        file.execute(params![
+                            path,
+                            self.manifest,
+                            record.url,
+                            record.served,
+                            record.size,
+                            record.stamp.cast_signed(),
+                            record.racy,
+                            record.digests.sha256().as_bytes(),
+                            write_others(record.digests.others()),
+                            record.provenance.code(),
+                            record.checked.map(Timestamp::as_second),
+                            record.validators.etag,
+                            record.validators.last_modified,
+                            record.changed.map(Timestamp::as_millisecond),
+                        ])?;
+                        forget.execute([path])?;
+                    }
+                    Note::Read { path, stat, digests } => {
+                        read.execute(params![
+                            path,
+                            stat.size,
+                            stat.stamp().cast_signed(),
+                            stat.is_racy(now),
+                            digests.sha256().as_bytes(),
+                            write_others(digests.others()),
+                        ])?;
+                    }
+                    Note::Checked { path, at, validators } => {
+                        confirm.execute(params![path, at.as_second()])?;
+                        if let Some(Validators { etag, last_modified }) = validators {
+                            validate.execute(params![path, etag, last_modified])?;
+                        }
+                    }
+                    Note::Forget { path } => {
+                        transaction.execute("DELETE FROM files WHERE path = ?1", [path])?;
+                    }
+                    Note::Place { path } => {
+                        transaction.execute("DELETE FROM place", [])?;
+                        transaction.execute("INSERT INTO place (path) VALUES (?1)", [path])?;
+                    }
+                    Note::List { url, validators, content } => {
+                        let Validators { etag, last_modified } = validators;
+                        list.execute(params![url, etag, last_modified, content])?;
+                    }
+                    Note::Missing { path, url, since } => {
+                        missing.execute(params![path, self.manifest, url, since.as_second()])?;
+                    }
+                }
+            }
+        }
+        transaction.commit()
+    }
+}

@@ -1,0 +1,228 @@
+//! A file as natsync recorded it: the one type for a row of the state's `files` table.
+//!
+//! Queries that stream over many rows use the borrowed form, [`RecordRef`]; both read the columns of
+//! [`COLUMNS`] in that order.
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use crate::dest::Stat;
+use crate::digest::{Algorithm, Checksum, Digest, Digests};
+use crate::pin::Validators;
+use crate::plan::StatMatch;
+
+/// The columns of a record, in the order in which [`RecordRef::read`] expects them.
+pub(super) const COLUMNS: &str = "path, manifest, url, served, size, stamp, racy, sha256, others, provenance, checked, changed, etag, last_modified";
+
+/// As many nulls as there are columns after the path, for a union with paths that have no record.
+pub(super) const NO_RECORD: &str =
+    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+
+/// Where the bytes of a recorded file come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// natsync received them from upstream and put the file in place.
+    Downloaded,
+    /// The file was here already, and upstream served the same bytes (or the lock says that it did).
+    Confirmed,
+    /// The file was here already, and its length and age allow that it is what upstream has.
+    Adopted,
+    /// The file was here already, and its digest is the pinned one.
+    MatchedPin,
+}
+
+impl Provenance {
+    const ALL: [Self; 4] = [Self::Downloaded, Self::Confirmed, Self::Adopted, Self::MatchedPin];
+
+    /// The number that the state stores.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Downloaded => 0,
+            Self::Confirmed => 1,
+            Self::Adopted => 2,
+            Self::MatchedPin => 3,
+        }
+    }
+
+    fn of_code(code: u8) -> rusqlite::Result<Self> {
+        let found = Self::ALL.into_iter().find(|provenance| provenance.code() == code);
+        found.ok_or(rusqlite::Error::InvalidQuery)
+    }
+
+    /// Whether natsync put the file in place, so that it may prune it.
+    #[must_use]
+    pub fn is_downloaded(self) -> bool {
+        self == Self::Downloaded
+    }
+
+    /// Whether upstream is known to have served exactly these bytes.
+    #[must_use]
+    pub fn is_witnessed(self) -> bool {
+        matches!(self, Self::Downloaded | Self::Confirmed)
+    }
+}
+
+/// A file as natsync recorded it when it wrote or confirmed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileRecord {
+    /// The URL that the manifest declared, in its shown form.
+    pub url: String,
+    /// The URL that served the bytes, in its shown form. The validators are worth nothing at another.
+    pub served: String,
+    /// Bytes.
+    pub size: u64,
+    /// [`Stat::stamp`]: a hash of size, mtime, ctime and inode.
+    pub stamp: u64,
+    /// The file changed less than two seconds before it was recorded, so its stat proves nothing.
+    pub racy: bool,
+    /// SHA-256, and the digests under other algorithms that pins needed.
+    pub digests: Digests,
+    /// Where the bytes come from.
+    pub provenance: Provenance,
+    /// When upstream last served or confirmed the bytes, in whole seconds; none if it was never asked.
+    pub checked: Option<Timestamp>,
+    /// When natsync put these bytes in place; none where they were there already. Recording the same
+    /// bytes again with none keeps the time that is stored.
+    pub changed: Option<Timestamp>,
+    /// What upstream answered with the bytes.
+    pub validators: Validators,
+}
+
+impl FileRecord {
+    /// The part of it by which a file is recognised.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let Self { size, stamp, racy, .. } = *self;
+        Fingerprint { size, stamp, racy, sha256: self.digests.sha256() }
+    }
+}
+
+/// The part of a record by which a file is recognised; it is kept for many files at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) size: u64,
+    pub(crate) stamp: u64,
+    pub(crate) racy: bool,
+    pub(crate) sha256: Digest,
+}
+
+impl Fingerprint {
+    /// How a file compares with the recorded one.
+    pub(crate) fn compare(&self, stat: &Stat) -> StatMatch {
+        StatMatch::of(self.stamp == stat.stamp(), self.racy)
+    }
+}
+
+/// A record whose texts borrow from the row of a running query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordRef<'a> {
+    pub(crate) path: &'a str,
+    /// The name of the manifest that recorded it.
+    pub(crate) manifest: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) served: &'a str,
+    pub(crate) fingerprint: Fingerprint,
+    others: Option<&'a str>,
+    pub(crate) provenance: Provenance,
+    pub(crate) checked: Option<Timestamp>,
+    pub(crate) changed: Option<Timestamp>,
+    pub(crate) etag: Option<&'a str>,
+    pub(crate) last_modified: Option<&'a str>,
+}
+
+impl<'a> RecordRef<'a> {
+    /// Reads a row of [`COLUMNS`].
+    ///
+    /// # Errors
+    /// When a column holds what the schema does not allow: the state is damaged.
+    pub(super) fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            path: row.get_ref(0)?.as_str()?,
+            manifest: row.get_ref(1)?.as_str()?,
+            url: row.get_ref(2)?.as_str()?,
+            served: row.get_ref(3)?.as_str()?,
+            fingerprint: Fingerprint {
+                size: row.get(4)?,
+                stamp: row.get::<_, i64>(5)?.cast_unsigned(),
+                racy: row.get(6)?,
+                sha256: Digest::from_bytes(row.get(7)?),
+            },
+            others: row.get_ref(8)?.as_str_or_null()?,
+            provenance: Provenance::of_code(row.get(9)?)?,
+            checked: row.get::<_, Option<i64>>(10)?.and_then(second),
+            changed: row.get::<_, Option<i64>>(11)?.and_then(millisecond),
+            etag: row.get_ref(12)?.as_str_or_null()?,
+            last_modified: row.get_ref(13)?.as_str_or_null()?,
+        })
+    }
+
+    /// The digests under other algorithms than SHA-256.
+    pub(crate) fn others(&self) -> Vec<Checksum> {
+        read_others(self.others)
+    }
+
+    pub(crate) fn to_record(self) -> FileRecord {
+        let Fingerprint { size, stamp, racy, sha256 } = self.fingerprint;
+        FileRecord {
+            url: self.url.to_owned(),
+            served: self.served.to_owned(),
+            size,
+            stamp,
+            racy,
+            digests: Digests::new(sha256, self.others()),
+            provenance: self.provenance,
+            checked: self.checked,
+            changed: self.changed,
+            validators: Validators {
+                etag: self.etag.map(str::to_owned),
+                last_modified: self.last_modified.map(str::to_owned),
+            },
+        }
+    }
+}
+
+/// A time that is out of range comes from a damaged file, and counts as none.
+pub(super) fn second(seconds: i64) -> Option<Timestamp> {
+    Timestamp::from_second(seconds).ok()
+}
+
+fn millisecond(milliseconds: i64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(milliseconds).ok()
+}
+
+/// Digests under other algorithms as the state stores them: `md5:90015..,sha1:a9993..`.
+pub(super) fn write_others(others: &[Checksum]) -> Option<String> {
+    let texts: Vec<_> = others.iter().map(Checksum::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
+
+/// A digest that cannot be read counts as unknown: the file is read again where the digest matters.
+fn read_others(text: Option<&str>) -> Vec<Checksum> {
+    let read = |text: &str| {
+        let (name, hex) = text.split_once(':')?;
+        Checksum::from_hex(Algorithm::named(name)?, hex)
+    };
+    text.into_iter().flat_map(|text| text.split(',')).filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provenance_is_stored_as_a_number_of_its_own() {
+        for provenance in Provenance::ALL {
+            assert_eq!(Provenance::of_code(provenance.code()).unwrap(), provenance);
+        }
+        assert!(Provenance::of_code(9).is_err());
+    }
+
+    #[test]
+    fn digests_under_other_algorithms_are_read_back() {
+        let md5 = Checksum::from_hex(Algorithm::Md5, &"a".repeat(32)).unwrap();
+        let sha1 = Checksum::from_hex(Algorithm::Sha1, &"b".repeat(40)).unwrap();
+        let text = write_others(&[md5, sha1]).unwrap();
+        assert_eq!(read_others(Some(&text)), [md5, sha1]);
+        assert_eq!(read_others(Some("md5:zz,nothing")), []);
+        assert_eq!(write_others(&[]), None);
+    }
+}
