@@ -1,7 +1,7 @@
 //! Relative paths that cannot leave the destination, and hashes and folded forms of them.
 //!
-//! A `/`-separated path is checked as text only. `dest` also makes sure that no symbolic link on
-//! the disk leads out of the destination.
+//! Paths are checked as text only. That no symbolic link on the disk leads out of the destination is
+//! ensured by `dest`.
 
 use std::fmt;
 

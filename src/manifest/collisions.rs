@@ -1,8 +1,8 @@
 //! The check of all entries before any request: each path is valid and belongs to one entry only,
 //! no file has the path of a folder, and each URL can be requested.
 //!
-//! Paths are compared by 128-bit hashes, since the paths of millions of entries would not fit in
-//! memory. Only what is wrong is rendered a second time, for the message.
+//! Paths are compared by 128-bit hashes: the paths of millions of entries would need too much memory.
+//! For a message, the entries concerned are rendered again.
 
 use std::collections::HashSet;
 

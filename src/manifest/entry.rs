@@ -162,7 +162,7 @@ impl<'m> Entry<'m> {
         self.render(self.url_template(0), form, None, into);
     }
 
-    /// The URL that says what its source's own origin is, whatever an override says.
+    /// The URL that determines the source's own origin. Overrides are ignored.
     pub(crate) fn home_url(&self) -> String {
         let template = match &self.source.locations {
             Locations::Templates { url, .. } => url,

@@ -29,8 +29,7 @@ impl Default for Expect {
 pub struct MissingWhen {
     /// Responses with one of these statuses.
     pub status: Vec<u16>,
-    /// A successful response with this media type, as servers send that answer with an error page
-    /// and status 200.
+    /// A successful response with this media type: some servers send an error page with status 200.
     pub content_type: Option<MediaType>,
 }
 

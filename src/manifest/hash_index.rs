@@ -5,14 +5,14 @@ use std::ops::Range;
 
 /// For each value of the first bits: where the hashes with that prefix begin in a sorted list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct HashIndex {
     starts: Vec<u32>,
     /// The length of the prefix in bits; 0 if there are too many hashes for `u32` positions.
     bits: u32,
     count: usize,
 }
 
-impl Parts {
+impl HashIndex {
     /// Builds the index of `count` hashes from the first 64 bits of each. Their order is
     /// irrelevant.
     pub(crate) fn new(count: usize, hashes: impl Iterator<Item = u64>) -> Self {

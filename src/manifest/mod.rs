@@ -22,7 +22,7 @@
 //! - `expect`, `http`, `secret`: content checks, transport settings, strings that are never printed
 //! - `vars`: the values of variables, computed from an index
 //! - `template`: URL and path templates, combinations of variables, conditions on them
-//! - `url`: what is needed to know about a URL here
+//! - `url`: checks a URL, and finds its host
 //!
 //! From manifest to entries:
 //!

@@ -1,19 +1,19 @@
 //! A compact set of all paths that a manifest declares.
 
-use crate::manifest::hash_index::Parts;
+use crate::manifest::hash_index::HashIndex;
 
 /// The sorted hashes of all paths that a manifest declares, 16 bytes each.
 #[derive(Clone, Debug)]
 pub struct PathHashes {
     hashes: Vec<u128>,
-    parts: Parts,
+    index: HashIndex,
 }
 
 impl PathHashes {
     /// `hashes` must be sorted.
     pub(crate) fn new(hashes: Vec<u128>) -> Self {
-        let parts = Parts::new(hashes.len(), hashes.iter().map(|&hash| first_half(hash)));
-        Self { hashes, parts }
+        let index = HashIndex::new(hashes.len(), hashes.iter().map(|&hash| first_half(hash)));
+        Self { hashes, index }
     }
 
     /// Whether the path with that hash is declared.
@@ -24,7 +24,7 @@ impl PathHashes {
 
     /// The position of a path's hash in the sorted list.
     pub(crate) fn rank(&self, hash: u128) -> Option<usize> {
-        let part = self.parts.of(first_half(hash));
+        let part = self.index.of(first_half(hash));
         let first = part.start;
         self.hashes[part].binary_search(&hash).ok().map(|place| first + place)
     }

@@ -135,7 +135,7 @@ fn without_secrets(line: &str) -> String {
 /// blank.
 fn excerpt(line: &str, start: usize, end: usize) -> Option<(String, usize, usize)> {
     let masked = without_secrets(line);
-    // If stars replaced multi-byte characters, offsets in the line are no longer valid.
+    // If stars replaced multi-byte characters, offsets in the line are wrong: show no part of it.
     let line = if masked.len() == line.len() { masked.as_str() } else { "(a line with a secret)" };
     let (start, end) = (start.min(line.len()), end.min(line.len()));
     let mut shown = String::new();

@@ -56,7 +56,7 @@ impl Selection {
     ///
     /// ```
     /// # use std::path::Path;
-    /// use natsync::select::Selection;
+    /// use natsync::manifest::select::Selection;
     /// use natsync::{LoadOptions, Manifest, Options};
     ///
     /// # let text = "{version: 1, dest: d, sources: [{url: 'http://h/{n}.jpg', vars: {n: 1..9}}]}";

@@ -203,8 +203,8 @@ impl Manifest {
     }
 
     /// The files that were read: the manifest first, then those that it names for values, rows and
-    /// digests, with the digests that they had then. A netrc file is left out,
-    /// because it holds passwords.
+    /// digests, with the digests that they had then. A netrc file is left out, because it holds
+    /// passwords.
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
         let own = Input { file: self.file.clone(), sha256: Digest::of(self.text.as_bytes()) };

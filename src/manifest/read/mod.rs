@@ -87,7 +87,7 @@ impl Manifest {
     ///
     /// ```
     /// use std::path::Path;
-    /// use natsync::entry::Form;
+    /// use natsync::manifest::entry::Form;
     /// use natsync::{LoadOptions, Manifest};
     ///
     /// let text = "
@@ -102,8 +102,9 @@ impl Manifest {
     /// assert_eq!(entry.url(Form::Shown), "https://example.org/0824-02.jpg");
     /// assert_eq!(entry.path().as_str(), "0824-02.jpg");
     ///
-    /// // Problems have a place and a hint. let wrong = Manifest::parse(Path::new("a.yaml"),
-    /// "version: 1\nsource: []\n", &LoadOptions::default());
+    /// // Problems have a place and a hint.
+    /// let text = "version: 1\nsource: []\n";
+    /// let wrong = Manifest::parse(Path::new("a.yaml"), text, &LoadOptions::default());
     /// assert!(wrong.unwrap_err().to_string().contains("did you mean `sources`?"));
     /// # Ok::<(), natsync::manifest::Problems>(())
     /// ```

@@ -106,7 +106,7 @@ impl Dates {
     }
 
     /// The largest number of steps that does not pass a moment. `None` if the start is already
-    /// behind it.
+    /// past it.
     fn steps_to(&self, end: DateTime) -> Option<u64> {
         let up = 0 < self.step;
         let passed = |at: DateTime| if up { end < at } else { at < end };

@@ -1,4 +1,4 @@
-//! A list of short strings in one allocation.
+//! A list of short strings in one buffer, without an allocation for each.
 
 /// A list of strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
