@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::reports::{Chosen, Reports};
 use super::retry::Retry;
-use super::{Target, rewrites, told};
+use super::{Refused, Target, load, rewrites};
 use crate::cli::args::ApplyArgs;
 use crate::event::Summary;
 use crate::http::rewrite::Rewrites;
@@ -17,19 +17,15 @@ use crate::ops::{self, Options};
 use crate::report::{Account, Closing, Console, Lines, Outcomes, Talk, Tally, Tee};
 use crate::stop::Stop;
 
-pub(super) fn run(args: &ApplyArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
-    let rewrites = rewrites(&args.transfer).map_err(|error| told(console, &error))?;
+pub(super) fn run(args: &ApplyArgs, console: &Console) -> Result<ExitStatus, RunError> {
+    let rewrites = rewrites(&args.transfer)?;
     let reports = Reports::begin("apply", Some(&args.reports), args.failed.as_ref(), console)?;
-    let tasks = match tasks(args, &reports, console) {
-        Ok(tasks) => tasks,
-        Err(status) => return Err(reports.finish(status)),
-    };
-    let stop = Stop::on_signals();
-    Ok(reports
-        .each(tasks, &stop, |task, reports| apply(args, &rewrites, task, &stop, reports, console)))
+    Ok(reports.run(tasks(args, console), |task, stop, reports| {
+        apply(args, &rewrites, task, stop, reports, console)
+    }))
 }
 
-/// A manifest with what is asked of it.
+/// A manifest to apply, with the options that depend on it.
 struct Task {
     manifest: Manifest,
     options: Options,
@@ -43,18 +39,13 @@ impl Chosen for Task {
     }
 }
 
-/// What there is to do: what the command line says, or what a saved plan does.
-fn tasks(
-    args: &ApplyArgs,
-    reports: &Reports<'_>,
-    console: &Console,
-) -> Result<Vec<Task>, ExitStatus> {
-    let told = |error: RunError| told(console, &error);
+/// The tasks of the command line, or those of the saved plan that it names.
+fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, Refused> {
     if let Some(file) = &args.plan {
-        return planned(args, file).map_err(told);
+        return Ok(planned(args, file)?);
     }
-    let retry = args.retry.as_deref().map(Retry::read).transpose().map_err(told)?;
-    let targets = reports.load(&args.manifests)?.into_iter();
+    let retry = args.retry.as_deref().map(Retry::read).transpose()?;
+    let targets = load(&args.manifests, console)?.into_iter();
     let chosen = targets.map(|Target { manifest, selection }| Task {
         options: Options {
             selection: match &retry {
@@ -75,7 +66,7 @@ fn tasks(
     Ok(chosen.collect())
 }
 
-/// What a saved plan says.
+/// The tasks of a saved plan.
 fn planned(args: &ApplyArgs, file: &Path) -> Result<Vec<Task>, RunError> {
     let plans = saved_plan::read(file)?;
     let named = &args.manifests.manifests;
@@ -85,12 +76,13 @@ fn planned(args: &ApplyArgs, file: &Path) -> Result<Vec<Task>, RunError> {
         let planned = planned.join(", ");
         return Err(RunError::Usage {
             message: format!("`{}` is a plan of {planned}", file.display()),
-            hint: Some("with --plan no manifest need be named".to_owned()),
+            hint: Some("leave the manifests out: the plan names them".to_owned()),
         });
     }
     let env = |name: &str| env::var(name).ok();
     let task = |saved: SavedPlan| {
-        // Before it is read: what is wrong with a changed manifest is of no interest here.
+        // Checked before the manifest is read: if it changed, that is the error to show, not a
+        // mistake in its new content.
         saved.check_inputs()?;
         let manifest = saved.recipe.manifest(&env)?;
         let options = saved.recipe.options(&manifest)?;

@@ -1,4 +1,5 @@
-//! The command line. The doc comments are the help that users read.
+//! The command line as clap structs. Their doc comments are the help that users read: a short line
+//! for `-h`, details after a blank line for `--help`.
 
 use std::path::PathBuf;
 
@@ -11,8 +12,9 @@ use crate::report::{Format as Output, Settings, Verbosity, When};
 
 /// Keep directories equal to sets of remote files
 ///
-/// A manifest (YAML) declares remote files by URL templates. natsync compares them with a directory,
-/// downloads what is missing or changed, verifies it and puts it in place whole.
+/// A manifest (YAML) declares remote files by URL templates. natsync compares them with a
+/// directory, downloads the files that are missing or changed, and verifies them. It replaces a
+/// file only when the new content is complete.
 #[derive(Debug, Parser)]
 #[command(
     name = "natsync",
@@ -24,10 +26,10 @@ use crate::report::{Format as Output, Settings, Verbosity, When};
     after_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// What applies to every command.
+    /// Flags of every command.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -45,20 +47,24 @@ const REPORTS: &str = "Reports";
 
 const AFTER_HELP: &str = "\
 Exit status:
-  0  done; all is as declared
-  1  at least one entry failed; verify: a file is wrong or gone
-  2  the command line, a manifest or a lock is wrong; nothing was touched
-  3  plan --exit-code: there is something to fetch or replace; lock --check: the lock would change
-  4  another run holds the destination
-  5  the destination cannot be used (disk full, not writable)";
+    0  success: the destination is as declared
+    1  at least one entry failed; verify: a file is modified or gone
+    2  wrong command line, manifest, lock or saved plan; nothing was changed
+    3  plan --exit-code: there is something to fetch, replace or prune;
+       lock --check: the lock and the manifest differ
+    4  another run holds the destination
+    5  the destination cannot be used (disk full, not writable)
+   70  a bug in natsync
+  130  ended by SIGINT
+  143  ended by SIGTERM";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Write a starter manifest from URLs
     ///
-    /// Globs as curl has them become templates with ranges, and so do lists of URLs in which there is a
-    /// pattern. Whatever is written declares exactly the URLs that were given.
+    /// Globs in the syntax of curl become URL templates with variables, and so do lists of URLs
+    /// that follow a pattern. The manifest declares exactly the URLs that were given.
     #[command(after_help = "\
 Examples:
   natsync init 'https://example.org/img[01-26].{jpg,png}'
@@ -67,28 +73,29 @@ Examples:
     Init(InitArgs),
     /// Download what is missing or changed
     ///
-    /// Files that are right cost one small request each, or none, as the manifest's `check` says.
-    /// `natsync plan` shows beforehand what would happen.
+    /// A file that is already correct costs one small request or none, depending on `check` in the
+    /// manifest. `natsync plan` shows beforehand what would happen.
     #[command(after_help = "\
 Examples:
   natsync apply manifests/natgeo.yaml
   natsync apply natgeo.yaml --only '0817*' --dest /tmp/few
-  natsync apply natgeo.yaml --rewrite https://example.org/=http://127.0.0.1:8080/")]
+  natsync apply natgeo.yaml --rewrite https://example.org/=http://localhost/")]
     Apply(ApplyArgs),
     /// Show what apply would do
     ///
-    /// Nothing is written, and unless --refresh is given nobody is asked.
+    /// Changes nothing in the destination. Makes no requests unless --refresh is given.
     #[command(after_help = "\
 Examples:
   natsync plan manifests/natgeo.yaml
   natsync plan --exit-code --json natgeo.yaml
-  natsync plan natgeo.yaml --refresh --out natgeo.plan && natsync apply --plan natgeo.plan")]
+  natsync plan natgeo.yaml --refresh --out natgeo.plan
+  natsync apply --plan natgeo.plan")]
     Plan(PlanArgs),
-    /// Pin what upstream has
+    /// Pin each entry to what upstream serves
     ///
-    /// Writes NAME.lock beside NAME.yaml: for each entry the size and digest of what upstream serves.
-    /// From then on `apply` brings the directory to the lock, and asks nobody about a file that is
-    /// right. Entries that are pinned already keep their pin, unless --upgrade moves it.
+    /// Writes NAME.lock beside NAME.yaml, with the size and digest of each entry as upstream serves
+    /// it. From then on `apply` makes the directory match the lock, and makes no request for a file
+    /// that matches its pin. Existing pins are kept unless --upgrade is given.
     #[command(after_help = "\
 Examples:
   natsync lock manifests/natgeo.yaml
@@ -97,18 +104,18 @@ Examples:
     Lock(LockArgs),
     /// Check the files on disk
     ///
-    /// Reads every file and compares it with its pin, or with what natsync noted when it wrote the
-    /// file. Nobody is asked and nothing is changed. The exit status is 1 when a file is wrong or gone;
-    /// `natsync apply --rehash` repairs that.
+    /// Reads every file and compares it with its pin, or else with the digest that natsync recorded
+    /// when it wrote the file. Makes no requests and changes nothing. The exit status is 1 if a
+    /// file is modified or gone; `natsync apply --rehash` repairs it.
     #[command(after_help = "\
 Examples:
   natsync verify manifests/natgeo.yaml
   natsync verify --quick --json natgeo.yaml")]
     Verify(VerifyArgs),
-    /// Tell all that is known of one entry, and what follows from it
+    /// Explain what apply would do with one entry, and why
     ///
-    /// Where it is declared, what pins it, what is on disk, what natsync noted of it, and what `apply`
-    /// would do with it and why. Nobody is asked and nothing is changed.
+    /// Shows where the entry is declared, what pins it, what is on disk, what natsync recorded
+    /// about it, and the decision that follows. Makes no requests and changes nothing.
     #[command(after_help = "\
 Examples:
   natsync explain manifests/natgeo.yaml 0817wallpaper-1_1600.jpg
@@ -116,18 +123,19 @@ Examples:
     Explain(ExplainArgs),
     /// List the declared files
     ///
-    /// Nobody is asked. Digests are those of the manifest, the lock, and the checksum lists of the
-    /// last run.
+    /// Makes no requests. Digests come from the manifest, the lock, and the checksum lists that the
+    /// last run fetched.
     #[command(after_help = "\
 Examples:
   natsync list manifests/natgeo.yaml --format urls | head
   natsync list natgeo.yaml --only tag:small --json
   natsync list natgeo.yaml --format sha256sums > SHA256SUMS")]
     List(ListArgs),
-    /// Show a directory and its last runs as a page
+    /// Write an HTML page about a directory and its last runs
     ///
-    /// Writes one HTML file that needs nothing else: what is there and what is not, the last runs and
-    /// their transfers, failures, sizes and pictures. Nobody is asked, and nothing else is written.
+    /// The page shows which files are present or missing, the last runs with their transfers,
+    /// failures, file sizes and pictures. Its style and script are part of the file. Makes no
+    /// requests and writes nothing else.
     #[command(after_help = "\
 Examples:
   natsync report manifests/natgeo.yaml --html natgeo.html
@@ -135,20 +143,20 @@ Examples:
     Report(ReportArgs),
     /// Print the JSON Schema of the manifest
     ///
-    /// Editors that know it complete keys, explain them and mark what is wrong.
+    /// An editor that has the schema completes keys, explains them and marks mistakes.
     #[command(after_help = "\
 Examples:
   natsync schema > natsync.schema.json
   sed -i '1i # yaml-language-server: $schema=natsync.schema.json' natsync.yaml")]
     Schema,
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
   natsync completions bash > ~/.local/share/bash-completion/completions/natsync
   natsync completions zsh > ~/.zfunc/_natsync
   natsync completions fish > ~/.config/fish/completions/natsync.fish")]
     Completions(CompletionsArgs),
-    /// Print the manual
+    /// Print a manual page
     #[command(after_help = "\
 Examples:
   natsync man | man -l -
@@ -160,12 +168,12 @@ Examples:
 /// Arguments of `completions`.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell that will load the script
     #[arg(value_enum)]
     pub shell: ShellName,
 }
 
-/// A shell that completions can be made for.
+/// Shells with a completion script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ShellName {
     /// GNU Bash
@@ -183,10 +191,10 @@ pub enum ShellName {
 /// Arguments of `man`.
 #[derive(Args, Debug)]
 pub struct ManArgs {
-    /// The command whose page is printed; that of natsync itself by default
+    /// Command to describe [default: natsync itself]
     #[arg(value_name = "COMMAND", conflicts_with = "out")]
     pub command: Option<String>,
-    /// Write the pages of all commands to DIR instead
+    /// Write the manual pages of all commands to the folder DIR instead
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -194,10 +202,10 @@ pub struct ManArgs {
 /// Flags of every command.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct GlobalArgs {
-    /// Print results as JSON, one object a line
+    /// Print results as JSON, one object per line
     #[arg(long, global = true, help_heading = OUTPUT)]
     pub json: bool,
-    /// Print errors alone
+    /// Print only errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
     pub quiet: bool,
     /// Print a line for each entry
@@ -212,7 +220,7 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
-    /// What they ask of the output.
+    /// Output settings for [`crate::report::Console`].
     #[must_use]
     pub fn settings(&self) -> Settings {
         let verbosity = match (self.quiet, self.verbose) {
@@ -228,86 +236,90 @@ impl GlobalArgs {
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
-    /// Which files.
+    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// What to believe.
+    /// Trust in the files on disk.
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// How to transfer.
+    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
-    /// Refuse to begin unless the lock pins every entry
+    /// Refuse to start unless the lock pins every entry
     #[arg(long)]
     pub locked: bool,
-    /// Do what `plan --out FILE` saved, unless something changed since
+    /// Carry out the plan that `plan --out FILE` saved
     ///
-    /// The manifests, the choice of entries and what to believe of files are those of the plan. When a
-    /// manifest, its lock or a planned file is not what it was, nothing is touched and the exit status
-    /// is 2.
+    /// The saved plan fixes the manifests, the chosen entries, and whether files on disk are
+    /// trusted. If a manifest, its lock or a planned file has changed since, nothing is touched and
+    /// the exit status is 2.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "dest", "only", "set", "today", "force", "rehash", "locked", "prune", "no_prune",
         "max_delete", "offline", "retry",
     ])]
     pub plan: Option<PathBuf>,
-    /// Take only the entries that `--failed FILE` noted in an earlier run
+    /// Process only the entries in FILE, which --failed wrote
     #[arg(long, value_name = "FILE")]
     pub retry: Option<PathBuf>,
-    /// Start nothing new once an entry has failed
+    /// Start no further transfers once an entry has failed
     #[arg(long)]
     pub fail_fast: bool,
-    /// Wait while another run holds the destination
+    /// Wait, instead of failing, while another run holds the destination
     #[arg(long)]
     pub wait: bool,
-    /// Stay off the network; what would need it fails
+    /// Make no requests; entries that need one fail
     #[arg(long, help_heading = NETWORK)]
     pub offline: bool,
-    /// What to delete.
+    /// Pruning.
     #[command(flatten)]
     pub prune: PruneArgs,
-    /// What to write about it.
+    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
-    /// Write the entries that failed to FILE, for --retry
+    /// Write the failed entries to FILE, for --retry
     ///
-    /// JSON Lines, an object for each entry that failed or was never tried; empty when there is none.
+    /// JSON Lines: one object for each entry that failed or was not tried. The file is empty if
+    /// there is none.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub failed: Option<PathBuf>,
 }
 
-/// Files that are written about a run, for other programs.
+/// Report files for other programs.
 #[derive(Args, Debug)]
 pub struct ReportFileArgs {
-    /// Write results to FILE as those of tests, in the XML that CI systems read
+    /// Write results to FILE as JUnit XML, for CI systems
     ///
-    /// A suite for each source, with a case for every entry but those that are merely kept.
+    /// Each source is a test suite. Each entry is a test case, except entries that needed neither a
+    /// request nor a change.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub junit: Option<PathBuf>,
-    /// Write metrics to FILE, in the text format of Prometheus
+    /// Write metrics to FILE in the text format of Prometheus
     ///
-    /// For node exporter's textfile collector: name it `something.prom` in its folder. What FILE says of
-    /// other manifests and commands stays.
+    /// For the textfile collector of node exporter: put FILE into the collector's folder, with a
+    /// name that ends in `.prom`. Metrics in FILE about other manifests and commands are kept.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub metrics: Option<PathBuf>,
 }
 
-/// What becomes of files that are no longer declared.
+/// Flags about files that the manifest no longer declares.
 #[derive(Args, Debug)]
 pub struct PruneArgs {
     /// Delete files that natsync wrote and the manifest no longer declares
     #[arg(long, overrides_with = "no_prune")]
     pub prune: bool,
-    /// Delete nothing, whatever the manifest says
+    /// Delete no files, even if the manifest enables pruning
     #[arg(long, overrides_with = "prune")]
     pub no_prune: bool,
-    /// Delete at most N files; where there would be more, none
+    /// If more than N files would be deleted, delete none
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
 }
 
 impl PruneArgs {
-    /// Whether to delete, where the command line says so. Who sets variables there looks at a part of what
-    /// the manifest declares: what the rest wrote is not deleted for that.
+    /// Whether to prune; `None` leaves it to the manifest.
+    ///
+    /// With `--set`, the manifest usually declares only a part of its files, and the rest must not
+    /// be taken for undeclared. So `--set` turns pruning off unless `--prune` is given.
     #[must_use]
     pub fn decided(&self, manifests: &ManifestArgs) -> Option<bool> {
         if self.prune || self.no_prune {
@@ -321,32 +333,33 @@ impl PruneArgs {
 /// Arguments of `lock`.
 #[derive(Args, Debug)]
 pub struct LockArgs {
-    /// Which files.
+    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// How to transfer.
+    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
-    /// Pin anew what is pinned already
+    /// Update entries that are already pinned to what upstream serves now
     #[arg(long)]
     pub upgrade: bool,
-    /// Change nothing; exit with 3 when the lock and the manifest differ
+    /// Write nothing; exit with status 3 if the lock and the manifest differ
     ///
-    /// Nobody is asked: whether upstream changed, `natsync plan --refresh` tells.
+    /// Makes no requests. To see whether upstream changed, use `natsync plan --refresh`.
     #[arg(long, conflicts_with_all = ["upgrade", "junit", "metrics", "failed"])]
     pub check: bool,
-    /// Start nothing new once an entry has failed
+    /// Start no further transfers once an entry has failed
     #[arg(long)]
     pub fail_fast: bool,
-    /// Wait while another run holds the destination
+    /// Wait, instead of failing, while another run holds the destination
     #[arg(long)]
     pub wait: bool,
-    /// What to write about it.
+    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
-    /// Write the entries that failed to FILE
+    /// Write the failed entries to FILE
     ///
-    /// JSON Lines, an object for each entry that failed or was never tried; empty when there is none.
+    /// JSON Lines: one object for each entry that failed or was not tried. The file is empty if
+    /// there is none.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub failed: Option<PathBuf>,
 }
@@ -354,28 +367,28 @@ pub struct LockArgs {
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
 pub struct PlanArgs {
-    /// Which files.
+    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// What to believe.
+    /// Trust in the files on disk.
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// How to ask.
+    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
-    /// Ask upstream what changed, without fetching it
+    /// Ask upstream which files changed, without downloading them
     #[arg(long, help_heading = NETWORK)]
     pub refresh: bool,
-    /// Refuse to begin unless the lock pins every entry
+    /// Refuse to start unless the lock pins every entry
     #[arg(long)]
     pub locked: bool,
-    /// Save the plan, for `apply --plan FILE`
+    /// Save the plan to FILE, for `apply --plan FILE`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Exit with 3 when there is something to fetch, replace or prune
+    /// Exit with status 3 if there is something to fetch, replace or prune
     #[arg(long)]
     pub exit_code: bool,
-    /// What to delete.
+    /// Pruning.
     #[command(flatten)]
     pub prune: PruneArgs,
 }
@@ -383,13 +396,13 @@ pub struct PlanArgs {
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// Which files.
+    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// Look at sizes and times, and read nothing
+    /// Compare only sizes and times; do not read the files
     #[arg(long)]
     pub quick: bool,
-    /// What to write about it.
+    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
 }
@@ -397,7 +410,7 @@ pub struct VerifyArgs {
 /// Arguments of `explain`.
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
-    /// The manifest that declares the entry
+    /// Manifest that declares the entry
     #[arg(value_name = "MANIFEST")]
     pub manifest: PathBuf,
     /// The entry: its path below the destination, the path of its file, or its URL
@@ -406,13 +419,13 @@ pub struct ExplainArgs {
     /// Read the file instead of trusting its size and times
     #[arg(long)]
     pub rehash: bool,
-    /// Look for the files in DIR instead of the manifest's `dest`
+    /// Use DIR as the destination instead of `dest` in the manifest
     #[arg(long, value_name = "DIR", help_heading = SELECTION)]
     pub dest: Option<PathBuf>,
-    /// Set a variable, in the forms of the manifest: `--set n=1..3`; repeatable
+    /// Set a variable as in the manifest, such as `n=1..3`; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, help_heading = SELECTION)]
     pub set: Vec<(String, String)>,
-    /// Take DATE for `today` in the manifest, as in 2026-01-31
+    /// Use DATE as `today` in the manifest, for example 2026-01-31
     #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = SELECTION)]
     pub today: Option<Date>,
 }
@@ -420,28 +433,28 @@ pub struct ExplainArgs {
 /// Arguments of `init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
-    /// URLs and globs; `-` reads a list from standard input
+    /// URLs or globs; `-` reads a list from standard input
     #[arg(value_name = "URL", required_unless_present = "from")]
     pub urls: Vec<String>,
-    /// Read a list from FILE
+    /// Read a list of URLs or file names from FILE
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Take the list for this: urls, aria2, metalink, sums or pooch [default: what it looks like]
+    /// Format of the list: urls, aria2, metalink, sums or pooch [default: recognised by content]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub format: Option<Format>,
-    /// Where the files of a list of names are
+    /// URL of the folder that holds the files, for a list of file names
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// Write the manifest to FILE, or to standard output with `-` [default: natsync.yaml]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The manifest's `dest`, relative to it
+    /// Destination to declare in the manifest, relative to its folder
     #[arg(long, value_name = "DIR", default_value = "mirror")]
     pub dest: String,
-    /// The manifest's name
+    /// Name to declare in the manifest
     #[arg(long)]
     pub name: Option<String>,
-    /// Replace a manifest that is there
+    /// Replace an existing manifest
     #[arg(long)]
     pub force: bool,
 }
@@ -449,7 +462,7 @@ pub struct InitArgs {
 /// Arguments of `list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// Which files.
+    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// How to print the entries [default: table]
@@ -460,12 +473,12 @@ pub struct ListArgs {
 /// Arguments of `report`.
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Which files.
+    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// Write the page to FILE; `-` is standard output
     ///
-    /// Its links and pictures lead from the folder of FILE to the destination.
+    /// The links and pictures of the page lead from the folder of FILE to the destination.
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub html: PathBuf,
 }
@@ -475,9 +488,9 @@ pub struct ReportArgs {
 pub enum ListFormat {
     /// Path, source and URL in columns
     Table,
-    /// One URL a line, as declared
+    /// One URL per line, as declared
     Urls,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
     /// Pinned digests, for `sha256sum -c` in the destination
     Sha256sums,
@@ -487,55 +500,57 @@ pub enum ListFormat {
     Metalink,
 }
 
-/// What chooses manifests and their entries.
+/// Arguments that choose manifests and their entries.
 #[derive(Args, Debug)]
 pub struct ManifestArgs {
-    /// Manifests to go through, one after the other [default: natsync.yaml]
+    /// Manifests, processed in this order [default: natsync.yaml]
     #[arg(value_name = "MANIFEST")]
     pub manifests: Vec<PathBuf>,
-    /// Keep the files in DIR instead of the manifest's `dest`
+    /// Use DIR as the destination instead of `dest` in the manifest
     #[arg(long, value_name = "DIR", help_heading = SELECTION)]
     pub dest: Option<PathBuf>,
     /// Choose entries by path glob, source name or `tag:NAME`; repeatable
     ///
-    /// In a glob `*` and `?` stay within a folder, and `**` goes through folders: `2024/**/*.csv`.
+    /// In a glob, `*` and `?` match within a folder name, and `**` matches any number of folders:
+    /// `2024/**/*.csv`.
     #[arg(long, value_name = "GLOB", help_heading = SELECTION)]
     pub only: Vec<String>,
-    /// Set a variable, in the forms of the manifest: `--set n=1..3`; repeatable
+    /// Set a variable as in the manifest, such as `n=1..3`; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, help_heading = SELECTION)]
     pub set: Vec<(String, String)>,
-    /// Take DATE for `today` in the manifest, as in 2026-01-31
+    /// Use DATE as `today` in the manifest, for example 2026-01-31
     #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = SELECTION)]
     pub today: Option<Date>,
 }
 
-/// What to believe of the files on disk.
+/// How far the files on disk are trusted.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct TrustArgs {
-    /// Read every file instead of trusting size and times
+    /// Read every file instead of trusting its size and times
     #[arg(long)]
     pub rehash: bool,
-    /// Fetch everything anew, whatever is on disk
+    /// Download every file again, whatever is on disk
     #[arg(long)]
     pub force: bool,
 }
 
-/// How requests are made.
+/// Network settings.
 #[derive(Args, Debug)]
 pub struct TransferArgs {
-    /// Make at most N transfers at a time
+    /// Make at most N transfers at the same time
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = NETWORK)]
     pub jobs: Option<u16>,
-    /// Ask for URLs that begin with the first prefix at the second; repeatable
+    /// Replace the URL prefix FROM by TO in requests; repeatable
     ///
-    /// As with a company's proxy of an upstream. Paths and records keep the declared URL. Where
-    /// several fit, the longest wins. Also read from `NATSYNC_REWRITE`, separated by commas.
-    #[arg(long, value_name = "PREFIX=PREFIX", help_heading = NETWORK)]
+    /// For example to use a company's proxy of an upstream. Paths, state and lock keep the declared
+    /// URL. If several prefixes match, the longest is replaced. Also read from `NATSYNC_REWRITE`,
+    /// separated by commas.
+    #[arg(long, value_name = "FROM=TO", help_heading = NETWORK)]
     pub rewrite: Vec<String>,
-    /// Receive at most RATE bytes a second in all: 500kB, 2MiB
+    /// Receive at most RATE bytes per second in total: 500kB, 2MiB
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = NETWORK)]
     pub limit_rate: Option<u64>,
-    /// Try a failed request N times more
+    /// Retry a failed request up to N times
     #[arg(long, value_name = "N", help_heading = NETWORK)]
     pub retries: Option<u32>,
 }
@@ -551,7 +566,8 @@ fn parse_date(text: &str) -> Result<Date, String> {
     text.parse().map_err(|_| "write a date as in 2026-01-31".to_owned())
 }
 
-/// Reads bytes a second: a number with a unit of the manifest's, or with one of curl's letters.
+/// Parses a rate in bytes per second: a number with a unit as in the manifest (`kB` is 1000, `KiB`
+/// is 1024), or with a letter as in curl's `--limit-rate` (`k` is 1024).
 fn parse_rate(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 12] = [
         ("KiB", 1 << 10),
@@ -587,12 +603,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_is_sound() {
+    fn clap_accepts_the_definition() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn global_flags_stand_anywhere() {
+    fn global_flags_work_before_and_after_the_command() {
         let before = Cli::try_parse_from(["natsync", "--json", "-v", "plan"]).unwrap();
         let after = Cli::try_parse_from(["natsync", "plan", "--json", "-v"]).unwrap();
         for cli in [before, after] {
@@ -603,7 +619,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_plan_says_it_all() {
+    fn a_saved_plan_excludes_flags_that_would_change_it() {
         let taken = |flag: &str| {
             Cli::try_parse_from(["natsync", "apply", "--plan=x"].into_iter().chain(flag.split(' ')))
                 .is_ok()
@@ -615,7 +631,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_bounds() {
+    fn jobs_have_bounds() {
         let jobs = |number: &str| Cli::try_parse_from(["natsync", "apply", "-j", number]).is_ok();
         assert!(jobs("1") && jobs("1024"));
         assert!(!jobs("0") && !jobs("1025") && !jobs("many"));

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::{Target, for_each, load};
 use crate::cli::args::{ExplainArgs, ManifestArgs};
-use crate::ops::error::ExitStatus;
+use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::{self, Options};
 use crate::report::{Console, Talk, print_explanation};
 use crate::stop::Stop;
 
-pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
+pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let manifests = ManifestArgs {
         manifests: vec![args.manifest.clone()],
         dest: args.dest.clone(),
@@ -17,7 +17,7 @@ pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, E
         set: args.set.clone(),
         today: args.today,
     };
-    let targets = load(&manifests, console)?;
+    let targets = load(&manifests, console);
     let stop = Stop::on_signals();
     let now = Timestamp::now();
     Ok(for_each(targets, Some(&stop), console, |Target { manifest, .. }| {

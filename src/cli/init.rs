@@ -11,21 +11,21 @@ use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::init::{self, Frame, Made, make, read_arguments, read_list};
 use crate::report::{Console, Count, Untrusted, write_made};
 
-/// Stands for standard input, and for standard output.
+/// The argument that means standard input or standard output.
 const STREAM: &str = "-";
-/// A list is at most so long, in bytes.
+/// Longest list that is read, in bytes. A bound, because the whole list is held in memory.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 pub(super) fn run(args: &InitArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let file = args.output.as_deref().unwrap_or(Path::new(DEFAULT_MANIFEST));
     let is_stream = file == Path::new(STREAM);
-    // Before a list is read, which may take somebody's typing.
+    // Checked before the list is read: the user may be typing it on standard input.
     if is_stream && console.is_json() {
-        return Err(RunError::usage("--json and `-o -` ask for different things on one stream"));
+        return Err(RunError::usage("--json and `-o -` would both write to standard output"));
     }
     if !is_stream && !args.force && file.symlink_metadata().is_ok() {
         return Err(RunError::Usage {
-            message: format!("`{}` is there already", file.display()),
+            message: format!("`{}` already exists", file.display()),
             hint: Some("`--force` replaces it; `-o FILE` writes another one".to_owned()),
         });
     }
@@ -45,7 +45,7 @@ pub(super) fn run(args: &InitArgs, console: &Console) -> Result<ExitStatus, RunE
     Ok(ExitStatus::Ok)
 }
 
-/// What the arguments and lists say.
+/// Reads the URLs of the arguments, of standard input and of `--from`.
 fn read(args: &InitArgs) -> Result<init::Input, RunError> {
     let (stream, urls): (Vec<_>, Vec<_>) = args.urls.iter().cloned().partition(|url| url == STREAM);
     let mut input = read_arguments(&urls)?;

@@ -10,29 +10,23 @@ use crate::ops;
 use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::export::{Aria2, Export, Exported, Metalink, Sha256Sums};
 use crate::pin::Pinned;
-use crate::report::{Console, Count, Untrusted, fit, print_error, width_of, write_entry};
+use crate::report::{Console, Count, Untrusted, fit, width_of, write_entry};
 
-pub(super) fn run(args: &ListArgs, console: &Console) -> ExitStatus {
+pub(super) fn run(args: &ListArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let format = match (args.format, console.is_json()) {
         (None | Some(ListFormat::Json), true) => ListFormat::Json,
         (None, false) => ListFormat::Table,
         (Some(format), false) => format,
         (Some(_), true) => {
-            let error = RunError::usage("--json and --format ask for different things");
-            print_error(console, &error);
-            return error.exit_status();
+            return Err(RunError::usage("--json cannot be combined with another --format"));
         }
     };
-    let targets = match load(&args.manifests, console) {
-        Ok(targets) => targets,
-        Err(status) => return status,
-    };
-    if format == ListFormat::Metalink && 1 < targets.len() {
-        let error = RunError::usage("a Metalink is one document: name one manifest");
-        print_error(console, &error);
-        return error.exit_status();
+    let targets = load(&args.manifests, console);
+    let is_one = targets.as_ref().map_or(true, |targets| targets.len() <= 1);
+    if format == ListFormat::Metalink && !is_one {
+        return Err(RunError::usage("a Metalink file is about one manifest: name only one"));
     }
-    for_each(targets, None, console, |target| list(format, &target, console))
+    Ok(for_each(targets, None, console, |target| list(format, &target, console)))
 }
 
 fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitStatus, RunError> {
@@ -57,7 +51,7 @@ fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitSt
     }
 }
 
-/// Calls `print` with each chosen entry, as long as somebody reads.
+/// Calls `print` with each chosen entry, until the reader of the output has closed it.
 fn each(
     manifest: &Manifest,
     selection: &Selection,
@@ -80,8 +74,8 @@ fn each(
     }
 }
 
-/// Calls `print` with each chosen entry and what is said of it. `begin` is written before, once it is
-/// certain that the lock can be read.
+/// Calls `print` with each chosen entry and its pin. Writes `begin` before the first entry, but
+/// only after the lock was read: an error leaves the output empty.
 fn with_pins(
     target: &Target,
     console: &Console,
@@ -105,13 +99,14 @@ fn with_pins(
     failed.map_or(Ok(()), Err)
 }
 
-/// Writes all of them in the form of another program, and says how many it cannot hold.
+/// Writes the chosen entries in the format of another program. Warns of entries that the format
+/// cannot hold.
 fn export(form: &dyn Export, target: &Target, console: &Console) -> Result<(), RunError> {
     let mut lacking = 0;
     let mut hidden = false;
     let write = |text: &str| console.results(|writer| writer.write_all(text.as_bytes()));
     with_pins(target, console, &form.begin(), |entry, pinned| {
-        // Who is known to have nothing is not asked.
+        // The lock says that upstream does not have the file.
         if *pinned == Pinned::Missing {
             return;
         }
@@ -128,14 +123,14 @@ fn export(form: &dyn Export, target: &Target, console: &Console) -> Result<(), R
         warn(
             console,
             &format!(
-                "{entries} left out, of which nothing is known that this form can hold; `natsync lock` pins their digests"
+                "{entries} left out: the format needs a digest that is not known, or cannot hold the URL; `natsync lock` adds digests"
             ),
         );
     }
     if hidden {
         warn(
             console,
-            "values from the environment and passwords are not exported: some URLs will not work as they stand",
+            "values from the environment and passwords are not exported: some URLs do not work without them",
         );
     }
     Ok(())
@@ -154,10 +149,10 @@ fn urls(manifest: &Manifest, selection: &Selection, console: &Console) {
     });
 }
 
-/// Columns are as wide as these many first entries need; longer ones later push theirs aside. So a
-/// listing of millions begins at once.
+/// The first entries decide the widths of the columns, so that a list of millions of entries starts
+/// at once. A longer cell later on shifts the rest of its row.
 const MEASURED: usize = 1000;
-/// Between columns.
+/// Blanks between columns.
 const GAP: usize = 2;
 
 fn table(manifest: &Manifest, selection: &Selection, console: &Console) {
@@ -212,8 +207,8 @@ impl Rows<'_> {
         }
     }
 
-    /// Shares out the columns of a terminal: the URL gives way first, then path and source, which
-    /// keep at least what the URL has left.
+    /// Fits the columns to a terminal's width. The source takes at most a fifth of it, and the path
+    /// at most half of the rest; the URL takes what remains.
     fn share(&mut self) {
         let Some(terminal) = self.terminal else {
             return;

@@ -1,7 +1,7 @@
 //! `natsync lock`
 
 use super::reports::Reports;
-use super::{Target, rewrites, told};
+use super::{Target, load, rewrites};
 use crate::cli::args::LockArgs;
 use crate::event::Summary;
 use crate::http::rewrite::Rewrites;
@@ -10,19 +10,14 @@ use crate::ops::{self, LockReport, Options};
 use crate::report::{Account, Closing, Console, Lines, Outcomes, Talk, Tally, Tee, print_drift};
 use crate::stop::Stop;
 
-pub(super) fn run(args: &LockArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
-    let rewrites = rewrites(&args.transfer).map_err(|error| told(console, &error))?;
+pub(super) fn run(args: &LockArgs, console: &Console) -> Result<ExitStatus, RunError> {
+    let rewrites = rewrites(&args.transfer)?;
     let reports = Reports::begin("lock", Some(&args.reports), args.failed.as_ref(), console)?;
-    let targets = match reports.load(&args.manifests) {
-        Ok(targets) => targets,
-        Err(status) => return Err(reports.finish(status)),
-    };
-    let stop = Stop::on_signals();
-    Ok(reports.each(targets, &stop, |target, reports| {
+    Ok(reports.run(load(&args.manifests, console), |target, stop, reports| {
         if args.check {
             check(target, console)
         } else {
-            lock(args, &rewrites, target, &stop, reports, console)
+            lock(args, &rewrites, target, stop, reports, console)
         }
     }))
 }

@@ -1,4 +1,8 @@
-//! The commands: each reads its arguments, calls the library and picks the exit status.
+//! The commands. Each one turns its arguments into options, calls the operation in `ops`, and picks
+//! the exit status.
+//!
+//! A command that cannot go on returns its [`RunError`], and [`fail`] is the one place that prints
+//! such an error. Nothing here does the work itself.
 
 #![expect(
     clippy::disallowed_methods,
@@ -36,59 +40,76 @@ use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{Console, Untrusted, annotate_warning, print_error};
 use crate::stop::Stop;
 
-/// Carries out a command and tells its errors.
+/// Runs a command and prints the error that ends it, if any.
 pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
     descriptors::raise();
-    let ended = match command {
+    let result = match command {
         Command::Apply(args) => apply::run(args, console),
         Command::Plan(args) => plan::run(args, console),
         Command::Lock(args) => lock::run(args, console),
         Command::Explain(args) => explain::run(args, console),
-        Command::List(args) => Ok(list::run(args, console)),
+        Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),
-        Command::Init(args) => init::run(args, console).map_err(|error| told(console, &error)),
-        Command::Schema => Ok(schema::run(console)),
-        Command::Completions(args) => Ok(shell::completions(*args, console)),
-        Command::Man(args) => shell::man(args, console).map_err(|error| told(console, &error)),
+        Command::Init(args) => init::run(args, console),
+        Command::Schema => schema::run(console),
+        Command::Completions(args) => shell::completions(*args, console),
+        Command::Man(args) => shell::man(args, console),
         Command::Report(args) => report::run(args, console),
     };
-    ended.unwrap_or_else(|status| status)
+    result.unwrap_or_else(|error| fail(console, &error))
 }
 
-/// Tells of an error. Answers what the process ends with.
-fn told(console: &Console, error: &RunError) -> ExitStatus {
+/// Prints an error. Returns the exit status that it stands for.
+fn fail(console: &Console, error: &RunError) -> ExitStatus {
     print_error(console, error);
     error.exit_status()
 }
 
-/// A manifest with the entries that the command line chooses of it.
+/// A manifest with the entries that the command line chooses.
 struct Target {
     manifest: Manifest,
     selection: Selection,
 }
 
-const DEFAULT_MANIFEST: &str = "natsync.yaml";
+/// The errors that keep a command from starting: one for each manifest that cannot be used, or one
+/// about the command line. Never empty.
+#[derive(Debug)]
+struct Refused(Vec<Refusal>);
 
-/// Reads all manifests, and tells of every one that is wrong. Nothing is touched before all of them
-/// are right.
-fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, ExitStatus> {
-    load_telling(args, console, |_, _| {})
+#[derive(Debug)]
+struct Refusal {
+    /// The manifest that cannot be used.
+    file: Option<PathBuf>,
+    error: RunError,
 }
 
-/// The same, for those who want to know what is wrong with which.
-fn load_telling(
-    args: &ManifestArgs,
-    console: &Console,
-    mut tell: impl FnMut(&Path, &RunError),
-) -> Result<Vec<Target>, ExitStatus> {
-    // One instant for all manifests of a run.
+impl From<RunError> for Refused {
+    fn from(error: RunError) -> Self {
+        Self(vec![Refusal { file: None, error }])
+    }
+}
+
+impl Refused {
+    /// Prints the errors. Returns the most severe of their exit statuses.
+    fn fail(&self, console: &Console) -> ExitStatus {
+        let statuses = self.0.iter().map(|refusal| fail(console, &refusal.error));
+        statuses.fold(ExitStatus::Ok, worst)
+    }
+}
+
+const DEFAULT_MANIFEST: &str = "natsync.yaml";
+
+/// Reads all manifests of the command line. Reads on after an error, so that one run shows what is
+/// wrong with each of them.
+fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, Refused> {
+    // All manifests of a run agree on the date, even if the run begins just before midnight.
     let today = args.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
     let env = |name: &str| env::var(name).ok();
     let options = LoadOptions { today, set: &args.set, env: &env, dest: args.dest.as_deref() };
     let default = [PathBuf::from(DEFAULT_MANIFEST)];
     let files = if args.manifests.is_empty() { &default[..] } else { &args.manifests };
     let mut targets: Vec<Target> = Vec::new();
-    let mut status = ExitStatus::Ok;
+    let mut refusals: Vec<Refusal> = Vec::new();
     for file in files {
         let is_default = args.manifests.is_empty();
         match load_one(file, is_default, args, &options) {
@@ -101,37 +122,32 @@ fn load_telling(
                         message: format!("`{one}` and `{two}` would share one lock"),
                         hint: Some("rename one of them".to_owned()),
                     };
-                    print_error(console, &error);
-                    tell(file, &error);
-                    return Err(error.exit_status());
+                    refusals.push(Refusal { file: Some(file.clone()), error });
+                    break;
                 }
                 targets.push(target);
             }
-            Err(error) => {
-                print_error(console, &error);
-                tell(file, &error);
-                status = worst(status, error.exit_status());
-            }
+            Err(error) => refusals.push(Refusal { file: Some(file.clone()), error }),
         }
     }
-    if status != ExitStatus::Ok {
-        return Err(status);
+    if !refusals.is_empty() {
+        return Err(Refused(refusals));
     }
     warn_of_open_netrcs(&targets, console);
     Ok(targets)
 }
 
-/// Passwords that others on this machine can read are told of once a file.
+/// Warns once about each netrc file that other users of this machine can read.
 fn warn_of_open_netrcs(targets: &[Target], console: &Console) {
     let files = targets.iter().flat_map(|target| target.manifest.open_netrcs());
-    // Two ways may lead to the same file.
+    // Manifests may name one file by different paths.
     let files: BTreeSet<_> =
         files.map(|file| file.canonicalize().unwrap_or_else(|_| file.to_owned())).collect();
     for file in files {
         let file = file.display().to_string();
         warn(
             console,
-            &format!("others can read `{}`: `chmod 600` keeps it private", Untrusted(&file)),
+            &format!("other users can read `{}`: `chmod 600` makes it private", Untrusted(&file)),
         );
     }
 }
@@ -142,7 +158,7 @@ fn warn(console: &Console, message: &str) {
     annotate_warning(console, message);
 }
 
-/// Whether two manifests differ in nothing but their ending.
+/// Whether the locks of two manifests have the same path: `a.yaml` and `a.yml` share `a.lock`.
 fn share_lock(one: &Path, other: &Path) -> bool {
     one != other && crate::pin::lock::file_of(one) == crate::pin::lock::file_of(other)
 }
@@ -155,7 +171,7 @@ fn load_one(
 ) -> Result<Target, RunError> {
     if is_default && !file.exists() {
         return Err(RunError::Usage {
-            message: format!("there is no `{DEFAULT_MANIFEST}` here, and no manifest is named"),
+            message: format!("there is no `{DEFAULT_MANIFEST}` here, and no manifest was given"),
             hint: Some("write `natsync COMMAND MANIFEST`".to_owned()),
         });
     }
@@ -164,21 +180,23 @@ fn load_one(
     Ok(Target { manifest, selection })
 }
 
-/// Goes through the manifests one after the other. What goes wrong with one does not keep the next
-/// from its turn; a signal does: those that have not begun are left in the iterator then.
+/// Runs a command on manifests, one after the other, and returns the most severe exit status.
+///
+/// An error ends the work on one manifest, and the next one follows. A signal ends the whole loop:
+/// the iterator then still holds the manifests that have not begun.
 fn for_each<T>(
-    targets: impl IntoIterator<Item = T>,
+    targets: Result<impl IntoIterator<Item = T>, Refused>,
     stop: Option<&Stop>,
     console: &Console,
     mut run: impl FnMut(T) -> Result<ExitStatus, RunError>,
 ) -> ExitStatus {
+    let targets = match targets {
+        Ok(targets) => targets,
+        Err(refused) => return refused.fail(console),
+    };
     let mut status = ExitStatus::Ok;
     for target in targets {
-        let result = run(target);
-        let one = result.unwrap_or_else(|error| {
-            print_error(console, &error);
-            error.exit_status()
-        });
+        let one = run(target).unwrap_or_else(|error| fail(console, &error));
         status = worst(status, one);
         if let Some(reason) = stop.and_then(Stop::reason) {
             return reason.into();
@@ -187,8 +205,8 @@ fn for_each<T>(
     status
 }
 
-/// The status that tells more of two: that of a signal before all, and the milder ones last. Of two
-/// that end a run the first stays.
+/// The more severe of two exit statuses. The order is `Ok`, `Drift`, `Failed`, the statuses of a
+/// run that could not go on, and those of a signal. Of two equally severe ones the first counts.
 fn worst(first: ExitStatus, second: ExitStatus) -> ExitStatus {
     let weight = |status| match status {
         ExitStatus::Ok => 0,
@@ -202,13 +220,13 @@ fn worst(first: ExitStatus, second: ExitStatus) -> ExitStatus {
 
 const REWRITE_VARIABLE: &str = "NATSYNC_REWRITE";
 
-/// The rewrites of the command line, then those of the environment.
+/// The rewrite rules of `--rewrite`, then those of the environment variable.
 fn rewrites(args: &TransferArgs) -> Result<Rewrites, RunError> {
     let variable = match env::var(REWRITE_VARIABLE) {
         Ok(variable) => variable,
         Err(env::VarError::NotPresent) => String::new(),
         Err(env::VarError::NotUnicode(_)) => {
-            return Err(RunError::usage(format!("{REWRITE_VARIABLE} is no UTF-8 text")));
+            return Err(RunError::usage(format!("{REWRITE_VARIABLE} is not UTF-8 text")));
         }
     };
     let given = args.rewrite.iter().map(|text| ("--rewrite", text.as_str()));
@@ -218,7 +236,7 @@ fn rewrites(args: &TransferArgs) -> Result<Rewrites, RunError> {
         .filter(|text| !text.is_empty())
         .map(|text| (REWRITE_VARIABLE, text));
     let rules = given.chain(inherited).map(|(place, text)| {
-        // The text is not repeated: it may hold a password.
+        // The message must not quote the rule: it may hold a password.
         Rewrite::parse(text)
             .map_err(|error| RunError::usage(format!("a rule of {place} is wrong: {error}")))
     });

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::reports::Reports;
-use super::{Target, rewrites, told, worst};
+use super::{Target, fail, load, rewrites, worst};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::PlanArgs;
 use crate::http::rewrite::Rewrites;
@@ -18,22 +18,19 @@ use crate::plan::Plan;
 use crate::report::{Account, Closing, Console, Lines, Listing, Talk, Tally, Tee, Untrusted};
 use crate::stop::Stop;
 
-pub(super) fn run(args: &PlanArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
-    let told = |error: RunError| told(console, &error);
-    let rewrites = rewrites(&args.transfer).map_err(told)?;
+pub(super) fn run(args: &PlanArgs, console: &Console) -> Result<ExitStatus, RunError> {
+    let rewrites = rewrites(&args.transfer)?;
     let reports = Reports::begin("plan", None, None, console)?;
-    let targets = match reports.load(&args.manifests) {
-        Ok(targets) => targets,
-        Err(status) => return Err(reports.finish(status)),
+    let targets = load(&args.manifests, console);
+    let mut out = match (&args.out, &targets) {
+        (Some(file), Ok(targets)) => Some(Saving::begin(file, targets.len())?),
+        _ => None,
     };
-    let count = targets.len();
-    let mut out = args.out.as_deref().map(Saving::begin).transpose().map_err(told)?;
-    let stop = Stop::on_signals();
-    let status = reports.each(targets, &stop, |target, reports| {
-        plan(args, &rewrites, target, &stop, out.as_mut(), reports, console)
+    let status = reports.run(targets, |target, stop, reports| {
+        plan(args, &rewrites, target, stop, out.as_mut(), reports, console)
     });
-    Ok(match out.map(|out| out.finish(count, console)) {
-        Some(Err(error)) => worst(status, told(error)),
+    Ok(match out.map(|out| out.finish(console)) {
+        Some(Err(error)) => worst(status, fail(console, &error)),
         _ => status,
     })
 }
@@ -42,19 +39,22 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> Result<ExitStatus, Exit
 struct Saving<'a> {
     file: &'a Path,
     to: BufWriter<AtomicFile>,
-    /// How many manifests have their plan in it.
+    /// The number of manifests that the command plans.
+    manifests: usize,
+    /// The number of manifests whose plan is written.
     plans: usize,
 }
 
 impl<'a> Saving<'a> {
-    fn begin(file: &'a Path) -> Result<Self, RunError> {
+    fn begin(file: &'a Path, manifests: usize) -> Result<Self, RunError> {
         let to = BufWriter::new(AtomicFile::create(file).map_err(unwritable)?);
-        Ok(Self { file, to, plans: 0 })
+        Ok(Self { file, to, manifests, plans: 0 })
     }
 
-    /// Puts it in its place, if it has the plans of so many manifests: half of a plan is none.
-    fn finish(self, wanted: usize, console: &Console) -> Result<(), RunError> {
-        if self.plans < wanted {
+    /// Publishes the file if it has the plan of every manifest. An incomplete plan is discarded:
+    /// applying it would leave some manifests out without notice.
+    fn finish(self, console: &Console) -> Result<(), RunError> {
+        if self.plans < self.manifests {
             return Ok(());
         }
         let draft = self.to.into_inner().map_err(IntoInnerError::into_error);
@@ -62,7 +62,7 @@ impl<'a> Saving<'a> {
         let (shown, word) = (Untrusted::path(self.file), shell_word(&self.file.to_string_lossy()));
         let word = Untrusted(&word);
         console
-            .remark(&format!("saved in {shown}; `natsync apply --plan {word}` does just that\n"));
+            .remark(&format!("saved in {shown}; `natsync apply --plan {word}` carries it out\n"));
         Ok(())
     }
 }
@@ -94,7 +94,7 @@ fn plan(
         max_delete: args.prune.max_delete,
         now: Timestamp::now(),
     };
-    // Made as it would be made again.
+    // `apply --plan` makes its options from the same recipe, so that both decide alike.
     let options = Options {
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),

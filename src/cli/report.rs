@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Target, for_each, load, told};
+use super::{Target, for_each, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::ReportArgs;
 use crate::manifest::Manifest;
@@ -16,17 +16,15 @@ use crate::report::page::{Links, render, verdict};
 use crate::report::{Bytes, Console, Talk, Untrusted, write_report};
 use crate::stop::Stop;
 
-pub(super) fn run(args: &ReportArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
+pub(super) fn run(args: &ReportArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let is_stdout = args.html == Path::new("-");
-    let refusal = match (1 < args.manifests.manifests.len(), is_stdout && console.is_json()) {
-        (true, _) => Some("a report is of one manifest: name one"),
-        (_, true) => Some("the page and --json cannot both go to standard output"),
-        _ => None,
-    };
-    if let Some(refusal) = refusal {
-        return Err(told(console, &RunError::usage(refusal)));
+    if 1 < args.manifests.manifests.len() {
+        return Err(RunError::usage("a report is about one manifest: name only one"));
     }
-    let targets = load(&args.manifests, console)?;
+    if is_stdout && console.is_json() {
+        return Err(RunError::usage("the page and --json cannot both go to standard output"));
+    }
+    let targets = load(&args.manifests, console);
     Ok(for_each(targets, None, console, |target| report(args, is_stdout, target, console)))
 }
 
@@ -57,7 +55,7 @@ fn report(
     Ok(ExitStatus::Ok)
 }
 
-/// One line that says what was written.
+/// Prints one line about the page that was written.
 fn tell(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
     if console.is_json() {
         write_report(console, file, overview, bytes);
@@ -67,7 +65,7 @@ fn tell(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
     }
 }
 
-/// What one runs to fetch the files.
+/// The command that fetches the files of the manifest, as the page shows it.
 fn command(manifest: &Manifest) -> String {
     let file = manifest.file().to_string_lossy();
     if file == super::DEFAULT_MANIFEST {
@@ -77,7 +75,10 @@ fn command(manifest: &Manifest) -> String {
     }
 }
 
-/// The way from the page to the files. A name that came from the environment may not stand in it.
+/// The links from the page to the files.
+///
+/// None if a folder name in them came from the environment: such a value may be a secret, and the
+/// page may be published.
 fn links(folder: &Path, manifest: &Manifest) -> Option<Links> {
     let dest = fs::canonicalize(manifest.dest()).ok()?;
     let links = Links::between(folder, &dest);
@@ -92,9 +93,9 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Puts a file in place whole, or leaves what is there.
+/// Replaces a file by its complete new content, or leaves it as it is.
 fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    // What is no file, as a pipe or `/dev/stdout`, is written to as it is.
+    // A pipe or a device such as `/dev/stdout` cannot be replaced by a rename: write into it.
     if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
         return File::options().write(true).open(file)?.write_all(bytes);
     }

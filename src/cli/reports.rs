@@ -1,4 +1,8 @@
-//! The reports of a command beside its results: which there are, and when each is begun, told and written.
+//! The reports of a command beside its results on standard output: `--junit`, `--metrics`,
+//! `--failed`, and GitHub's annotations and step summary.
+//!
+//! Creates them before the work, has them listen to the run of each manifest, and publishes the
+//! files at the end. The formats themselves are in `report`.
 
 use std::cell::RefCell;
 use std::env;
@@ -6,8 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Target, for_each, load_telling, told, warn, worst};
-use crate::cli::args::{ManifestArgs, ReportFileArgs};
+use super::{Refused, Target, fail, for_each, warn, worst};
+use crate::cli::args::ReportFileArgs;
 use crate::event::Reporter;
 use crate::manifest::Manifest;
 use crate::manifest::select::Selection;
@@ -18,13 +22,13 @@ use crate::report::{
 };
 use crate::stop::Stop;
 
-/// The reports of one command. Those that are files stand in their places when [`Reports::finish`] returns.
+/// The reports of one command. [`Reports::run`] publishes those that are files.
 pub(super) struct Reports<'c> {
     console: &'c Console,
     files: RefCell<Files>,
 }
 
-/// A manifest with the entries that are chosen of it.
+/// A manifest with its chosen entries.
 pub(super) trait Chosen {
     fn chosen(&self) -> (&Manifest, &Selection);
 }
@@ -35,54 +39,62 @@ impl Chosen for Target {
     }
 }
 
-/// The reports that outlast a manifest.
+/// The reports that cover all manifests of the command.
 #[derive(Default)]
 struct Files {
     failed: Option<FailedFile>,
     junit: Option<Junit>,
     metrics: Option<Metrics>,
     summary: Option<StepSummary>,
-    /// Whether there was something to tell of.
-    has_told: bool,
-    /// Whether a manifest had its turn.
+    /// Whether the reports have any content.
+    has_content: bool,
+    /// Whether the work on a manifest began.
     has_begun: bool,
 }
 
-/// A report about one manifest.
+/// The part of a report about one manifest.
 type Part<'p> = Box<dyn for<'e> Closing<Ended<'e>> + 'p>;
 
 const SUMMARY_VARIABLE: &str = "GITHUB_STEP_SUMMARY";
 
 impl<'c> Reports<'c> {
-    /// Begins the reports that the command line and the environment ask for.
+    /// Creates the reports that the command line and the environment ask for.
     ///
     /// # Errors
-    /// When a file cannot be where it is wanted, which is told: nothing has been touched then.
+    /// When a report file cannot be created.
     pub(super) fn begin(
         command: &'static str,
         args: Option<&ReportFileArgs>,
         failed: Option<&PathBuf>,
         console: &'c Console,
-    ) -> Result<Self, ExitStatus> {
-        let files = Files::begin(command, args, failed).map_err(|error| told(console, &error))?;
+    ) -> Result<Self, RunError> {
+        let files = Files::begin(command, args, failed)?;
         Ok(Self { console, files: RefCell::new(files) })
     }
 
-    /// Reads the manifests, and tells of those that are wrong.
-    pub(super) fn load(&self, args: &ManifestArgs) -> Result<Vec<Target>, ExitStatus> {
-        load_telling(args, self.console, |file, error| self.refuse(file, error))
-    }
-
-    /// Goes through manifests one after the other, and tells of those that had no turn before a signal. Then the
-    /// files are put in their places.
-    pub(super) fn each<T: Chosen>(
+    /// Runs the command on its manifests, one after the other, until a signal arrives. Then
+    /// publishes the report files. Returns the exit status of the command.
+    ///
+    /// The reports also cover the manifests that could not be used, and those that had not begun
+    /// when the signal arrived.
+    pub(super) fn run<T: Chosen>(
         self,
-        targets: Vec<T>,
-        stop: &Stop,
-        mut run: impl FnMut(T, &Self) -> Result<ExitStatus, RunError>,
+        targets: Result<Vec<T>, Refused>,
+        mut run: impl FnMut(T, &Stop, &Self) -> Result<ExitStatus, RunError>,
     ) -> ExitStatus {
-        let mut targets = targets.into_iter();
-        let status = for_each(&mut targets, Some(stop), self.console, |target| run(target, &self));
+        let mut targets = match targets {
+            Ok(targets) => targets.into_iter(),
+            Err(refused) => {
+                self.refuse(&refused);
+                let status = refused.fail(self.console);
+                return self.finish(status);
+            }
+        };
+        // Installed only now: while manifests are read, a signal ends the process at once.
+        let stop = Stop::on_signals();
+        let status = for_each(Ok(&mut targets), Some(&stop), self.console, |target| {
+            run(target, &stop, &self)
+        });
         for target in targets {
             let (manifest, selection) = target.chosen();
             self.pass_over(manifest, selection, status);
@@ -90,7 +102,7 @@ impl<'c> Reports<'c> {
         self.finish(status)
     }
 
-    /// Carries out the command on one manifest, and has the reports listen.
+    /// Runs the command on one manifest while the reports listen.
     pub(super) fn follow(
         &self,
         manifest: &Manifest,
@@ -116,7 +128,7 @@ impl<'c> Reports<'c> {
         result.map(|(_, status)| status)
     }
 
-    /// Tells of a manifest that had no turn, since the run ended before.
+    /// Reports a manifest that had not begun when the run ended.
     fn pass_over(&self, manifest: &Manifest, selection: &Selection, status: ExitStatus) {
         let mut files = self.files.borrow_mut();
         let with = EndedWith::NotBegun;
@@ -127,28 +139,31 @@ impl<'c> Reports<'c> {
         }
     }
 
-    /// Tells of a manifest that is wrong.
-    fn refuse(&self, file: &Path, error: &RunError) {
+    /// Reports the manifests that cannot be used.
+    fn refuse(&self, Refused(refusals): &Refused) {
         let mut files = self.files.borrow_mut();
-        files.has_told = true;
-        if let Some(junit) = &mut files.junit {
-            junit.refused(file, error);
-        }
-        if let Some(metrics) = &mut files.metrics {
-            metrics.refused(file, error.exit_status());
-        }
-        if let Some(summary) = &mut files.summary {
-            summary.refused(file, error);
+        let of_files = refusals.iter().filter_map(|one| Some((one.file.as_ref()?, &one.error)));
+        for (file, error) in of_files {
+            files.has_content = true;
+            if let Some(junit) = &mut files.junit {
+                junit.refused(file, error);
+            }
+            if let Some(metrics) = &mut files.metrics {
+                metrics.refused(file, error.exit_status());
+            }
+            if let Some(summary) = &mut files.summary {
+                summary.refused(file, error);
+            }
         }
     }
 
-    /// Puts the files in their places. Returns what the command is to end with.
-    pub(super) fn finish(self, status: ExitStatus) -> ExitStatus {
+    /// Publishes the files. Returns the exit status of the command, given that of its work.
+    fn finish(self, status: ExitStatus) -> ExitStatus {
         let files = self.files.into_inner();
-        let Files { failed, junit, metrics, summary, has_told, has_begun } = files;
-        // Where nothing was tried, what failed before is still to be done.
+        let Files { failed, junit, metrics, summary, has_content, has_begun } = files;
+        // If no manifest was begun, the list of an earlier run is kept: it is still to be retried.
         let failed = failed.filter(|_| has_begun);
-        let (junit, metrics) = (junit.filter(|_| has_told), metrics.filter(|_| has_told));
+        let (junit, metrics) = (junit.filter(|_| has_content), metrics.filter(|_| has_content));
         let written = [
             ("the file of --failed", failed.map(FailedFile::publish)),
             ("the file of --junit", junit.map(Junit::publish)),
@@ -158,7 +173,7 @@ impl<'c> Reports<'c> {
         for (what, written) in written {
             if let Some(Err(source)) = written {
                 let error = RunError::Unwritable { what, source };
-                status = worst(status, told(self.console, &error));
+                status = worst(status, fail(self.console, &error));
             }
         }
         if let Some(error) = summary.and_then(StepSummary::finish) {
@@ -185,7 +200,7 @@ impl Files {
             summary: env::var_os(SUMMARY_VARIABLE)
                 .filter(|file| !file.is_empty())
                 .map(|file| StepSummary::new(file.into(), command)),
-            has_told: false,
+            has_content: false,
             has_begun: false,
         })
     }
@@ -196,7 +211,7 @@ impl Files {
         selection: &'p Selection,
         console: &'p Console,
     ) -> Vec<Part<'p>> {
-        (self.has_told, self.has_begun) = (true, true);
+        (self.has_content, self.has_begun) = (true, true);
         let mut parts: Vec<Part<'p>> = Vec::new();
         if let Some(failed) = &mut self.failed {
             parts.push(Box::new(failed.of(manifest, selection)));
@@ -217,7 +232,7 @@ impl Files {
     }
 }
 
-/// Refuses what must be a slip.
+/// Refuses report files that would overwrite a manifest or each other.
 fn check<const N: usize>(files: [(&str, Option<&PathBuf>); N]) -> Result<(), RunError> {
     let given: Vec<_> =
         files.iter().filter_map(|(flag, file)| Some((*flag, file.as_deref()?))).collect();
@@ -226,8 +241,8 @@ fn check<const N: usize>(files: [(&str, Option<&PathBuf>); N]) -> Result<(), Run
             file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
         if is_manifest {
             return Err(RunError::Usage {
-                message: format!("{flag} would write over `{}`", file.display()),
-                hint: Some(format!("a file of its own follows {flag}, and no manifest")),
+                message: format!("{flag} would overwrite `{}`", file.display()),
+                hint: Some(format!("give {flag} the name of a report file, not of a manifest")),
             });
         }
         if let Some((other, _)) = given[..number].iter().find(|(_, other)| *other == file) {
@@ -249,7 +264,7 @@ fn create<T>(
         RunError::Usage {
             message: format!("{flag} cannot write `{place}`: {error}"),
             hint: match error.kind() {
-                io::ErrorKind::NotFound => Some("its folder must be there before".to_owned()),
+                io::ErrorKind::NotFound => Some("create its folder first".to_owned()),
                 _ => None,
             },
         }

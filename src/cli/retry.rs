@@ -1,4 +1,4 @@
-//! The entries that an earlier run did not bring to a good end (`--failed`, `--retry`).
+//! `--retry FILE`: chooses the entries that an earlier run wrote to FILE with `--failed`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -13,11 +13,11 @@ use crate::manifest::select::Selection;
 use crate::ops::error::RunError;
 use crate::report::{Console, Count, Untrusted};
 
-/// Paths by the name of their manifest.
+/// The paths to retry, by the name of their manifest.
 #[derive(Debug)]
 pub(super) struct Retry(HashMap<String, HashSet<String>>);
 
-/// A line of the file, as far as it matters here.
+/// The fields of a line that are needed here.
 #[derive(Deserialize)]
 struct Line {
     manifest: String,
@@ -25,10 +25,8 @@ struct Line {
 }
 
 impl Retry {
-    /// Reads what `--failed FILE` wrote.
-    ///
     /// # Errors
-    /// When it cannot be read or is something else.
+    /// When the file cannot be read, or a line of it is not a failed entry.
     pub(super) fn read(file: &Path) -> Result<Self, RunError> {
         let name = file.display();
         let unreadable =
@@ -39,15 +37,16 @@ impl Retry {
             let line = line.map_err(unreadable)?;
             let Line { manifest, path } =
                 serde_json::from_str(&line).map_err(|_| RunError::Usage {
-                    message: format!("line {number} of `{name}` names no failed entry"),
-                    hint: Some("--retry takes what --failed wrote".to_owned()),
+                    message: format!("line {number} of `{name}` is not a failed entry"),
+                    hint: Some("--retry reads a file that --failed wrote".to_owned()),
                 })?;
             paths.entry(manifest).or_default().insert(path);
         }
         Ok(Self(paths))
     }
 
-    /// Chooses among the entries of a manifest those that are named. Tells of those that it does not declare.
+    /// Reduces a selection to the entries that are to be retried. Warns of entries that the
+    /// manifest no longer declares.
     pub(super) fn choose(
         &self,
         selection: Selection,
@@ -66,7 +65,7 @@ impl Retry {
         let gone = named.len().saturating_sub(declared) as u64;
         if 0 < gone {
             let (gone, name) = (Count::entries(gone), Untrusted(manifest.name()));
-            warn(console, &format!("{gone} to retry that `{name}` no longer declares"));
+            warn(console, &format!("`{name}` no longer declares {gone} that failed before"));
         }
         selection.among(named.iter().map(String::as_str))
     }

@@ -1,4 +1,5 @@
-//! From arguments to an exit code.
+//! The entry point of the binary: from arguments to an exit code. Parses the arguments, runs the
+//! command, and turns a panic into an error message and exit status 70.
 
 use std::any::Any;
 use std::ffi::OsString;
@@ -15,8 +16,10 @@ use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{Console, Format, Settings, print_bug, print_error, print_usage};
 use crate::threads::lock;
 
-/// Runs natsync with these arguments, the first of which is the program's name, and returns what the
-/// process is to end with. Results go to stdout, talk to stderr.
+/// Runs natsync and returns the exit code for the process.
+///
+/// The first argument is the program's name. Results go to stdout; progress, warnings and errors go
+/// to stderr.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let status = match Cli::try_parse_from(&args) {
@@ -42,8 +45,10 @@ fn carry_out(cli: &Cli) -> ExitStatus {
     }
 }
 
-/// What the loss of results means: with `--json`, and for the commands whose results are all there
-/// is, a failure; else the work counts.
+/// The exit status after standard output failed, for example because a disk is full.
+///
+/// Lost output is a failure with `--json`, and for commands whose only effect is their output. For
+/// `apply` without `--json` the files count, not the lines about them.
 fn lost_output(console: &Console, cli: &Cli, error: &RunError, status: ExitStatus) -> ExitStatus {
     print_error(console, error);
     let _ = console.finish();
@@ -56,17 +61,17 @@ fn lost_output(console: &Console, cli: &Cli, error: &RunError, status: ExitStatu
     }
 }
 
-/// Prints help, version or what is wrong with the command line.
+/// Prints help, the version, or an error of the command line.
 fn refuse(error: &clap::Error, args: &[OsString]) -> ExitStatus {
     let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let is_json = args.iter().any(|arg| arg == "--json");
     let format = if is_json { Format::Json } else { Format::Human };
     let console = Console::new(Settings { format, ..Settings::default() });
     if !wanted && console.is_in_workflow() {
-        // It quotes arguments as they are.
+        // clap quotes arguments as they are: `say` keeps them from being read as workflow commands.
         console.say(&error.render().to_string());
     } else {
-        // There is no better place to complain when this fails.
+        // If the terminal cannot be written to, there is nowhere to print the error.
         let _ = error.print();
     }
     if wanted {
@@ -80,8 +85,10 @@ fn refuse(error: &clap::Error, args: &[OsString]) -> ExitStatus {
     ExitStatus::Usage
 }
 
-/// Runs `work` and catches its panic, whose place it returns. Nothing is printed by the way: a
-/// panic's message may quote what must not be shown, such as an error with a URL in it.
+/// Runs `work`. If it panics, returns the place of the panic in the source.
+///
+/// Replaces the panic hook, which would print the message: a message may quote a secret, such as an
+/// error with a URL in it.
 fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let first = Arc::new(Mutex::new(None));
     let noted = Arc::clone(&first);
@@ -103,7 +110,7 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
         || "at an unknown place".to_owned(),
         |at| format!("at {}:{}", at.file(), at.line()),
     );
-    // Only a text that stands in the source as it is can hold no secret.
+    // A `&'static str` is a literal of the source and holds no secret; a formatted message might.
     match panic.payload().downcast_ref::<&'static str>() {
         Some(text) => format!("{text}, {place}"),
         None => place,
@@ -115,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_caught_and_tells_no_secret() {
+    fn a_panic_is_caught_and_shows_no_secret() {
         assert_eq!(catch(|| 7), Ok(7));
         let place = catch(|| panic!("the plan is lost")).unwrap_err();
         assert!(place.starts_with("the plan is lost, at src"), "{place}");
@@ -128,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_wanted_and_a_slip_is_not() {
+    fn help_succeeds_and_a_wrong_command_line_fails() {
         let status = |args: &[&str]| {
             let args: Vec<OsString> = args.iter().map(OsString::from).collect();
             Cli::try_parse_from(&args).map_err(|error| error.exit_code()).err()

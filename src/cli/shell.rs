@@ -1,4 +1,4 @@
-//! `natsync completions` and `natsync man`, both made from the command line's own definition.
+//! `natsync completions` and `natsync man`. Both are generated from the definition in `args`.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -13,7 +13,10 @@ use crate::report::Console;
 
 const NAME: &str = "natsync";
 
-pub(super) fn completions(args: CompletionsArgs, console: &Console) -> ExitStatus {
+pub(super) fn completions(
+    args: CompletionsArgs,
+    console: &Console,
+) -> Result<ExitStatus, RunError> {
     let shell = match args.shell {
         ShellName::Bash => Shell::Bash,
         ShellName::Elvish => Shell::Elvish,
@@ -24,7 +27,7 @@ pub(super) fn completions(args: CompletionsArgs, console: &Console) -> ExitStatu
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
     console.results(|writer| writer.write_all(&script));
-    ExitStatus::Ok
+    Ok(ExitStatus::Ok)
 }
 
 pub(super) fn man(args: &ManArgs, console: &Console) -> Result<ExitStatus, RunError> {
@@ -43,7 +46,7 @@ fn print_one(command: Option<&str>, console: &Console) -> Result<(), RunError> {
         let names = names.join(", ");
         return Err(RunError::Usage {
             message: format!("there is no command `{}`", command.unwrap_or_default()),
-            hint: Some(format!("there are {names}")),
+            hint: Some(format!("the commands are {names}")),
         });
     };
     let text = render(page).map_err(RunError::Output)?;
@@ -62,14 +65,14 @@ fn write_all(folder: &Path, console: &Console) -> Result<(), RunError> {
         let text = render(page).map_err(failed)?;
         draft.write_all(&text).and_then(|()| draft.publish()).map_err(failed)?;
     }
-    console.remark(&format!("{count} pages of the manual are in {}\n", folder.display()));
+    console.remark(&format!("{count} manual pages are in {}\n", folder.display()));
     Ok(())
 }
 
-/// The program, then each of its commands.
+/// The commands to describe: natsync itself, then each of its commands.
 fn pages() -> Vec<clap::Command> {
     let mut program = Cli::command();
-    // Global flags and full names get to the commands.
+    // `build` copies the global flags into the commands and sets their full names.
     program.build();
     let commands: Vec<_> = program.get_subcommands().cloned().collect();
     std::iter::once(program).chain(commands).collect()

@@ -1,22 +1,18 @@
 //! `natsync verify`
 
-use super::Target;
 use super::reports::Reports;
+use super::{Target, load};
 use crate::cli::args::VerifyArgs;
 use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::{self, Findings, Options};
 use crate::report::{Account, Closing, Console, Lines, Talk, Tee, Verdicts};
 use crate::stop::Stop;
 
-pub(super) fn run(args: &VerifyArgs, console: &Console) -> Result<ExitStatus, ExitStatus> {
+pub(super) fn run(args: &VerifyArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let reports = Reports::begin("verify", Some(&args.reports), None, console)?;
-    let targets = match reports.load(&args.manifests) {
-        Ok(targets) => targets,
-        Err(status) => return Err(reports.finish(status)),
-    };
-    let stop = Stop::on_signals();
-    Ok(reports
-        .each(targets, &stop, |target, reports| verify(args, target, &stop, reports, console)))
+    Ok(reports.run(load(&args.manifests, console), |target, stop, reports| {
+        verify(args, target, stop, reports, console)
+    }))
 }
 
 fn verify(

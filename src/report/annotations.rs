@@ -1,4 +1,4 @@
-//! Annotations: what GitHub Actions shows beside the lines of a manifest.
+//! Annotations for GitHub Actions, which shows them beside the lines of a manifest.
 
 use std::path::Path;
 
@@ -17,18 +17,20 @@ use crate::manifest::Manifest;
 use crate::ops::error::{ExitStatus, RunError};
 use crate::plan::Counts;
 
-/// The annotations of a command about one manifest. Warnings are written as they come, what failed at the end:
-/// an annotation for each group, as people read it too, since GitHub shows ten of a step.
+/// The annotations of a command about one manifest.
+///
+/// Warnings are written at once. Failures are written at the end, one annotation per group, because
+/// GitHub shows only ten annotations per step.
 pub struct Annotations<'a> {
     console: &'a Console,
     troubles: Troubles<'a>,
 }
 
-/// A path or a message that is longer is cut: GitHub takes 4 KiB in all.
+/// Longer paths and messages are cut, in bytes: GitHub accepts 4 KiB per annotation.
 const LONGEST: usize = 600;
 
 impl<'a> Annotations<'a> {
-    /// To that console, in whose output GitHub looks for them; none where nobody looks.
+    /// Annotations in the output of `console`. `None` outside of GitHub Actions.
     #[must_use]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Option<Self> {
         let troubles = Troubles::new(Names::new(manifest));
@@ -55,7 +57,7 @@ impl<'a> Annotations<'a> {
     }
 
     fn tell_all(&self, is_plan: bool) {
-        // What stands in the way of a plan is a finding of it.
+        // For a plan, a path conflict is a result, not a failure.
         let is_conflict =
             |trouble: &Trouble| is_plan && trouble.kind == Some(ErrorKind::PathConflict);
         let (conflicts, errors): (Vec<_>, Vec<_>) =
@@ -72,7 +74,7 @@ impl<'a> Annotations<'a> {
         if told < errors.len() {
             let rest = Count((errors.len() - told) as u64, "more group", "more groups");
             let message =
-                format!("GitHub shows {MOST} annotations of a step; the log has them all.");
+                format!("GitHub shows {MOST} annotations per step; the log has all of them.");
             self.annotate(Level::Error, None, &format!("{rest} of failures"), &message);
         }
     }
@@ -119,7 +121,7 @@ fn title_of(trouble: &Trouble) -> String {
 }
 
 fn message_of(trouble: &Trouble) -> String {
-    // Each of these is a line: what comes from outside must not make more of them.
+    // Escaped and cut, so that text from outside cannot add lines to the message.
     let short = |text: &str| Untrusted(cut(text, LONGEST)).to_string();
     let mut lines: Vec<String> = trouble.why.iter().map(|why| short(why)).collect();
     let mut names: Vec<String> = Vec::new();
@@ -143,7 +145,7 @@ fn message_of(trouble: &Trouble) -> String {
     lines.join("\n")
 }
 
-/// Annotates why a run ended: the problems of a manifest where they are.
+/// Annotates the error that ended a run. The problems of a manifest are annotated at their lines.
 pub(super) fn annotate_error(console: &Console, error: &RunError, hint: Option<&str>) {
     let with_hint = |message: &str, hint: Option<&str>| {
         let message = Untrusted(message).escaped();
@@ -176,12 +178,12 @@ pub(super) fn annotate_error(console: &Console, error: &RunError, hint: Option<&
     }
 }
 
-/// Annotates something that fails nothing and is about no manifest.
+/// Annotates a warning that is not about a manifest.
 pub(crate) fn annotate_warning(console: &Console, message: &str) {
     console.annotate(&Annotation::new(Level::Warning, "natsync", message));
 }
 
-/// Annotates that a lock is not what it would be (`lock --check`).
+/// Annotates that a lock and its manifest differ (`lock --check`).
 pub(super) fn annotate_drift(console: &Console, file: &Path, manifest: &Manifest, message: &str) {
     let title = format!("{}: the lock would change", manifest.name());
     let annotation = Annotation::new(Level::Error, &title, message);
@@ -253,7 +255,7 @@ mod tests {
         assert_snapshot!(annotated(Verbosity::Normal, &script(), &ended), @r"
         ::warning file=natgeo.yaml,title=natgeo%3A warning::the state\u{a}::error::could not be read
         ::error file=natgeo.yaml,line=5,title=natgeo%3A 12 entries failed (http_status)::answered 503%0A0817-1.jpg, 0817-2.jpg, 0817-3.jpg and 9 more%0Ahint: wait, 100%25 sure
-        ::error file=natgeo.yaml,line=8,title=natgeo%3A 2 entries failed (http_status)::poster-1.png: answered 404 at a%0Aposter-2.png: answered 404 at b%0Ahint: `natsync explain natgeo.yaml poster-1.png` tells what is asked for and why
+        ::error file=natgeo.yaml,line=8,title=natgeo%3A 2 entries failed (http_status)::poster-1.png: answered 404 at a%0Aposter-2.png: answered 404 at b%0Ahint: `natsync explain natgeo.yaml poster-1.png` shows what is requested and why
         ::error file=natgeo.yaml,line=8,title=natgeo%3A source posters failed (http_status)::9 of 9 entries are missing
         ::error file=natgeo.yaml,title=natgeo%3A nothing was pruned (prune_refused)::300 files would go
         ");
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_verify_finds_is_annotated() {
+    fn findings_of_verify_are_annotated() {
         let found = |entry, finding| Event::Verified {
             entry: EntryIndex(entry),
             verified: Verified { finding, sha256: None, failure: None },
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_run_is_annotated() {
+    fn an_error_that_ends_a_run_is_annotated() {
         let captured = captured(Verbosity::Quiet);
         let busy = RunError::Busy { dest: "out,a".into(), holder: None };
         annotate_error(&captured.console, &busy, Some("wait"));

@@ -1,4 +1,4 @@
-//! The two streams of the process, and what the user asked of them.
+//! stdout and stderr, with the user's settings for them. The only place that writes to either.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -13,68 +13,67 @@ use super::text::Paint;
 use super::workflow::{Annotation, Level, Workflow, harmless};
 use crate::ops::error::RunError;
 
-/// What the user asked of the output.
+/// Output settings from the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
-    /// For people or for programs.
+    /// Format of the results.
     pub format: Format,
-    /// How much.
+    /// Amount of output.
     pub verbosity: Verbosity,
-    /// Whether in colour.
+    /// Use of colour.
     pub color: When,
-    /// Whether progress is shown.
+    /// Display of progress.
     pub progress: When,
 }
 
-/// Whom results are for.
+/// Format of the results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// People.
+    /// Text for people.
     #[default]
     Human,
-    /// Programs: JSON lines.
+    /// JSON Lines for programs.
     Json,
 }
 
-/// How much is said.
+/// Amount of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
-    /// Errors alone.
+    /// Only errors.
     Quiet,
-    /// Results in short.
+    /// Summaries.
     #[default]
     Normal,
     /// A line for each entry.
     Verbose,
 }
 
-/// When something is done that depends on there being a terminal.
+/// When to do something that by default depends on the stream being a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum When {
-    /// Where a terminal shows it
+    /// Only on a terminal
     #[default]
     Auto,
-    /// Also where there is no terminal
+    /// Also without a terminal
     Always,
-    /// Not at all
+    /// Never
     Never,
 }
 
-/// How progress is shown.
+/// Form of the progress display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProgressKind {
-    /// Not at all.
     Off,
-    /// A line now and then.
+    /// A line every few seconds, for a log.
     Lines,
-    /// A display that is redrawn.
+    /// Lines at the bottom of the terminal that are redrawn.
     Display,
 }
 
-/// Where results and talk go: the one place that writes to stdout and stderr.
+/// Writes results to stdout and messages to stderr.
 ///
-/// While a progress display stands on the terminal, what is written waits for the next
-/// [`Console::tick`], so that display and lines do not get mixed up.
+/// While a progress display is shown, output is buffered until the next [`Console::tick`], so that
+/// the display and the lines do not overwrite each other.
 pub struct Console {
     settings: Settings,
     out: RefCell<Output>,
@@ -89,31 +88,30 @@ pub struct Console {
     workflow: Option<Workflow>,
 }
 
-/// How many columns a stream has.
+/// Columns of a stream.
 #[derive(Clone, Copy, Debug)]
 enum Width {
-    /// No terminal: lines are as long as they are.
+    /// Not a terminal: lines are neither cut nor wrapped.
     Unlimited,
-    /// Always this many.
     Fixed(usize),
-    /// As many as the terminal of stdout has.
+    /// Measured at each use, because a terminal can be resized.
     OfStdout,
-    /// As many as the terminal of stderr has.
+    /// Measured at each use.
     OfStderr,
 }
 
-/// A terminal that does not tell its width gets this, and so does a display without a terminal.
+/// Columns of a terminal whose width is unknown, and of a progress display without a terminal.
 const USUAL_WIDTH: usize = 80;
-/// Below this nothing is laid out any more: lines may wrap.
+/// Narrower terminals are treated as this wide, and wrap the lines themselves.
 const LEAST_WIDTH: usize = 40;
-/// So much talk waits at most for the next tick.
+/// Buffered messages above this size, in bytes, are written without waiting for the next tick.
 const MOST_WAITING: usize = 16 * 1024;
 
 impl Width {
     fn columns(self) -> Option<usize> {
         let measured = |stream: Option<(terminal_size::Width, terminal_size::Height)>| {
             let columns = stream.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0));
-            // Some terminals say that they have no columns.
+            // Some terminals report zero columns.
             Some(if columns == 0 { USUAL_WIDTH } else { columns.max(LEAST_WIDTH) })
         };
         match self {
@@ -126,7 +124,7 @@ impl Width {
 }
 
 impl Console {
-    /// The streams of this process.
+    /// A console on the streams of this process.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the kind of terminal")]
     pub fn new(settings: Settings) -> Self {
@@ -140,8 +138,8 @@ impl Console {
             _ if settings.verbosity == Verbosity::Quiet => ProgressKind::Off,
             When::Never => ProgressKind::Off,
             When::Always => ProgressKind::Display,
-            // The display and the objects would stand in each other's way on one terminal, and
-            // programs that read objects count them without our help.
+            // On one terminal, the display and the JSON lines would overwrite each other. A program
+            // that reads JSON lines from a pipe needs no progress lines on stderr.
             When::Auto if json && (out_terminal || !redraws) => ProgressKind::Off,
             When::Auto if redraws => ProgressKind::Display,
             When::Auto => ProgressKind::Lines,
@@ -161,7 +159,8 @@ impl Console {
         }
     }
 
-    /// Streams that somebody else reads, as terminals of that width or as none, without progress.
+    /// A console on the given streams, without progress. With `width`, they are treated as
+    /// terminals of that many columns.
     #[must_use]
     pub fn of(
         settings: Settings,
@@ -185,63 +184,63 @@ impl Console {
         }
     }
 
-    /// The same in a step of a workflow.
+    /// This console as part of a GitHub Actions step.
     #[cfg(test)]
     pub(super) fn in_workflow(self, workflow: Workflow) -> Self {
         Self { workflow: Some(workflow), ..self }
     }
 
-    /// Whether results are JSON lines.
+    /// Whether `--json` was given.
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.settings.format == Format::Json
     }
 
-    /// Whether errors alone are wanted.
+    /// Whether `--quiet` was given.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.settings.verbosity == Verbosity::Quiet
     }
 
-    /// Whether a line for each entry is wanted.
+    /// Whether `--verbose` was given.
     #[must_use]
     pub fn is_verbose(&self) -> bool {
         self.settings.verbosity == Verbosity::Verbose
     }
 
-    /// The styles of stdout.
+    /// Styles for stdout.
     #[must_use]
     pub fn out_paint(&self) -> Paint {
         self.out_paint
     }
 
-    /// The columns of stdout, where it is a terminal.
+    /// Columns of stdout, if it is a terminal.
     #[must_use]
     pub fn out_width(&self) -> Option<usize> {
         self.out_width.columns()
     }
 
-    /// The styles of stderr.
+    /// Styles for stderr.
     #[must_use]
     pub fn err_paint(&self) -> Paint {
         self.err_paint
     }
 
-    /// The columns of stderr, where it is a terminal.
+    /// Columns of stderr, if it is a terminal.
     #[must_use]
     pub fn err_width(&self) -> Option<usize> {
         self.err_width.columns()
     }
 
-    /// Writes whole lines of results to stdout.
+    /// Writes complete lines of results to stdout.
     pub fn result(&self, lines: &str) {
         let lines = self.harmless(lines);
         self.results(|writer| writer.write_all(lines.as_bytes()));
     }
 
-    /// Writes to stdout what `write` writes, which is whole lines for programs: they reach it as they are.
+    /// Lets `write` write complete lines for programs to stdout, unchanged.
     pub fn results(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-        // On a terminal the two streams are one text: what was said first comes first.
+        // On a terminal both streams are read as one text, so keep the order of the writes.
         if !self.err_waiting.borrow().is_empty() {
             self.release();
         }
@@ -251,19 +250,19 @@ impl Console {
         }
     }
 
-    /// Whether results still arrive somewhere.
+    /// False once a write to stdout failed: later results are discarded.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.out.borrow().is_open()
     }
 
-    /// Writes whole lines of talk to stderr. What cannot be said is lost: there is no better place
-    /// to complain.
+    /// Writes complete lines of messages to stderr. Errors are ignored: there is no other stream to
+    /// report them on.
     pub fn say(&self, lines: &str) {
         self.utter(&self.harmless(lines));
     }
 
-    /// Shows a remark beside a line of a file, where somebody shows such remarks.
+    /// Writes an annotation for GitHub Actions. Does nothing elsewhere.
     pub(super) fn annotate(&self, annotation: &Annotation<'_>) {
         let is_wanted = annotation.level == Level::Error || !self.is_quiet();
         if let Some(workflow) = self.workflow.as_ref().filter(|_| is_wanted)
@@ -273,17 +272,17 @@ impl Console {
         }
     }
 
-    /// Whether somebody shows remarks beside lines of files.
+    /// Whether the process is part of a GitHub Actions step.
     pub(crate) fn is_in_workflow(&self) -> bool {
         self.workflow.is_some()
     }
 
-    /// How many such remarks of a level will still be shown; none where nobody shows them.
+    /// The number of annotations of a level that GitHub will still show in this step.
     pub(super) fn annotations_left(&self, level: Level) -> usize {
         self.workflow.as_ref().map_or(0, |workflow| workflow.left(level))
     }
 
-    /// The lines so that nobody takes one for a command.
+    /// The lines with everything escaped that GitHub Actions would read as a workflow command.
     fn harmless<'t>(&self, lines: &'t str) -> Cow<'t, str> {
         if self.workflow.is_some() { harmless(lines) } else { Cow::Borrowed(lines) }
     }
@@ -304,50 +303,50 @@ impl Console {
         }
     }
 
-    /// Says it unless errors alone are wanted.
+    /// Like [`Console::say`], but silent with `--quiet`.
     pub fn remark(&self, lines: &str) {
         if !self.is_quiet() {
             self.say(lines);
         }
     }
 
-    /// Hands over all that waits. To be called several times a second while work goes on.
+    /// Writes what is buffered. Call it several times a second while work goes on.
     pub fn tick(&self) {
         self.release();
     }
 
-    /// How progress is to be shown.
     pub(super) fn progress(&self) -> ProgressKind {
         self.progress
     }
 
-    /// The columns that a progress display may fill.
+    /// Columns that a progress display may fill.
     pub(super) fn display_width(&self) -> usize {
         self.err_width().unwrap_or(USUAL_WIDTH)
     }
 
-    /// Shows these lines as the progress display, in place of the ones before.
+    /// Replaces the lines of the progress display.
     pub(super) fn show(&self, display: &str) {
         self.screen.borrow_mut().show(self.harmless(display).into_owned());
     }
 
-    /// Takes the progress display away.
+    /// Removes the progress display.
     pub(super) fn hide(&self) {
         self.screen.borrow_mut().clear();
         self.release();
     }
 
-    /// Takes the progress display away after a panic, which may have left anything behind.
+    /// Removes the progress display after a panic. The panic may have happened while the display
+    /// was borrowed; then it stays.
     pub fn abandon_display(&self) {
         if let Ok(mut screen) = self.screen.try_borrow_mut() {
             screen.clear();
         }
     }
 
-    /// Hands everything over at the end of a run.
+    /// Flushes everything at the end of a run.
     ///
     /// # Errors
-    /// When results got lost, otherwise than by a reader that went away.
+    /// When results were lost, other than by a closed pipe.
     pub fn finish(&self) -> Result<(), RunError> {
         self.hide();
         match self.out.borrow_mut().error() {
@@ -377,7 +376,8 @@ impl fmt::Debug for Console {
     }
 }
 
-/// Whether that stream shows colour: as asked, else by the stream and the usual variables.
+/// Whether a stream gets colour: by the user's setting, else by the kind of the stream and the
+/// variables `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`.
 fn is_colored(when: When, raw: &impl anstream::stream::RawStream) -> bool {
     match when {
         When::Always => true,
@@ -386,7 +386,7 @@ fn is_colored(when: When, raw: &impl anstream::stream::RawStream) -> bool {
     }
 }
 
-/// The stream itself: with colour by way of what older Windows consoles need for it.
+/// The stream. With colour, through an adapter for consoles that do not know escape sequences.
 fn stream<S>(raw: S, colored: bool) -> Box<dyn Write>
 where
     S: anstream::stream::RawStream + anstream::stream::AsLockedWrite + 'static,

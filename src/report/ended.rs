@@ -1,4 +1,4 @@
-//! How a command ended with one manifest: the last word for reports that are about the whole of it.
+//! The end of a command's work on one manifest, which closes the reports about it.
 
 use std::time::Duration;
 
@@ -7,41 +7,41 @@ use crate::ops::Findings;
 use crate::ops::error::{ExitStatus, RunError};
 use crate::plan::Counts;
 
-/// How a command ended with one manifest.
+/// The end of a command's work on one manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
-    /// What the process would end with if there were no other manifest.
+    /// Exit status of the process, if this was its only manifest.
     pub status: ExitStatus,
-    /// From the beginning to the end.
+    /// Duration of the work.
     pub elapsed: Duration,
-    /// With what.
+    /// Result of the work.
     pub with: EndedWith<'a>,
 }
 
-/// What a command ended with.
+/// Result of a command's work on one manifest.
 #[derive(Clone, Copy, Debug)]
 pub enum EndedWith<'a> {
-    /// All entries are accounted for.
+    /// The work was completed, or ended early with an outcome for each entry.
     Account(Account),
-    /// It could not go on.
+    /// An error ended the work.
     Error(&'a RunError),
-    /// It had not begun when a signal came.
+    /// A signal ended the run before the work began.
     NotBegun,
 }
 
-/// How many entries are how.
+/// Counts of entries by their result.
 #[derive(Clone, Copy, Debug)]
 pub enum Account {
-    /// Of `apply` and `lock`.
+    /// Result of `apply` and `lock`.
     Applied(Summary),
-    /// Of `verify`.
+    /// Result of `verify`.
     Verified(Findings),
-    /// Of `plan`.
+    /// Result of `plan`.
     Planned(Counts),
 }
 
 impl Account {
-    /// All chosen entries.
+    /// Number of chosen entries.
     pub(super) fn entries(&self) -> u64 {
         match self {
             Self::Applied(summary) => summary.entries,
@@ -52,7 +52,8 @@ impl Account {
         }
     }
 
-    /// The stable name of each outcome, finding or action, with its count. They sum to the entries.
+    /// The stable name of each outcome, finding or action, with its count. The counts add up to
+    /// [`Account::entries`].
     pub(super) fn parts(&self) -> Vec<(&'static str, u64)> {
         match self {
             Self::Applied(summary) => vec![
@@ -81,7 +82,7 @@ impl Account {
         }
     }
 
-    /// Files that were deleted, or that are to be.
+    /// Number of files that were deleted, or would be.
     pub(super) fn pruned(&self) -> u64 {
         match self {
             Self::Applied(summary) => summary.pruned,
@@ -90,7 +91,7 @@ impl Account {
         }
     }
 
-    /// Bytes that were received, or read.
+    /// Bytes received, or for `verify` read from disk.
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Applied(summary) => summary.bytes,

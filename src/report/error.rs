@@ -1,4 +1,4 @@
-//! Errors that end a run, told at the end.
+//! Prints the error that ends a run.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,11 @@ use super::escape::Untrusted;
 use super::json::{write_error, write_plain_error};
 use crate::ops::error::RunError;
 
-/// Excerpts of a manifest are laid out for this many columns where there is no terminal.
+/// Columns for excerpts of a manifest if stderr is not a terminal.
 const USUAL_WIDTH: usize = 120;
 
-/// Tells why a run ended: to people on stderr, and with `--json` to programs on stdout too.
+/// Prints an error to stderr, with `--json` also as a JSON line to stdout, and in a workflow also
+/// as an annotation.
 pub fn print_error(console: &Console, error: &RunError) {
     if console.is_json() {
         write_error(console, error);
@@ -26,30 +27,28 @@ pub fn print_error(console: &Console, error: &RunError) {
     annotate_error(console, error, hint_of(error));
 }
 
-/// What to do about it, where that is not said with each problem.
+/// The hint of an error. The problems of a manifest have their own hints.
 pub(super) fn hint_of(error: &RunError) -> Option<&str> {
     match error {
         RunError::Usage { hint, .. } => hint.as_deref(),
         RunError::Lock(problem) => problem.hint,
-        RunError::StalePlan { .. } => {
-            Some("look at it and save it again: `natsync plan --out FILE`")
-        }
-        RunError::Busy { .. } => Some("use --wait to begin when it has ended"),
+        RunError::StalePlan { .. } => Some("make and review a new plan: `natsync plan --out FILE`"),
+        RunError::Busy { .. } => Some("use --wait to start after that run has ended"),
         _ => None,
     }
 }
 
-/// Tells that the program itself is at fault, and where.
+/// Prints that a bug in natsync ended the run. `place` is a place in the source.
 pub fn print_bug(console: &Console, place: &str) {
-    let message = format!("natsync failed by a mistake of its own ({place})");
+    let message = format!("this is a bug in natsync ({place})");
     if console.is_json() {
         write_plain_error(console, "bug", &message);
     }
-    let hint = "please report it, with the command line and the manifest; what was put in place is whole, and running it again goes on from there";
+    let hint = "please report it with the command line and the manifest; every file in place is complete, and running the command again continues the work";
     say_error(console, &message, Some(hint));
 }
 
-/// Tells programs that the command line could not be read. People were told already.
+/// Prints an error of the command line as a JSON line. clap has printed it to stderr already.
 pub fn print_usage(console: &Console, message: &str) {
     write_plain_error(console, "usage", message);
 }
@@ -84,16 +83,16 @@ mod tests {
         assert_eq!(captured.out(), "");
         assert_snapshot!(captured.err(), @r"
         error: another run holds `out\u{1b}`
-        hint: use --wait to begin when it has ended
+        hint: use --wait to start after that run has ended
         error: no
         hint: yes
-        error: natsync failed by a mistake of its own (src/plan/mod.rs:7)
-        hint: please report it, with the command line and the manifest; what was put in place is whole, and running it again goes on from there
+        error: this is a bug in natsync (src/plan/mod.rs:7)
+        hint: please report it with the command line and the manifest; every file in place is complete, and running the command again continues the work
         ");
     }
 
     #[test]
-    fn colour_stands_before_the_words() {
+    fn only_the_label_of_an_error_is_coloured() {
         let captured =
             Captured::new(Settings { color: When::Always, ..Settings::default() }, Some(80));
         print_error(&captured.console, &RunError::usage("no"));

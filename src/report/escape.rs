@@ -1,24 +1,24 @@
-//! Text from outside, made harmless for a terminal and a log.
+//! Escapes untrusted text, so that it can steer neither a terminal nor the reader of a log.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-/// A text that somebody else chose: a path, a URL, a message that quotes a server.
+/// Text from outside the program: a path, a URL, a message that quotes a server.
 ///
-/// It prints with every character that could steer a terminal or reorder a line written as
-/// `\u{..}`: control characters (newlines too), and the invisible marks for text direction.
+/// `Display` writes every character that could steer a terminal or reorder a line as `\u{..}`:
+/// control characters, including newlines, and the invisible marks of text direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Untrusted<'a>(pub &'a str);
 
 impl<'a> Untrusted<'a> {
-    /// The text as it prints.
+    /// The escaped text.
     #[must_use]
     pub fn escaped(self) -> Cow<'a, str> {
         if self.is_plain() { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
     }
 
-    /// A path of this system as it prints; bytes that are no text come out as `\x..`.
+    /// The escaped form of a file system path. Bytes that are not UTF-8 become `\x..`.
     #[must_use]
     pub fn path(path: &Path) -> String {
         let mut escaped = String::new();
@@ -51,16 +51,16 @@ impl fmt::Display for Untrusted<'_> {
     }
 }
 
-/// Whether a character steers instead of showing something.
+/// Whether a character controls the terminal or the layout of a line instead of showing something.
 pub(super) fn is_hostile(character: char) -> bool {
     // C0, DEL and C1.
     let control = character.is_control();
-    // Marks, embeddings, overrides and isolates of the bidirectional algorithm.
+    // Marks, embeddings, overrides and isolates of the Unicode Bidirectional Algorithm (UAX #9).
     let bidi = matches!(
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
-    // Line and paragraph separators end a line for some readers.
+    // Some programs end a line at the Unicode line and paragraph separators.
     control || bidi || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_is_written_out() {
+    fn control_characters_are_escaped() {
         check("a\u{1b}[2Jb", r"a\u{1b}[2Jb");
         check("\u{1b}]52;c;aGk=\u{7}", r"\u{1b}]52;c;aGk=\u{7}");
         check("one\ntwo\r\t\0", r"one\u{a}two\u{d}\u{9}\u{0}");
@@ -91,7 +91,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_path_that_is_no_text_prints() {
+    fn a_path_that_is_not_utf_8_is_escaped() {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(OsStr::from_bytes(b"a\xff\x1bb"));

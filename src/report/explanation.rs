@@ -1,4 +1,4 @@
-//! One entry explained, for people: every piece of evidence, then the decision.
+//! The output of `explain` for people: the evidence about one entry, then the decision.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::pin::{PinFrom, Pinned};
 use crate::plan::{Action, Decision, Found, OnDisk, Reason, Step};
 use crate::report::units::{Bytes, Elapsed};
 
-/// Tells what is known of an entry. `now` is what ages are counted to.
+/// Prints what is known about an entry. Ages are relative to `now`.
 pub fn print_explanation(
     console: &Console,
     manifest: &Manifest,
@@ -44,7 +44,7 @@ struct Page {
     width: Option<usize>,
 }
 
-/// Columns of the labels.
+/// Width of the labels, in columns.
 const LABEL: usize = 11;
 
 impl Page {
@@ -60,7 +60,7 @@ impl Page {
         let _ = writeln!(self.text, "  {dim}{label:<LABEL$}{dim:#}{text}");
     }
 
-    /// The text beside a label, in its own column.
+    /// Wraps a text into the column beside the labels.
     fn wrapped(&self, text: &str) -> String {
         wrap_words(&Untrusted(text).escaped(), self.width, 2 + LABEL, 2 + LABEL)
     }
@@ -107,18 +107,17 @@ impl Page {
         self.line("policy", &policy.join(", "));
     }
 
-    /// What is said about it.
+    /// What the lock, the checksum list and the manifest require of the content.
     fn said(&mut self, entry: &Entry<'_>, explanation: &Explanation) {
         match &explanation.locked {
             None => {}
             Some(Locked::Unpinned) => self.line("lock", "does not pin it"),
             Some(Locked::Missing) => self.line("lock", "pins it as missing upstream"),
             Some(Locked::File { url, size, sha256, published }) => {
-                let by =
-                    if *published { "stated by a publisher" } else { "the first bytes that came" };
+                let by = if *published { "as published upstream" } else { "as first downloaded" };
                 self.line("lock", &format!("{}, {by}", content(*size, *sha256)));
                 if *url != entry.url(Form::Shown) {
-                    self.line("", &format!("pinned when it was declared as {url}"));
+                    self.line("", &format!("pinned while the entry was declared as {url}"));
                 }
             }
         }
@@ -127,7 +126,7 @@ impl Page {
             let said = match listed {
                 Listed::Unfetched => "not fetched by any run yet".to_owned(),
                 Listed::Unlisted => "does not name it".to_owned(),
-                Listed::Ambiguous => "names several files that it could be".to_owned(),
+                Listed::Ambiguous => "several of its lines could mean this file".to_owned(),
                 Listed::Unusable => "cannot be used".to_owned(),
                 Listed::Checksums(checksums) => {
                     let checksums: Vec<_> = checksums.iter().map(ToString::to_string).collect();
@@ -137,10 +136,10 @@ impl Page {
             self.line("checksums", &format!("{list}: {said}"));
         }
         let pin = match &explanation.pinned {
-            Pinned::Free => "none: it is whatever upstream has".to_owned(),
-            Pinned::Missing => "missing upstream, says the lock".to_owned(),
-            Pinned::Unlisted => "none, and a checksum list should name it".to_owned(),
-            Pinned::Unvouched => "none: it has no sidecar, and should have one".to_owned(),
+            Pinned::Free => "none: any content that upstream serves is accepted".to_owned(),
+            Pinned::Missing => "missing upstream, according to the lock".to_owned(),
+            Pinned::Unlisted => "none: its checksum list does not name it".to_owned(),
+            Pinned::Unvouched => "none: its checksum sidecar does not exist".to_owned(),
             Pinned::Ambiguous => "none: its checksum list is ambiguous".to_owned(),
             Pinned::NoList => "none: its checksum list cannot be used".to_owned(),
             Pinned::To(pin) => {
@@ -158,7 +157,7 @@ impl Page {
         self.line("pin", &pin);
     }
 
-    /// What there is.
+    /// What is on disk and in the state.
     fn found(&mut self, explanation: &Explanation, now: Timestamp) {
         match explanation.on_disk.found {
             Found::Nothing => self.line("on disk", "nothing"),
@@ -174,11 +173,11 @@ impl Page {
             }
         }
         match &explanation.noted.file {
-            None => self.line("state", "knows no file here"),
+            None => self.line("state", "no file is recorded"),
             Some(noted) => self.noted(noted, &explanation.on_disk, now),
         }
         if let Some(since) = explanation.noted.missing_since {
-            self.line("", &format!("upstream had none {}", ago(since, now)));
+            self.line("", &format!("missing upstream at {}", ago(since, now)));
         }
         if let Some(failed) = &explanation.noted.failed {
             let when = ago(failed.run, now);
@@ -192,10 +191,9 @@ impl Page {
     fn noted(&mut self, noted: &FileRecord, on_disk: &OnDisk, now: Timestamp) {
         let by = match noted.provenance {
             Provenance::Downloaded => "natsync wrote it",
-            Provenance::Confirmed => "it was here, and upstream confirmed it",
-            Provenance::Adopted | Provenance::MatchedPin => {
-                "it was here, and was taken for what upstream has"
-            }
+            Provenance::Confirmed => "natsync found it here, and upstream confirmed it",
+            Provenance::MatchedPin => "natsync found it here, and it matched its pin",
+            Provenance::Adopted => "natsync found it here, and adopted it unconfirmed",
         };
         self.line("state", &format!("{by}; {}", content(noted.size, noted.digests.sha256())));
         if let Some(checked) = noted.checked {
@@ -209,7 +207,7 @@ impl Page {
             noted.validators.last_modified.as_ref().map(|at| format!("Last-Modified {at}"));
         let validators: Vec<_> = etag.into_iter().chain(modified).collect();
         if validators.is_empty() {
-            self.line("", "no validators, so a question costs a whole transfer");
+            self.line("", "no ETag or Last-Modified: a check must download the file");
         } else {
             self.line("", &validators.join(", "));
         }
@@ -217,9 +215,9 @@ impl Page {
             self.line(
                 "",
                 if on_disk.record.as_ref().is_some_and(|record| record.stat.is_proof()) {
-                    "size, times and inode are as they were noted, so it was not read"
+                    "size, times and inode are as recorded, so the file was not read"
                 } else {
-                    "size, times or inode are not as they were noted, or were noted too soon after a change"
+                    "size, times or inode differ from the record, or were recorded too soon after a change"
                 },
             );
         }
@@ -228,7 +226,7 @@ impl Page {
     fn decided(&mut self, entry: &Entry<'_>, explanation: &Explanation) {
         let (paint, decision) = (self.paint, explanation.step);
         let (style, word, why) = match decision {
-            Step::None => (paint.dim(), "nothing", "the plan was cut short".to_owned()),
+            Step::None => (paint.dim(), "nothing", "the plan was interrupted".to_owned()),
             Step::Obstructed(obstacle) => (paint.error(), "fail", obstacle.describe().to_owned()),
             Step::Do(decision) => {
                 let style = match decision.action {
@@ -250,35 +248,35 @@ impl Page {
     }
 }
 
-/// Why that follows from what is known.
+/// The reason of a decision, as a sentence about this entry.
 fn reason(decision: Decision, entry: &Entry<'_>, explanation: &Explanation) -> String {
     let noted = explanation.noted.file.as_ref();
     let text = match decision.reason {
-        Reason::NotOnDisk => "nothing is there",
-        Reason::SizeDiffers => "the length on disk is not the pinned one",
-        Reason::DigestDiffers => "the bytes on disk are not the pinned ones",
-        Reason::ModifiedLocally => "somebody changed it since natsync noted it",
+        Reason::NotOnDisk => "there is no such file on disk",
+        Reason::SizeDiffers => "the file on disk does not have the pinned size",
+        Reason::DigestDiffers => "the file on disk does not have the pinned digest",
+        Reason::ModifiedLocally => "the file was changed since natsync recorded it",
         Reason::UrlChanged => {
             return format!(
-                "what is there came from {}",
+                "the file on disk came from {}",
                 noted.map_or("another URL", |noted| noted.url.as_str())
             );
         }
-        Reason::Forced => "--force fetches everything anew",
+        Reason::Forced => "--force downloads every file again",
         Reason::Stale if noted.is_none() => {
-            "natsync did not write what is there, so upstream is asked whether it is the same"
+            "natsync has no record of the file on disk, so upstream must confirm it"
         }
         Reason::Stale => match entry.source().check {
             Check::Always => "it has no pin, and `check: always` asks upstream on each run",
-            _ => "it has no pin, and what is known of it is older than `check` allows",
+            _ => "it has no pin, and was last checked longer ago than `check` allows",
         },
-        Reason::Fresh => "it has no pin, and what is known of it is young enough for `check`",
-        Reason::Pinned => "it is what its pin says; nobody is asked",
-        Reason::Adopted => "natsync did not write it, and it is what its pin says",
+        Reason::Fresh => "it has no pin, and was last checked recently enough for `check`",
+        Reason::Pinned => "the file on disk matches its pin, so no request is needed",
+        Reason::Adopted => "natsync did not write the file on disk, but it matches its pin",
         Reason::MissingUpstream if explanation.pinned == Pinned::Missing => {
             "the lock pins it as missing"
         }
-        Reason::MissingUpstream => "upstream had none, less than `missing_ttl` ago",
+        Reason::MissingUpstream => "it was missing upstream less than `missing_ttl` ago",
         Reason::NotInManifest => "the manifest does not declare it",
     };
     text.to_owned()

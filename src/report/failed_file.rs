@@ -1,4 +1,5 @@
-//! `--failed`: the entries that did not come to a good end, one JSON object a line. `apply --retry` reads it.
+//! `--failed`: the entries that failed or were not tried, as JSON Lines. `apply --retry` reads the
+//! file.
 
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::Path;
@@ -14,23 +15,23 @@ use crate::manifest::Manifest;
 use crate::manifest::entry::{Entry, EntryIndex};
 use crate::manifest::select::Selection;
 
-/// A file of the entries that failed or were skipped.
+/// The file of `--failed`.
 pub struct FailedFile {
     out: BufWriter<AtomicFile>,
-    /// The first that went wrong with it.
+    /// The first write error. It is reported when the file is published.
     error: Option<io::Error>,
 }
 
 impl FailedFile {
-    /// Begins the file.
+    /// Creates a draft of the file.
     ///
     /// # Errors
-    /// When there can be no such file.
+    /// When the draft cannot be created.
     pub fn create(file: &Path) -> io::Result<Self> {
         Ok(Self { out: BufWriter::new(AtomicFile::create(file)?), error: None })
     }
 
-    /// The part of it about the chosen entries of one manifest.
+    /// A reporter that writes the chosen entries of one manifest.
     pub fn of<'a>(
         &'a mut self,
         manifest: &'a Manifest,
@@ -39,10 +40,10 @@ impl FailedFile {
         Part { file: self, names: Names::new(manifest), selection, settled: Vec::new() }
     }
 
-    /// Puts the file in its place.
+    /// Puts the complete file in place.
     ///
     /// # Errors
-    /// When it could not be written.
+    /// When the file could not be written.
     pub fn publish(self) -> io::Result<()> {
         match self.error {
             Some(error) => Err(error),
@@ -61,7 +62,7 @@ struct Part<'a> {
     file: &'a mut FailedFile,
     names: Names<'a>,
     selection: &'a Selection,
-    /// A bit for each entry that has an outcome.
+    /// A bit set of the entries that have an outcome.
     settled: Vec<u64>,
 }
 
@@ -84,7 +85,7 @@ impl Part<'_> {
         self.file.attempt(|out| write_failed(out, manifest, entry, failure));
     }
 
-    /// A run that could not go on has tried nothing that it told nothing of.
+    /// Writes the chosen entries without an outcome: a run that an error ended has not tried them.
     fn write_untried(&mut self) {
         let manifest = self.names.manifest();
         let mut path = String::new();
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_or_was_skipped_is_written() {
+    fn failed_and_skipped_entries_are_written() {
         let account = Account::Applied(Summary::default());
         assert_snapshot!(written("posters", EndedWith::Account(account)), @r#"
         {"type":"failed","manifest":"natgeo","source":"posters","path":"poster-2.png","url":"http://posters.example/poster-2.png","outcome":"failed","error":{"kind":"http_status","status":503,"message":"answered 503 \"busy\"\u001b"}}
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_that_could_not_go_on_never_tried_is_written_too() {
+    fn after_an_error_the_untried_entries_are_written_too() {
         let error = RunError::Busy { dest: "out".into(), holder: None };
         assert_snapshot!(written("poster-[1-6].png", EndedWith::Error(&error)), @r#"
         {"type":"failed","manifest":"natgeo","source":"posters","path":"poster-2.png","url":"http://posters.example/poster-2.png","outcome":"failed","error":{"kind":"http_status","status":503,"message":"answered 503 \"busy\"\u001b"}}

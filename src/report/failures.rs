@@ -1,4 +1,4 @@
-//! Failures in groups: a hundred thousand equal ones are a few lines and little memory.
+//! Groups failures, so that a hundred thousand equal failures take a few lines and little memory.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::select::shell_word;
 
-/// The failures of a run, by kind, origin and status.
+/// The failures of a run, grouped by kind, origin and HTTP status.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     groups: Vec<Group>,
@@ -18,29 +18,28 @@ pub(super) struct Failures {
     sources: Vec<(usize, Failure)>,
 }
 
-/// Failures of one kind.
+/// Failures with the same kind, origin and HTTP status.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// The first failure stands for all of them.
+    /// The first failure, which represents the group.
     pub(super) failure: Failure,
     /// The first entries, each with its message.
     pub(super) first: Vec<(EntryIndex, String)>,
-    /// All of them.
     pub(super) count: u64,
-    /// Whether the message is that of all.
+    /// Whether all failures have the same message.
     pub(super) same_message: bool,
-    /// The source of the first.
+    /// The index of the source of the first entry.
     pub(super) source: usize,
     more_sources: bool,
 }
 
-/// So many entries of a group are named.
+/// Number of entries that are named per group.
 const NAMED: usize = 3;
-/// So many groups are kept; what would make another is only counted.
+/// Number of groups that are kept. Failures that fit none of them are only counted.
 const MOST_GROUPS: usize = 16;
 
 impl Failures {
-    /// Notes that an entry failed.
+    /// Adds the failure of an entry.
     pub(super) fn add(&mut self, entry: EntryIndex, source: usize, failure: &Failure) {
         if let Some(group) = self.groups.iter_mut().find(|group| group.takes(failure)) {
             group.add(entry, source, failure);
@@ -58,7 +57,7 @@ impl Failures {
         }
     }
 
-    /// Notes that a source failed as a whole.
+    /// Adds the failure of a whole source.
     pub(super) fn add_source(&mut self, source: usize, failure: &Failure) {
         self.sources.push((source, failure.clone()));
     }
@@ -70,30 +69,30 @@ impl Failures {
         groups
     }
 
-    /// How many failures are in no group.
+    /// Number of failures beyond the last group.
     pub(super) fn ungrouped(&self) -> u64 {
         self.ungrouped
     }
 
-    /// Sources that failed as a whole.
+    /// The sources that failed as a whole, by index.
     pub(super) fn sources(&self) -> &[(usize, Failure)] {
         &self.sources
     }
 
-    /// All that failed, as lines; of a terminal's width where there is one.
+    /// The lines about all failures, wrapped to `width` columns if given.
     pub(super) fn render(&self, names: &Names<'_>, paint: Paint, width: Option<usize>) -> String {
         let mut lines = String::new();
         let mut next_steps: Vec<String> = Vec::new();
         for group in self.groups() {
             group.write(&mut lines, names, paint, width);
-            // What helps several groups is said once.
+            // The same advice for several groups is printed once, at the end.
             next_steps.extend(group.next_step(names));
         }
         if 0 < self.ungrouped {
             let error = paint.error();
             let _ = writeln!(
                 lines,
-                "{error}failed:{error:#} {} more, in other ways",
+                "{error}failed:{error:#} {} more, for other reasons",
                 Count::entries(self.ungrouped)
             );
         }
@@ -141,13 +140,13 @@ impl Group {
         let kind = self.failure.kind;
         if self.same_message {
             let message = &self.failure.message;
-            // Whoever failed is named once.
+            // The origin is left out if the message names its host.
             let at = match &self.failure.origin {
                 Some(origin) if !message.contains(host_of(origin)) => format!(" at {origin}"),
                 _ => String::new(),
             };
             let line = Untrusted(&format!("{entries}{at}, {message} ({kind})")).to_string();
-            // The word before it takes eight columns.
+            // The label `failed: ` takes eight columns.
             let line = wrap_words(&line, width, 8, 4);
             let _ = writeln!(lines, "{error}failed:{error:#} {line}");
             self.write_names(lines, names, width);
@@ -175,18 +174,18 @@ impl Group {
         write_hint(lines, self.failure.hint.as_deref(), "    ", paint);
     }
 
-    /// The command that helps, where the failure itself names none.
+    /// Advice by the kind of the failure, unless the failure has a hint of its own.
     pub(super) fn next_step(&self, names: &Names<'_>) -> Option<String> {
         let (entry, _) = self.first.first()?;
         next_step(&self.failure, names, *entry).filter(|_| self.failure.hint.is_none())
     }
 
-    /// How many of them are not among the first.
+    /// Number of failures that are not among `first`.
     pub(super) fn unnamed(&self) -> u64 {
         self.count - self.first.len() as u64
     }
 
-    /// The names on one line where they fit there, else one below the other.
+    /// Writes the paths on one line if they fit, else one per line.
     fn write_names(&self, lines: &mut String, names: &Names<'_>, width: Option<usize>) {
         let paths: Vec<_> = self
             .first
@@ -216,7 +215,7 @@ fn host_of(origin: &str) -> &str {
     origin.split_once("://").map_or(origin, |(_, host)| host)
 }
 
-/// What to do about such failures, as far as their kind tells.
+/// Advice about failures of this kind.
 fn next_step(failure: &Failure, names: &Names<'_>, entry: EntryIndex) -> Option<String> {
     use ErrorKind::{
         Connect, HttpStatus, Interrupted, Protocol, Redirect, Stalled, Timeout, Truncated,
@@ -226,11 +225,11 @@ fn next_step(failure: &Failure, names: &Names<'_>, entry: EntryIndex) -> Option<
     match (failure.kind, failure.status) {
         (Connect | Timeout | Stalled | Truncated | Interrupted, _)
         | (HttpStatus, Some(408 | 425 | 429 | 500..)) => {
-            Some("run it again: what is there by now is not fetched anew".to_owned())
+            Some("run the command again: complete files are not downloaded again".to_owned())
         }
         (HttpStatus | Protocol | Redirect | UnexpectedContent, _) => {
             let path = shell_word(&names.path(entry));
-            Some(format!("`natsync explain {manifest} {path}` tells what is asked for and why"))
+            Some(format!("`natsync explain {manifest} {path}` shows what is requested and why"))
         }
         _ => None,
     }
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_host_is_a_few_lines() {
+    fn many_failures_of_one_host_are_a_few_lines() {
         let mut failures = Failures::default();
         for index in 0..26 {
             failures.add(EntryIndex(index), 0, &connect());
@@ -299,7 +298,7 @@ mod tests {
             (http_status)
             poster-3.png
             declared at natgeo.yaml:8 (source posters)
-        hint: run it again: what is there by now is not fetched anew
+        hint: run the command again: complete files are not downloaded again
         ");
         assert_snapshot!(render(&failures, Some(40)), @r"
         failed: 26 entries, cannot connect to
@@ -316,12 +315,12 @@ mod tests {
             (http_status)
             poster-3.png
             declared at natgeo.yaml:8 (source posters)
-        hint: run it again: what is there by now is not fetched anew
+        hint: run the command again: complete files are not downloaded again
         ");
     }
 
     #[test]
-    fn different_messages_are_told_apart() {
+    fn different_messages_are_all_printed() {
         let mut failures = Failures::default();
         for (index, source) in [(0, 0), (1, 0), (338, 1), (339, 1)] {
             let message = format!("the body ended after {index} of 200 bytes");
@@ -336,7 +335,7 @@ mod tests {
             poster-1.png: the body ended after 338 of 200 bytes
             and 1 more
             declared at natgeo.yaml:5 (source wallpapers and others)
-        hint: run it again: what is there by now is not fetched anew
+        hint: run the command again: complete files are not downloaded again
         ");
     }
 
@@ -367,11 +366,11 @@ mod tests {
         }
         let lines = render(&failures, None);
         assert!(lines.lines().count() <= 100);
-        assert!(lines.contains("\nfailed: 60000 entries more, in other ways\n"), "{lines}");
+        assert!(lines.contains("\nfailed: 60000 entries more, for other reasons\n"), "{lines}");
     }
 
     #[test]
-    fn nothing_raw_comes_from_outside() {
+    fn text_from_outside_is_escaped() {
         let mut failures = Failures::default();
         let failure = Failure::new(ErrorKind::Redirect, "redirect to \u{1b}]0;x\u{7}")
             .at_origin("http://\u{202e}");

@@ -1,21 +1,21 @@
-//! A plan in one sentence.
+//! The summary of a plan in one sentence.
 
 use super::units::{Bytes, Count};
 use crate::plan::{Action, Counts};
 
-/// What the sentence says.
+/// The numbers of the sentence.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Figures {
     pub(super) counts: Counts,
-    /// How many of `counts.fetch` cannot be fetched, since something stands in their way.
+    /// The entries of `counts.fetch` that cannot be fetched because of a path conflict.
     pub(super) conflicts: u64,
     pub(super) known_bytes: u64,
     pub(super) unknown_sizes: u64,
 }
 
 impl Figures {
-    /// `338 entries: 300 to fetch (not on disk), 38 to keep, sizes unknown`. The reason of an action
-    /// stands there where `reason` gives one.
+    /// `338 entries: 300 to fetch (not on disk), 38 to keep, sizes unknown`. `reason` may give the
+    /// reason that all entries with an action have in common.
     pub(super) fn describe<'a>(&self, reason: impl Fn(Action) -> Option<&'a str>) -> String {
         let Counts { fetch, replace, revalidate, keep, absent, prune } = self.counts;
         let fetch = fetch.saturating_sub(self.conflicts);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_do_is_said_so() {
+    fn a_plan_without_work_says_nothing_to_do() {
         check(NONE, 0, 0, 0, "0 entries: nothing to do");
         check(Counts { keep: 338, ..NONE }, 0, 0, 0, "338 entries: nothing to do");
         check(
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_is_no_fetch() {
+    fn a_conflict_does_not_count_as_a_fetch() {
         check(
             Counts { fetch: 3, ..NONE },
             1,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_common_reason_is_said_once() {
+    fn a_common_reason_appears_once() {
         let figures = Figures {
             counts: Counts { fetch: 2, keep: 1, ..NONE },
             known_bytes: 5000,

@@ -1,4 +1,4 @@
-//! The results of `verify` for people: a line for each file that is not right, and the account.
+//! The results of `verify` for people: a line for each modified or missing file, and a summary.
 
 use super::console::Console;
 use super::escape::Untrusted;
@@ -10,14 +10,14 @@ use crate::event::{Event, Finding, Reporter, Verified};
 use crate::manifest::Manifest;
 use crate::ops::Findings;
 
-/// What was found of the files of one manifest.
+/// Prints the findings about the files of one manifest.
 pub struct Verdicts<'a> {
     console: &'a Console,
     names: Names<'a>,
 }
 
 impl<'a> Verdicts<'a> {
-    /// To that console.
+    /// A reporter that prints to `console`.
     #[must_use]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest) }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_right_is_named() {
+    fn modified_and_missing_files_are_listed() {
         assert_snapshot!(told(Verbosity::Normal), @r"
           ~ modified  0817-2.jpg
           ! gone      0817-3.jpg
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn verbose_names_every_file() {
+    fn verbose_lists_every_file() {
         assert_snapshot!(told(Verbosity::Verbose), @r"
           = ok        0817-1.jpg
           ~ modified  0817-2.jpg
@@ -160,6 +160,6 @@ mod tests {
         natgeo: 1 ok, 1 modified, 1 gone, 2 unknown,
             1 absent in 0.1 s (2.0 MB at 20.0 MB/s)
         ");
-        assert_eq!(told(Verbosity::Quiet).lines().count(), 3, "what is wrong is a result");
+        assert_eq!(told(Verbosity::Quiet).lines().count(), 3, "findings are results");
     }
 }

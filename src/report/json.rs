@@ -1,7 +1,8 @@
-//! Results for programs: one JSON object a line.
+//! Results for programs: JSON Lines.
 //!
-//! The objects are types of their own, apart from events and summaries, since their fields and
-//! their order are a promise. In strings all that could steer a terminal is written as `\u....`.
+//! The objects are types of their own, separate from events and summaries, because their fields and
+//! the order of the fields are a promise to users. In strings, every character that could steer a
+//! terminal is written as `\u....`.
 
 mod explanation;
 mod objects;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use explanation::write_explanation;
 use objects::{
-    ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, InitLine,
+    ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, InitLine, Line,
     PlanSummaryLine, ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine,
     VerifySummaryLine, write_line, write_line_to,
 };
@@ -32,7 +33,7 @@ use crate::ops::overview::{Condition, Overview};
 use crate::ops::{Drift, Findings, LockReport};
 use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 
-/// The results of `apply` and `plan` as JSON lines.
+/// Prints the results of a command about one manifest as JSON lines.
 pub struct Lines<'a> {
     console: &'a Console,
     names: Names<'a>,
@@ -48,13 +49,13 @@ enum LinesOf {
 }
 
 impl<'a> Lines<'a> {
-    /// Of an apply of that manifest.
+    /// Lines of `apply`.
     #[must_use]
     pub fn of_apply(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Apply }
     }
 
-    /// Of a run that writes that manifest's lock.
+    /// Lines of `lock`.
     #[must_use]
     pub fn of_lock(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Lock }
@@ -63,8 +64,7 @@ impl<'a> Lines<'a> {
     fn summary(&self, command: &'static str, summary: &Summary, pinned: Option<u64>) {
         write_line(
             self.console,
-            &SummaryLine {
-                r#type: "summary",
+            &Line::Summary(SummaryLine {
                 command,
                 manifest: self.names.manifest().name(),
                 entries: summary.entries,
@@ -79,37 +79,36 @@ impl<'a> Lines<'a> {
                 pinned,
                 bytes: summary.bytes,
                 elapsed_ms: milliseconds(summary.elapsed),
-            },
+            }),
         );
     }
 
-    /// Of a plan of that manifest.
+    /// Lines of `plan`.
     #[must_use]
     pub fn of_plan(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Plan }
     }
 
-    /// Of a verification of that manifest.
+    /// Lines of `verify`.
     #[must_use]
     pub fn of_verify(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Verify }
     }
 
     fn verified(&self, entry: EntryIndex, verified: &Verified) {
-        // Where there should be nothing, there is nothing to tell of.
+        // There is no file, and there should be none.
         if verified.finding == Finding::Absent {
             return;
         }
         let error = verified.failure.as_ref().map(failure_object);
         write_line(
             self.console,
-            &VerifiedLine {
-                r#type: "verified",
+            &Line::Verified(VerifiedLine {
                 result: verified.finding.as_str(),
                 path: &self.names.path(entry),
                 sha256: verified.sha256.map(|sha256| sha256.to_string()),
                 error,
-            },
+            }),
         );
     }
 
@@ -122,12 +121,11 @@ impl<'a> Lines<'a> {
         let is_anything = |(_, _, share): &(_, _, &Share)| share.counts.entries() != 0;
         let sources: Vec<_> = sources.filter(is_anything).collect();
         let hosts: Vec<_> = hosts.chain(others).filter(is_anything).collect();
-        // What has but one part is told by the summary.
+        // The summary already has the numbers of a single source or host.
         let parts = [sources, hosts].into_iter().filter(|parts| 1 < parts.len());
         for (source, host, share) in parts.flatten() {
             let Counts { fetch, replace, revalidate, keep, absent, prune: _ } = share.counts;
-            let line = TotalLine {
-                r#type: "total",
+            let line = Line::Total(TotalLine {
                 manifest: manifest.name(),
                 source,
                 host,
@@ -138,7 +136,7 @@ impl<'a> Lines<'a> {
                 absent,
                 bytes: share.known_bytes,
                 unknown_sizes: share.unknown_sizes,
-            };
+            });
             write_line(self.console, &line);
         }
     }
@@ -150,15 +148,14 @@ impl<'a> Lines<'a> {
         let entry = self.names.entry(entry);
         write_line(
             self.console,
-            &ActionLine {
-                r#type: "action",
+            &Line::Action(ActionLine {
                 action: decision.action.as_str(),
                 reason: decision.reason.as_str(),
                 source: Some(&entry.source().name),
                 path: &path_of(&entry),
                 url: Some(&entry.url(Form::Shown)),
                 size,
-            },
+            }),
         );
     }
 
@@ -178,8 +175,7 @@ impl<'a> Lines<'a> {
         };
         write_line(
             self.console,
-            &ResultLine {
-                r#type: "result",
+            &Line::Result(ResultLine {
                 outcome: outcome.as_str(),
                 source: Some(&entry.source().name),
                 path: &path_of(&entry),
@@ -188,30 +184,28 @@ impl<'a> Lines<'a> {
                 sha256,
                 attempts,
                 error,
-            },
+            }),
         );
     }
 
     fn prune(&self, path: &str, reason: Reason) {
         write_line(
             self.console,
-            &ActionLine {
-                r#type: "action",
+            &Line::Action(ActionLine {
                 action: Action::Prune.as_str(),
                 reason: reason.as_str(),
                 source: None,
                 path,
                 url: None,
                 size: None,
-            },
+            }),
         );
     }
 
     fn pruned(&self, path: &str) {
         write_line(
             self.console,
-            &ResultLine {
-                r#type: "result",
+            &Line::Result(ResultLine {
                 outcome: "pruned",
                 source: None,
                 path,
@@ -220,12 +214,12 @@ impl<'a> Lines<'a> {
                 sha256: None,
                 attempts: 0,
                 error: None,
-            },
+            }),
         );
     }
 
-    /// Why an entry of a plan would fail, or why nobody could say what is to be done with it. Its
-    /// action has its own line all the same: actions sum to the entries.
+    /// Why an entry of a plan would fail, or why its action could not be decided. The entry also
+    /// has an action line, so that the actions add up to the entries.
     fn finding(&self, entry: EntryIndex, failure: &Failure) {
         let line = self.names.source(entry).line;
         self.error(Some(line), Some(&self.names.path(entry)), failure);
@@ -235,20 +229,19 @@ impl<'a> Lines<'a> {
         self.error(Some(self.names.manifest().sources()[source].line), None, failure);
     }
 
-    /// Something that is wrong with a line of the manifest, or with a path.
+    /// Prints an error about a line of the manifest, or about a path.
     fn error(&self, line: Option<usize>, path: Option<&str>, failure: &Failure) {
         let file = self.file();
         write_line(
             self.console,
-            &ErrorLine {
-                r#type: "error",
+            &Line::Error(ErrorLine {
                 kind: failure.kind.as_str(),
                 message: &failure.message,
                 file: Some(&file),
                 line,
-                column: None,
                 path,
-            },
+                ..ErrorLine::default()
+            }),
         );
     }
 
@@ -290,14 +283,13 @@ impl Closing<(Summary, LockReport)> for Lines<'_> {
     }
 }
 
-/// Writes that a page was written, as a JSON line.
+/// Prints the line of `report`.
 pub(crate) fn write_report(console: &Console, file: &Path, overview: &Overview, bytes: u64) {
     let tally = &overview.tally;
     let of = |condition| tally.of(condition);
     write_line(
         console,
-        &ReportSummaryLine {
-            r#type: "summary",
+        &Line::ReportSummary(ReportSummaryLine {
             command: "report",
             manifest: &overview.name,
             entries: tally.total(),
@@ -309,23 +301,22 @@ pub(crate) fn write_report(console: &Console, file: &Path, overview: &Overview, 
             untried: of(Condition::Untried),
             file: &file.to_string_lossy(),
             bytes,
-        },
+        }),
     );
 }
 
-/// Writes how a lock and its manifest differ.
+/// Prints the line of `lock --check`.
 pub(super) fn write_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
     write_line(
         console,
-        &DriftLine {
-            r#type: "summary",
+        &Line::Drift(DriftLine {
             command: "lock",
             manifest: manifest.name(),
             pinned: drift.pinned,
             unpinned: drift.unpinned.count,
             differing: drift.differing.count,
             undeclared: drift.undeclared.count,
-        },
+        }),
     );
 }
 
@@ -333,8 +324,7 @@ impl Closing<Findings> for Lines<'_> {
     fn close(&mut self, findings: &Findings) {
         write_line(
             self.console,
-            &VerifySummaryLine {
-                r#type: "summary",
+            &Line::VerifySummary(VerifySummaryLine {
                 command: "verify",
                 manifest: self.names.manifest().name(),
                 ok: findings.ok,
@@ -344,7 +334,7 @@ impl Closing<Findings> for Lines<'_> {
                 absent: findings.absent,
                 bytes: findings.bytes,
                 elapsed_ms: milliseconds(findings.elapsed),
-            },
+            }),
         );
     }
 }
@@ -357,8 +347,7 @@ impl Closing<Plan> for Lines<'_> {
         }
         write_line(
             self.console,
-            &PlanSummaryLine {
-                r#type: "summary",
+            &Line::PlanSummary(PlanSummaryLine {
                 command: "plan",
                 manifest: self.names.manifest().name(),
                 entries: counts.entries(),
@@ -368,68 +357,64 @@ impl Closing<Plan> for Lines<'_> {
                 keep: counts.keep,
                 absent: counts.absent,
                 prune: counts.prune,
-            },
+            }),
         );
     }
 }
 
-/// Writes the line of `init`.
+/// Prints the line of `init`.
 pub(crate) fn write_made(console: &Console, file: &Path, made: &Made) {
     let Made { sources, entries, ref notes, .. } = *made;
     let file = file.to_string_lossy();
-    write_line(console, &InitLine { r#type: "init", file: &file, sources, entries, notes });
+    write_line(console, &Line::Init(InitLine { file: &file, sources, entries, notes }));
 }
 
-/// Writes the line of `list` for an entry.
+/// Prints the line of `list` about an entry.
 pub(crate) fn write_entry(console: &Console, entry: &Entry<'_>, sha256: Option<String>) {
     let mirrors: Vec<_> =
         (1..entry.places()).map(|place| entry.candidate(0, place, Form::Shown)).collect();
     write_line(
         console,
-        &EntryLine {
-            r#type: "entry",
+        &Line::Entry(EntryLine {
             source: &entry.source().name,
             path: &path_of(entry),
             url: &entry.url(Form::Shown),
             mirrors: &mirrors,
             sha256,
-        },
+        }),
     );
 }
 
-/// Writes the line of an entry that failed, or was skipped where there is no failure.
+/// Writes the line of `--failed` about an entry. Without a failure, the entry was skipped.
 pub(super) fn write_failed(
     out: &mut dyn Write,
     manifest: &str,
     entry: &Entry<'_>,
     failure: Option<&Failure>,
 ) -> io::Result<()> {
-    let line = FailedLine {
-        r#type: "failed",
+    let line = Line::Failed(FailedLine {
         manifest,
         source: &entry.source().name,
         path: &path_of(entry),
         url: &entry.url(Form::Shown),
         outcome: if failure.is_some() { "failed" } else { "skipped" },
         error: failure.map(failure_object),
-    };
+    });
     write_line_to(out, &line)
 }
 
-/// Writes a line for each thing that an error tells of.
+/// Prints the lines about an error: one for each problem of a manifest.
 pub(super) fn write_error(console: &Console, error: &RunError) {
     if let RunError::Lock(problem) = error {
         return write_line(
             console,
-            &ErrorLine {
-                r#type: "error",
+            &Line::Error(ErrorLine {
                 kind: error.kind(),
                 message: &problem.message,
                 file: Some(&text_of(&problem.file)),
                 line: problem.line,
-                column: None,
-                path: None,
-            },
+                ..ErrorLine::default()
+            }),
         );
     }
     let RunError::Manifest(problems) = error else {
@@ -438,33 +423,21 @@ pub(super) fn write_error(console: &Console, error: &RunError) {
     for problem in problems.iter() {
         write_line(
             console,
-            &ErrorLine {
-                r#type: "error",
+            &Line::Error(ErrorLine {
                 kind: error.kind(),
                 message: &problem.message,
                 file: Some(&text_of(&problem.file)),
                 line: Some(problem.line),
                 column: Some(problem.column),
-                path: None,
-            },
+                ..ErrorLine::default()
+            }),
         );
     }
 }
 
-/// Writes the line of an error that is about no place in a file.
+/// Prints the line about an error without a place in a file.
 pub(super) fn write_plain_error(console: &Console, kind: &str, message: &str) {
-    write_line(
-        console,
-        &ErrorLine {
-            r#type: "error",
-            kind,
-            message,
-            file: None,
-            line: None,
-            column: None,
-            path: None,
-        },
-    );
+    write_line(console, &Line::Error(ErrorLine { kind, message, ..ErrorLine::default() }));
 }
 
 fn failure_object(failure: &Failure) -> FailureObject<'_> {

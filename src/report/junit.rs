@@ -1,8 +1,9 @@
-//! `--junit`: a run as test results, in the XML that CI systems read.
+//! `--junit`: the results of a run as JUnit XML, for CI systems.
 //!
-//! Each manifest is a suite with one case, the command itself, and with all counts as properties; each of its
-//! sources is a suite with a case for every entry that something was done or found about. Entries that are
-//! merely kept have no case: there may be a million of them in each run.
+//! Each manifest is a test suite with one case, the command itself, and with all counts as
+//! properties. Each of its sources is a suite with a case for every entry that was changed, checked
+//! or failed. Entries that were kept without a request have no case: there may be a million of
+//! them.
 
 mod xml;
 
@@ -27,19 +28,19 @@ use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
 use crate::ops::error::{ExitStatus, RunError};
 
-/// A file with the results of a command as test results.
+/// The file of `--junit`.
 pub struct Junit {
     out: Writer<BufWriter<AtomicFile>>,
     command: &'static str,
-    /// The first that went wrong with it.
+    /// The first write error. It is reported when the file is published.
     error: Option<io::Error>,
 }
 
 impl Junit {
-    /// Begins the file, of that command.
+    /// Creates a draft of the file for a run of `command`.
     ///
     /// # Errors
-    /// When there can be no such file.
+    /// When the draft cannot be created.
     pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
         let out = Writer::new_with_indent(BufWriter::new(AtomicFile::create(file)?), b' ', 2);
         let mut junit = Self { out, command, error: None };
@@ -51,7 +52,7 @@ impl Junit {
         Ok(junit)
     }
 
-    /// The part of it about one manifest.
+    /// A reporter that writes the suites of one manifest.
     pub fn of<'a>(&'a mut self, manifest: &'a Manifest) -> impl for<'e> Closing<Ended<'e>> + 'a {
         Part {
             junit: self,
@@ -64,7 +65,7 @@ impl Junit {
         }
     }
 
-    /// Tells that a manifest is wrong.
+    /// Writes a suite with an error for a manifest that cannot be used.
     pub fn refused(&mut self, file: &Path, error: &RunError) {
         let command = self.command;
         let name = Untrusted::path(file);
@@ -77,10 +78,10 @@ impl Junit {
         });
     }
 
-    /// Puts the file in its place.
+    /// Puts the complete file in place.
     ///
     /// # Errors
-    /// When it could not be written.
+    /// When the file could not be written.
     pub fn publish(mut self) -> io::Result<()> {
         self.attempt(|out| out.write_event(Xml::End(BytesEnd::new("testsuites"))));
         match self.error {
@@ -103,20 +104,21 @@ impl Junit {
     }
 }
 
-/// What is told of one manifest.
+/// The suites of one manifest.
 struct Part<'a> {
     junit: &'a mut Junit,
     names: Names<'a>,
     cases: Vec<Told>,
     failures: Failures,
-    /// When transfers began that go on.
+    /// When the running transfers began.
     begun: HashMap<EntryIndex, Instant>,
-    /// What failed as a whole: sources, pruning.
+    /// Failures of pruning.
     whole: Vec<Failure>,
+    /// Failures of whole sources, by the index of the source.
     sources: Vec<(usize, Failure)>,
 }
 
-/// An entry of which something is told. There may be very many.
+/// A test case. Kept small, because there may be very many.
 #[derive(Clone, Copy)]
 struct Told {
     entry: EntryIndex,
@@ -124,7 +126,7 @@ struct Told {
     how: How,
 }
 
-/// How an entry ended.
+/// The result of an entry.
 #[derive(Clone, Copy)]
 enum How {
     Good,
@@ -133,11 +135,11 @@ enum How {
     Modified,
     Gone,
     Unknown,
-    /// The number of its failure.
+    /// The number of the failure in [`Failures`].
     Failed(u32),
 }
 
-/// Failures, each once.
+/// The different failures, each stored once.
 #[derive(Default)]
 struct Failures {
     all: Vec<Failure>,
@@ -149,7 +151,7 @@ impl Failures {
         let key = format!("{} {}", failure.kind, failure.message);
         *self.numbers.entry(key).or_insert_with(|| {
             self.all.push(failure.clone());
-            // More than fit are more than memory holds.
+            // Memory cannot hold 2^32 failures.
             u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
         })
     }
@@ -171,7 +173,7 @@ impl Reporter for Part<'_> {
                 return self.sources.push((*source, failure.clone()));
             }
             Event::Unpruned { failure, .. } => {
-                // Of many files that stay, one stands for all that stay for the same reason.
+                // One failure represents all files that were kept for the same reason.
                 if !self.whole.contains(failure) {
                     self.whole.push(failure.clone());
                 }
@@ -204,7 +206,7 @@ impl Reporter for Part<'_> {
 
 impl Closing<Ended<'_>> for Part<'_> {
     fn close(&mut self, ended: &Ended<'_>) {
-        // In the order of the entries, which is also that of their sources.
+        // Entries are numbered source by source, so this also groups the cases by source.
         self.cases.sort_unstable_by_key(|told| told.entry.0);
         let Self { junit, names, cases, failures, whole, sources, .. } = self;
         let command = junit.command;
@@ -306,12 +308,14 @@ fn write_source<W: Write>(
             let mark = match told.how {
                 How::Good => None,
                 How::Absent => {
-                    Some(Mark::Skipped("absent: upstream has none, and that is allowed"))
+                    Some(Mark::Skipped("absent: upstream does not have it, which is allowed"))
                 }
                 How::Skipped => Some(Mark::Skipped("not tried: the run ended before")),
-                How::Unknown => Some(Mark::Skipped("nothing tells what it should be")),
-                How::Modified => Some(Mark::found("modified", "the file is not what it should be")),
-                How::Gone => Some(Mark::found("gone", "the file is not there")),
+                How::Unknown => Some(Mark::Skipped("neither a pin nor a record to compare with")),
+                How::Modified => {
+                    Some(Mark::found("modified", "the file differs from its pin or record"))
+                }
+                How::Gone => Some(Mark::found("gone", "the file does not exist")),
                 How::Failed(number) => failures.get(number).map(Mark::failed),
             };
             let time = Some(Duration::from_millis(u64::from(told.millis)));
@@ -411,7 +415,7 @@ mod tests {
           <testsuite name="natgeo/wallpapers" tests="4" failures="1" errors="0" skipped="2" time="0.000">
             <testcase classname="natgeo.wallpapers" name="0817-1.jpg" time="0.000"/>
             <testcase classname="natgeo.wallpapers" name="0817-2.jpg" time="0.000">
-              <skipped message="absent: upstream has none, and that is allowed"/>
+              <skipped message="absent: upstream does not have it, which is allowed"/>
             </testcase>
             <testcase classname="natgeo.wallpapers" name="0817-3.jpg" time="0.000">
               <failure type="http_status" message="answered &lt;b&gt;503&lt;/b&gt; &amp; &quot;x&quot;\u{1b}�]]&gt;">answered &lt;b&gt;503&lt;/b&gt; &amp; &quot;x&quot;\u{1b}�]]&gt;; wait</failure>
@@ -466,13 +470,13 @@ mod tests {
           <testsuite name="natgeo/wallpapers" tests="5" failures="3" errors="0" skipped="1" time="0.000">
             <testcase classname="natgeo.wallpapers" name="0817-1.jpg" time="0.000"/>
             <testcase classname="natgeo.wallpapers" name="0817-2.jpg" time="0.000">
-              <failure type="modified" message="the file is not what it should be">the file is not what it should be; `natsync apply --rehash` repairs that</failure>
+              <failure type="modified" message="the file differs from its pin or record">the file differs from its pin or record; `natsync apply --rehash` repairs that</failure>
             </testcase>
             <testcase classname="natgeo.wallpapers" name="0817-3.jpg" time="0.000">
-              <failure type="gone" message="the file is not there">the file is not there; `natsync apply --rehash` repairs that</failure>
+              <failure type="gone" message="the file does not exist">the file does not exist; `natsync apply --rehash` repairs that</failure>
             </testcase>
             <testcase classname="natgeo.wallpapers" name="0817-4.jpg" time="0.000">
-              <skipped message="nothing tells what it should be"/>
+              <skipped message="neither a pin nor a record to compare with"/>
             </testcase>
             <testcase classname="natgeo.wallpapers" name="0817-5.jpg" time="0.000">
               <failure type="io" message="cannot read the file">cannot read the file</failure>
@@ -483,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_could_not_go_on_is_an_error() {
+    fn an_error_of_the_run_is_an_error_of_its_case() {
         let busy = RunError::Busy { dest: "out".into(), holder: None };
         let text = written("lock", &[], &ended(ExitStatus::Busy, EndedWith::Error(&busy)));
         assert!(text.contains("errors=\"1\""), "{text}");

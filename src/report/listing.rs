@@ -1,4 +1,4 @@
-//! The plan for people: what would happen to which file, and why.
+//! The output of `plan` for people: the action for each file, and the reason.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
 use crate::plan::{Action, Counts, Decision, Plan, Reason};
 
-/// The plan of one manifest: a short list by source, or with `-v` every entry.
+/// Prints the plan of one manifest: a short list by source, or with `-v` every entry.
 pub struct Listing<'a> {
     console: &'a Console,
     names: Names<'a>,
-    /// The last action waits for the next event, which may tell that something stands in its way.
+    /// The last action. It is printed at the next event, which may say that it has a path conflict.
     waiting: Option<(EntryIndex, Decision)>,
     kinds: BTreeMap<Kind, Listed>,
-    /// Lines of files to be deleted.
+    /// Lines about files to prune.
     prunes: Vec<String>,
     figures: Figures,
     headed: bool,
@@ -32,7 +32,7 @@ pub struct Listing<'a> {
     column: usize,
 }
 
-/// What lines are counted by. The order is the order in which people read them.
+/// Kinds of lines, in the order in which they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Fetch,
@@ -43,21 +43,21 @@ enum Kind {
     Conflict,
 }
 
-/// The entries of a kind.
+/// The entries of one kind.
 #[derive(Debug, Default)]
 struct Listed {
     lines: Vec<(EntryIndex, String)>,
     count: u64,
-    /// The reason of all of them, while they have the same.
+    /// The reason of the first entry.
     reason: Option<String>,
     several_reasons: bool,
 }
 
-/// So many lines of a kind are shown.
+/// Number of lines that are printed per kind without `-v`.
 const SHOWN: usize = 20;
-/// Reasons stand in a column of their own where paths are no longer than this.
+/// Widest path column. A longer path pushes its reason to the right.
 const MOST_COLUMN: usize = 60;
-/// Columns before the path: indent, symbol, word.
+/// Columns before the path: indent, symbol and action.
 const BEFORE_PATH: usize = 16;
 
 impl Kind {
@@ -67,7 +67,7 @@ impl Kind {
             Action::Replace => Self::Replace,
             Action::Revalidate => Self::Revalidate,
             Action::Keep => Self::Keep,
-            // Files to prune are no entries and come as events of their own.
+            // Files to prune are not entries: they arrive as `Event::Prune`.
             Action::Absent | Action::Prune => Self::Absent,
         }
     }
@@ -95,7 +95,7 @@ impl Kind {
 }
 
 impl<'a> Listing<'a> {
-    /// To that console.
+    /// A reporter that prints to `console`.
     #[must_use]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self {
@@ -160,7 +160,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Names the source where another one begins, unless the manifest has but one.
+    /// Prints the name of the source if it changed, unless the manifest has only one source.
     fn head_source(&mut self, entry: EntryIndex) {
         let source = self.names.source_index(entry);
         if self.source.replace(source) == Some(source) {
@@ -195,7 +195,7 @@ impl<'a> Listing<'a> {
         format!("{before}{path}{padding}  {reason}\n")
     }
 
-    /// A file to be deleted stands after all entries.
+    /// Prints a file to prune, or keeps its line: without `-v`, these come after all entries.
     fn prune(&mut self, path: &str) {
         self.settle();
         let style = self.console.out_paint().error();
@@ -208,7 +208,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// The short list: by source, then in the order of kinds.
+    /// Prints the short list, sorted by source, kind and entry.
     fn list(&mut self) {
         let mut kinds = std::mem::take(&mut self.kinds);
         let mut lines: Vec<_> = kinds
@@ -259,7 +259,7 @@ impl<'a> Listing<'a> {
 }
 
 impl Listed {
-    /// The reason that several entries have in common, which is then said once.
+    /// The reason that several entries have in common. It is printed once, in the summary.
     fn common_reason(&self) -> Option<&str> {
         let common = 1 < self.count && !self.several_reasons;
         self.reason.as_deref().filter(|_| common)
@@ -308,7 +308,7 @@ impl Closing<Plan> for Listing<'_> {
     }
 }
 
-/// What people read of a reason.
+/// The text of a reason.
 fn describe_reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotOnDisk => "not on disk",
@@ -335,7 +335,7 @@ mod tests {
     use crate::report::testing::{Captured, ONE_SOURCE, WALLPAPERS, manifest};
     use crate::report::{Settings, Verbosity};
 
-    /// Says to a listing what the planner would say of these steps, and returns what it prints.
+    /// Sends a listing the events that the planner sends for these steps. Returns its output.
     fn listed(
         yaml: &str,
         steps: &[(u64, Step)],
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_cut_for_a_terminal_alone() {
+    fn paths_are_cut_only_for_a_terminal() {
         let yaml = ONE_SOURCE.replace(
             "0817-",
             "a-name-that-is-so-long-that-no-terminal-of-eighty-columns-has-room-for-it-",

@@ -1,4 +1,4 @@
-//! What became of a lock, for people.
+//! The results of `lock` and `lock --check` for people.
 
 use std::fmt::Write as _;
 
@@ -26,13 +26,13 @@ impl Closing<(Summary, LockReport)> for Outcomes<'_> {
     }
 }
 
-/// `338 entries pinned, 300 of them now (20 as published, 280 on first use, 0 as missing)`
+/// `338 entries pinned, 300 of them now: 20 as published upstream, 280 on first use`
 fn describe(report: &LockReport) -> String {
     let new = report.published + report.first_use + report.missing;
     let mut text = format!("{} pinned", Count::entries(report.pinned));
     if 0 < new {
         let how: Vec<_> = [
-            (report.published, "as the publisher states"),
+            (report.published, "as published upstream"),
             (report.first_use, "on first use"),
             (report.missing, "as missing"),
         ]
@@ -50,7 +50,7 @@ fn describe(report: &LockReport) -> String {
     text
 }
 
-/// Tells how a lock and its manifest differ.
+/// Prints how a lock and its manifest differ.
 pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
     if drift.is_some() {
         let file = crate::pin::lock::file_of(manifest.file());
@@ -76,8 +76,8 @@ pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
 fn differences(drift: &Drift) -> Vec<String> {
     let named = [
         (&drift.unpinned, "not pinned"),
-        (&drift.differing, "pinned to something else than the manifest states"),
-        (&drift.undeclared, "pinned and not declared"),
+        (&drift.differing, "pinned differently than the manifest states"),
+        (&drift.undeclared, "pinned but not declared"),
     ];
     let named = named.iter().filter(|(named, _)| 0 < named.count).map(|(named, what)| {
         let paths = named.to_string();
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_trusted_is_said() {
+    fn the_summary_counts_new_pins_by_their_origin() {
         let report = LockReport { pinned: 338, ..LockReport::default() };
         assert_eq!(describe(&report), "338 entries pinned");
         let report = LockReport {
@@ -106,7 +106,7 @@ mod tests {
         };
         assert_eq!(
             describe(&report),
-            "338 entries pinned, 338 of them now: 20 as the publisher states, 280 on first use, 38 as missing; 3 changed; 1 dropped"
+            "338 entries pinned, 338 of them now: 20 as published upstream, 280 on first use, 38 as missing; 3 changed; 1 dropped"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! How far a run is: what every kind of progress display shows.
+//! Progress of a run, as every kind of progress display shows it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::event::{Event, Outcome, Phase};
 use crate::manifest::entry::EntryIndex;
 
-/// Counts along with the events of one run. Pure: the caller says what time it is, as the time since
-/// the run began.
+/// Counts files and bytes from the events of one run. Pure: the caller passes the time, as the
+/// duration since the run began.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     stage: Option<Stage>,
@@ -21,7 +21,7 @@ pub(super) struct Meter {
     samples: VecDeque<Sample>,
 }
 
-/// A stage before the transfers.
+/// Progress of a phase before the transfers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
     pub(super) phase: Phase,
@@ -29,7 +29,7 @@ pub(super) struct Stage {
     pub(super) done: u64,
 }
 
-/// One file on its way.
+/// A transfer in progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Transfer {
     pub(super) since: Duration,
@@ -38,7 +38,7 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    /// How much of it is there, in percent.
+    /// The received part, in percent. `None` if the size is unknown or zero.
     pub(super) fn percent(&self) -> Option<u64> {
         let size = self.size.filter(|&size| 0 < size)?;
         Some(
@@ -55,15 +55,15 @@ struct Sample {
     bytes: u64,
 }
 
-/// Rates are means over this long: short enough to follow, long enough to be readable.
+/// Rates are averages over this window: short enough to follow changes, long enough not to flicker.
 const WINDOW: Duration = Duration::from_secs(8);
-/// Samples lie at least this far apart, which bounds their number.
+/// Least distance between samples, which bounds their number.
 const BETWEEN_SAMPLES: Duration = Duration::from_millis(250);
-/// Before this much of the window has passed, nobody can tell when it will be done.
+/// Over a shorter window than this, an estimate would be too inaccurate to show.
 const LEAST_FOR_ETA: Duration = Duration::from_secs(2);
 
 impl Meter {
-    /// Takes a fact into account.
+    /// Counts an event.
     pub(super) fn event(&mut self, event: &Event, now: Duration) {
         match event {
             Event::Phase { phase: Phase::Transferring, .. } => {
@@ -82,7 +82,7 @@ impl Meter {
             Event::Planned { counts, known_bytes, unknown_sizes } => {
                 self.total = counts.fetch + counts.replace + counts.revalidate;
                 self.known_bytes = *known_bytes;
-                // A question may turn into a transfer of any size.
+                // A revalidation may become a download of unknown size.
                 self.unknown_sizes = *unknown_sizes + counts.revalidate;
             }
             Event::Started { entry } => {
@@ -110,7 +110,7 @@ impl Meter {
             }
             Event::Finished { entry, outcome, attempts } => {
                 self.active.remove(entry);
-                // What was settled by the plan alone is no part of the total.
+                // Entries without a request are not part of the total.
                 let planned_away =
                     *attempts == 0 && matches!(outcome, Outcome::Kept | Outcome::Absent);
                 if !planned_away {
@@ -122,7 +122,7 @@ impl Meter {
         }
     }
 
-    /// Notes how far things are now. To be called several times a second.
+    /// Records the current counts for rates and estimates. Call it several times a second.
     pub(super) fn sample(&mut self, now: Duration) {
         if self.samples.back().is_some_and(|last| now.saturating_sub(last.at) < BETWEEN_SAMPLES) {
             return;
@@ -135,40 +135,37 @@ impl Meter {
         self.samples.push_back(Sample { at: now, done: self.done, bytes: self.bytes });
     }
 
-    /// The stage that is under way, unless that is the transfers.
+    /// The current phase, unless transfers are running.
     pub(super) fn stage(&self) -> Option<Stage> {
         self.stage
     }
 
-    /// Files that have their outcome.
     pub(super) fn done(&self) -> u64 {
         self.done
     }
 
-    /// Files that failed.
     pub(super) fn failed(&self) -> u64 {
         self.failed
     }
 
-    /// Files in all for which somebody is asked.
+    /// Number of files that need a request.
     pub(super) fn total(&self) -> u64 {
         self.total.max(self.done)
     }
 
-    /// Bytes that arrived.
+    /// Bytes received.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Bytes a second, of late.
+    /// Bytes per second over the last [`WINDOW`].
     #[expect(clippy::cast_precision_loss, reason = "a rate is shown with one decimal")]
     pub(super) fn rate(&self, now: Duration) -> Option<f64> {
         let (since, elapsed) = self.window(now)?;
         Some((self.bytes - since.bytes) as f64 / elapsed.as_secs_f64())
     }
 
-    /// How long it will still take if it goes on like this: by bytes where all sizes are known,
-    /// else by files.
+    /// Remaining time at the current rate: by bytes if all sizes are known, else by files.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub(super) fn eta(&self, now: Duration) -> Option<Duration> {
         let (since, elapsed) = self.window(now)?;
@@ -184,17 +181,16 @@ impl Meter {
         if lately == 0 {
             return None;
         }
-        // Longer than a century is not worth a figure.
+        // More than a century is not worth showing.
         let seconds = elapsed.as_secs_f64() * left as f64 / lately as f64;
         (seconds < 3e9).then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// The files on their way, in no order.
+    /// The transfers in progress, in no particular order.
     pub(super) fn active(&self) -> impl Iterator<Item = (EntryIndex, Transfer)> {
         self.active.iter().map(|(&entry, &transfer)| (entry, transfer))
     }
 
-    /// The file on its way with that index.
     pub(super) fn transfer(&self, entry: EntryIndex) -> Option<Transfer> {
         self.active.get(&entry).copied()
     }
@@ -223,7 +219,7 @@ mod tests {
         }
     }
 
-    /// A thousand bytes and one file a second, sampled each second.
+    /// A run that receives one file of 1000 bytes per second, sampled once per second.
     fn run(planned: &Event, until: u64) -> Meter {
         let mut meter = Meter::default();
         meter.event(planned, seconds(0));
@@ -261,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_foretold_too_early_or_of_a_standstill() {
+    fn there_is_no_estimate_too_early_or_without_progress() {
         let meter = run(&planned(100, 0, 100), 1);
         assert_eq!(meter.eta(seconds(1)), None);
         let mut still = Meter::default();
@@ -272,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_plan_settled_is_not_counted() {
+    fn entries_without_a_request_are_not_counted() {
         let mut meter = Meter::default();
         meter.event(&planned(1, 0, 1), seconds(0));
         meter.event(
@@ -292,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_attempt_starts_its_percentage_again() {
+    fn a_new_attempt_resets_its_percentage() {
         let entry = EntryIndex(0);
         let mut meter = Meter::default();
         for event in [

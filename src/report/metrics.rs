@@ -1,7 +1,8 @@
-//! `--metrics`: a run as metrics, in the text format that Prometheus' node exporter collects from files.
+//! `--metrics`: metrics of a run in the text format of Prometheus, for the textfile collector of
+//! node exporter.
 //!
-//! The file may be that of several manifests and commands: a run replaces what it knows anew and leaves the rest
-//! as it is. When a manifest last succeeded is taken over from the file that was there.
+//! Several manifests and commands may share one file: a run replaces its own samples and keeps the
+//! others. The time of the last success is carried over from the existing file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
@@ -21,7 +22,7 @@ use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
 use crate::ops::error::ExitStatus;
 
-/// A file with what is to be known of the last runs.
+/// The file of `--metrics`.
 pub struct Metrics {
     file: PathBuf,
     draft: AtomicFile,
@@ -29,23 +30,23 @@ pub struct Metrics {
     runs: BTreeMap<Key, Run>,
 }
 
-/// The name of a manifest and the command, escaped as labels.
+/// The values of the labels `manifest` and `command`, escaped.
 type Key = (String, String);
 
-/// What is told of the last run about one manifest.
+/// The samples of the last run about one manifest.
 #[derive(Debug, Default)]
 struct Run {
-    /// Of each metric, its samples: further labels and the value.
+    /// The samples of each metric: its other labels, and the value.
     samples: HashMap<&'static str, Vec<(String, String)>>,
 }
 
-/// The metrics: each with what it says.
+/// The metrics with their help texts.
 const METRICS: [(&str, &str); 8] = [
     (LAST_RUN, "When the last run ended, in seconds since 1970."),
-    (LAST_SUCCESS, "When a run last ended with all as declared, in seconds since 1970."),
-    (DURATION, "How long the last run took."),
+    (LAST_SUCCESS, "When a run last ended with exit status 0, in seconds since 1970."),
+    (DURATION, "Duration of the last run in seconds."),
     (EXIT_STATUS, "The exit status of the last run: 0 when all is as declared."),
-    (ENTRIES, "Entries by how they ended in the last run."),
+    (ENTRIES, "Entries by their outcome in the last run."),
     (FAILURES, "Failed entries of the last run by kind of failure."),
     (PRUNED, "Files that the last run deleted."),
     (BYTES, "Bytes that the last run received, or read from the disk for `verify`."),
@@ -60,26 +61,27 @@ const FAILURES: &str = "natsync_failures";
 const PRUNED: &str = "natsync_pruned_files";
 const BYTES: &str = "natsync_transferred_bytes";
 
-/// A file with more than this is none of ours.
+/// An existing file with more bytes was not written by natsync, and is not read.
 const MOST_BYTES: u64 = 16 << 20;
 
 impl Metrics {
-    /// Begins the file, of that command.
+    /// Creates a draft of the file for a run of `command`.
     ///
     /// # Errors
-    /// When there can be no such file.
+    /// When the draft cannot be created.
     pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
         let draft = AtomicFile::create(file)?;
         Ok(Self { file: file.to_owned(), draft, command, runs: BTreeMap::new() })
     }
 
-    /// The part of it about one manifest.
+    /// A reporter that counts the failures of one manifest.
     pub fn of<'a>(&'a mut self, manifest: &'a Manifest) -> impl for<'e> Closing<Ended<'e>> + 'a {
         let key = self.key(manifest.name(), manifest.file());
         Part { metrics: self, key, failures: BTreeMap::new() }
     }
 
-    /// Tells that a manifest is wrong. Its name is not known then: the file's is taken.
+    /// Adds the samples of a manifest that cannot be used. Its name is unknown, so the file name
+    /// stands for it.
     pub fn refused(&mut self, file: &Path, status: ExitStatus) {
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let key = self.key(name.as_deref().unwrap_or_default(), file);
@@ -88,7 +90,7 @@ impl Metrics {
         self.runs.insert(key, run);
     }
 
-    /// Two manifests of one name are told apart by their files.
+    /// The key of a manifest. A second manifest with the same name gets its file name added.
     fn key(&self, name: &str, file: &Path) -> Key {
         let key = (label(name), self.command.to_owned());
         if self.runs.contains_key(&key) {
@@ -98,10 +100,10 @@ impl Metrics {
         }
     }
 
-    /// Puts the file in its place, where everybody may read it.
+    /// Puts the complete file in place, readable by all users: node exporter runs as another one.
     ///
     /// # Errors
-    /// When it could not be written.
+    /// When the file could not be written.
     pub fn publish(self) -> io::Result<()> {
         let before = read(&self.file);
         let text = render(before, self.runs);
@@ -111,7 +113,7 @@ impl Metrics {
     }
 }
 
-/// What is told of one manifest.
+/// Counts the failures of one manifest.
 struct Part<'a> {
     metrics: &'a mut Metrics,
     key: Key,
@@ -136,7 +138,7 @@ impl Closing<Ended<'_>> for Part<'_> {
         let mut run = Run::default();
         run.end(Timestamp::now(), ended.status, ended.elapsed);
         match ended.with {
-            // What never began has no last run yet: what was known stays.
+            // Not a run of this manifest: keep the samples of the last one.
             EndedWith::NotBegun => return,
             EndedWith::Error(_) => {}
             EndedWith::Account(account) => {
@@ -172,7 +174,7 @@ impl Run {
     }
 }
 
-/// The whole file: what is known anew, and of the rest what was known before.
+/// The text of the file: the samples of `runs`, and those of `before` that `runs` does not replace.
 fn render(mut before: BTreeMap<Key, Run>, runs: BTreeMap<Key, Run>) -> String {
     for (key, mut run) in runs {
         if !run.samples.contains_key(LAST_SUCCESS)
@@ -202,12 +204,12 @@ fn render(mut before: BTreeMap<Key, Run>, runs: BTreeMap<Key, Run>) -> String {
     text
 }
 
-/// A label's value.
+/// Escapes the value of a label.
 fn label(text: &str) -> String {
     Untrusted(text).escaped().replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// What a file of ours says; nothing of one that is not there, or is something else.
+/// The samples of an existing file. Empty if the file does not exist or was not written by natsync.
 fn read(file: &Path) -> BTreeMap<Key, Run> {
     let mut text = String::new();
     let whole = File::open(file)
@@ -221,7 +223,7 @@ fn read(file: &Path) -> BTreeMap<Key, Run> {
     runs
 }
 
-/// A line that we wrote.
+/// A sample that natsync wrote.
 struct Sample<'a> {
     metric: &'static str,
     key: Key,
@@ -236,7 +238,7 @@ fn parse(line: &str) -> Option<Sample<'_>> {
     let (command, rest) = value(rest.strip_prefix(",command=")?)?;
     let (labels, number) = rest.rsplit_once("} ")?;
     let labels = labels.strip_prefix(',').unwrap_or(labels);
-    // Further labels are one, with a name of ours in it.
+    // natsync writes at most one more label.
     let is_ours = labels.is_empty()
         || labels
             .split_once('=')
@@ -250,7 +252,7 @@ fn parse(line: &str) -> Option<Sample<'_>> {
     })
 }
 
-/// A label's value in quotes, still escaped, and what follows it.
+/// Splits a quoted label value, still escaped, from the text that follows it.
 fn value(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('"')?;
     let mut is_escaped = false;
@@ -293,7 +295,7 @@ mod tests {
         Ended { status, elapsed: Duration::from_millis(950), with }
     }
 
-    /// The sample with that beginning.
+    /// The value of the sample that starts with `beginning`.
     fn sample<'t>(text: &'t str, beginning: &str) -> Option<&'t str> {
         text.lines().find_map(|line| line.strip_prefix(beginning)?.strip_prefix(' '))
     }
@@ -318,13 +320,13 @@ mod tests {
         # HELP natsync_last_run_timestamp_seconds When the last run ended, in seconds since 1970.
         # TYPE natsync_last_run_timestamp_seconds gauge
         natsync_last_run_timestamp_seconds{manifest="natgeo",command="apply"} NOW
-        # HELP natsync_run_duration_seconds How long the last run took.
+        # HELP natsync_run_duration_seconds Duration of the last run in seconds.
         # TYPE natsync_run_duration_seconds gauge
         natsync_run_duration_seconds{manifest="natgeo",command="apply"} 0.950
         # HELP natsync_exit_status The exit status of the last run: 0 when all is as declared.
         # TYPE natsync_exit_status gauge
         natsync_exit_status{manifest="natgeo",command="apply"} 1
-        # HELP natsync_entries Entries by how they ended in the last run.
+        # HELP natsync_entries Entries by their outcome in the last run.
         # TYPE natsync_entries gauge
         natsync_entries{manifest="natgeo",command="apply",outcome="downloaded"} 3
         natsync_entries{manifest="natgeo",command="apply",outcome="updated"} 0
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_success_stays_known() {
+    fn the_last_success_is_carried_over() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("natsync.prom");
         let success =
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_is_not_taken_over() {
+    fn foreign_lines_are_not_carried_over() {
         for line in [
             "",
             "# HELP natsync_entries x",
@@ -395,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn two_manifests_of_one_name_are_two() {
+    fn manifests_with_the_same_name_have_samples_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("natsync.prom");
         let mut metrics = Metrics::create(&file, "apply").unwrap();

@@ -1,12 +1,14 @@
-//! Tells people and programs about a run. Listens only: nothing here decides or acts.
+//! Reports a run to people and programs. Reporters only listen to events: nothing here decides or
+//! acts.
 //!
-//! Results go to stdout and talk to stderr, both through [`Console`]. [`Talk`] is the talk of every
-//! command: progress, warnings, failures at the end. The results of `apply` are [`Outcomes`], those
-//! of `plan` a [`Listing`]; with `--json` both are [`Lines`]. A further kind of report is a further
-//! file with one more [`crate::event::Reporter`], put into the [`Tee`].
+//! Results go to stdout, messages to stderr, both through [`Console`]. [`Talk`] writes the messages
+//! of every command: progress, warnings, and the failures at the end. Results are [`Outcomes`] for
+//! `apply`, [`Listing`] for `plan`, [`Verdicts`] for `verify`, and [`Lines`] with `--json`. A new
+//! kind of report is one more [`crate::event::Reporter`] in the [`Tee`].
 //!
-//! Reports for other programs listen beside these and have their last word when the run has [`Ended`], however that
-//! was: [`Annotations`] and [`StepSummary`] for GitHub Actions, [`Junit`], [`Metrics`], [`FailedFile`].
+//! Reports for other programs listen beside these, and are closed with [`Ended`] however the run
+//! ended: [`Annotations`] and [`StepSummary`] for GitHub Actions, [`Junit`], [`Metrics`], and
+//! [`FailedFile`].
 
 mod annotations;
 mod console;

@@ -1,16 +1,16 @@
-//! What people call an entry that events know by its index.
+//! Paths and sources of entries, which events name only by index.
 
 use crate::manifest::entry::{Entries, Entry, EntryIndex};
 use crate::manifest::{Manifest, Source};
 
-/// Makes entries again from their index, to name them.
+/// Looks up entries of one manifest by index.
 pub struct Names<'m> {
     manifest: &'m Manifest,
     entries: Entries<'m>,
 }
 
 impl<'m> Names<'m> {
-    /// The names in that manifest.
+    /// Names for the entries of `manifest`.
     #[must_use]
     pub fn new(manifest: &'m Manifest) -> Self {
         Self { manifest, entries: manifest.entries() }
@@ -22,16 +22,16 @@ impl<'m> Names<'m> {
         self.manifest
     }
 
-    /// The entry itself.
+    /// The entry with that index.
     ///
     /// # Panics
-    /// When the manifest has no such entry: an event about one is a bug.
+    /// When the manifest has no such entry: an event that names one is a bug.
     #[must_use]
     pub fn entry(&self, index: EntryIndex) -> Entry<'m> {
         self.entries.get(index).expect("an event names an entry of the manifest")
     }
 
-    /// The path below the destination, as it is: print it through [`super::Untrusted`].
+    /// The path below the destination, unescaped: print it through [`super::Untrusted`].
     #[must_use]
     pub fn path(&self, index: EntryIndex) -> String {
         let mut path = String::new();
@@ -39,13 +39,13 @@ impl<'m> Names<'m> {
         path
     }
 
-    /// The source's position in the manifest.
+    /// Index of the entry's source in the manifest.
     #[must_use]
     pub fn source_index(&self, index: EntryIndex) -> usize {
         self.entries.source_of(index)
     }
 
-    /// The source.
+    /// Source that declares the entry.
     #[must_use]
     pub fn source(&self, index: EntryIndex) -> &'m Source {
         &self.manifest.sources()[self.source_index(index)]

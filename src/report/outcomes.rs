@@ -1,4 +1,4 @@
-//! The results of `apply` for people: the account at the end, and with `-v` a line an outcome.
+//! The results of `apply` for people: a summary at the end, and with `-v` a line per entry.
 
 use std::fmt::Write as _;
 
@@ -15,17 +15,17 @@ use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
 use crate::plan::Counts;
 
-/// What happened to the entries of one manifest.
+/// Prints the outcomes of the entries of one manifest.
 pub struct Outcomes<'a> {
     console: &'a Console,
     names: Names<'a>,
     planned: Option<Counts>,
-    /// What happened to the entries of each source; those that are kept are not told.
+    /// Outcomes by source, without the entries that were kept without a request.
     sources: Vec<Summary>,
 }
 
 impl<'a> Outcomes<'a> {
-    /// To that console.
+    /// A reporter that prints to `console`.
     #[must_use]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         let sources = vec![Summary::default(); manifest.sources().len()];
@@ -56,7 +56,7 @@ impl<'a> Outcomes<'a> {
         ));
     }
 
-    /// What happened, by source.
+    /// The table of outcomes by source.
     fn table(&self) -> String {
         let columns =
             ["downloaded", "updated", "unchanged", "absent", "failed", "skipped", "transferred"];
@@ -146,7 +146,7 @@ impl Closing<Summary> for Outcomes<'_> {
         let account = describe(summary, self.planned.as_ref());
         let name = self.name().escaped();
         let line = wrap(&format!("{name}: {account}"), self.console.out_width());
-        // The name stays what the line begins with, however it is wrapped.
+        // `wrap` may break the line, but never before its first word.
         let account = line.strip_prefix(&*name).unwrap_or(&line);
         self.console.result(&format!("{bold}{name}{bold:#}{account}\n"));
     }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_account_leaves_zeros_out() {
+    fn the_summary_leaves_zeros_out() {
         assert_eq!(
             describe(&summary(), None),
             "2 updated, 300 unchanged, 36 absent in 0.9 s (1.2 MB at 1.3 MB/s)"
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_do_is_said_so() {
+    fn a_run_without_work_says_nothing_to_do() {
         let nothing = Counts { keep: 338, ..Counts::default() };
         let kept = Summary { entries: 338, kept: 338, ..Summary::default() };
         assert_eq!(describe(&kept, Some(&nothing)), "338 entries, nothing to do");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_is_talk_and_the_account_a_result() {
+    fn the_plan_goes_to_stderr_and_the_summary_to_stdout() {
         let captured = captured(Settings::default());
         assert_snapshot!(captured.err(), @r"
         natgeo -> ../mirror/natgeo
@@ -310,13 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn quiet_says_nothing() {
+    fn quiet_prints_nothing() {
         let captured = captured(Settings { verbosity: Verbosity::Quiet, ..Settings::default() });
         assert_eq!((captured.out(), captured.err()), (String::new(), String::new()));
     }
 
     #[test]
-    fn colour_adds_nothing_but_colour() {
+    fn colour_does_not_change_the_text() {
         let verbose = Settings { verbosity: Verbosity::Verbose, ..Settings::default() };
         let colored = captured(Settings { color: When::Always, ..verbose }).out();
         assert!(colored.contains('\u{1b}'));

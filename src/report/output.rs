@@ -1,13 +1,13 @@
-//! Standard output that remembers when it broke.
+//! A buffered writer for standard output that keeps its first write error for the end of the run.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 
-/// What results are written to.
+/// Standard output.
 ///
-/// Writing never fails towards the caller, since no loss of output may stop or disturb the work. A
-/// reader that went away (`| head`) ends the output quietly; any other failure is kept for the end
-/// of the run, where [`Output::error`] tells of it.
+/// Writing never returns an error, because lost output must not stop the work on the files. A
+/// closed pipe (`| head`) silently ends the output. Any other error is kept, and [`Output::error`]
+/// returns it at the end of the run.
 pub struct Output {
     writer: BufWriter<Box<dyn Write>>,
     state: State,
@@ -24,24 +24,25 @@ enum State {
 const BUFFER: usize = 64 * 1024;
 
 impl Output {
-    /// Writes to that stream; `at_once` hands each line over when it is done, for a terminal.
+    /// Creates a buffer over `stream`. With `at_once`, for a terminal, each complete line is
+    /// flushed.
     #[must_use]
     pub fn new(stream: Box<dyn Write>, at_once: bool) -> Self {
         Self { writer: BufWriter::with_capacity(BUFFER, stream), state: State::Open, at_once }
     }
 
-    /// Whether what is written still arrives somewhere.
+    /// False once a write failed: later output is discarded.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
     }
 
-    /// Writes a text as it is.
+    /// Writes `text` unchanged.
     pub fn text(&mut self, text: &str) {
         self.attempt(|writer| writer.write_all(text.as_bytes()));
     }
 
-    /// Writes what `write` writes, which is whole lines.
+    /// Lets `write` write complete lines, unless the output failed before.
     pub fn attempt(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         if self.is_open() {
             let result = write(&mut self.writer);
@@ -49,20 +50,20 @@ impl Output {
         }
     }
 
-    /// A line is whole: a terminal gets it now.
+    /// Flushes if the stream is a terminal. Call it after each complete line.
     pub fn line_done(&mut self) {
         if self.at_once {
             self.flush();
         }
     }
 
-    /// Whether something is buffered.
+    /// Whether there are buffered bytes.
     #[must_use]
     pub fn has_waiting(&self) -> bool {
         self.is_open() && !self.writer.buffer().is_empty()
     }
 
-    /// Hands over what is buffered.
+    /// Writes the buffered bytes to the stream.
     pub fn flush(&mut self) {
         if self.is_open() {
             let result = self.writer.flush();
@@ -70,7 +71,8 @@ impl Output {
         }
     }
 
-    /// The failure that ended the output, if one did; a closed pipe is none. It is told once.
+    /// Takes the error that ended the output. A closed pipe is not an error. Later calls return
+    /// `None`.
     pub fn error(&mut self) -> Option<io::Error> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Failed(error) => Some(error),
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_no_error() {
+    fn a_closed_pipe_is_not_an_error() {
         let mut output = Output::new(Box::new(Broken(io::ErrorKind::BrokenPipe)), true);
         output.text("a\n");
         output.line_done();
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_an_error_that_is_told_once() {
+    fn a_full_disk_is_an_error_that_is_returned_once() {
         let mut output = Output::new(Box::new(Broken(io::ErrorKind::StorageFull)), false);
         output.text("a\n");
         assert!(output.is_open());

@@ -1,4 +1,4 @@
-//! Progress where there is no terminal: a line now and then, so that a log shows that it goes on.
+//! Progress without a terminal: a line every ten seconds, so that a log shows that the run goes on.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use super::meter::Meter;
 use super::progress::describe_stage;
 use super::units::{Bytes, Left, Rate};
 
-/// Says when the next line is due.
+/// Limits how often a line is written.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
     last: Duration,
 }
 
-/// A run of an hour leaves a few hundred lines in its log.
+/// At this rate, an hour adds 360 lines to a log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 impl Plain {
-    /// The line that is due now, if one is.
+    /// The next line, if it is due.
     pub(super) fn poll(&mut self, label: &str, meter: &Meter, now: Duration) -> Option<String> {
         if now.saturating_sub(self.last) < BETWEEN_LINES {
             return None;

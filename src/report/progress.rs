@@ -1,4 +1,4 @@
-//! The progress display of a terminal: a line for the whole, and a few for current files.
+//! The progress display of a terminal: one line for the run, and a few lines for current files.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use super::units::{Bytes, Count, Left, Rate};
 use crate::event::Phase;
 use crate::manifest::entry::EntryIndex;
 
-/// Decides when to draw and what. It stays calm: a hundred transfers show as four, and a hundred
-/// thousand tiny files as the line for the whole alone.
+/// Decides when and what to draw. Of a hundred transfers it shows four, and many tiny files only in
+/// the line for the run, so that the display does not flicker.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     drawn: Option<Duration>,
     frames: usize,
     slots: [Option<EntryIndex>; SLOTS],
-    /// Columns of the longest path shown so far, so that figures stay where they are.
+    /// Width of the longest path shown so far, so that the columns after it do not move.
     column: usize,
 }
 
-/// How many current files are shown.
+/// Number of current files that are shown.
 const SLOTS: usize = 4;
-/// What is over sooner than this shows no display at all.
+/// A shorter run shows no display.
 const BEFORE_FIRST: Duration = Duration::from_millis(250);
-/// Ten times a second at most.
+/// At most ten frames per second.
 const BETWEEN_FRAMES: Duration = Duration::from_millis(100);
-/// A file that is done sooner than this is not worth a line: it could not be read anyway.
+/// A faster transfer gets no line: it would vanish before anyone could read it.
 const BEFORE_LINE: Duration = Duration::from_millis(500);
-/// A narrower bar tells nothing and is left out; a wider one tells no more.
+/// A narrower bar shows too little and is left out; a wider one shows no more.
 const LEAST_BAR: usize = 10;
 const MOST_BAR: usize = 30;
-/// The label keeps so much of itself.
+/// The label is not cut below this width.
 const LEAST_LABEL: usize = 8;
 
 impl Progress {
-    /// The lines to show now, if it is time to draw.
+    /// The lines of the next frame, if it is due.
     pub(super) fn poll(&mut self, view: &View<'_>) -> Option<String> {
         let due = self.drawn.map_or(BEFORE_FIRST, |drawn| drawn + BETWEEN_FRAMES);
         if view.now < due {
@@ -72,7 +72,8 @@ impl Progress {
         display
     }
 
-    /// A file keeps its line until it is done; then the one that is on its way for longest follows.
+    /// Fills free lines with the transfers that have been running longest. A file keeps its line
+    /// until it is done.
     fn refill(&mut self, view: &View<'_>) {
         for slot in &mut self.slots {
             *slot = slot.filter(|&entry| view.meter.transfer(entry).is_some());
@@ -98,7 +99,7 @@ impl Progress {
     }
 }
 
-/// What a frame is drawn from.
+/// The input of a frame.
 pub(super) struct View<'a> {
     pub(super) label: &'a str,
     pub(super) meter: &'a Meter,
@@ -109,7 +110,7 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    /// A line that fills the last column makes some terminals wrap.
+    /// Columns to use: some terminals wrap a line that fills the last column.
     fn room(&self) -> usize {
         self.width.saturating_sub(1)
     }
@@ -127,8 +128,8 @@ impl View<'_> {
         let rate =
             meter.rate(self.now).map_or_else(String::new, |rate| format!("  {:>10}", Rate(rate)));
         let left = meter.eta(self.now).map_or_else(String::new, |eta| format!("  {}", Left(eta)));
-        // Where room is scarce the label gives way first, then the bar, then the figures from the
-        // end, except that how long it will take is told before how fast it goes.
+        // On a narrow terminal first the label is cut, then the bar is left out, then the rate, the
+        // bytes, and the remaining time.
         let fixed = width_of(&files) + BYTES_WIDTH + RATE_WIDTH + LEFT_WIDTH;
         let mut line =
             fit(self.label, self.room().saturating_sub(fixed).max(LEAST_LABEL)).into_owned();
@@ -171,13 +172,13 @@ impl View<'_> {
     }
 }
 
-/// Columns of `  59 min 59 s left`. They are kept free where nothing is foretold, so that the bar
-/// keeps its width.
+/// Width of `  59 min 59 s left`. Reserved even without an estimate, so that the bar keeps its
+/// width.
 const LEFT_WIDTH: usize = 18;
-/// Columns of `  999.9 MB` and `  999.9 MB/s`.
+/// Widths of `  999.9 MB` and `  999.9 MB/s`.
 const BYTES_WIDTH: usize = 10;
 const RATE_WIDTH: usize = 12;
-/// Columns of the indent, `100 %` and `999.9 MB of 999.9 MB`, with the blanks.
+/// Width of the indent, `100 %` and `999.9 MB of 999.9 MB`, with the blanks.
 const FILE_FIGURES_WIDTH: usize = 31;
 
 fn bar_of(done: u64, total: u64, width: usize) -> String {
@@ -187,7 +188,7 @@ fn bar_of(done: u64, total: u64, width: usize) -> String {
     format!("{:<width$}", format!("{}{head}", "=".repeat(filled)))
 }
 
-/// What goes on before the transfers, with its count.
+/// A phase before the transfers with its count: `hashing, 120/338 files`.
 pub(super) fn describe_stage(stage: Stage) -> String {
     let (doing, entries) = match stage.phase {
         Phase::Expanding => ("expanding", true),
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_and_then_keeps_its_pace() {
+    fn the_first_frame_is_delayed_and_frames_are_limited() {
         let mut run = Run::new();
         assert_eq!(run.poll(249, 80), None);
         assert!(run.poll(250, 80).is_some());
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_end_full() {
+    fn a_bar_is_full_at_the_end() {
         assert_eq!(bar_of(0, 0, 10), ">         ");
         assert_eq!(bar_of(5, 10, 10), "=====>    ");
         assert_eq!(bar_of(10, 10, 10), "==========");

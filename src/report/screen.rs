@@ -1,10 +1,10 @@
-//! The lines at the bottom of the terminal that are drawn again and again.
+//! Lines at the bottom of the terminal that are redrawn in place.
 
 use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle, TermLike};
 
-/// A few lines that replace each other. The text is made elsewhere; this only puts it there.
+/// Draws a few lines and replaces them. Their text is made by `progress`.
 #[derive(Debug)]
 pub(super) struct Screen {
     terminal: bool,
@@ -12,23 +12,22 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// The terminal of stderr, or else plain bytes with the usual escape sequences.
+    /// A screen on the terminal of stderr, or else one that writes escape sequences to stderr.
     pub(super) fn new(terminal: bool) -> Self {
         Self { terminal, bar: None }
     }
 
-    /// Whether lines stand there.
     pub(super) fn is_shown(&self) -> bool {
         self.bar.is_some()
     }
 
-    /// Shows these lines in place of those before. The caller sees to a calm pace.
+    /// Replaces the lines. The caller limits the frame rate.
     pub(super) fn show(&mut self, lines: String) {
         let terminal = self.terminal;
         self.bar.get_or_insert_with(|| bar(terminal)).set_message(lines);
     }
 
-    /// Takes the lines away, lets `write` write, and puts them back.
+    /// Removes the lines, lets `write` write, and draws them again.
     pub(super) fn suspend(&self, write: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -36,7 +35,6 @@ impl Screen {
         }
     }
 
-    /// Takes the lines away.
     pub(super) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -50,7 +48,7 @@ impl Drop for Screen {
     }
 }
 
-/// More than the pace of redraws, so that the library never passes one over.
+/// Higher than the frame rate of `progress`, so that the library never skips a frame.
 const HERTZ: u8 = 20;
 
 fn bar(terminal: bool) -> ProgressBar {
@@ -65,8 +63,8 @@ fn bar(terminal: bool) -> ProgressBar {
         .with_finish(ProgressFinish::AndClear)
 }
 
-/// Stderr where there is no terminal, for those who ask for the display all the same: a recording,
-/// or a log that is shown on a terminal later.
+/// stderr without a terminal, for `--progress always`: a recording, or a log that is shown on a
+/// terminal later.
 #[derive(Debug)]
 struct NoTerminal;
 
@@ -74,7 +72,7 @@ fn write(text: &str) -> io::Result<()> {
     io::stderr().write_all(text.as_bytes())
 }
 
-/// The sequence that moves the cursor; zero would mean one.
+/// Writes the sequence that moves the cursor. Terminals read a count of zero as one.
 fn move_cursor(steps: usize, direction: char) -> io::Result<()> {
     if steps == 0 { Ok(()) } else { write(&format!("\x1b[{steps}{direction}")) }
 }

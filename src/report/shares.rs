@@ -1,4 +1,4 @@
-//! A plan by source and by host, as tables.
+//! Tables of a plan by source and by host.
 
 use super::table::{Table, count};
 use super::text::Paint;
@@ -6,7 +6,7 @@ use crate::manifest::Manifest;
 use crate::plan::{Share, Shares};
 use crate::report::units::Bytes;
 
-/// The tables of a plan; empty where a table would have but one row.
+/// The tables of a plan. A table with fewer than two rows is left out.
 pub(super) fn render(shares: &Shares, manifest: &Manifest, paint: Paint) -> String {
     let sources = manifest.sources().iter().map(|source| source.name.as_str());
     let mut tables = table("source", sources.zip(&shares.sources).collect(), paint);
@@ -18,7 +18,7 @@ pub(super) fn render(shares: &Shares, manifest: &Manifest, paint: Paint) -> Stri
 
 fn table(title: &str, mut rows: Vec<(&str, &Share)>, paint: Paint) -> String {
     rows.retain(|(_, share)| share.counts.entries() != 0);
-    // Those with most to do stand first; equal ones in the order of the manifest.
+    // Most work first; the sort is stable, so equal rows keep the order of the manifest.
     rows.sort_by_key(|(_, share)| {
         let counts = share.counts;
         std::cmp::Reverse(counts.fetch + counts.replace + counts.revalidate)
@@ -40,7 +40,7 @@ fn table(title: &str, mut rows: Vec<(&str, &Share)>, paint: Paint) -> String {
     table.render(paint)
 }
 
-/// Bytes to transfer, as far as that is known.
+/// The known number of bytes to transfer.
 fn size(share: &Share) -> String {
     match (share.known_bytes, share.unknown_sizes) {
         (0, _) => String::new(),

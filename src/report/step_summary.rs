@@ -1,4 +1,5 @@
-//! The summary of a step: what GitHub Actions shows on the page of a run. Markdown, appended to a file.
+//! The step summary, which GitHub Actions shows on the page of a workflow run: Markdown that is
+//! appended to a file.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -17,35 +18,35 @@ use crate::event::{Event, Reporter};
 use crate::manifest::Manifest;
 use crate::ops::error::{ExitStatus, RunError};
 
-/// The file that a workflow's summary of this step is read from.
+/// The file that `GITHUB_STEP_SUMMARY` names.
 #[derive(Debug)]
 pub struct StepSummary {
     file: PathBuf,
     command: &'static str,
-    /// The first that went wrong with it.
+    /// The first write error.
     error: Option<io::Error>,
 }
 
-/// GitHub shows nothing of a summary with more bytes.
+/// Bound in bytes: GitHub shows nothing of a longer summary.
 const MOST_BYTES: u64 = 1 << 20;
-/// So many bytes of a path or message are shown.
+/// Longer paths and messages are cut, in bytes.
 const LONGEST: usize = 300;
-/// So many problems of a manifest are shown.
+/// Number of problems of a manifest that are listed.
 const MOST_PROBLEMS: usize = 20;
 
 impl StepSummary {
-    /// To that file, of that command.
+    /// A summary of `command` in `file`.
     #[must_use]
     pub fn new(file: PathBuf, command: &'static str) -> Self {
         Self { file, command, error: None }
     }
 
-    /// The part of it about one manifest.
+    /// A reporter that appends the section about one manifest.
     pub fn of<'a>(&'a mut self, manifest: &'a Manifest) -> impl for<'e> Closing<Ended<'e>> + 'a {
         Part { troubles: Troubles::new(Names::new(manifest)), summary: self }
     }
 
-    /// Tells that a manifest is wrong.
+    /// Appends a section about a manifest that cannot be used.
     pub fn refused(&mut self, file: &Path, error: &RunError) {
         let file = Untrusted::path(file);
         let mut text = format!("### natsync {}: {}\n\n", self.command, Text(&file));
@@ -53,7 +54,7 @@ impl StepSummary {
         self.append(&text);
     }
 
-    /// Why the summary could not be written, if so.
+    /// The first write error, if any.
     #[must_use]
     pub fn finish(self) -> Option<io::Error> {
         self.error
@@ -78,7 +79,7 @@ fn append(file: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What is told of one manifest.
+/// The section about one manifest.
 struct Part<'a> {
     summary: &'a mut StepSummary,
     troubles: Troubles<'a>,
@@ -117,14 +118,14 @@ fn write_verdict(text: &mut String, ended: &Ended<'_>, account: &Account) {
             ("Planned", "there is something to do")
         }
         (ExitStatus::Ok, Account::Planned(_)) => ("Planned", "there is nothing to do"),
-        (ExitStatus::Ok, Account::Verified(_)) => ("Right", "no file is wrong or gone"),
+        (ExitStatus::Ok, Account::Verified(_)) => ("Verified", "no file is modified or gone"),
         (ExitStatus::Ok, Account::Applied(_)) => ("Done", "all is as declared"),
         (ExitStatus::Drift, _) => ("Different", "there is something to do"),
         (ExitStatus::Interrupted | ExitStatus::Terminated, _) => {
             ("Interrupted", "a signal ended the run")
         }
         (ExitStatus::Storage, _) => ("Failed", "the destination cannot be used"),
-        (_, Account::Verified(_)) => ("Wrong", "files are wrong or gone"),
+        (_, Account::Verified(_)) => ("Failed", "files are modified or gone"),
         _ => ("Failed", "not all is as declared"),
     };
     let _ = write!(text, "**{word}**: {what}. {}", Elapsed(ended.elapsed));
@@ -210,8 +211,8 @@ fn write_troubles(text: &mut String, manifest: &Manifest, troubles: &[Trouble]) 
     text.push('\n');
 }
 
-/// A text that stays one in Markdown and HTML: what could be markup, a link, a mention or a table's edge is
-/// written as a character reference, which is never any of them.
+/// Text that Markdown and HTML show literally. Characters that could start markup, a link, a
+/// mention or a table cell are written as character references.
 struct Text<'a>(&'a str);
 
 impl std::fmt::Display for Text<'_> {
@@ -314,21 +315,21 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_could_not_go_on() {
+    fn an_error_and_a_manifest_that_never_began() {
         let busy = RunError::Busy { dest: "out|<x>".into(), holder: None };
         assert_snapshot!(written("lock", &[], &ended(ExitStatus::Busy, EndedWith::Error(&busy))), @r"
         ### natsync lock: natgeo
 
         **Failed** with exit status 4.
 
-        - another run holds &#96;out&#124;&#60;x&#62;&#96; (use --wait to begin when it has ended)
+        - another run holds &#96;out&#124;&#60;x&#62;&#96; (use --wait to start after that run has ended)
         ");
         let text = written("apply", &[], &ended(ExitStatus::Interrupted, EndedWith::NotBegun));
         assert!(text.contains("**Not begun**"), "{text}");
     }
 
     #[test]
-    fn a_full_summary_takes_no_more() {
+    fn nothing_is_appended_to_a_full_summary() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("summary.md");
         std::fs::write(&file, " ".repeat((1 << 20) - 30)).unwrap();

@@ -1,16 +1,16 @@
-//! Counts by name, in columns.
+//! A table of counts by name, for a terminal.
 
 use std::fmt::Write as _;
 
 use super::escape::Untrusted;
 use super::text::{Paint, fit, width_of};
 
-/// So many rows are shown.
+/// Number of rows that are printed.
 const SHOWN: usize = 12;
-/// Names are at most so wide.
+/// Widest name, in columns.
 const MOST_NAME: usize = 40;
 
-/// A table with a name and its figures in each row.
+/// A table whose rows have a name and one cell per column.
 pub(super) struct Table<'a> {
     title: &'a str,
     columns: Vec<&'a str>,
@@ -23,13 +23,14 @@ impl<'a> Table<'a> {
         Self { title, columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
-    /// Adds a row with a cell for each column; an empty cell stands for nothing.
+    /// Adds a row. `cells` has one cell per column; an empty cell is printed as `-`.
     pub(super) fn add(&mut self, name: &'a str, cells: Vec<String>) {
         self.rows.push((name, cells));
     }
 
-    /// The table, with an empty line before it. Columns without a figure are left out; a single row says no more
-    /// than what stands beside the table, so that it is empty then.
+    /// The table with an empty line before it. Columns whose cells are all empty are left out.
+    ///
+    /// Empty if the table has fewer than two rows: the summary beside it has the same numbers.
     pub(super) fn render(&self, paint: Paint) -> String {
         if self.rows.len() < 2 {
             return String::new();
@@ -74,7 +75,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A cell with a count; none of nothing.
+/// A cell with a count; empty for zero.
 pub(super) fn count(number: u64) -> String {
     if number == 0 { String::new() } else { number.to_string() }
 }
@@ -86,11 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_stand_in_columns() {
+    fn counts_are_aligned_in_columns() {
         let mut table = Table::new("source", ["fetch", "keep", "size"]);
         assert_eq!(table.render(Paint::new(false)), "");
         table.add("写真\u{1b}", vec![count(12_345_678), count(0), "1.2 MB".to_owned()]);
-        assert_eq!(table.render(Paint::new(false)), "", "one row says nothing new");
+        assert_eq!(table.render(Paint::new(false)), "", "one row is not printed");
         table.add("posters", vec![count(7), count(0), String::new()]);
         assert_snapshot!(table.render(Paint::new(false)), @r"
 

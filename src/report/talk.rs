@@ -1,4 +1,4 @@
-//! What is said on stderr while a command works: progress, warnings, and its failures at the end.
+//! The messages on stderr while a command works: progress, warnings, and the failures at the end.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::event::{Event, Outcome, Reporter};
 use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
 
-/// The talk of one command about one manifest.
+/// Writes the messages of one command about one manifest.
 pub struct Talk<'a> {
     console: &'a Console,
     names: Names<'a>,
@@ -38,13 +38,13 @@ enum Display {
     Drawn(Progress),
 }
 
-/// So many orphans are named.
+/// Number of orphans that are named.
 const NAMED: usize = 3;
-/// So many origins that ask for a pause are named; a run over more has been told often enough.
+/// Number of origins whose request for a pause is reported without `-v`.
 const MOST_HELD: usize = 16;
 
 impl<'a> Talk<'a> {
-    /// For a command that carries out what it decides.
+    /// Messages of a command that changes files, or reads them.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
     pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
@@ -68,8 +68,8 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// For a command that only plans: something in an entry's way is a finding, told with the
-    /// results, and fails nothing yet.
+    /// Messages of a command that only plans. A path conflict is then part of the results, not a
+    /// failure.
     #[must_use]
     pub fn of_plan(console: &'a Console, manifest: &'a Manifest) -> Self {
         let mut talk = Self::new(console, manifest);
@@ -77,7 +77,7 @@ impl<'a> Talk<'a> {
         talk
     }
 
-    /// Takes the progress display away and tells what failed.
+    /// Removes the progress display and prints the failures.
     pub fn finish(&mut self) {
         self.console.hide();
         self.tell_orphans();
@@ -102,8 +102,8 @@ impl<'a> Talk<'a> {
             return;
         }
         let files = match self.orphans {
-            1 => "1 file here is no longer declared and stays".to_owned(),
-            many => format!("{many} files here are no longer declared and stay"),
+            1 => "1 file is no longer declared and is kept".to_owned(),
+            many => format!("{many} files are no longer declared and are kept"),
         };
         let mut message = format!("{files}: {}", self.first_orphans.join(", "));
         match self.orphans - self.first_orphans.len() as u64 {
@@ -189,12 +189,12 @@ impl Reporter for Talk<'_> {
                 let path = self.names.path(*entry);
                 let attempts = Count(u64::from(*attempts), "attempt", "attempts");
                 self.note(&format!(
-                    "{path}: again in {} after {attempts}: {failure}",
+                    "{path}: next attempt in {} after {attempts}: {failure}",
                     Elapsed(*wait)
                 ));
             }
             Event::Stopping => {
-                self.note("stopping: nothing new is started; a second signal ends at once");
+                self.note("stopping: no new transfers; a second signal ends the run at once");
             }
             _ => {}
         }
@@ -261,43 +261,43 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_talk() {
+    fn the_usual_messages() {
         assert_snapshot!(said(Verbosity::Normal), @r"
         warning: the state could not be read and is made anew
         note: http://ngm.example asks for a pause of 20 s
-        note: stopping: nothing new is started; a second signal ends at once
-        note: 5 files here are no longer declared and stay: a.jpg, b\u{1b}.jpg, c.jpg and 2 more
+        note: stopping: no new transfers; a second signal ends the run at once
+        note: 5 files are no longer declared and are kept: a.jpg, b\u{1b}.jpg, c.jpg and 2 more
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
-        hint: run it again: what is there by now is not fetched anew
+        hint: run the command again: complete files are not downloaded again
         ");
     }
 
     #[test]
-    fn more_talk() {
+    fn verbose_messages() {
         assert_snapshot!(said(Verbosity::Verbose), @r"
         warning: the state could not be read and is made anew
         note: http://ngm.example asks for a pause of 20 s
         note: http://ngm.example asks for a pause of 20 s
-        note: 0817-1.jpg: again in 20 s after 1 attempt: cannot connect to http://ngm.example
+        note: 0817-1.jpg: next attempt in 20 s after 1 attempt: cannot connect to http://ngm.example
         note: http://ngm.example cannot be reached, so its other entries fail now: cannot connect to http://ngm.example
-        note: stopping: nothing new is started; a second signal ends at once
-        note: 5 files here are no longer declared and stay: a.jpg, b\u{1b}.jpg, c.jpg and 2 more
+        note: stopping: no new transfers; a second signal ends the run at once
+        note: 5 files are no longer declared and are kept: a.jpg, b\u{1b}.jpg, c.jpg and 2 more
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
-        hint: run it again: what is there by now is not fetched anew
+        hint: run the command again: complete files are not downloaded again
         ");
     }
 
     #[test]
-    fn quiet_leaves_errors() {
+    fn quiet_prints_only_failures() {
         assert_snapshot!(said(Verbosity::Quiet), @r"
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
-        hint: run it again: what is there by now is not fetched anew
+        hint: run the command again: complete files are not downloaded again
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! Several listeners to one run, and the account that decides its exit status.
+//! Several reporters of one run, and the tally that decides its exit status.
 
 use crate::event::{Event, Outcome, Reporter, Summary};
 use crate::failure::ErrorKind;
@@ -21,13 +21,13 @@ impl Reporter for Tee<'_, '_> {
     }
 }
 
-/// A reporter of results that has a last word when the run has returned its value.
+/// A reporter that writes its end when the run has returned a `T`.
 pub trait Closing<T>: Reporter {
-    /// Says it.
+    /// Writes the end of the report.
     fn close(&mut self, value: &T);
 }
 
-/// What of a run bears on the exit status and is in no summary.
+/// Facts of a run that affect its exit status and are not part of its summary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     failed: bool,
@@ -36,7 +36,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How a run that applied a manifest ends, a signal apart.
+    /// Exit status of a run that applied a manifest, unless a signal ended it.
     #[must_use]
     pub fn applied(&self, summary: &Summary) -> ExitStatus {
         if self.disk_full {
@@ -48,8 +48,8 @@ impl Tally {
         }
     }
 
-    /// Whether something failed that a plan must find out, as it does with `--refresh`. A conflict
-    /// is what a plan finds, not a failure to make one.
+    /// Whether the plan is incomplete because something failed, such as a request of `--refresh`. A
+    /// path conflict is a result of planning, not a failure.
     #[must_use]
     pub fn plan_failed(&self) -> bool {
         self.failed || self.source_failed

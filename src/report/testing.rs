@@ -1,4 +1,4 @@
-//! What the tests of reports share.
+//! Shared helpers for the tests of reporters.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -9,7 +9,8 @@ use super::console::{Console, Settings};
 use super::workflow::Workflow;
 use crate::manifest::{LoadOptions, Manifest};
 
-/// Entry 0 is `0817-1.jpg` of `wallpapers`, entry 338 is `poster-1.png` of `posters`.
+/// A manifest of two sources. Entry 0 is `0817-1.jpg` of `wallpapers`, entry 338 is `poster-1.png`
+/// of `posters`.
 pub(crate) const WALLPAPERS: &str = "version: 1
 name: natgeo
 dest: ../mirror/natgeo
@@ -22,7 +23,7 @@ sources:
     vars: {n: 1..9}
 ";
 
-/// One source alone.
+/// A manifest of one source.
 pub(crate) const ONE_SOURCE: &str = "version: 1
 name: natgeo
 dest: ../mirror/natgeo
@@ -32,14 +33,13 @@ sources:
     vars: {n: 1..338}
 ";
 
-/// The manifest with that text.
 pub(crate) fn manifest(text: &str) -> Manifest {
     let options =
         LoadOptions { today: jiff::civil::date(2026, 1, 31), set: &[], env: &|_| None, dest: None };
     Manifest::parse(Path::new("natgeo.yaml"), text, &options).unwrap()
 }
 
-/// A console whose two streams can be read.
+/// A console whose output can be read.
 pub(crate) struct Captured {
     pub(crate) console: Console,
     out: Shared,
@@ -53,7 +53,6 @@ impl Captured {
         Self { console, out, err }
     }
 
-    /// The same in a step of a workflow.
     pub(super) fn in_workflow(self, workflow: Workflow) -> Self {
         Self { console: self.console.in_workflow(workflow), ..self }
     }

@@ -1,67 +1,67 @@
-//! Colour, and text that fits a number of terminal columns.
+//! Colour, and text that is cut or wrapped to a number of terminal columns.
 
 use std::borrow::Cow;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Styles for one stream: real ones where it shows colour, else ones that print nothing. A style is
-/// never the only sign of anything.
+/// Styles for one stream. Without colour, they print nothing. Meaning must never depend on colour
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
     on: bool,
 }
 
 impl Paint {
-    /// Colour, or none.
+    /// Styles with colour, or without.
     #[must_use]
     pub fn new(on: bool) -> Self {
         Self { on }
     }
 
-    /// Whether there is colour.
+    /// Whether the stream gets colour.
     #[must_use]
     pub fn is_on(self) -> bool {
         self.on
     }
 
-    /// For what went wrong.
+    /// Errors and deletions.
     #[must_use]
     pub fn error(self) -> Style {
         self.style(AnsiColor::Red.on_default().bold())
     }
 
-    /// For what deserves a look.
+    /// Warnings.
     #[must_use]
     pub fn warning(self) -> Style {
         self.style(AnsiColor::Yellow.on_default().bold())
     }
 
-    /// For what is added.
+    /// New files.
     #[must_use]
     pub fn added(self) -> Style {
         self.style(AnsiColor::Green.on_default())
     }
 
-    /// For what is exchanged.
+    /// Replaced files.
     #[must_use]
     pub fn changed(self) -> Style {
         self.style(AnsiColor::Yellow.on_default())
     }
 
-    /// For what is asked about, and for hints.
+    /// Notes, hints and revalidations.
     #[must_use]
     pub fn note(self) -> Style {
         self.style(AnsiColor::Cyan.on_default())
     }
 
-    /// For what goes on behind.
+    /// Secondary text.
     #[must_use]
     pub fn dim(self) -> Style {
         self.style(Style::new().dimmed())
     }
 
-    /// For headings.
+    /// Headings.
     #[must_use]
     pub fn bold(self) -> Style {
         self.style(Style::new().bold())
@@ -72,14 +72,14 @@ impl Paint {
     }
 }
 
-/// How many terminal columns a text takes.
+/// The number of terminal columns of a text.
 #[must_use]
 pub fn width_of(text: &str) -> usize {
     text.width()
 }
 
-/// The text in at most `width` columns: what does not fit is cut out of its middle, where `…` stands
-/// then. The end of a path tells more than its middle, so the tail keeps the larger part.
+/// Shortens a text to `width` columns by replacing its middle with `…`. The tail keeps the larger
+/// part, because the end of a path says more than its middle.
 #[must_use]
 pub fn fit(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
@@ -95,7 +95,7 @@ pub fn fit(text: &str, width: usize) -> Cow<'_, str> {
     })
 }
 
-/// The text with a new line after a comma wherever a line would be longer than `width`; lines after
+/// Breaks a text after commas into lines of at most `width` columns, where possible. Lines after
 /// the first are indented.
 #[must_use]
 pub fn wrap(text: &str, width: Option<usize>) -> String {
@@ -118,8 +118,8 @@ pub fn wrap(text: &str, width: Option<usize>) -> String {
     wrapped
 }
 
-/// The text with a new line at a blank wherever a line would be longer than `width`; `before` columns stand before the
-/// first, and `indent` before the others. A word is never cut, so that URLs can be copied.
+/// Breaks a text at blanks into lines of at most `width` columns. The first line starts at column
+/// `before`, the others at `indent`. A word is never broken, so that URLs can be copied.
 #[must_use]
 pub fn wrap_words(text: &str, width: Option<usize>, before: usize, indent: usize) -> String {
     let Some(width) = width.filter(|&width| width < before + text.width()) else {
@@ -143,7 +143,7 @@ pub fn wrap_words(text: &str, width: Option<usize>, before: usize, indent: usize
     wrapped
 }
 
-/// Bytes of the longest beginning that takes at most `width` columns.
+/// Length in bytes of the longest prefix of at most `width` columns.
 fn prefix_within(text: &str, width: usize) -> usize {
     let mut used = 0;
     let mut bytes = 0;
@@ -157,7 +157,7 @@ fn prefix_within(text: &str, width: usize) -> usize {
     bytes
 }
 
-/// Bytes of the longest end that takes at most `width` columns.
+/// Length in bytes of the longest suffix of at most `width` columns.
 fn suffix_within(text: &str, width: usize) -> usize {
     let mut used = 0;
     let mut bytes = 0;
@@ -176,12 +176,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_stays_whole() {
+    fn a_text_that_fits_is_not_cut() {
         assert_eq!(fit("0817wallpaper.jpg", 17), "0817wallpaper.jpg");
     }
 
     #[test]
-    fn the_middle_gives_way() {
+    fn the_middle_is_cut_out() {
         assert_eq!(fit("0817wallpaper-1_1600.jpg", 13), "0817wa…00.jpg");
         assert_eq!(fit("0817wallpaper-1_1600.jpg", 1), "…");
         assert_eq!(fit("0817wallpaper-1_1600.jpg", 0), "");

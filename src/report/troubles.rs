@@ -1,4 +1,5 @@
-//! What went wrong with one manifest, in groups, for reports that tell it in a form of their own.
+//! The failures, findings and refused deletions of one manifest in groups, for reports that have a
+//! format of their own.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::event::{Event, Finding, Outcome, Reporter};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
 
-/// Gathers what went wrong.
+/// Collects the troubles of one manifest from events.
 pub(super) struct Troubles<'a> {
     names: Names<'a>,
     failures: Failures,
@@ -17,41 +18,41 @@ pub(super) struct Troubles<'a> {
     kept: Vec<Kept>,
 }
 
-/// Files that are not what they should be.
+/// Files of one source with the same finding of `verify`.
 #[derive(Default)]
 struct Found {
     first: Vec<EntryIndex>,
     count: u64,
 }
 
-/// Files that were to be deleted and stay.
+/// Files that could not be pruned, for one reason.
 struct Kept {
     failure: Failure,
     first: Vec<String>,
     count: u64,
 }
 
-/// Things that went wrong in one way. Its texts may come from outside.
+/// Entries or files with the same trouble. The texts are untrusted.
 pub(super) struct Trouble {
-    /// What happened, in a few words: `12 entries failed`.
+    /// A short title: `12 entries failed`.
     pub(super) what: String,
-    /// The kind of failure, where it is one.
+    /// The kind of failure, if it is one.
     pub(super) kind: Option<ErrorKind>,
-    /// Why, where all of them have the same reason.
+    /// The reason, if all have the same.
     pub(super) why: Option<String>,
-    /// The first paths, each with its own reason where they differ.
+    /// The first paths, each with its own reason if the reasons differ.
     pub(super) first: Vec<(String, Option<String>)>,
-    /// How many there are beyond these.
+    /// The number of entries or files beyond `first`.
     pub(super) more: u64,
-    /// What to do.
+    /// Advice.
     pub(super) hint: Option<String>,
-    /// The position of the source it is about.
+    /// Index of the source.
     pub(super) source: Option<usize>,
 }
 
-/// So many of a kind are named.
+/// Number of paths that are named per trouble.
 const NAMED: usize = 3;
-/// So many reasons of not deleting are told apart.
+/// Number of different reasons for refused deletions that are kept.
 const MOST_REASONS: usize = 4;
 
 impl<'a> Troubles<'a> {
@@ -63,7 +64,8 @@ impl<'a> Troubles<'a> {
         &self.names
     }
 
-    /// All of them, those of most entries first.
+    /// All troubles: groups of failures (largest first), findings, failures beyond the groups,
+    /// failed sources, refused deletions.
     pub(super) fn list(&self) -> Vec<Trouble> {
         let mut list = Vec::new();
         for group in self.failures.groups() {
@@ -94,7 +96,7 @@ impl<'a> Troubles<'a> {
         }
         if 0 < self.failures.ungrouped() {
             let entries = Count::entries(self.failures.ungrouped());
-            list.push(Trouble::of(format!("{entries} failed in other ways")));
+            list.push(Trouble::of(format!("{entries} failed for other reasons")));
         }
         for (source, failure) in self.failures.sources() {
             let name = &self.names.manifest().sources()[*source].name;
@@ -138,7 +140,6 @@ impl Trouble {
         Self { what, kind, why, first: Vec::new(), more: 0, hint, source }
     }
 
-    /// How many entries or files it is about.
     pub(super) fn count(&self) -> u64 {
         self.first.len() as u64 + self.more
     }

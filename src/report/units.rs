@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers with units, for people.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl fmt::Display for Bytes {
         let mut unit = "kB";
         while let Some(next) = units.next() {
             unit = next;
-            // 999.96 would print as 1000.0.
+            // With one decimal, 999.96 would be printed as 1000.0.
             if value < 999.95 || units.peek().is_none() {
                 break;
             }
@@ -28,12 +28,12 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Bytes a second: `1.2 MB/s`.
+/// Bytes per second: `1.2 MB/s`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate(pub(crate) f64);
 
 impl Rate {
-    /// The mean rate of so many bytes in that time; the shortest times count as a millisecond.
+    /// The average rate. Times below a millisecond count as a millisecond.
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     pub(crate) fn of(bytes: u64, elapsed: Duration) -> Self {
         Self(bytes as f64 / elapsed.as_secs_f64().max(0.001))
@@ -72,13 +72,13 @@ impl fmt::Display for Elapsed {
     }
 }
 
-/// How long something will still take: as [`Elapsed`], but never more precise than a second.
+/// A remaining time, as [`Elapsed`] but in whole seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Left(pub(crate) Duration);
 
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A wait that is not over takes another second.
+        // Rounded up, so that `0 s left` means that the time is over.
         let seconds = self.0.as_secs() + u64::from(self.0.subsec_nanos() != 0);
         if seconds < 60 {
             write!(f, "{seconds} s left")

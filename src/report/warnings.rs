@@ -1,16 +1,16 @@
-//! The text of the events that warn.
+//! The texts of events that are warnings.
 
 use std::borrow::Cow;
 
 use super::Bytes;
 use crate::event::Event;
 
-/// What an event warns of, unescaped; none for the events that warn of nothing.
+/// The message of a warning, unescaped. `None` for other events.
 pub(super) fn warning(event: &Event) -> Option<Cow<'_, str>> {
     match event {
         Event::Warning { message } => Some(Cow::Borrowed(message)),
         Event::LackingSpace { dest, needed, free } => Some(Cow::Owned(format!(
-            "{} are to be transferred, and `{dest}` has room for {}",
+            "the transfers need {}, and `{dest}` has room for {}",
             Bytes(*needed),
             Bytes(*free)
         ))),

@@ -1,5 +1,6 @@
-//! GitHub Actions reads what a step prints, and takes some lines for commands. What we tell it by them is
-//! written here; what only looks like one is written so that it is none.
+//! Workflow commands of GitHub Actions, which reads them from the output of a step.
+//!
+//! Writes the commands for annotations, and escapes other output that would be read as a command.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -10,15 +11,15 @@ use std::path::{Path, PathBuf};
 
 use super::escape::Untrusted;
 
-/// The step of a workflow that we run in.
+/// The workflow step that this process is part of.
 #[derive(Debug)]
 pub(super) struct Workflow {
     workspace: Option<PathBuf>,
-    /// How many annotations of each level are left.
+    /// How many more annotations of each level GitHub will show.
     left: [Cell<usize>; 3],
 }
 
-/// How grave an annotation is.
+/// Severity of an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Error,
@@ -34,13 +35,13 @@ pub(super) struct Annotation<'a> {
     pub(super) file: Option<&'a Path>,
     pub(super) line: Option<usize>,
     pub(super) column: Option<usize>,
-    /// Several lines.
+    /// May have several lines.
     pub(super) message: &'a str,
 }
 
-/// So many annotations of a level are shown of one step.
+/// Number of annotations per level that GitHub shows for a step.
 pub(super) const MOST: usize = 10;
-/// GitHub cuts messages at 4096 bytes.
+/// Bound in bytes. GitHub cuts messages at 4096 bytes.
 const LONGEST: usize = 4000;
 const LONGEST_TITLE: usize = 200;
 
@@ -55,14 +56,14 @@ impl Level {
 }
 
 impl<'a> Annotation<'a> {
-    /// One that is about no file.
+    /// An annotation without a file.
     pub(super) fn new(level: Level, title: &'a str, message: &'a str) -> Self {
         Self { level, title, file: None, line: None, column: None, message }
     }
 }
 
 impl Workflow {
-    /// The step that this process is part of, if it is part of one.
+    /// The step, if the environment says that there is one.
     #[expect(clippy::disallowed_methods, reason = "the variables of a step of GitHub Actions")]
     pub(super) fn of_environment() -> Option<Self> {
         Self::of(|name| env::var_os(name))
@@ -75,12 +76,11 @@ impl Workflow {
         })
     }
 
-    /// How many annotations of that level are still shown.
     pub(super) fn left(&self, level: Level) -> usize {
         self.left[level as usize].get()
     }
 
-    /// The command of an annotation, unless there were enough of its level.
+    /// The command for an annotation. `None` if GitHub would not show any more of its level.
     pub(super) fn command(&self, annotation: &Annotation<'_>) -> Option<String> {
         let left = &self.left[annotation.level as usize];
         left.set(left.get().checked_sub(1)?);
@@ -105,7 +105,7 @@ impl Workflow {
         Some(command)
     }
 
-    /// A file as GitHub knows it: from the top of the repository.
+    /// The path of a file relative to the top of the repository, if the file is inside.
     fn below(&self, file: &Path) -> PathBuf {
         let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
         let below = self.workspace.as_deref().and_then(|workspace| {
@@ -115,15 +115,15 @@ impl Workflow {
     }
 }
 
-/// At most so many bytes of a text.
+/// The longest prefix of at most `longest` bytes.
 pub(super) fn cut(text: &str, longest: usize) -> &str {
     &text[..text.floor_char_boundary(longest)]
 }
 
-/// The text of a command.
+/// Escapes the message of a command.
 struct Data<'a>(&'a str);
 
-/// A value among the properties of a command.
+/// Escapes the value of a property of a command.
 struct Property<'a>(&'a str);
 
 impl fmt::Display for Data<'_> {
@@ -149,21 +149,22 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str, special: &[char]) -> fm
     Ok(())
 }
 
-/// Reads a text as a runner does that looks for commands: a line that begins with `::`, and `##[`, the older
-/// form, anywhere in a line. Spaces before a command are passed over, and comparisons that follow a language pass
-/// over characters that show nothing; so only visible ASCII counts.
+/// Finds workflow commands the way the runner does: `::` at the start of a line, or the older form
+/// `##[` anywhere in a line.
+///
+/// The runner skips blanks before a command, and its culture-aware string comparisons ignore
+/// invisible characters. So only visible ASCII characters end the search for `::`.
 pub(super) struct Lookout {
     is_begin: bool,
     hashes: u8,
 }
 
 impl Lookout {
-    /// Within a line.
     pub(super) fn within_line() -> Self {
         Self { is_begin: false, hashes: 0 }
     }
 
-    /// Whether the next character would make a command, unless it is written in another way.
+    /// Whether the next character would complete a command, so that it must be escaped.
     pub(super) fn forges(&mut self, character: char) -> bool {
         let forges = (self.is_begin && character == ':') || (2 <= self.hashes && character == '[');
         match character {
@@ -176,7 +177,7 @@ impl Lookout {
     }
 }
 
-/// Lines of which none is a command: characters that would make one are written as `\u{..}`.
+/// Escapes the characters that would complete a workflow command as `\u{..}`.
 pub(super) fn harmless(lines: &str) -> Cow<'_, str> {
     let mut safe: Option<String> = None;
     let mut copied = 0;
@@ -212,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_workflow_is_one() {
+    fn a_workflow_is_recognised_by_its_variable() {
         for value in [None, Some(""), Some("false"), Some("1")] {
             assert!(Workflow::of(|_| value.map(Into::into)).is_none(), "{value:?}");
         }
     }
 
     #[test]
-    fn nothing_ends_a_property_or_a_line_early() {
+    fn properties_and_messages_are_escaped() {
         let annotation = Annotation {
             level: Level::Warning,
             title: "a,col=9::b:c%0A\u{1b}",
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_named_from_the_top_of_the_repository() {
+    fn a_path_is_relative_to_the_top_of_the_repository() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("manifests/a.yaml");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_ten_of_a_level() {
+    fn there_are_at_most_ten_annotations_per_level() {
         let workflow = workflow("");
         let shown = (0..20).filter_map(|_| workflow.command(&plain())).count();
         assert_eq!(
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_fits() {
+    fn a_long_message_is_cut() {
         let long = "%é".repeat(5000);
         let lines = format!("{long}\n{long}\n{long}");
         let annotation = Annotation { title: &long, message: &lines, ..plain() };
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_a_command() {
+    fn lines_that_look_like_commands_are_escaped() {
         for (lines, expected) in [
             ("::error::x\n", "\\u{3a}:error::x\n"),
             ("a\n  \u{3000}::add-mask::x", "a\n  \u{3000}\\u{3a}:add-mask::x"),

@@ -140,7 +140,7 @@ fn the_summary_of_a_step_has_an_account_of_each_manifest() {
 
         | what | why | where | hint |
         | --- | --- | --- | --- |
-        | 1 entry failed (http&#95;status) | the server answers 403 Forbidden | <code>2&#46;txt</code><br>declared at natsync&#46;yaml&#58;4 (source numbers) | &#96;natsync explain natsync&#46;yaml 2&#46;txt&#96; tells what is asked for and why |
+        | 1 entry failed (http&#95;status) | the server answers 403 Forbidden | <code>2&#46;txt</code><br>declared at natsync&#46;yaml&#58;4 (source numbers) | &#96;natsync explain natsync&#46;yaml 2&#46;txt&#96; shows what is requested and why |
         | 1 entry failed (http&#95;status) | the server has no such file (404) | <code>4&#46;txt</code><br>declared at natsync&#46;yaml&#58;4 (source numbers) | &#96;on&#95;missing&#58; skip&#96; allows files that do not exist |
 
         ### natsync plan: natsync
@@ -531,11 +531,11 @@ fn an_unwritable_report_fails_before_anything_is_changed() {
     let world = five();
     world.write("a-file", "");
     for (flag, file, expected) in [
-        ("--junit", "no/such/junit.xml", "its folder must be there before"),
+        ("--junit", "no/such/junit.xml", "create its folder first"),
         ("--metrics", "a-file/natsync.prom", "--metrics cannot write"),
         ("--failed", "out.d", "it is a directory"),
         ("--junit", "/dev/null", "it is no regular file"),
-        ("--failed", "natsync.yaml", "would write over"),
+        ("--failed", "natsync.yaml", "would overwrite"),
     ] {
         fs::create_dir_all(world.path("out.d")).unwrap();
         let run = world.run(["apply", flag, file]).code(2);

@@ -45,10 +45,10 @@ fn an_entry_that_was_never_tried() {
           url        http://127.0.0.1:PORT/2024/b.txt
           mirror     http://mirror.example/2024/b.txt
           policy     check: always, on_missing: skip, tags: small
-          pin        none: it is whatever upstream has
+          pin        none: any content that upstream serves is accepted
           on disk    nothing
-          state      knows no file here
-          decision   fetch, not_on_disk: nothing is there
+          state      no file is recorded
+          decision   fetch, not_on_disk: there is no such file on disk
         ");
     });
     assert!(!world.exists("out"), "nothing was made");
@@ -59,10 +59,10 @@ fn a_file_that_was_fetched() {
     let world = three(&[]);
     world.apply().success();
     says(&world, "2.txt", "state      natsync wrote it; 7 bytes, sha256:");
-    says(&world, "2.txt", "size, times and inode are as they were noted, so it was not read");
+    says(&world, "2.txt", "size, times and inode are as recorded, so the file was not read");
     says(&world, "2.txt", "decision   revalidate, stale: it has no pin, and `check: always` asks");
     world.write("out/2.txt", "edited");
-    says(&world, "2.txt", "decision   replace, modified_locally: somebody changed it since");
+    says(&world, "2.txt", "decision   replace, modified_locally: the file was changed since");
     says(&world, "2.txt", &format!("read: sha256:{}", sha256_of("edited")));
     world.delete("out/2.txt");
     std::fs::create_dir(world.path("out/2.txt")).unwrap();
@@ -74,9 +74,13 @@ fn the_origin_of_the_pin_is_shown() {
     let world = three(&[]);
     world.run(["lock", "--only", "1.txt"]).success();
     says(&world, "1.txt", "lock       7 bytes, sha256:");
-    says(&world, "1.txt", "the first bytes that came");
+    says(&world, "1.txt", "as first downloaded");
     says(&world, "1.txt", "7 bytes, from the lock");
-    says(&world, "1.txt", "decision   keep, pinned: it is what its pin says; nobody is asked");
+    says(
+        &world,
+        "1.txt",
+        "decision   keep, pinned: the file on disk matches its pin, so no request is needed",
+    );
     says(&world, "2.txt", "lock       does not pin it");
     let world = World::new()
         .serve("/a.txt", File::new("a"))
@@ -93,8 +97,8 @@ fn missing_files_are_shown() {
     let world = three(&["on_missing: skip", "missing_ttl: 1d"]);
     world.origin.remove("/3.txt");
     world.apply().success();
-    says(&world, "3.txt", "upstream had none ");
-    says(&world, "3.txt", "decision   absent, missing_upstream: upstream had none, less than");
+    says(&world, "3.txt", "missing upstream at ");
+    says(&world, "3.txt", "decision   absent, missing_upstream: it was missing upstream less than");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn a_manifest_is_not_replaced() {
     let run = world.run(["init", url]).code(2);
     assert_eq!(
         run.stderr,
-        "error: `natsync.yaml` is there already\nhint: `--force` replaces it; `-o FILE` writes another one\n"
+        "error: `natsync.yaml` already exists\nhint: `--force` replaces it; `-o FILE` writes another one\n"
     );
     assert_eq!(world.read("natsync.yaml"), b"mine");
     world.run(["init", url, "-o", "other.yaml", "--dest", "../there", "--name", "set"]).success();

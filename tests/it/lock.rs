@@ -373,7 +373,7 @@ fn the_text_output_says_which_digests_were_trusted() {
     let run = world.run(["lock", "--check"]).code(3);
     insta::assert_snapshot!(run.stdout, @r"
     natsync.lock: 2 entries not pinned: 4.txt, 5.txt
-    natsync.lock: 1 entry pinned and not declared: 1.txt
+    natsync.lock: 1 entry pinned but not declared: 1.txt
     ");
 }
 

@@ -55,11 +55,7 @@ fn undeclared_files_are_pruned() {
 fn without_pruning_they_stay_and_are_reported() {
     let world = shrunk("1..3");
     let run = world.run(["apply", "--no-prune"]).success();
-    assert!(
-        run.stderr.contains("2 files here are no longer declared and stay"),
-        "{}",
-        run.output()
-    );
+    assert!(run.stderr.contains("2 files are no longer declared and are kept"), "{}", run.output());
     world.set_manifest("natsync.yaml", &manifest("1..3", ""));
     world.apply().success();
     names_are(&world, &[1, 2, 3, 4, 5]);

@@ -152,7 +152,7 @@ fn before_the_first_run_it_says_how_to_begin() {
     let world = twelve(&[]);
     let run = world.run(["report", "--html", "page.html"]).success();
     assert!(
-        run.stdout.starts_with("page.html: nothing of 12 entries was fetched yet ("),
+        run.stdout.starts_with("page.html: nothing fetched yet: 12 entries declared ("),
         "{}",
         run.output()
     );
@@ -248,7 +248,7 @@ fn a_lock_run_and_its_pins_are_there() {
     fs::remove_dir_all(world.path("out/.natsync")).unwrap();
     let page = Page::of(&world);
     page.has_cells(&[("a", 2), ("p", 10)]);
-    page.says("No run is known yet");
+    page.says("No runs yet");
 }
 
 #[test]
@@ -389,7 +389,7 @@ fn a_damaged_history_is_ignored() {
     state.execute("UPDATE runs SET record = '{\"began\": \"never\"}'", []).unwrap();
     drop(state);
     let page = Page::of(&world);
-    page.says("No run is known yet");
+    page.says("No runs yet");
     page.has_cells(&[("a", 2), ("p", 10)]);
 }
 
@@ -418,7 +418,7 @@ fn ten_thousand_sources_fit_a_page() {
     let world = World::new().manifest(&text);
     let page = Page::of(&world);
     assert!(page.text.len() < 1_000_000, "{}", page.text.len());
-    page.says("sources more");
+    page.says("more sources");
 }
 
 /// The DOM that a browser makes of a page, with its console messages. `None` without a browser;

@@ -1,10 +1,10 @@
-//! The object of `explain`.
+//! The JSON object of `explain`.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::objects::write_line;
+use super::objects::{Line, write_line};
 use crate::manifest::Manifest;
 use crate::manifest::entry::{Entry, Form};
 use crate::ops::{Explanation, FileRecord, Listed, Locked};
@@ -12,95 +12,93 @@ use crate::pin::{PinFrom, Pinned};
 use crate::plan::{Found, OnDisk, Step};
 use crate::report::console::Console;
 
-/// An entry with all that is known of it.
+/// An entry with everything that is known about it.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ExplanationLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) manifest: &'a str,
-    /// The manifest, and the line on which the source begins.
+    /// The path of the manifest. `line` is the line where the source begins.
     pub(super) file: String,
     pub(super) line: usize,
     pub(super) source: &'a str,
     /// The entry's number in the manifest, from 0.
     pub(super) entry: u64,
     pub(super) path: String,
-    /// The variables with their values.
+    /// Values of the variables.
     pub(super) variables: BTreeMap<&'a str, String>,
     pub(super) url: String,
     pub(super) alternates: Vec<String>,
     pub(super) mirrors: Vec<String>,
-    /// What it must be; null where nobody says it.
+    /// The required content; null if any content is accepted.
     pub(super) pin: Option<PinObject>,
-    /// What the lock says: `pinned`, `missing` or `unpinned`; null where there is no lock.
+    /// The entry in the lock: `pinned`, `missing` or `unpinned`; null if there is no lock.
     pub(super) lock: Option<&'static str>,
-    /// What its checksum list says: `listed`, `unlisted`, `ambiguous`, `unusable` or `unfetched`; null where
-    /// there is no list.
+    /// The entry in its checksum list: `listed`, `unlisted`, `ambiguous`, `unusable` or
+    /// `unfetched`; null if there is no list.
     pub(super) checksums: Option<&'static str>,
-    /// What is at its path: `file`, `nothing` or `obstacle`.
+    /// What is at the path: `file`, `nothing` or `obstacle`.
     pub(super) on_disk: &'static str,
     pub(super) size: Option<u64>,
     /// When the file's content last changed, in RFC 3339.
     pub(super) modified: Option<String>,
-    /// Of the file on disk, where it had to be read.
+    /// Digest of the file on disk; null unless the file had to be read.
     pub(super) sha256: Option<String>,
-    /// What the state knows of the file; null where it knows none.
+    /// The record of the file in the state; null if there is none.
     pub(super) state: Option<StateObject<'a>>,
-    /// When upstream last said that it has no such file, in RFC 3339.
+    /// When upstream last answered that the file does not exist, in RFC 3339.
     pub(super) missing_since: Option<String>,
-    /// How it failed last, unless it was served, confirmed or missing since; null where it did not fail.
+    /// The last failure; null if the entry was served, confirmed or missing since, or never failed.
     pub(super) failed: Option<FailedObject<'a>>,
-    /// What is to be done; null where something stands in the way.
+    /// The planned action; null if there is an obstacle.
     pub(super) action: Option<&'static str>,
     pub(super) reason: Option<&'static str>,
-    /// What stands in the way.
+    /// What prevents the action, for example a directory at the path.
     pub(super) obstacle: Option<&'static str>,
 }
 
-/// What an entry must be.
+/// The required content of an entry.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct PinObject {
-    /// Who says so: `manifest`, `lock` or `list`.
+    /// The origin of the pin: `manifest`, `lock` or `list`.
     pub(super) from: &'static str,
     pub(super) size: Option<u64>,
     /// Digests as `algorithm:hexadecimal`.
     pub(super) checksums: Vec<String>,
 }
 
-/// A file as the state knows it.
+/// The record of a file in the state.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct StateObject<'a> {
-    /// The URL that was declared then.
+    /// The URL that was declared when the record was made.
     pub(super) url: &'a str,
-    /// The URL that served it.
+    /// The URL that served the file.
     pub(super) served: &'a str,
     pub(super) size: u64,
     pub(super) sha256: String,
-    /// Whether natsync put it there.
+    /// True if natsync wrote the file.
     pub(super) written: bool,
-    /// Whether these bytes came from upstream.
+    /// True if upstream served or confirmed the content; false if an existing file was adopted.
     pub(super) witnessed: bool,
-    /// When upstream last served or confirmed it, in RFC 3339.
+    /// When upstream last served or confirmed the file, in RFC 3339.
     pub(super) checked: Option<String>,
     pub(super) etag: Option<&'a str>,
     pub(super) last_modified: Option<&'a str>,
-    /// Whether the file on disk looks as it did then.
+    /// True if size, times and inode of the file on disk are as recorded.
     pub(super) looks_the_same: bool,
 }
 
-/// How an entry failed in an earlier run.
+/// The failure of an entry in an earlier run.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct FailedObject<'a> {
-    /// When that run began, in RFC 3339.
+    /// When the run began, in RFC 3339.
     pub(super) run: String,
     pub(super) kind: &'a str,
     pub(super) message: &'a str,
 }
 
-/// Writes the object.
 pub(crate) fn write_explanation(
     console: &Console,
     manifest: &Manifest,
@@ -125,7 +123,6 @@ pub(crate) fn write_explanation(
         Step::None => (None, None, None),
     };
     let line = ExplanationLine {
-        r#type: "explanation",
         manifest: manifest.name(),
         file: manifest.file().display().to_string(),
         line: entry.source().line,
@@ -164,7 +161,7 @@ pub(crate) fn write_explanation(
         reason,
         obstacle,
     };
-    write_line(console, &line);
+    write_line(console, &Line::Explanation(line));
 }
 
 fn pin(pinned: &Pinned) -> Option<PinObject> {

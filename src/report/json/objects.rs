@@ -1,33 +1,59 @@
-//! The JSON objects, whose fields and order are a promise, and how they are written.
+//! The JSON objects that natsync prints, and how they are written.
+//!
+//! Names and order of the fields are a promise to users. New fields may be added; existing ones
+//! never change.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use super::explanation::ExplanationLine;
 use crate::report::console::Console;
 use crate::report::escape::is_hostile;
 use crate::report::workflow::Lookout;
+
+/// An output line. The `type` field is the snake-case name of the variant, unless renamed.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Line<'a> {
+    Action(ActionLine<'a>),
+    Total(TotalLine<'a>),
+    Result(ResultLine<'a>),
+    Verified(VerifiedLine<'a>),
+    Entry(EntryLine<'a>),
+    Explanation(ExplanationLine<'a>),
+    Init(InitLine<'a>),
+    Failed(FailedLine<'a>),
+    Error(ErrorLine<'a>),
+    #[serde(rename = "summary")]
+    PlanSummary(PlanSummaryLine<'a>),
+    Summary(SummaryLine<'a>),
+    #[serde(rename = "summary")]
+    Drift(DriftLine<'a>),
+    #[serde(rename = "summary")]
+    VerifySummary(VerifySummaryLine<'a>),
+    #[serde(rename = "summary")]
+    ReportSummary(ReportSummaryLine<'a>),
+}
 
 /// An action of `plan`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ActionLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) action: &'static str,
     pub(super) reason: &'static str,
-    /// None of what is not declared.
+    /// The source that declares the entry; null for a file that is no longer declared.
     pub(super) source: Option<&'a str>,
     pub(super) path: &'a str,
     pub(super) url: Option<&'a str>,
     pub(super) size: Option<u64>,
 }
 
-/// The end of `plan`.
+/// The summary of `plan`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct PlanSummaryLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) command: &'static str,
     pub(super) manifest: &'a str,
     pub(super) entries: u64,
@@ -39,35 +65,34 @@ pub(super) struct PlanSummaryLine<'a> {
     pub(super) prune: u64,
 }
 
-/// What a plan does of one source, or at one host, where there are several; before its summary.
+/// The part of a plan about one source or one host. Printed before the summary of the plan, if
+/// there are several sources or hosts.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct TotalLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) manifest: &'a str,
-    /// The source; null where it is about a host.
+    /// The source; null in a total of a host.
     pub(super) source: Option<&'a str>,
-    /// The host, with its port where that is not the usual one; null where it is about a source. Beyond a thousand
-    /// hosts, the last has no name and stands for the rest.
+    /// The host, with its port unless that is the default one; null in a total of a source. An
+    /// empty name stands for all hosts beyond the first thousand.
     pub(super) host: Option<&'a str>,
     pub(super) fetch: u64,
     pub(super) replace: u64,
     pub(super) revalidate: u64,
     pub(super) keep: u64,
     pub(super) absent: u64,
-    /// Bytes to transfer, as far as sizes are known.
+    /// Bytes to transfer, without the entries of unknown size.
     pub(super) bytes: u64,
-    /// Of how many entries to transfer the size is not known.
+    /// Number of entries to transfer whose size is unknown.
     pub(super) unknown_sizes: u64,
 }
 
-/// The outcome of an entry.
+/// The outcome of an entry, or of a pruned file.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ResultLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) outcome: &'static str,
-    /// None of what is not declared.
+    /// The source that declares the entry; null for a file that is no longer declared.
     pub(super) source: Option<&'a str>,
     pub(super) path: &'a str,
     pub(super) url: Option<&'a str>,
@@ -78,7 +103,7 @@ pub(super) struct ResultLine<'a> {
     pub(super) error: Option<FailureObject<'a>>,
 }
 
-/// Why it failed.
+/// Why an entry failed.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct FailureObject<'a> {
@@ -87,11 +112,10 @@ pub(super) struct FailureObject<'a> {
     pub(super) message: &'a str,
 }
 
-/// The end of `apply`.
+/// The summary of `apply` or `lock`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct SummaryLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) command: &'static str,
     pub(super) manifest: &'a str,
     pub(super) entries: u64,
@@ -109,11 +133,10 @@ pub(super) struct SummaryLine<'a> {
     pub(super) elapsed_ms: u64,
 }
 
-/// How a lock and its manifest differ (`lock --check`).
+/// The summary of `lock --check`: how a lock and its manifest differ.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct DriftLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) command: &'static str,
     pub(super) manifest: &'a str,
     pub(super) pinned: u64,
@@ -122,11 +145,10 @@ pub(super) struct DriftLine<'a> {
     pub(super) undeclared: u64,
 }
 
-/// What `verify` found of a file.
+/// The finding of `verify` about a file.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct VerifiedLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) result: &'static str,
     pub(super) path: &'a str,
     pub(super) sha256: Option<String>,
@@ -134,11 +156,10 @@ pub(super) struct VerifiedLine<'a> {
     pub(super) error: Option<FailureObject<'a>>,
 }
 
-/// The end of `verify`.
+/// The summary of `verify`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct VerifySummaryLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) command: &'static str,
     pub(super) manifest: &'a str,
     pub(super) ok: u64,
@@ -150,11 +171,10 @@ pub(super) struct VerifySummaryLine<'a> {
     pub(super) elapsed_ms: u64,
 }
 
-/// The end of `report`.
+/// The summary of `report`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ReportSummaryLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) command: &'static str,
     pub(super) manifest: &'a str,
     pub(super) entries: u64,
@@ -172,7 +192,6 @@ pub(super) struct ReportSummaryLine<'a> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct EntryLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) source: &'a str,
     pub(super) path: &'a str,
     pub(super) url: &'a str,
@@ -184,20 +203,18 @@ pub(super) struct EntryLine<'a> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct InitLine<'a> {
-    pub(super) r#type: &'static str,
-    /// Where it was written.
+    /// The path of the manifest.
     pub(super) file: &'a str,
     pub(super) sources: u64,
     pub(super) entries: u64,
-    /// What was found and what was left out, for people.
+    /// Remarks for people: what was recognised, and what was left out.
     pub(super) notes: &'a [String],
 }
 
-/// An error, with its place in a manifest where it has one.
-#[derive(Serialize)]
+/// An error, with its place in a file if it has one.
+#[derive(Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ErrorLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) kind: &'a str,
     pub(super) message: &'a str,
     pub(super) file: Option<&'a str>,
@@ -207,33 +224,32 @@ pub(super) struct ErrorLine<'a> {
     pub(super) path: Option<&'a str>,
 }
 
-/// An entry that did not come to a good end (`--failed`).
+/// An entry that failed or was not tried (`--failed`).
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct FailedLine<'a> {
-    pub(super) r#type: &'static str,
     pub(super) manifest: &'a str,
     pub(super) source: &'a str,
     pub(super) path: &'a str,
     pub(super) url: &'a str,
     pub(super) outcome: &'static str,
-    /// None of what was skipped.
+    /// Left out if the entry was not tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<FailureObject<'a>>,
 }
 
-/// Writes an object as a line of results.
-pub(super) fn write_line(console: &Console, line: &impl Serialize) {
+/// Writes a line to standard output.
+pub(super) fn write_line(console: &Console, line: &Line<'_>) {
     console.results(|writer| write_line_to(writer, line));
 }
 
-/// Writes an object as a line.
-pub(super) fn write_line_to(writer: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
+pub(super) fn write_line_to(writer: &mut dyn Write, line: &Line<'_>) -> io::Result<()> {
     line.serialize(&mut Serializer::with_formatter(&mut *writer, Harmless))?;
     writer.write_all(b"\n")
 }
 
-/// Compact JSON in whose strings no character steers a terminal, or is taken for a command where a log is read for them.
+/// Compact JSON. In strings, escapes characters that could steer a terminal, or that GitHub Actions
+/// would read as a workflow command.
 struct Harmless;
 
 impl Formatter for Harmless {
@@ -247,7 +263,7 @@ impl Formatter for Harmless {
         for (at, character) in fragment.char_indices() {
             if is_hostile(character) || lookout.forges(character) {
                 writer.write_all(&fragment.as_bytes()[copied..at])?;
-                // All of them lie in the basic plane, so that four digits are enough.
+                // All of these characters are in the Basic Multilingual Plane: four digits suffice.
                 write!(writer, "\\u{:04x}", u32::from(character))?;
                 copied = at + character.len_utf8();
             }

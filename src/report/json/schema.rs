@@ -1,4 +1,5 @@
-//! The JSON Schema of everything that `--json` prints: docs/output.schema.json, made from the objects' own types.
+//! Generates docs/output.schema.json, the JSON Schema of everything that `--json` prints, from the
+//! types in `objects`.
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -11,7 +12,7 @@ use super::objects::{
 };
 use crate::plan::{Action, Reason};
 
-/// Says of an object which `type` it has, and of a summary which commands print it.
+/// The generator of an object, its name, its `type`, and for a summary the commands that print it.
 type Object = (fn(&mut SchemaGenerator), &'static str, &'static str, &'static [&'static str]);
 
 const OBJECTS: [Object; 14] = [
@@ -35,7 +36,7 @@ fn make<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) {
     generator.subschema_for::<T>();
 }
 
-/// Words of which a field has one.
+/// The possible values of a field.
 fn words(object: &str, field: &str) -> Option<Vec<&'static str>> {
     match (object, field) {
         ("ActionLine" | "ExplanationLine", "action") => {
@@ -76,12 +77,18 @@ fn schema() -> Value {
     let mut definitions = Value::Object(definitions.into_iter().collect());
     for (name, definition) in definitions.as_object_mut().into_iter().flatten() {
         let object = OBJECTS.iter().find(|(_, object, ..)| object == name);
+        if let Some((_, _, of_type, _)) = object {
+            // The tag of `Line`.
+            definition["properties"]["type"] = json!({"const": of_type});
+            if let Some(required) = definition["required"].as_array_mut() {
+                required.insert(0, json!("type"));
+            }
+        }
         for (field, property) in definition["properties"].as_object_mut().into_iter().flatten() {
             let fixed = match (object, field.as_str()) {
-                (Some((_, _, of_type, _)), "type") => Some(json!({"const": of_type})),
                 (Some((_, _, "summary", commands)), "command") => Some(json!({"enum": commands})),
                 _ => words(name, field).map(|words| {
-                    // What may be null is a list of types.
+                    // If the field may be null, its `type` is an array.
                     let null = property["type"].is_array().then_some(Value::Null);
                     let words: Vec<_> = words.into_iter().map(Value::from).chain(null).collect();
                     json!({"enum": words})
@@ -100,14 +107,14 @@ fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line of natsync --json",
-        "description": "Further fields and further types of objects may be added; those that there are stay as they are.",
+        "description": "New fields and new types of objects may be added; existing ones do not change.",
         "oneOf": any,
         "$defs": definitions,
     })
 }
 
 #[test]
-fn the_committed_schema_is_that_of_the_objects() {
+fn the_committed_schema_is_up_to_date() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/output.schema.json");
     let made = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
     if std::env::var_os("UPDATE").is_some() {
@@ -115,7 +122,7 @@ fn the_committed_schema_is_that_of_the_objects() {
     }
     assert!(
         std::fs::read_to_string(&file).unwrap_or_default() == made,
-        "docs/output.schema.json is not that of the objects; `UPDATE=1 cargo test the_committed_schema_is_that` writes it"
+        "docs/output.schema.json is out of date; `UPDATE=1 cargo test the_committed_schema_is_up_to_date` writes it"
     );
     jsonschema::meta::validate(&schema()).unwrap();
 }

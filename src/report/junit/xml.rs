@@ -1,4 +1,4 @@
-//! The elements of `JUnit`'s XML, as far as its readers agree on them.
+//! The elements of `JUnit` XML, limited to those that all common readers accept.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Suite<'_> {
             suite.push_attribute(("time", &*seconds(time)));
         }
         if let Some(ended) = ended {
-            // As the schemas have it: without fractions.
+            // The schemas allow no fractions of a second.
             let began =
                 ended.as_second() - self.time.map_or(0, |time| time.as_secs().cast_signed());
             if let Ok(began) = Timestamp::from_second(began) {
@@ -64,17 +64,17 @@ impl Suite<'_> {
     }
 }
 
-/// A case, without how it ended.
+/// A test case, without its result.
 pub(super) struct Case<'a> {
     pub(super) class: &'a str,
     pub(super) name: &'a str,
     pub(super) time: Option<Duration>,
 }
 
-/// How a case ended that is not simply good.
+/// The result of a case that did not simply pass.
 pub(super) enum Mark<'a> {
     Skipped(&'static str),
-    /// Its kind, what it says in short, and what there is to say.
+    /// The kind, the message, and the full text.
     Failure(&'a str, String, String),
     Error(&'a str, String),
 }
@@ -86,7 +86,7 @@ impl Mark<'_> {
         Self::Failure(failure.kind.as_str(), failure.message.clone(), text)
     }
 
-    /// One for several that are about the same: readers expect no more.
+    /// One mark for several failures: readers expect at most one per case.
     pub(super) fn of_all(failures: &[Failure]) -> Option<Self> {
         let first = failures.first()?;
         let messages: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
@@ -147,7 +147,7 @@ pub(super) fn seconds(time: Duration) -> String {
     format!("{:.3}", time.as_secs_f64())
 }
 
-/// A text without what XML 1.0 cannot hold, even as a reference.
+/// Replaces the characters that XML 1.0 cannot hold, not even as references.
 pub(super) fn harmless(text: &str) -> String {
     Untrusted(text).escaped().replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

@@ -1,20 +1,19 @@
-//! Charts as rectangles: numbers go in, and places in a box of 1000 units' width come out.
+//! Lays out charts: turns numbers into rectangles in a box that is 1000 units wide.
 
 use serde::Serialize;
 
 use crate::event::history::Timeline;
 use crate::ops::overview::{Condition, Tally};
 
-/// How wide every chart is, in its own units.
+/// Width of every chart, in its own units.
 pub(super) const WIDTH: f64 = 1000.0;
-/// Lanes of a timeline, at most; of one that leaves most transfers out, fewer say as much.
+/// Most lanes of a timeline, and most lanes if the timeline shows less than half of the transfers.
 const LANES: (usize, usize) = (48, 20);
-/// How high a lane is.
+/// Height of a lane.
 const LANE: f64 = 7.0;
-/// Nothing is drawn narrower.
+/// Least width of a transfer.
 const LEAST: f64 = 2.0;
 
-/// A part of a chart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Rect {
     pub(super) class: &'static str,
@@ -26,7 +25,7 @@ pub(super) struct Rect {
     pub(super) title: Option<String>,
 }
 
-/// The letter by which style and script know a condition.
+/// The CSS class of a condition, which the script uses too.
 pub(super) fn class_of(condition: Condition) -> &'static str {
     match condition {
         Condition::Present => "p",
@@ -39,7 +38,7 @@ pub(super) fn class_of(condition: Condition) -> &'static str {
     }
 }
 
-/// Parts side by side, as wide as their shares; what there is of is never too narrow to be seen.
+/// Parts side by side, as wide as their shares. A part that is not zero stays visible.
 pub(super) fn shares(parts: &[(&'static str, u64)]) -> Vec<Rect> {
     let total: u64 = parts.iter().map(|part| part.1).sum();
     let filled = parts.iter().filter(|part| 0 < part.1);
@@ -62,18 +61,19 @@ pub(super) fn shares(parts: &[(&'static str, u64)]) -> Vec<Rect> {
     rects
 }
 
-/// The shares of a tally, as the legend has them.
+/// The shares of the conditions, in the order of the legend.
 pub(super) fn tally(tally: &Tally) -> Vec<Rect> {
     let parts = Condition::ALL.map(|condition| (class_of(condition), tally.of(condition)));
     shares(&parts)
 }
 
-/// The width of a bar, of the greatest count.
+/// The width of a bar, where the bar of `greatest` fills the box.
 pub(super) fn bar(count: u64, greatest: u64) -> f64 {
     if count == 0 { 0.0 } else { tenth((WIDTH * number(count) / number(greatest.max(1))).max(4.0)) }
 }
 
-/// Columns over time: so much of each part of it, and the greatest.
+/// Columns over time, and the greatest part. Each of `parts` covers `width` milliseconds of the
+/// `span`, which is in milliseconds too.
 pub(super) fn columns(parts: &[u64], width: u32, span: u64, height: f64) -> (Vec<Rect>, u64) {
     let greatest = parts.iter().copied().max().unwrap_or(0);
     let step = WIDTH * f64::from(width) / number(span.max(1));
@@ -98,13 +98,13 @@ pub(super) fn columns(parts: &[u64], width: u32, span: u64, height: f64) -> (Vec
     (rects, greatest)
 }
 
-/// Transfers one below the other, as many lanes as there were at a time.
+/// A timeline: transfers that overlap in time are in different lanes.
 pub(super) struct Lanes {
     pub(super) rects: Vec<Rect>,
     pub(super) height: f64,
 }
 
-/// Puts transfers into lanes. `title` says what one is called.
+/// Assigns transfers to lanes. `title` returns the tooltip of a transfer.
 pub(super) fn lanes(
     timeline: &Timeline,
     span: u64,
@@ -126,7 +126,7 @@ pub(super) fn lanes(
                 ends.push(0.0);
                 ends.len() - 1
             }
-            // So many at a time cannot be told apart: they are drawn over one another.
+            // All lanes are busy: draw over another transfer.
             None => place % most,
         };
         ends[lane] = ends[lane].max(x + width);
@@ -140,7 +140,7 @@ pub(super) fn lanes(
             class,
             x: tenth(x),
             y: number(lane as u64) * LANE + 1.0,
-            // A hair of space between one and the next.
+            // A small gap to the next transfer.
             width: tenth((width - 0.6).max(1.0)),
             height: LANE - 2.0,
             title: Some(title(transfer)),
@@ -149,7 +149,7 @@ pub(super) fn lanes(
     Lanes { rects, height: number(ends.len().max(1) as u64) * LANE }
 }
 
-/// A count as a length: charts need no more digits.
+/// A count as a length.
 #[expect(clippy::cast_precision_loss, reason = "a chart has a thousand units")]
 pub(super) fn number(count: u64) -> f64 {
     count as f64
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_fill_the_width_and_none_is_invisible() {
+    fn shares_fill_the_width_and_stay_visible() {
         let rects = shares(&[("p", 1_000_000), ("a", 0), ("f", 1)]);
         assert_eq!(rects.iter().map(|rect| rect.class).collect::<Vec<_>>(), ["p", "f"]);
         assert!(6.0 <= rects[1].width);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn transfers_at_the_same_time_have_lanes_of_their_own() {
+    fn overlapping_transfers_are_in_different_lanes() {
         let lanes = lanes(&timeline(&[(0, 500), (0, 400), (450, 600), (500, 1000)]), 1000, |_| {
             String::new()
         });
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_have_a_bound_and_nothing_is_drawn_outside() {
+    fn the_number_of_lanes_is_bounded_and_nothing_is_outside_the_box() {
         let many: Vec<_> = (0..500).map(|number| (number % 3, u32::MAX)).collect();
         let lanes = lanes(&timeline(&many), 100, |_| String::new());
         assert!(lanes.height <= 48.0 * LANE);

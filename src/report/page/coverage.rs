@@ -1,31 +1,30 @@
-//! Grids of cells as the template draws them.
+//! The data of the coverage section for the template: sources, and grids of cells.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use super::charts::{Rect, class_of, tally};
-use super::view::{entries, grouped};
-use super::{Links, minute, text};
+use super::format::{entries, grouped, minute, text};
+use super::links::Links;
 use crate::ops::overview::{Cell, Condition, Facts, Grid, SourceView, Tally};
 use crate::report::Bytes;
 
-/// So many sources without a grid are named.
+/// Number of sources without a grid that are listed.
 const LISTED: usize = 200;
-/// In a grid of so many cells one looks for a path.
+/// A grid with at least this many cells gets a search field.
 const SEARCHED: usize = 60;
-/// Labels are at most so long.
+/// Longest label, in columns.
 const LABEL: usize = 28;
-/// The first sources of many are open, and those that deserve a look.
+/// Number of sources that are open at first, besides those with trouble.
 const OPEN: usize = 4;
 
-/// The sources.
 #[derive(Debug, Serialize)]
 pub(super) struct Coverage {
     sources: Vec<Source>,
-    /// Those that have no grid.
+    /// Sources without a grid.
     listed: Vec<Listed>,
-    /// What there is to say of those that are not even named.
+    /// A summary of the sources that are not listed.
     rest: Option<String>,
 }
 
@@ -39,7 +38,7 @@ struct Source {
     counts: String,
     share: Vec<Rect>,
     open: bool,
-    /// Whether it has so many cells that looking for a path helps.
+    /// Whether there is a search field.
     searched: bool,
     note: String,
     tables: Vec<Table>,
@@ -48,12 +47,12 @@ struct Source {
 #[derive(Debug, Serialize)]
 struct Table {
     name: String,
-    /// What rows and columns are.
+    /// The meaning of rows and columns.
     caption: String,
-    /// Empty where a row simply goes on.
+    /// Column labels. Empty if the columns have no meaning.
     columns: Vec<String>,
     corner: String,
-    /// How the cells are drawn.
+    /// CSS classes of the table.
     class: String,
     rows: Vec<Row>,
 }
@@ -66,7 +65,7 @@ struct Row {
 
 #[derive(Debug, Default, Serialize)]
 struct View {
-    /// Empty where no entry is.
+    /// CSS classes. Empty if no entry is at this place of the grid.
     class: String,
     href: Option<String>,
     title: String,
@@ -87,7 +86,7 @@ impl Coverage {
     pub(super) fn new(sources: &[SourceView], links: Option<&Links>) -> Self {
         let drawn: Vec<_> = sources.iter().filter(|source| source.grid.is_some()).collect();
         let mut others: Vec<_> = sources.iter().filter(|source| source.grid.is_none()).collect();
-        // What deserves a look comes first, else the manifest's order stays.
+        // Sources with trouble come first; the sort is stable and keeps the manifest's order.
         others.sort_by_key(|source| std::cmp::Reverse(source.tally.trouble()));
         let rest = &others[others.len().min(LISTED)..];
         let rest = (!rest.is_empty()).then(|| {
@@ -97,7 +96,7 @@ impl Coverage {
                     sum.0[condition as usize] += source.tally.of(condition);
                 }
             }
-            format!("and {} sources more: {}", grouped(rest.len() as u64), counts(&sum))
+            format!("and {} more sources: {}", grouped(rest.len() as u64), counts(&sum))
         });
         let source = |(number, view): (usize, &&SourceView)| source(view, number, links);
         Self {
@@ -112,10 +111,10 @@ fn source(view: &SourceView, number: usize, links: Option<&Links>) -> Source {
     let grid = view.grid.as_ref();
     let block = grid.map_or(1, |grid| grid.layout.block);
     let note = if block <= 1 {
-        "A cell is a file.".to_owned()
+        "Each cell is a file.".to_owned()
     } else {
         format!(
-            "A cell stands for up to {} files; its fill is the share that is present.",
+            "Each cell is up to {} files; it is filled by the share that is present.",
             grouped(block)
         )
     };
@@ -213,8 +212,9 @@ fn cell(cell: &Cell, links: Option<&Links>) -> View {
     }
 }
 
-/// One for the share that is present, in tenths, and one for the worst of the rest. What there is of is never rounded
-/// away.
+/// CSS classes of a cell for several entries: the share that is present, in tenths, and the worst
+/// condition of the others. Rounding never hides that some entries are present, or that some are
+/// not.
 fn shared_class(tally: &Tally) -> String {
     use Condition::{Absent, Differs, Failed, Fresh, Gone, Present, Untried};
     let total = tally.total();
@@ -229,7 +229,7 @@ fn shared_class(tally: &Tally) -> String {
     };
     let worst = [Failed, Differs, Gone, Untried, Absent].into_iter();
     let worst = worst.into_iter().find(|&condition| 0 < tally.of(condition)).map_or(
-        // All are present, some of them new.
+        // All are present, and some of them are new.
         class_of(if tally.of(Fresh) * 2 < total { Present } else { Fresh }),
         class_of,
     );
@@ -259,7 +259,7 @@ fn title(path: &str, facts: &Facts) -> String {
         let _ = write!(title, "\nfetched {}", minute(*changed));
     }
     if let Some(checked) = checked {
-        let what = if *condition == Condition::Absent { "said so" } else { "confirmed" };
+        let what = if *condition == Condition::Absent { "last asked" } else { "confirmed" };
         let _ = write!(title, "\n{what} {}", minute(*checked));
     }
     if let Some(digest) = digest {
@@ -268,7 +268,7 @@ fn title(path: &str, facts: &Facts) -> String {
     title
 }
 
-/// What a condition is called.
+/// The name of a condition on the page.
 pub(super) fn name(condition: Condition) -> &'static str {
     match condition {
         Condition::Present => "present",
@@ -281,7 +281,7 @@ pub(super) fn name(condition: Condition) -> &'static str {
     }
 }
 
-/// As in `308 present, 30 absent upstream`.
+/// `308 present, 30 absent upstream`
 fn counts(tally: &Tally) -> String {
     let filled = Condition::ALL.into_iter().filter(|&condition| 0 < tally.of(condition));
     let all: Vec<_> = filled
@@ -290,7 +290,7 @@ fn counts(tally: &Tally) -> String {
     if all.is_empty() { "no entries".to_owned() } else { all.join(", ") }
 }
 
-/// A label that leaves room for the cells.
+/// Shortens a label, so that the cells have room.
 fn short(label: &str) -> String {
     crate::report::fit(&text(label), LABEL).into_owned()
 }
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_of_is_never_rounded_away() {
+    fn rounding_hides_no_condition() {
         use Condition::{Absent, Failed, Fresh, Present};
         let class = |counts: &[(Condition, u64)]| shared_class(&tally(counts));
         assert_eq!(class(&[(Present, 50)]), "p");

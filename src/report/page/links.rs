@@ -1,22 +1,22 @@
-//! Where a file is, seen from the page: relative URLs.
+//! Relative URLs from the page to the files of the destination.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// RFC 3986: what is unreserved stays as it is.
+/// All bytes except the unreserved characters (RFC 3986, section 2.3).
 const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The way from a page to the files of a destination.
+/// Makes relative URLs from the page to the files of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Links {
-    /// Empty, or with a slash at its end.
+    /// Path from the page to the destination: empty, or with a slash at its end.
     base: String,
 }
 
 impl Links {
-    /// From the folder of the page to the destination, both in full.
+    /// Links from `folder`, which holds the page, to `dest`. Both paths must be canonical.
     pub(crate) fn between(folder: &Path, dest: &Path) -> Self {
         let (from, to): (Vec<_>, Vec<_>) =
             (folder.components().collect(), dest.components().collect());
@@ -31,12 +31,12 @@ impl Links {
         Self { base }
     }
 
-    /// Whether the way names a folder, rather than leading upwards alone.
+    /// Whether the URLs contain the name of a folder, and not only `..`.
     pub(crate) fn names_folders(&self) -> bool {
         self.base.split('/').any(|part| !part.is_empty() && part != "..")
     }
 
-    /// To the file at a path below the destination.
+    /// The URL of a path below the destination.
     pub(crate) fn to(&self, path: &str) -> String {
         let mut url = self.base.clone();
         for (number, part) in path.split('/').enumerate() {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_anything_but_a_name() {
+    fn special_characters_are_percent_encoded() {
         let hostile = "javascript:alert(1)/a b?c#d%e\"<>&'/日.jpg";
         assert_eq!(
             link("/a", "/a/o ut", hostile),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_upwards_names_nothing() {
+    fn links_upwards_name_no_folders() {
         let names =
             |folder, dest| Links::between(Path::new(folder), Path::new(dest)).names_folders();
         assert!(names("/a", "/a/b") && names("/a/c", "/a/b"));

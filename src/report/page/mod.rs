@@ -1,18 +1,19 @@
-//! The page of `natsync report --html`: one HTML file that needs nothing else.
+//! The page of `natsync report --html`: one HTML file that contains its style and script.
 //!
-//! An [`Overview`] becomes a view (plain texts and numbers), and a template with automatic escaping makes the
-//! page of it. The page is also well-formed XML. Its style and script are part of it, and its policy
-//! allows these two alone, by their digests, and pictures from where the page itself is.
+//! [`View`] turns an [`Overview`] into plain texts and numbers, and a template with automatic
+//! escaping turns these into the page, which is also well-formed XML. The page's Content Security
+//! Policy allows only this style and this script, by their digests, and pictures from the place of
+//! the page itself.
 
 mod charts;
 mod coverage;
+mod format;
 mod links;
 mod runs;
 mod view;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -23,19 +24,18 @@ pub(crate) use view::verdict;
 
 use crate::digest::Digest;
 use crate::ops::overview::Overview;
-use crate::report::Untrusted;
 
 const TEMPLATE: &str = include_str!("report.html");
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
-/// The ending turns automatic escaping on.
+/// The template's name. Its extension turns automatic escaping on.
 const NAME: &str = "report.html";
 
-/// The page of an overview. `links` lead to the files; without them the page names files and shows no picture.
-/// `command` is what one runs to fetch files.
+/// Renders the page of an overview. Without `links`, the page names the files but links none of
+/// them and shows no pictures. `command` is the command that fetches the files.
 ///
 /// # Errors
-/// When the template cannot be carried out, which is a bug.
+/// When the template fails, which is a bug.
 pub(crate) fn render(
     overview: &Overview,
     links: Option<&Links>,
@@ -59,19 +59,9 @@ pub(crate) fn render(
     })
 }
 
-/// How a policy names an inline style or script (CSP Level 2, section 4.2.5).
+/// The source expression for an inline style or script (CSP Level 2, section 4.2.5).
 fn hash_of(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Digest::of(text.as_bytes()).as_bytes()))
-}
-
-/// A text from outside as it may be shown.
-fn text(text: &str) -> String {
-    Untrusted(text).to_string()
-}
-
-/// An instant to the minute, as people read it everywhere.
-fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 #[cfg(test)]

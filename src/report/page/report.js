@@ -1,6 +1,6 @@
 "use strict";
-// Grids can be walked through with the arrow keys, say what a cell is, and show one kind of cell alone.
-// Everything is on the page without this, too. No sign here means anything in XML.
+// Adds to the grids: movement with the arrow keys, details of a cell, and a filter by condition.
+// The page is complete without this script. It must not contain characters that are markup in XML.
 document.querySelectorAll(".source").forEach(function (source) {
   const detail = source.querySelector(".detail");
   const grids = Array.from(source.querySelectorAll(".grid"));
@@ -13,14 +13,14 @@ document.querySelectorAll(".source").forEach(function (source) {
     detail.replaceChildren(name, lines.slice(1).join(" \u00b7 "));
   };
   cells.forEach(function (cell) {
-    // The tooltip of the browser would say the same a second time.
+    // Without this, the browser would show the same text again as a tooltip.
     cell.setAttribute("aria-label", cell.title);
     cell.removeAttribute("title");
     cell.tabIndex = -1;
     if (cell.hasAttribute("href") === false) { cell.setAttribute("role", "img"); }
   });
   detail.hidden = false;
-  detail.textContent = "Point at a cell, or walk with the arrow keys; Enter opens the file.";
+  detail.textContent = "Point at a cell, or move with the arrow keys; Enter opens the file.";
   grids.forEach(function (grid) {
     const rows = Array.from(grid.tBodies[0].rows);
     const at = function (row, column) {
@@ -39,7 +39,7 @@ document.querySelectorAll(".source").forEach(function (source) {
       const place = cell.parentNode;
       let row = place.parentNode.sectionRowIndex + down;
       let column = place.cellIndex + across;
-      // Over what is no entry, to the next cell on the way.
+      // Skip places without an entry.
       while (rows[row] ? column > 0 ? rows[row].cells.length > column : false : false) {
         const next = at(row, column);
         if (next) { move(next); return; }

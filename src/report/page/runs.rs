@@ -1,4 +1,4 @@
-//! The last runs, and the transfers of one over time, as the template draws them.
+//! The data of the last runs, and of the transfers of one run over time, for the template.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,17 +6,16 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::charts::{Rect, columns, lanes, number, shares};
-use super::text;
-use super::view::{grouped, moment};
+use super::format::{grouped, moment, text};
 use crate::event::history::{Exit, Past, Timeline, Transfer};
 use crate::report::{Bytes, Elapsed, Rate};
 
-/// So many of the slowest transfers are told in words.
+/// Number of the slowest transfers that are listed.
 const SLOWEST: usize = 10;
-/// How high the columns of a throughput are.
+/// Height of the throughput chart, in its own units.
 const FLOW: f64 = 100.0;
 
-/// A run as a line of a table.
+/// A row of the table of runs.
 #[derive(Debug, Serialize)]
 pub(super) struct Run {
     began: String,
@@ -42,17 +41,16 @@ pub(super) struct Run {
 pub(super) struct Transfers {
     /// When the run began.
     began: String,
-    /// What was done, as a sentence.
     summary: String,
-    /// What the columns are.
+    /// The unit of `columns`.
     unit: &'static str,
     peak: String,
     columns: Vec<Rect>,
     lanes: Vec<Rect>,
     height: f64,
-    /// What the lanes show, and what they leave out.
+    /// A caption for the lanes.
     note: String,
-    /// Times along the axis.
+    /// Labels of the time axis.
     ticks: Vec<String>,
     slowest: Vec<Slow>,
 }
@@ -66,7 +64,6 @@ struct Slow {
     bytes: String,
 }
 
-/// A run as a line.
 pub(super) fn run(past: &Past) -> Run {
     let counts = past.counts;
     let (fetched, right) = (counts.downloaded + counts.updated, counts.unchanged + counts.kept);
@@ -101,12 +98,11 @@ pub(super) fn run(past: &Past) -> Run {
     }
 }
 
-/// The transfers of a run.
 pub(super) fn transfers(past: &Past, timeline: &Timeline) -> Transfers {
     let last = timeline.transfers.iter().map(|transfer| transfer.end).max().unwrap_or(0);
     let span_ms = past.elapsed.max(u64::from(last)).max(1);
     let parts = timeline.flow.parts();
-    // Where most answers brought nothing, the answers tell more than the bytes.
+    // If most responses had no body (304), a chart of the responses is more useful.
     let fetched = past.counts.downloaded + past.counts.updated;
     let has_bytes =
         timeline.total <= fetched.saturating_mul(2) && parts.iter().any(|part| 0 < part.0);
@@ -117,14 +113,14 @@ pub(super) fn transfers(past: &Past, timeline: &Timeline) -> Transfers {
     let peak = if has_bytes {
         Rate::of(greatest, width).to_string()
     } else {
-        format!("{:.0} a second", number(greatest) / width.as_secs_f64().max(0.001))
+        format!("{:.0} per second", number(greatest) / width.as_secs_f64().max(0.001))
     };
     let shown = timeline.transfers.len() as u64;
-    let mut note = "A bar is a transfer, from its first request to its end.".to_owned();
+    let mut note = "Each bar is a transfer, from its first request to its end.".to_owned();
     if shown < timeline.total {
         let _ = write!(
             note,
-            " Drawn are {} of {}: the longest, and a fair choice of the others.",
+            " It shows {} of {}: the longest, and an even sample of the others.",
             grouped(shown),
             grouped(timeline.total)
         );
@@ -159,7 +155,7 @@ pub(super) fn transfers(past: &Past, timeline: &Timeline) -> Transfers {
             Bytes(past.counts.bytes),
             span(past.elapsed)
         ),
-        unit: if has_bytes { "Bytes a second" } else { "Answers a second" },
+        unit: if has_bytes { "Bytes per second" } else { "Responses per second" },
         peak,
         columns,
         lanes: lanes.rects,
@@ -170,7 +166,7 @@ pub(super) fn transfers(past: &Past, timeline: &Timeline) -> Transfers {
     }
 }
 
-/// A time along an axis of that length, in milliseconds.
+/// A label on an axis of length `of`; both are in milliseconds.
 fn tick(milliseconds: u64, of: u64) -> String {
     match of {
         0..1000 => format!("{milliseconds} ms"),
@@ -181,7 +177,7 @@ fn tick(milliseconds: u64, of: u64) -> String {
     }
 }
 
-/// A time span in milliseconds; short ones exactly.
+/// A time span given in milliseconds. Spans below a second are shown exactly.
 fn span(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),

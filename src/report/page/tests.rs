@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use jiff::Timestamp;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -75,7 +76,8 @@ fn page(links: Option<&Links>) -> String {
     render(&survey.finish(), links, HOSTILE).unwrap()
 }
 
-/// Every tag and every text of the page. Fails unless the page is well-formed.
+/// The names of all tags, and all attributes of the page. Panics unless the page is well-formed
+/// XML.
 fn read(page: &str) -> (Vec<String>, Vec<(String, String)>) {
     let mut reader = Reader::from_str(page);
     reader.config_mut().check_end_names = true;
@@ -106,7 +108,7 @@ fn read(page: &str) -> (Vec<String>, Vec<(String, String)>) {
 }
 
 #[test]
-fn what_comes_from_outside_is_text() {
+fn text_from_outside_is_never_markup() {
     let links = Links::between(Path::new("/a"), Path::new("/a/out"));
     let page = page(Some(&links));
     let (tags, attributes) = read(&page);
@@ -126,7 +128,7 @@ fn what_comes_from_outside_is_text() {
 }
 
 #[test]
-fn the_policy_allows_what_is_on_the_page_and_nothing_else() {
+fn the_policy_allows_only_the_style_and_the_script_of_the_page() {
     let page = page(None);
     let between = |from: &str, to: &str| {
         let begin = page.find(from).unwrap() + from.len();
@@ -139,7 +141,7 @@ fn the_policy_allows_what_is_on_the_page_and_nothing_else() {
         assert!(policy.contains(&hash_of(&text)), "{policy}");
     }
     assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"));
-    // XML and HTML read the same text only where it has no sign that means something.
+    // XML and HTML parse `<` and `&` in scripts and styles differently, so there must be none.
     assert!(!SCRIPT.contains(['<', '&']) && !STYLE.contains(['<', '&']));
     assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
 }
@@ -155,7 +157,7 @@ fn without_links_files_are_named_and_not_shown() {
 }
 
 #[test]
-fn a_page_of_nothing_says_how_to_begin() {
+fn a_page_before_the_first_run_shows_the_command() {
     let manifest = manifest("version: 1\ndest: out\nsources: [{url: http://h/a}]\n");
     let mut survey = Survey::new(&manifest, Groups::default(), Vec::new(), Timestamp::UNIX_EPOCH);
     for entry in manifest.entries().iter() {
@@ -164,7 +166,8 @@ fn a_page_of_nothing_says_how_to_begin() {
     }
     let page = render(&survey.finish(), None, "natsync apply x.yaml").unwrap();
     read(&page);
-    for text in ["Nothing of 1 entry was", "<code>natsync apply x.yaml</code>", "No run is known"] {
+    for text in ["Nothing fetched yet: 1 entry", "<code>natsync apply x.yaml</code>", "No runs yet"]
+    {
         assert!(page.contains(text), "{text}");
     }
 }

@@ -1,18 +1,19 @@
-//! What the template is given: texts that may be shown, and numbers.
+//! The data for the template: escaped texts, and numbers.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::charts::{Rect, bar, class_of};
 use super::coverage::{Coverage, name};
+use super::format::{entries, grouped, iso, minute, moment, text};
+use super::links::Links;
 use super::runs::{Run, Transfers, run, transfers};
-use super::{Links, minute, text};
 use crate::ops::overview::{Ages, Condition, Group, Overview, Sizes, Tally};
 use crate::report::Bytes;
 
-/// So many paths of a group of failures are named.
+/// Number of paths that are named per group of failures.
 const MEMBERS: usize = 500;
-/// The page's content.
+
+/// The content of the page.
 #[derive(Debug, Serialize)]
 pub(super) struct View {
     name: String,
@@ -21,7 +22,7 @@ pub(super) struct View {
     made_at: String,
     tone: &'static str,
     verdict: String,
-    /// What to run where nothing was fetched yet.
+    /// The command to run, if nothing was fetched yet.
     first: Option<String>,
     figures: Vec<Figure>,
     share: Vec<Rect>,
@@ -35,9 +36,9 @@ pub(super) struct View {
     histograms: Vec<Histogram>,
     pictures: Vec<Picture>,
     all_pictures: String,
-    /// Whether all of them are shown.
+    /// Whether `pictures` are all pictures of the destination.
     every_picture: bool,
-    /// Why nothing is linked.
+    /// Whether there are files that the page does not link.
     unlinked: bool,
 }
 
@@ -72,7 +73,7 @@ struct Failures {
 #[derive(Debug, Serialize)]
 struct Member {
     path: String,
-    /// Where it is not that of the whole group.
+    /// `None` if all of the group have the same message.
     message: Option<String>,
 }
 
@@ -135,7 +136,7 @@ impl View {
     }
 }
 
-/// The state of things in one sentence, without a full stop, for a line of text.
+/// The condition of the destination in one sentence, without a full stop, for a terminal.
 pub(crate) fn verdict(overview: &Overview) -> String {
     sentence(overview, |count| count.to_string())
 }
@@ -144,7 +145,7 @@ fn sentence(overview: &Overview, number: impl Fn(u64) -> String) -> String {
     let tally = &overview.tally;
     let total = tally.total();
     if is_untouched(tally) && overview.runs.is_empty() {
-        return format!("nothing of {} was fetched yet", entries(total, &number));
+        return format!("nothing fetched yet: {} declared", entries(total, &number));
     }
     let mut parts = vec![match tally.present() {
         present if present == total => format!("all {} present", number(total)),
@@ -164,12 +165,7 @@ fn sentence(overview: &Overview, number: impl Fn(u64) -> String) -> String {
     parts.join(", ")
 }
 
-/// A number of entries with their noun.
-pub(super) fn entries(count: u64, number: impl Fn(u64) -> String) -> String {
-    if count == 1 { "1 entry".to_owned() } else { format!("{} entries", number(count)) }
-}
-
-/// Whether nothing was ever fetched, tried or found.
+/// Whether no entry was ever fetched, tried or found on disk.
 fn is_untouched(tally: &Tally) -> bool {
     tally.of(Condition::Untried) == tally.total()
 }
@@ -293,40 +289,4 @@ fn ages(ages: &Ages) -> Vec<BarView> {
         width: bar(count, greatest),
     };
     bars.iter().map(view).collect()
-}
-
-/// An instant for people, and for programs.
-pub(super) fn moment(milliseconds: i64) -> (String, String) {
-    Timestamp::from_millisecond(milliseconds).map_or_else(
-        |_| ("at an unknown time".to_owned(), String::new()),
-        |at| (minute(at), iso(at)),
-    )
-}
-
-fn iso(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// A number with a thin space between thousands, from five digits on.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if 0 < place && (digits.len() - place).is_multiple_of(3) && 4 < digits.len() {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_have_groups() {
-        let shown = [0, 999, 1234, 12_345, 1_234_567].map(grouped);
-        assert_eq!(shown, ["0", "999", "1234", "12\u{202f}345", "1\u{202f}234\u{202f}567"]);
-    }
 }
