@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     reason = "this room is the edge to the process and its environment"
 )]
+#![expect(clippy::unnecessary_wraps, reason = "all commands have one signature")]
 
 mod apply;
 pub mod args;
@@ -22,6 +23,7 @@ mod retry;
 pub(crate) mod run;
 mod schema;
 mod shell;
+mod values;
 mod verify;
 
 use std::collections::BTreeSet;

@@ -17,10 +17,12 @@ pub struct LoadOptions<'a> {
 }
 
 impl Default for LoadOptions<'_> {
-    /// The current date in UTC, and the environment of this process.
+    /// The current date in UTC, and an empty environment: `${NAME}` in a manifest is an error unless
+    /// it has a default. To use the environment of the process, pass
+    /// `&|name| std::env::var(name).ok()` as `env`.
     fn default() -> Self {
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        Self { today, set: &[], env: &|name| std::env::var(name).ok(), dest: None }
+        Self { today, set: &[], env: &|_| None, dest: None }
     }
 }
 
