@@ -70,4 +70,4 @@ pub use text::{Paint, fit, width_of, wrap, wrap_words};
 
 pub(crate) use annotations::annotate_warning;
 pub(crate) use json::{write_entry, write_made, write_report};
-pub(crate) use units::{Bytes, Count, Elapsed, Rate};
+pub(crate) use units::{Bytes, Count};
