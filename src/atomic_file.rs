@@ -1,27 +1,28 @@
 //! A file that appears whole or not at all, outside of destinations: locks, saved plans, reports.
+//!
+//! The bytes go into a temporary file in the same directory, whose name is random: two processes with
+//! one id (in two containers) or two threads never share it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is the way to write outside of a destination"
-)]
-
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// A private file beside the place where it is to be. Dropped unfinished, it leaves no trace.
+use tempfile::NamedTempFile;
+
+/// A file on its way to its place. Dropped unpublished, it leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct AtomicFile {
     place: PathBuf,
-    path: PathBuf,
-    file: File,
+    file: NamedTempFile,
 }
 
-impl Draft {
-    /// Begins a file that is to be at `place`. One that is linked to stays a link.
+impl AtomicFile {
+    /// Begins a file that is to replace `place`. A symbolic link at `place` stays, and its target is
+    /// replaced.
     ///
     /// # Errors
-    /// When no file can be made beside it.
+    /// When `place` is a directory or a special file, or nothing can be created beside it.
     pub(crate) fn create(place: &Path) -> io::Result<Self> {
         let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
         match fs::metadata(&place) {
@@ -35,54 +36,57 @@ impl Draft {
             _ => {}
         }
         let name = place.file_name().unwrap_or_default().to_string_lossy();
-        let path = place.with_file_name(format!(".{name}.{}", std::process::id()));
-        // What is left of a killed run with the same number may be taken.
-        let _ = fs::remove_file(&path);
-        let file = File::options().write(true).create_new(true).open(&path)?;
-        Ok(Self { place, path, file })
+        // As a file that is created in place: the umask decides.
+        let file = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder_of(&place))?;
+        Ok(Self { place, file })
     }
 
-    /// Where it is to be.
+    /// Where the file is to be.
     pub(crate) fn place(&self) -> &Path {
         &self.place
     }
 
-    /// Puts it in its place, durably, with the permissions of what is there.
+    /// Puts the file in place, durably, with the permissions of the file that it replaces.
     ///
     /// # Errors
-    /// When the disk fails. What was there stays.
+    /// When the disk fails. Then the old file stays.
     pub(crate) fn publish(self) -> io::Result<()> {
         if let Ok(metadata) = fs::metadata(&self.place) {
-            self.file.set_permissions(metadata.permissions())?;
+            self.file.as_file().set_permissions(metadata.permissions())?;
         }
         self.put()
     }
 
-    /// The same, and everybody may read it.
+    /// Puts the file in place, durably and readable for all users.
     ///
     /// # Errors
-    /// When the disk fails. What was there stays.
-    #[cfg(unix)]
+    /// When the disk fails. Then the old file stays.
     pub(crate) fn publish_readable(self) -> io::Result<()> {
-        use std::os::unix::fs::PermissionsExt as _;
-        self.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        self.file.as_file().set_permissions(Permissions::from_mode(0o644))?;
         self.put()
     }
 
     fn put(self) -> io::Result<()> {
-        self.file.sync_all()?;
-        // The draft has that name no more when it is dropped.
-        fs::rename(&self.path, &self.place)?;
-        if let Some(folder) = self.place.parent() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            // A name that is lost with the power is written again by the next run.
-            let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        }
+        self.file.as_file().sync_all()?;
+        let folder = folder_of(&self.place).to_owned();
+        self.file.persist(&self.place).map_err(|error| error.error)?;
+        // If a power cut undoes the rename, the next run writes the file again.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
     }
 }
 
-impl Write for Draft {
+fn folder_of(place: &Path) -> &Path {
+    match place.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -92,8 +96,45 @@ impl Write for Draft {
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn writers_of_one_place_do_not_share_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("x.lock");
+        let mut one = AtomicFile::create(&place).unwrap();
+        let mut two = AtomicFile::create(&place).unwrap();
+        one.write_all(b"one").unwrap();
+        two.write_all(b"two").unwrap();
+        two.publish().unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"two");
+        one.publish().unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["x.lock"]);
+    }
+
+    #[test]
+    fn an_unpublished_file_leaves_nothing_and_a_published_one_keeps_the_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("plan");
+        fs::write(&place, "old").unwrap();
+        fs::set_permissions(&place, Permissions::from_mode(0o640)).unwrap();
+        drop(AtomicFile::create(&place).unwrap());
+        assert_eq!(names(folder.path()), ["plan"]);
+        assert_eq!(fs::read(&place).unwrap(), b"old");
+        let mut file = AtomicFile::create(&place).unwrap();
+        file.write_all(b"new").unwrap();
+        file.publish().unwrap();
+        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o640);
     }
 }

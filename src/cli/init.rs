@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use super::targets::DEFAULT_MANIFEST;
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::cli::args::InitArgs;
 use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::init::{self, Frame, Made, make, read_arguments, read_list};
@@ -38,7 +38,7 @@ pub(super) fn run(args: &InitArgs, console: &Console) -> Result<ExitStatus, RunE
         console.result(&made.text);
     } else {
         let failed = |source| RunError::Unwritable { what: "the manifest", source };
-        let mut draft = Draft::create(file).map_err(failed)?;
+        let mut draft = AtomicFile::create(file).map_err(failed)?;
         draft.write_all(made.text.as_bytes()).and_then(|()| draft.publish()).map_err(failed)?;
     }
     print_result(&made, file, args, console);

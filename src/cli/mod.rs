@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     reason = "this room is the edge to the process and its environment"
 )]
+#![expect(clippy::unnecessary_wraps, reason = "all commands have one signature")]
 
 mod apply;
 pub mod args;
@@ -25,6 +26,7 @@ pub(crate) mod run;
 mod schema;
 mod shell;
 mod targets;
+mod values;
 mod verify;
 
 use exit::fail;

@@ -9,7 +9,7 @@ use super::exit::{fail, worst};
 use super::reports::Reports;
 use super::rewrites::rewrites;
 use super::targets::{Target, load};
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::cli::args::PlanArgs;
 use crate::http::rewrite::Rewrites;
 use crate::manifest::select::shell_word;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> Result<ExitStatus, RunE
 /// The file of `--out`.
 struct Saving<'a> {
     file: &'a Path,
-    to: BufWriter<Draft>,
+    to: BufWriter<AtomicFile>,
     /// The number of manifests that the command plans.
     manifests: usize,
     /// The number of manifests whose plan is written.
@@ -49,7 +49,7 @@ struct Saving<'a> {
 
 impl<'a> Saving<'a> {
     fn begin(file: &'a Path, manifests: usize) -> Result<Self, RunError> {
-        let to = BufWriter::new(Draft::create(file).map_err(unwritable)?);
+        let to = BufWriter::new(AtomicFile::create(file).map_err(unwritable)?);
         Ok(Self { file, to, manifests, plans: 0 })
     }
 
@@ -60,7 +60,7 @@ impl<'a> Saving<'a> {
             return Ok(());
         }
         let draft = self.to.into_inner().map_err(IntoInnerError::into_error);
-        draft.and_then(Draft::publish).map_err(unwritable)?;
+        draft.and_then(AtomicFile::publish).map_err(unwritable)?;
         let (shown, word) = (Untrusted::path(self.file), shell_word(&self.file.to_string_lossy()));
         let word = Untrusted(&word);
         console

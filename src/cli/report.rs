@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::targets::{DEFAULT_MANIFEST, Target, for_each, load};
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::cli::args::ReportArgs;
 use crate::manifest::Manifest;
 use crate::manifest::select::shell_word;
@@ -99,7 +99,7 @@ fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
         return File::options().write(true).open(file)?.write_all(bytes);
     }
-    let mut draft = Draft::create(file)?;
+    let mut draft = AtomicFile::create(file)?;
     draft.write_all(bytes)?;
     draft.publish()
 }

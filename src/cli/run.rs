@@ -5,7 +5,7 @@ use std::any::Any;
 use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
@@ -14,6 +14,7 @@ use crate::cli;
 use crate::cli::args::{Cli, Command};
 use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{Console, Format, Settings, print_bug, print_error, print_usage};
+use crate::threads::lock;
 
 /// Runs natsync and returns the exit code for the process.
 ///
@@ -93,13 +94,13 @@ fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let noted = Arc::clone(&first);
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        let mut first = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = lock(&noted);
         first.get_or_insert_with(|| describe(panic));
     }));
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     panic::set_hook(before);
     result.map_err(|_: Box<dyn Any + Send>| {
-        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let first = lock(&first).take();
         first.unwrap_or_else(|| "at an unknown place".to_owned())
     })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::cli::args::{Cli, CompletionsArgs, ManArgs, ShellName};
 use crate::ops::error::{ExitStatus, RunError};
 use crate::report::Console;
@@ -61,7 +61,7 @@ fn write_all(folder: &Path, console: &Console) -> Result<(), RunError> {
     std::fs::create_dir_all(folder).map_err(failed)?;
     for page in pages {
         let mut draft =
-            Draft::create(&folder.join(format!("{}.1", name_of(&page)))).map_err(failed)?;
+            AtomicFile::create(&folder.join(format!("{}.1", name_of(&page)))).map_err(failed)?;
         let text = render(page).map_err(failed)?;
         draft.write_all(&text).and_then(|()| draft.publish()).map_err(failed)?;
     }

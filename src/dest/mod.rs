@@ -30,6 +30,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 use crate::digest::Algorithms;
 use crate::rel_path::RelPath;
+use crate::threads::lock;
 pub(crate) use error::DestError;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
@@ -106,8 +107,7 @@ impl Dest {
 
     fn new(path: &Path, root: Folder, staging: Option<folder::Shared>) -> Self {
         // Staging names must differ from those of any other run, also where locks do nothing.
-        let run =
-            std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        let run = fastrand::u64(..);
         Self { path: path.to_owned(), root, folders: Mutex::default(), staging, run }
     }
 
@@ -181,7 +181,7 @@ impl Dest {
             if removed.is_err() {
                 return;
             }
-            self.folders.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget(path);
+            lock(&self.folders).forget(path);
             folder = above;
         }
     }
@@ -307,7 +307,7 @@ impl Dest {
     }
 
     fn folder(&self, path: Option<&str>, create: bool) -> io::Result<folder::Shared> {
-        let mut folders = self.folders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut folders = lock(&self.folders);
         folders.get(&self.root, path.unwrap_or_default(), create)
     }
 }

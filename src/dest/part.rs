@@ -7,13 +7,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
 use crate::pin::Validators;
+use crate::threads::lock;
 
 /// The ending of a note's name.
 const NOTE: &str = ".part";
@@ -154,7 +155,7 @@ impl Parts {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Part>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Removes all that nobody took.

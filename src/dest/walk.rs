@@ -9,6 +9,7 @@ use rustix::fs::{Dir, FileType};
 
 use super::folder::Folder;
 use super::{CONTROL, Dest, Stat};
+use crate::threads::lock;
 
 /// What a walk found at one path.
 #[derive(Debug)]
@@ -134,7 +135,7 @@ struct Waiting {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn push(&self, path: String) {

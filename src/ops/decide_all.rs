@@ -3,8 +3,8 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,6 +27,7 @@ use crate::plan::{
 };
 use crate::rel_path::path_hash;
 use crate::stop::Stop;
+use crate::threads::{into_inner, lock, on_all_cores};
 
 /// What reading told about files that stay as they are is handed over in parts of about this size.
 const NOTES: usize = 8192;
@@ -192,7 +193,7 @@ impl Look<'_> {
                     return Ok(());
                 }
                 let decided = self.decide_some(first..bound.min(first + CHUNK))?;
-                let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut made = lock(&made);
                 let (plan, unread) = &mut *made;
                 for (entry, step) in decided.steps {
                     plan.set(entry, step);
@@ -201,7 +202,7 @@ impl Look<'_> {
             }
         };
         on_all_cores(usize::try_from(bound.div_ceil(CHUNK)).unwrap_or(usize::MAX), work)?;
-        let (_, mut unread) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (_, mut unread) = into_inner(made);
         unread.sort_unstable_by_key(|&(entry, _)| entry);
         Ok(unread)
     }
@@ -290,7 +291,7 @@ impl Look<'_> {
                 let Some(entry) = entries.get(index) else { continue };
                 let content = read_one(dest, &entry, algorithms, &mut buffer, self.scope.stop);
                 if let Some((step, note)) = self.settle(&entry, content)? {
-                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut made = lock(&made);
                     let (plan, notes) = &mut *made;
                     plan.set(index, step);
                     notes.extend(note);
@@ -305,7 +306,7 @@ impl Look<'_> {
             Ok(())
         };
         on_all_cores(unread.len(), work)?;
-        let (_, notes) = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (_, notes) = into_inner(made);
         if !notes.is_empty() {
             keep(&notes);
         }
@@ -439,20 +440,6 @@ fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
         rehash: options.rehash,
         now,
     }
-}
-
-/// Does the same on all cores, or on fewer where there are only so many pieces of work. The first error is the answer.
-fn on_all_cores(
-    pieces: usize,
-    work: impl Fn() -> Result<(), RunError> + Sync,
-) -> Result<(), RunError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..cores.min(pieces)).map(|_| scope.spawn(&work)).collect();
-        helpers.into_iter().fold(work(), |all, helper| {
-            all.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
-    })
 }
 
 fn read_one(

@@ -8,14 +8,19 @@ mod background;
 mod decide_all;
 pub(crate) mod error;
 mod explain;
+#[cfg(feature = "cli")]
 pub(crate) mod export;
+pub(crate) mod failures;
 mod fetch_lists;
+#[cfg(feature = "cli")]
 pub(crate) mod init;
 mod lock;
 mod options;
+#[cfg(feature = "cli")]
 pub(crate) mod overview;
 mod plan;
 mod prune;
+#[cfg(feature = "cli")]
 mod report;
 pub mod saved_plan;
 mod verify;
@@ -45,6 +50,7 @@ pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
 pub use lock::{Drift, LockReport, Named, lock, lock_drift};
 pub use plan::{plan, save_plan};
+#[cfg(feature = "cli")]
 pub(crate) use report::overview;
 pub use verify::{Findings, verify};
 

@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pinned_as_missing_is_not_asked_for() {
+    fn an_entry_pinned_as_missing_is_not_requested() {
         let absent = decided(Action::Absent, Reason::MissingUpstream);
         let force = Policy { force: true, ..policy() };
         for disk in [nothing(), file(None), file(Some(record(StatMatch::Same)))] {
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_lock_has_is_not_believed_missing() {
+    fn a_pin_in_the_lock_overrides_a_missing_note() {
         let policy = Policy { missing_ttl: Duration::from_hours(1), ..policy() };
         let noted = OnDisk { missing_since: Some(at(NOW - 60)), ..nothing() };
         let absent = decided(Action::Absent, Reason::MissingUpstream);
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_list_vouches_for_is_not_touched() {
+    fn unlisted_entries_are_obstructed() {
         let force = Policy { force: true, ..policy() };
         for (pinned, obstacle) in [
             (Pinned::Unlisted, Obstacle::Unlisted),

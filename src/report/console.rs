@@ -49,14 +49,14 @@ pub enum Verbosity {
 }
 
 /// When to do something that by default depends on the stream being a terminal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
-    /// Only on a terminal
+    /// Only on a terminal.
     #[default]
     Auto,
-    /// Also without a terminal
+    /// Also without a terminal.
     Always,
-    /// Never
+    /// Never.
     Never,
 }
 
@@ -162,6 +162,7 @@ impl Console {
     /// A console on the given streams, without progress. With `width`, they are treated as
     /// terminals of that many columns.
     #[must_use]
+    #[cfg(test)]
     pub fn of(
         settings: Settings,
         out: Box<dyn Write>,

@@ -8,7 +8,7 @@ use super::ended::{Ended, EndedWith};
 use super::json::write_failed;
 use super::names::Names;
 use super::tee::Closing;
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::event::{Event, Outcome, Reporter};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
@@ -17,7 +17,7 @@ use crate::manifest::select::Selection;
 
 /// The file of `--failed`.
 pub struct FailedFile {
-    out: BufWriter<Draft>,
+    out: BufWriter<AtomicFile>,
     /// The first write error. It is reported when the file is published.
     error: Option<io::Error>,
 }
@@ -28,7 +28,7 @@ impl FailedFile {
     /// # Errors
     /// When the draft cannot be created.
     pub fn create(file: &Path) -> io::Result<Self> {
-        Ok(Self { out: BufWriter::new(Draft::create(file)?), error: None })
+        Ok(Self { out: BufWriter::new(AtomicFile::create(file)?), error: None })
     }
 
     /// A reporter that writes the chosen entries of one manifest.

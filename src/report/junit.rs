@@ -21,7 +21,7 @@ use super::ended::{Account, Ended, EndedWith};
 use super::escape::Untrusted;
 use super::names::Names;
 use super::tee::Closing;
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::event::{Event, Finding, Outcome, Reporter};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
@@ -30,7 +30,7 @@ use crate::ops::error::{ExitStatus, RunError};
 
 /// The file of `--junit`.
 pub struct Junit {
-    out: Writer<BufWriter<Draft>>,
+    out: Writer<BufWriter<AtomicFile>>,
     command: &'static str,
     /// The first write error. It is reported when the file is published.
     error: Option<io::Error>,
@@ -42,7 +42,7 @@ impl Junit {
     /// # Errors
     /// When the draft cannot be created.
     pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
-        let out = Writer::new_with_indent(BufWriter::new(Draft::create(file)?), b' ', 2);
+        let out = Writer::new_with_indent(BufWriter::new(AtomicFile::create(file)?), b' ', 2);
         let mut junit = Self { out, command, error: None };
         junit.attempt(|out| {
             out.write_event(Xml::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
@@ -94,7 +94,10 @@ impl Junit {
         }
     }
 
-    fn attempt(&mut self, write: impl FnOnce(&mut Writer<BufWriter<Draft>>) -> io::Result<()>) {
+    fn attempt(
+        &mut self,
+        write: impl FnOnce(&mut Writer<BufWriter<AtomicFile>>) -> io::Result<()>,
+    ) {
         if self.error.is_none() {
             self.error = write(&mut self.out).err();
         }

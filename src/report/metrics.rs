@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::ended::{Account, Ended, EndedWith};
 use super::escape::Untrusted;
 use super::tee::Closing;
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 use crate::event::{Event, Outcome, Reporter};
 use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
@@ -25,7 +25,7 @@ use crate::ops::error::ExitStatus;
 /// The file of `--metrics`.
 pub struct Metrics {
     file: PathBuf,
-    draft: Draft,
+    draft: AtomicFile,
     command: &'static str,
     runs: BTreeMap<Key, Run>,
 }
@@ -70,7 +70,7 @@ impl Metrics {
     /// # Errors
     /// When the draft cannot be created.
     pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
-        let draft = Draft::create(file)?;
+        let draft = AtomicFile::create(file)?;
         Ok(Self { file: file.to_owned(), draft, command, runs: BTreeMap::new() })
     }
 

@@ -42,6 +42,7 @@ mod netrc;
 mod nginx;
 mod origin;
 mod output_schema;
+mod pages;
 mod pinning;
 mod pipes;
 mod plan;

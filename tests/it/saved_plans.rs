@@ -14,7 +14,7 @@ fn saved(world: &World, args: &[&str]) {
     world.run(args).success();
 }
 
-/// A plan that no longer applies is refused: nothing is asked for, and no file changes.
+/// Checks that a plan is refused without a request and without a change to a file.
 #[track_caller]
 fn refused(world: &World, args: &[&str], why: &str) {
     let before = world.files("out");
@@ -91,7 +91,7 @@ fn a_plan_may_name_its_manifests() {
 }
 
 #[test]
-fn a_plan_keeps_what_it_was_made_with() {
+fn a_plan_keeps_its_options() {
     let world = four(&[]);
     saved(&world, &["--only", "[12].txt", "--set", "n=2..3", "--dest", "there"]);
     let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
@@ -144,7 +144,7 @@ fn a_changed_file_is_refused() {
     world.delete("out/1.txt");
     refused(&world, &[], "`1.txt` was to be replaced, and would now be fetched");
     world.write("out/1.txt", "edited");
-    world.write("out/2.txt", "somebody's");
+    world.write("out/2.txt", "foreign");
     world.delete("out/3.txt");
     refused(&world, &[], "`3.txt` was to be kept, and would now be fetched");
     saved(&world, &[]);
@@ -160,12 +160,12 @@ fn a_plan_is_carried_out_once() {
     refused(&world, &[], "`1.txt` was to be fetched, and would now be revalidated");
     assert!(
         world.run(["apply", "--plan", "p.plan"]).stderr.contains("and 1 more differ"),
-        "three are named"
+        "the message names three differences"
     );
 }
 
 #[test]
-fn ages_are_counted_to_the_moment_of_the_plan() {
+fn freshness_is_judged_at_the_time_of_the_plan() {
     let world = four(&["check: 1d"]);
     world.apply().success();
     world.age_state(std::time::Duration::from_hours(23));
@@ -210,7 +210,7 @@ fn a_file_found_missing_stays_unless_the_plan_deletes_it() {
     world.origin.remove("/2.txt");
     let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
     assert_eq!(run.counts(), "entries 4, unchanged 3, absent 1");
-    assert!(world.exists("out/2.txt"), "the plan said nothing of deleting it");
+    assert!(world.exists("out/2.txt"), "the plan did not delete it");
     saved(&world, &["--refresh"]);
     let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
     assert_eq!(run.summary()["pruned"], 1);
@@ -251,7 +251,7 @@ fn an_invalid_plan_file_is_refused() {
 }
 
 #[test]
-fn a_plan_that_cannot_be_saved_is_no_plan() {
+fn a_failed_save_leaves_the_older_plan() {
     let world = four(&[]);
     let run = world.run(["plan", "--out", "no/such/folder/p.plan"]).code(5);
     assert!(run.stderr.contains("cannot write the plan"), "{}", run.stderr);

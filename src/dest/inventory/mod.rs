@@ -7,8 +7,8 @@
 mod rows;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
@@ -18,6 +18,7 @@ use crate::digest::{Checksum, Digests};
 use crate::manifest::PathHashes;
 use crate::plan::{Found, Obstacle, OnDisk, Record, StatMatch};
 use crate::rel_path::path_hash;
+use crate::threads::{into_inner, lock};
 use rows::{Noted, Rows};
 
 /// What is on disk, and what the state knows of it.
@@ -102,7 +103,7 @@ impl<'h> Inventory<'h> {
                 (Sighting::File(stat), Some(rank)) => {
                     rows.make(rank).see(stat.stamp(), stat.size);
                 }
-                _ => there.lock().unwrap_or_else(PoisonError::into_inner).see(hash, &sighting),
+                _ => lock(&there).see(hash, &sighting),
             }
             let seen = seen.fetch_add(1, Ordering::Relaxed) + 1;
             if seen.is_multiple_of(4096) {
@@ -119,7 +120,7 @@ impl<'h> Inventory<'h> {
             walk.help(visit, &go_on);
             reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
-        let there = there.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let there = into_inner(there);
         let mut inventory = Self { declared: Some(declared), rows, there, told };
         let owned = std::mem::take(&mut inventory.told.owned);
         let Told { managed, damaged, .. } = inventory.told;

@@ -11,7 +11,7 @@ mod runs;
 mod schema;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
@@ -20,6 +20,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::dest::Dest;
 use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
+use crate::threads::{into_inner, lock};
 pub(crate) use note::Note;
 use record::{COLUMNS, NO_RECORD, second};
 pub use record::{FileRecord, Provenance};
@@ -28,6 +29,7 @@ pub(crate) use schema::Opened;
 
 /// What the state has of a path.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time exists, while rows are read")]
 pub(crate) enum Recorded<'a> {
     File(RecordRef<'a>),
     /// Upstream has no such file.
@@ -200,14 +202,14 @@ impl State {
 
     /// Puts all of it into the one file, so that the next reader finds nothing to recover.
     pub(crate) fn close(self) {
-        let connection = self.connection.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let connection = into_inner(self.connection);
         // Failing costs the next run a recovery, and loses nothing.
         let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         drop(connection);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection)
     }
 }
 

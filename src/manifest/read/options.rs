@@ -16,10 +16,12 @@ pub struct LoadOptions<'a> {
 }
 
 impl Default for LoadOptions<'_> {
-    /// The date of today (UTC), and the environment of this process.
+    /// The date of today (UTC), and an empty environment: `${NAME}` in a manifest is an error unless it
+    /// has a default. A program that wants the environment of its process passes
+    /// `&|name| std::env::var(name).ok()`.
     fn default() -> Self {
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        Self { today, set: &[], env: &|name| std::env::var(name).ok(), dest: None }
+        Self { today, set: &[], env: &|_| None, dest: None }
     }
 }
 

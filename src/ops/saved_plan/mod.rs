@@ -6,15 +6,13 @@
 //! or a planned file on disk has changed since it was saved.
 //!
 //! ```no_run
-//! use std::sync::Arc;
-//! use natsync::{Options, Silent, Stop, plan_file};
+//! use natsync::ops::{apply_saved, saved_plan};
+//! use natsync::{Silent, Stop};
 //!
 //! for saved in saved_plan::read("natgeo.plan".as_ref())? {
-//!     saved.check_inputs()?;
 //!     let manifest = saved.recipe.manifest(&|name| std::env::var(name).ok())?;
 //!     let options = saved.recipe.options(&manifest)?;
-//!     let options = Options { saved: Some(Arc::new(saved)), ..options };
-//!     natsync::apply(&manifest, &options, &Stop::default(), &mut Silent)?;
+//!     apply_saved(&saved, &manifest, &options, &Stop::default(), &mut Silent)?;
 //! }
 //! # Ok::<(), natsync::RunError>(())
 //! ```

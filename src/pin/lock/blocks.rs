@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use crate::threads::lock;
 /// Bytes to read at a time. The next line wanted is probably in the same block.
 const BLOCK: usize = 64 * 1024;
 /// The number of cached blocks. Entries come nearly in the order of the lines, but several threads
@@ -46,7 +47,7 @@ impl Blocks {
             }
         }
         let oldest = self.oldest.fetch_add(1, Ordering::Relaxed) % KEPT;
-        let mut block = self.kept[oldest].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut block = lock(&self.kept[oldest]);
         let mut wanted = BLOCK;
         loop {
             let is_end = block.read(&self.file, offset, wanted)?;

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::line::{LockLine, write_header};
-use crate::atomic_file::Draft;
+use crate::atomic_file::AtomicFile;
 
 /// Writes a new lock. If it is dropped before [`LockWriter::finish`], no file is left behind.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct LockWriter {
 #[derive(Debug)]
 struct Output {
     /// `None` if the content is only compared.
-    draft: Option<Draft>,
+    draft: Option<AtomicFile>,
     old: Option<BufReader<File>>,
     /// True if the new content differs so far.
     differs: bool,
@@ -31,7 +31,7 @@ impl LockWriter {
     /// # Errors
     /// When no file can be created in its folder, or the existing lock cannot be read.
     pub(crate) fn create(file: &Path, manifest: &str) -> io::Result<Self> {
-        let draft = Draft::create(file)?;
+        let draft = AtomicFile::create(file)?;
         let place = draft.place().to_owned();
         Self::begin(&place, Some(draft), manifest)
     }
@@ -44,7 +44,7 @@ impl LockWriter {
         Self::begin(file, None, manifest)
     }
 
-    fn begin(place: &Path, draft: Option<Draft>, manifest: &str) -> io::Result<Self> {
+    fn begin(place: &Path, draft: Option<AtomicFile>, manifest: &str) -> io::Result<Self> {
         let old = match File::open(place) {
             Ok(file) => Some(BufReader::new(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

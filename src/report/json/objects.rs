@@ -9,6 +9,7 @@ use serde::Serialize;
 
 /// An output line. The `type` field is the snake-case name of the variant, unless renamed.
 #[derive(Serialize)]
+#[expect(clippy::large_enum_variant, reason = "a line is made, written and dropped at once")]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Line<'a> {
     Action(ActionLine<'a>),
