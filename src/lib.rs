@@ -167,5 +167,8 @@ pub use pin::{Pin, PinFrom, Pinned, Validators};
 pub use rel_path::{RelPath, RelPathError};
 pub use stop::{Stop, StopReason};
 
+#[doc(hidden)]
+pub use rel_path::path_hash;
+
 /// How natsync names itself to servers.
 pub(crate) const USER_AGENT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));

@@ -35,7 +35,7 @@ pub struct Problem {
 }
 
 /// All problems of one manifest, in the order of their places.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 /// A manifest's text, from which places are made.
@@ -286,6 +286,13 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false, 100))
+    }
+}
+
+/// As [`Display`](fmt::Display): this is what a `main` that returns the error prints.
+impl fmt::Debug for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{self}")
     }
 }
 

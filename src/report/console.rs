@@ -93,6 +93,7 @@ pub struct Console {
 enum Width {
     /// Not a terminal: lines are neither cut nor wrapped.
     Unlimited,
+    #[cfg(test)]
     Fixed(usize),
     /// Measured at each use, because a terminal can be resized.
     OfStdout,
@@ -116,6 +117,7 @@ impl Width {
         };
         match self {
             Self::Unlimited => None,
+            #[cfg(test)]
             Self::Fixed(columns) => Some(columns),
             Self::OfStdout => measured(terminal_size::terminal_size_of(io::stdout())),
             Self::OfStderr => measured(terminal_size::terminal_size_of(io::stderr())),

@@ -29,6 +29,7 @@ mod http2;
 mod init;
 mod inside;
 mod json;
+mod layers;
 mod limits;
 mod list;
 mod local_changes;
