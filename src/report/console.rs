@@ -262,7 +262,7 @@ impl Console {
     /// Writes complete lines of messages to stderr. Errors are ignored: there is no other stream to
     /// report them on.
     pub fn say(&self, lines: &str) {
-        self.utter(&self.harmless(lines));
+        self.write_err(&self.harmless(lines));
     }
 
     /// Writes an annotation for GitHub Actions. Does nothing elsewhere.
@@ -271,7 +271,7 @@ impl Console {
         if let Some(workflow) = self.workflow.as_ref().filter(|_| is_wanted)
             && let Some(command) = workflow.command(annotation)
         {
-            self.utter(&command);
+            self.write_err(&command);
         }
     }
 
@@ -290,7 +290,7 @@ impl Console {
         if self.workflow.is_some() { harmless(lines) } else { Cow::Borrowed(lines) }
     }
 
-    fn utter(&self, lines: &str) {
+    fn write_err(&self, lines: &str) {
         if lines.is_empty() {
             return;
         }

@@ -68,4 +68,4 @@ pub use text::{fit, width_of};
 
 pub(crate) use annotations::annotate_warning;
 pub(crate) use json::{write_entry, write_made, write_report};
-pub(crate) use units::{Bytes, Count, Elapsed, Rate};
+pub(crate) use units::{Bytes, Count};
