@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -126,16 +127,16 @@ impl Width {
 }
 
 impl Console {
-    /// A console on the streams of this process.
+    /// A console on the streams of this process. `env` looks up environment variables: the kind of
+    /// terminal, and whether the process runs in a step of GitHub Actions.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the kind of terminal")]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, env: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();
         let json = settings.format == Format::Json;
         let out_color = !json && is_colored(settings.color, &io::stdout());
         let err_color = is_colored(settings.color, &io::stderr());
-        let redraws = err_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let redraws = err_terminal && env("TERM").is_none_or(|term| term != "dumb");
         let progress = match settings.progress {
             _ if settings.verbosity == Verbosity::Quiet => ProgressKind::Off,
             When::Never => ProgressKind::Off,
@@ -157,7 +158,7 @@ impl Console {
             err_width: if err_terminal { Width::OfStderr } else { Width::Unlimited },
             screen: RefCell::new(Screen::new(redraws)),
             progress,
-            workflow: Workflow::of_environment(),
+            workflow: Workflow::of(env),
         }
     }
 
