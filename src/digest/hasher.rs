@@ -123,7 +123,7 @@ impl Digests {
 
 /// Computes digests of content that arrives in pieces.
 #[derive(Clone, Debug, Default)]
-pub struct Hasher {
+pub(crate) struct Hasher {
     sha256: Sha256,
     others: Vec<Other>,
 }
@@ -140,7 +140,7 @@ enum Other {
 impl Hasher {
     /// Makes a hasher for SHA-256 and the given algorithms.
     #[must_use]
-    pub fn new(algorithms: Algorithms) -> Self {
+    pub(crate) fn new(algorithms: Algorithms) -> Self {
         let mut hasher = Self::default();
         let wanted = |algorithm| algorithms.has(algorithm);
         if wanted(Algorithm::Sha512) {
@@ -162,7 +162,7 @@ impl Hasher {
     }
 
     /// Adds the next piece of the content.
-    pub fn update(&mut self, piece: &[u8]) {
+    pub(crate) fn update(&mut self, piece: &[u8]) {
         self.sha256.update(piece);
         for other in &mut self.others {
             match other {
@@ -179,7 +179,7 @@ impl Hasher {
 
     /// The digests of the concatenated pieces.
     #[must_use]
-    pub fn finish(self) -> Digests {
+    pub(crate) fn finish(self) -> Digests {
         let others = self.others.into_iter().filter_map(Other::finish).collect();
         Digests { sha256: Digest::from_bytes(self.sha256.finalize().into()), others }
     }

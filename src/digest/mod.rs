@@ -14,7 +14,8 @@ use std::io::{self, Read};
 use sha2::{Digest as _, Sha256};
 
 pub use checksum::{Algorithm, Checksum};
-pub use hasher::{Algorithms, Buffer, Digests, Hasher};
+pub use hasher::{Algorithms, Digests};
+pub(crate) use hasher::{Buffer, Hasher};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
