@@ -25,7 +25,7 @@ use crate::report::{Format as Output, Settings, Verbosity, When};
     styles = STYLES,
     after_help = AFTER_HELP
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Flags of every command.
     #[command(flatten)]
     pub global: GlobalArgs,
@@ -60,7 +60,7 @@ Exit status:
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Write a starter manifest from URLs
     ///
     /// Globs in the syntax of curl become URL templates with variables, and so do lists of URLs
@@ -167,7 +167,7 @@ Examples:
 
 /// Arguments of `completions`.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell that will load the script
     #[arg(value_enum)]
     pub shell: ShellName,
@@ -175,7 +175,7 @@ pub struct CompletionsArgs {
 
 /// Shells with a completion script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ShellName {
+pub(crate) enum ShellName {
     /// GNU Bash
     Bash,
     /// Elvish
@@ -190,7 +190,7 @@ pub enum ShellName {
 
 /// Arguments of `man`.
 #[derive(Args, Debug)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Command to describe [default: natsync itself]
     #[arg(value_name = "COMMAND", conflicts_with = "out")]
     pub command: Option<String>,
@@ -201,7 +201,7 @@ pub struct ManArgs {
 
 /// Flags of every command.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct GlobalArgs {
+pub(crate) struct GlobalArgs {
     /// Print results as JSON, one object per line
     #[arg(long, global = true, help_heading = OUTPUT)]
     pub json: bool,
@@ -222,7 +222,7 @@ pub struct GlobalArgs {
 impl GlobalArgs {
     /// Output settings for [`crate::report::Console`].
     #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
@@ -235,7 +235,7 @@ impl GlobalArgs {
 
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
-pub struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
@@ -286,7 +286,7 @@ pub struct ApplyArgs {
 
 /// Report files for other programs.
 #[derive(Args, Debug)]
-pub struct ReportFileArgs {
+pub(crate) struct ReportFileArgs {
     /// Write results to FILE as JUnit XML, for CI systems
     ///
     /// Each source is a test suite. Each entry is a test case, except entries that needed neither a
@@ -303,7 +303,7 @@ pub struct ReportFileArgs {
 
 /// Flags about files that the manifest no longer declares.
 #[derive(Args, Debug)]
-pub struct PruneArgs {
+pub(crate) struct PruneArgs {
     /// Delete files that natsync wrote and the manifest no longer declares
     #[arg(long, overrides_with = "no_prune")]
     pub prune: bool,
@@ -321,7 +321,7 @@ impl PruneArgs {
     /// With `--set`, the manifest usually declares only a part of its files, and the rest must not
     /// be taken for undeclared. So `--set` turns pruning off unless `--prune` is given.
     #[must_use]
-    pub fn decided(&self, manifests: &ManifestArgs) -> Option<bool> {
+    pub(crate) fn decided(&self, manifests: &ManifestArgs) -> Option<bool> {
         if self.prune || self.no_prune {
             Some(self.prune)
         } else {
@@ -332,7 +332,7 @@ impl PruneArgs {
 
 /// Arguments of `lock`.
 #[derive(Args, Debug)]
-pub struct LockArgs {
+pub(crate) struct LockArgs {
     /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
@@ -366,7 +366,7 @@ pub struct LockArgs {
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
@@ -395,7 +395,7 @@ pub struct PlanArgs {
 
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
@@ -409,7 +409,7 @@ pub struct VerifyArgs {
 
 /// Arguments of `explain`.
 #[derive(Args, Debug)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// Manifest that declares the entry
     #[arg(value_name = "MANIFEST")]
     pub manifest: PathBuf,
@@ -432,7 +432,7 @@ pub struct ExplainArgs {
 
 /// Arguments of `init`.
 #[derive(Args, Debug)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// URLs or globs; `-` reads a list from standard input
     #[arg(value_name = "URL", required_unless_present = "from")]
     pub urls: Vec<String>,
@@ -461,7 +461,7 @@ pub struct InitArgs {
 
 /// Arguments of `list`.
 #[derive(Args, Debug)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
@@ -472,7 +472,7 @@ pub struct ListArgs {
 
 /// Arguments of `report`.
 #[derive(Args, Debug)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
@@ -485,7 +485,7 @@ pub struct ReportArgs {
 
 /// How `list` prints entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
+pub(crate) enum ListFormat {
     /// Path, source and URL in columns
     Table,
     /// One URL per line, as declared
@@ -502,7 +502,7 @@ pub enum ListFormat {
 
 /// Arguments that choose manifests and their entries.
 #[derive(Args, Debug)]
-pub struct ManifestArgs {
+pub(crate) struct ManifestArgs {
     /// Manifests, processed in this order [default: natsync.yaml]
     #[arg(value_name = "MANIFEST")]
     pub manifests: Vec<PathBuf>,
@@ -525,7 +525,7 @@ pub struct ManifestArgs {
 
 /// How far the files on disk are trusted.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct TrustArgs {
+pub(crate) struct TrustArgs {
     /// Read every file instead of trusting its size and times
     #[arg(long)]
     pub rehash: bool,
@@ -536,7 +536,7 @@ pub struct TrustArgs {
 
 /// Network settings.
 #[derive(Args, Debug)]
-pub struct TransferArgs {
+pub(crate) struct TransferArgs {
     /// Make at most N transfers at the same time
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = NETWORK)]
     pub jobs: Option<u16>,

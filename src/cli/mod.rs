@@ -11,7 +11,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "all commands have one signature")]
 
 mod apply;
-pub mod args;
+pub(crate) mod args;
 mod exit;
 mod explain;
 mod init;

@@ -21,7 +21,7 @@ use crate::plan::Counts;
 ///
 /// Warnings are written at once. Failures are written at the end, one annotation per group, because
 /// GitHub shows only ten annotations per step.
-pub struct Annotations<'a> {
+pub(crate) struct Annotations<'a> {
     console: &'a Console,
     troubles: Troubles<'a>,
 }
@@ -32,7 +32,7 @@ const LONGEST: usize = 600;
 impl<'a> Annotations<'a> {
     /// Annotations in the output of `console`. `None` outside of GitHub Actions.
     #[must_use]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Option<Self> {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Option<Self> {
         let troubles = Troubles::new(Names::new(manifest));
         console.is_in_workflow().then_some(Self { console, troubles })
     }

@@ -15,7 +15,7 @@ use crate::ops::error::RunError;
 
 /// Output settings from the command line.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Format of the results.
     pub format: Format,
     /// Amount of output.
@@ -28,7 +28,7 @@ pub struct Settings {
 
 /// Format of the results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Text for people.
     #[default]
     Human,
@@ -38,7 +38,7 @@ pub enum Format {
 
 /// Amount of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// Only errors.
     Quiet,
     /// Summaries.
@@ -50,7 +50,7 @@ pub enum Verbosity {
 
 /// When to do something that by default depends on the stream being a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// Only on a terminal.
     #[default]
     Auto,
@@ -74,7 +74,7 @@ pub(super) enum ProgressKind {
 ///
 /// While a progress display is shown, output is buffered until the next [`Console::tick`], so that
 /// the display and the lines do not overwrite each other.
-pub struct Console {
+pub(crate) struct Console {
     settings: Settings,
     out: RefCell<Output>,
     out_paint: Paint,
@@ -129,7 +129,7 @@ impl Console {
     /// A console on the streams of this process.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the kind of terminal")]
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();
         let json = settings.format == Format::Json;
@@ -195,54 +195,54 @@ impl Console {
 
     /// Whether `--json` was given.
     #[must_use]
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.settings.format == Format::Json
     }
 
     /// Whether `--quiet` was given.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.settings.verbosity == Verbosity::Quiet
     }
 
     /// Whether `--verbose` was given.
     #[must_use]
-    pub fn is_verbose(&self) -> bool {
+    pub(crate) fn is_verbose(&self) -> bool {
         self.settings.verbosity == Verbosity::Verbose
     }
 
     /// Styles for stdout.
     #[must_use]
-    pub fn out_paint(&self) -> Paint {
+    pub(crate) fn out_paint(&self) -> Paint {
         self.out_paint
     }
 
     /// Columns of stdout, if it is a terminal.
     #[must_use]
-    pub fn out_width(&self) -> Option<usize> {
+    pub(crate) fn out_width(&self) -> Option<usize> {
         self.out_width.columns()
     }
 
     /// Styles for stderr.
     #[must_use]
-    pub fn err_paint(&self) -> Paint {
+    pub(crate) fn err_paint(&self) -> Paint {
         self.err_paint
     }
 
     /// Columns of stderr, if it is a terminal.
     #[must_use]
-    pub fn err_width(&self) -> Option<usize> {
+    pub(crate) fn err_width(&self) -> Option<usize> {
         self.err_width.columns()
     }
 
     /// Writes complete lines of results to stdout.
-    pub fn result(&self, lines: &str) {
+    pub(crate) fn result(&self, lines: &str) {
         let lines = self.harmless(lines);
         self.results(|writer| writer.write_all(lines.as_bytes()));
     }
 
     /// Lets `write` write complete lines for programs to stdout, unchanged.
-    pub fn results(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    pub(crate) fn results(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         // On a terminal both streams are read as one text, so keep the order of the writes.
         if !self.err_waiting.borrow().is_empty() {
             self.release();
@@ -255,13 +255,13 @@ impl Console {
 
     /// False once a write to stdout failed: later results are discarded.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.out.borrow().is_open()
     }
 
     /// Writes complete lines of messages to stderr. Errors are ignored: there is no other stream to
     /// report them on.
-    pub fn say(&self, lines: &str) {
+    pub(crate) fn say(&self, lines: &str) {
         self.write_err(&self.harmless(lines));
     }
 
@@ -307,14 +307,14 @@ impl Console {
     }
 
     /// Like [`Console::say`], but silent with `--quiet`.
-    pub fn remark(&self, lines: &str) {
+    pub(crate) fn remark(&self, lines: &str) {
         if !self.is_quiet() {
             self.say(lines);
         }
     }
 
     /// Writes what is buffered. Call it several times a second while work goes on.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         self.release();
     }
 
@@ -340,7 +340,7 @@ impl Console {
 
     /// Removes the progress display after a panic. The panic may have happened while the display
     /// was borrowed; then it stays.
-    pub fn abandon_display(&self) {
+    pub(crate) fn abandon_display(&self) {
         if let Ok(mut screen) = self.screen.try_borrow_mut() {
             screen.clear();
         }
@@ -350,7 +350,7 @@ impl Console {
     ///
     /// # Errors
     /// When results were lost, other than by a closed pipe.
-    pub fn finish(&self) -> Result<(), RunError> {
+    pub(crate) fn finish(&self) -> Result<(), RunError> {
         self.hide();
         match self.out.borrow_mut().error() {
             Some(error) => Err(RunError::Output(error)),

@@ -11,7 +11,7 @@ use crate::manifest::Manifest;
 use crate::ops::Findings;
 
 /// Prints the findings about the files of one manifest.
-pub struct Verdicts<'a> {
+pub(crate) struct Verdicts<'a> {
     console: &'a Console,
     names: Names<'a>,
 }
@@ -19,7 +19,7 @@ pub struct Verdicts<'a> {
 impl<'a> Verdicts<'a> {
     /// A reporter that prints to `console`.
     #[must_use]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest) }
     }
 

@@ -29,7 +29,7 @@ use crate::manifest::entry::EntryIndex;
 use crate::ops::error::{ExitStatus, RunError};
 
 /// The file of `--junit`.
-pub struct Junit {
+pub(crate) struct Junit {
     out: Writer<BufWriter<AtomicFile>>,
     command: &'static str,
     /// The first write error. It is reported when the file is published.
@@ -41,7 +41,7 @@ impl Junit {
     ///
     /// # Errors
     /// When the draft cannot be created.
-    pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
+    pub(crate) fn create(file: &Path, command: &'static str) -> io::Result<Self> {
         let out = Writer::new_with_indent(BufWriter::new(AtomicFile::create(file)?), b' ', 2);
         let mut junit = Self { out, command, error: None };
         junit.attempt(|out| {
@@ -53,7 +53,10 @@ impl Junit {
     }
 
     /// A reporter that writes the suites of one manifest.
-    pub fn of<'a>(&'a mut self, manifest: &'a Manifest) -> impl for<'e> Closing<Ended<'e>> + 'a {
+    pub(crate) fn of<'a>(
+        &'a mut self,
+        manifest: &'a Manifest,
+    ) -> impl for<'e> Closing<Ended<'e>> + 'a {
         Part {
             junit: self,
             names: Names::new(manifest),
@@ -66,7 +69,7 @@ impl Junit {
     }
 
     /// Writes a suite with an error for a manifest that cannot be used.
-    pub fn refused(&mut self, file: &Path, error: &RunError) {
+    pub(crate) fn refused(&mut self, file: &Path, error: &RunError) {
         let command = self.command;
         let name = Untrusted::path(file);
         self.attempt(|out| {
@@ -82,7 +85,7 @@ impl Junit {
     ///
     /// # Errors
     /// When the file could not be written.
-    pub fn publish(mut self) -> io::Result<()> {
+    pub(crate) fn publish(mut self) -> io::Result<()> {
         self.attempt(|out| out.write_event(Xml::End(BytesEnd::new("testsuites"))));
         match self.error {
             Some(error) => Err(error),

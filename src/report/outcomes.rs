@@ -16,7 +16,7 @@ use crate::manifest::entry::EntryIndex;
 use crate::plan::Counts;
 
 /// Prints the outcomes of the entries of one manifest.
-pub struct Outcomes<'a> {
+pub(crate) struct Outcomes<'a> {
     console: &'a Console,
     names: Names<'a>,
     planned: Option<Counts>,
@@ -27,7 +27,7 @@ pub struct Outcomes<'a> {
 impl<'a> Outcomes<'a> {
     /// A reporter that prints to `console`.
     #[must_use]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         let sources = vec![Summary::default(); manifest.sources().len()];
         Self { console, names: Names::new(manifest), planned: None, sources }
     }
