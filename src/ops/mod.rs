@@ -15,6 +15,7 @@ mod fetch_lists;
 #[cfg(feature = "cli")]
 pub(crate) mod init;
 mod lock;
+mod lock_drift;
 mod options;
 #[cfg(feature = "cli")]
 pub(crate) mod overview;
@@ -22,7 +23,9 @@ mod plan;
 mod prune;
 #[cfg(feature = "cli")]
 mod report;
+mod run;
 pub mod saved_plan;
+mod scope;
 mod verify;
 
 use std::time::{Duration, Instant};
@@ -36,8 +39,8 @@ use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::Entry;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
-use crate::ops::decide_all::Scope;
 pub use crate::ops::options::Options;
+use crate::ops::scope::Scope;
 use crate::pin::Pinned;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::Lock;
@@ -48,7 +51,8 @@ use crate::transfer::{Purpose, Work};
 pub use apply::{apply, apply_saved};
 pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
-pub use lock::{Drift, LockReport, Named, lock, lock_drift};
+pub use lock::{LockReport, lock};
+pub use lock_drift::{Drift, Named, lock_drift};
 pub use plan::{plan, save_plan};
 #[cfg(feature = "cli")]
 pub(crate) use report::overview;

@@ -346,7 +346,7 @@ fn files_import_each_other_in_no_circle() {
     let arrows: Vec<BTreeSet<usize>> = sources
         .iter()
         .enumerate()
-        .map(|(at, source)| {
+        .map(|(_at, source)| {
             let mut targets: BTreeSet<_> = paths(source)
                 .iter()
                 .filter_map(|path| file_of(path, &sources, &by_module))
