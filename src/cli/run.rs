@@ -2,6 +2,7 @@
 //! command, and turns a panic into an error message and exit status 70.
 
 use std::any::Any;
+use std::env;
 use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn carry_out(cli: &Cli) -> ExitStatus {
-    let console = Console::new(cli.global.settings());
+    let console = Console::new(cli.global.settings(), |name| env::var_os(name));
     let status = match catch(|| cli::run(&cli.command, &console)) {
         Ok(status) => status,
         Err(place) => {
@@ -66,7 +67,8 @@ fn refuse(error: &clap::Error, args: &[OsString]) -> ExitStatus {
     let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let is_json = args.iter().any(|arg| arg == "--json");
     let format = if is_json { Format::Json } else { Format::Human };
-    let console = Console::new(Settings { format, ..Settings::default() });
+    let console =
+        Console::new(Settings { format, ..Settings::default() }, |name| env::var_os(name));
     if !wanted && console.is_in_workflow() {
         // clap quotes arguments as they are: `say` keeps them from being read as workflow commands.
         console.say(&error.render().to_string());

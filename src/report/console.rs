@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -16,13 +17,9 @@ use crate::ops::error::RunError;
 /// Output settings from the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settings {
-    /// Format of the results.
     pub format: Format,
-    /// Amount of output.
     pub verbosity: Verbosity,
-    /// Use of colour.
     pub color: When,
-    /// Display of progress.
     pub progress: When,
 }
 
@@ -126,16 +123,15 @@ impl Width {
 }
 
 impl Console {
-    /// A console on the streams of this process.
+    /// A console on the streams of this process. `variable` looks up environment variables.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the kind of terminal")]
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();
         let json = settings.format == Format::Json;
         let out_color = !json && is_colored(settings.color, &io::stdout());
         let err_color = is_colored(settings.color, &io::stderr());
-        let redraws = err_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let redraws = err_terminal && variable("TERM").is_none_or(|term| term != "dumb");
         let progress = match settings.progress {
             _ if settings.verbosity == Verbosity::Quiet => ProgressKind::Off,
             When::Never => ProgressKind::Off,
@@ -157,7 +153,7 @@ impl Console {
             err_width: if err_terminal { Width::OfStderr } else { Width::Unlimited },
             screen: RefCell::new(Screen::new(redraws)),
             progress,
-            workflow: Workflow::of_environment(),
+            workflow: Workflow::of(variable),
         }
     }
 
@@ -165,7 +161,7 @@ impl Console {
     /// terminals of that many columns.
     #[must_use]
     #[cfg(test)]
-    pub fn of(
+    pub(crate) fn of(
         settings: Settings,
         out: Box<dyn Write>,
         err: Box<dyn Write>,
@@ -211,7 +207,6 @@ impl Console {
         self.settings.verbosity == Verbosity::Verbose
     }
 
-    /// Styles for stdout.
     #[must_use]
     pub(crate) fn out_paint(&self) -> Paint {
         self.out_paint
@@ -223,7 +218,6 @@ impl Console {
         self.out_width.columns()
     }
 
-    /// Styles for stderr.
     #[must_use]
     pub(crate) fn err_paint(&self) -> Paint {
         self.err_paint
