@@ -123,15 +123,16 @@ impl Width {
 }
 
 impl Console {
-    /// A console on the streams of this process. `variable` looks up environment variables.
+    /// A console on the streams of this process. `env` looks up environment variables: the kind of
+    /// terminal, and whether the process runs in a step of GitHub Actions.
     #[must_use]
-    pub(crate) fn new(settings: Settings, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    pub(crate) fn new(settings: Settings, env: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();
         let json = settings.format == Format::Json;
         let out_color = !json && is_colored(settings.color, &io::stdout());
         let err_color = is_colored(settings.color, &io::stderr());
-        let redraws = err_terminal && variable("TERM").is_none_or(|term| term != "dumb");
+        let redraws = err_terminal && env("TERM").is_none_or(|term| term != "dumb");
         let progress = match settings.progress {
             _ if settings.verbosity == Verbosity::Quiet => ProgressKind::Off,
             When::Never => ProgressKind::Off,
@@ -153,7 +154,7 @@ impl Console {
             err_width: if err_terminal { Width::OfStderr } else { Width::Unlimited },
             screen: RefCell::new(Screen::new(redraws)),
             progress,
-            workflow: Workflow::of(variable),
+            workflow: Workflow::of(env),
         }
     }
 

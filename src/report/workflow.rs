@@ -62,8 +62,7 @@ impl<'a> Annotation<'a> {
 }
 
 impl Workflow {
-    /// The step, if the environment says that there is one. `variable` looks up environment
-    /// variables.
+    /// The step, if the environment says that there is one.
     pub(super) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         (variable("GITHUB_ACTIONS")? == "true").then(|| Self {
             workspace: variable("GITHUB_WORKSPACE").filter(|path| !path.is_empty()).map(Into::into),
