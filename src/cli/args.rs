@@ -220,7 +220,7 @@ pub(crate) struct GlobalArgs {
 impl GlobalArgs {
     /// Output settings for [`crate::report::Console`].
     #[must_use]
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(self) -> Settings {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
