@@ -26,10 +26,8 @@ use crate::report::{Format as Output, Settings, Verbosity, When};
     after_help = AFTER_HELP
 )]
 pub(crate) struct Cli {
-    /// Flags of every command.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -222,7 +220,7 @@ pub(crate) struct GlobalArgs {
 impl GlobalArgs {
     /// Output settings for [`crate::report::Console`].
     #[must_use]
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(self) -> Settings {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
@@ -236,13 +234,10 @@ impl GlobalArgs {
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
 pub(crate) struct ApplyArgs {
-    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// Trust in the files on disk.
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
     /// Refuse to start unless the lock pins every entry
@@ -270,10 +265,8 @@ pub(crate) struct ApplyArgs {
     /// Make no requests; entries that need one fail
     #[arg(long, help_heading = NETWORK)]
     pub offline: bool,
-    /// Pruning.
     #[command(flatten)]
     pub prune: PruneArgs,
-    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
     /// Write the failed entries to FILE, for --retry
@@ -333,10 +326,8 @@ impl PruneArgs {
 /// Arguments of `lock`.
 #[derive(Args, Debug)]
 pub(crate) struct LockArgs {
-    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
     /// Update entries that are already pinned to what upstream serves now
@@ -353,7 +344,6 @@ pub(crate) struct LockArgs {
     /// Wait, instead of failing, while another run holds the destination
     #[arg(long)]
     pub wait: bool,
-    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
     /// Write the failed entries to FILE
@@ -367,13 +357,10 @@ pub(crate) struct LockArgs {
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// Trust in the files on disk.
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
     /// Ask upstream which files changed, without downloading them
@@ -388,7 +375,6 @@ pub(crate) struct PlanArgs {
     /// Exit with status 3 if there is something to fetch, replace or prune
     #[arg(long)]
     pub exit_code: bool,
-    /// Pruning.
     #[command(flatten)]
     pub prune: PruneArgs,
 }
@@ -396,13 +382,11 @@ pub(crate) struct PlanArgs {
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// Compare only sizes and times; do not read the files
     #[arg(long)]
     pub quick: bool,
-    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
 }
@@ -462,7 +446,6 @@ pub(crate) struct InitArgs {
 /// Arguments of `list`.
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
-    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// How to print the entries [default: table]
@@ -473,7 +456,6 @@ pub(crate) struct ListArgs {
 /// Arguments of `report`.
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
-    /// Manifests and entries.
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// Write the page to FILE; `-` is standard output

@@ -17,13 +17,9 @@ use crate::ops::error::RunError;
 /// Output settings from the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settings {
-    /// Format of the results.
     pub format: Format,
-    /// Amount of output.
     pub verbosity: Verbosity,
-    /// Use of colour.
     pub color: When,
-    /// Display of progress.
     pub progress: When,
 }
 
@@ -212,7 +208,6 @@ impl Console {
         self.settings.verbosity == Verbosity::Verbose
     }
 
-    /// Styles for stdout.
     #[must_use]
     pub(crate) fn out_paint(&self) -> Paint {
         self.out_paint
@@ -224,7 +219,6 @@ impl Console {
         self.out_width.columns()
     }
 
-    /// Styles for stderr.
     #[must_use]
     pub(crate) fn err_paint(&self) -> Paint {
         self.err_paint

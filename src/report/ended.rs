@@ -12,9 +12,7 @@ use crate::plan::Counts;
 pub(crate) struct Ended<'a> {
     /// Exit status of the process, if this was its only manifest.
     pub status: ExitStatus,
-    /// Duration of the work.
     pub elapsed: Duration,
-    /// Result of the work.
     pub with: EndedWith<'a>,
 }
 

@@ -10,20 +10,16 @@ pub(super) struct Names<'m> {
 }
 
 impl<'m> Names<'m> {
-    /// Names for the entries of `manifest`.
     #[must_use]
     pub(super) fn new(manifest: &'m Manifest) -> Self {
         Self { manifest, entries: manifest.entries() }
     }
 
-    /// The manifest.
     #[must_use]
     pub(super) fn manifest(&self) -> &'m Manifest {
         self.manifest
     }
 
-    /// The entry with that index.
-    ///
     /// # Panics
     /// When the manifest has no such entry: an event that names one is a bug.
     #[must_use]
@@ -45,7 +41,6 @@ impl<'m> Names<'m> {
         self.entries.source_of(index)
     }
 
-    /// Source that declares the entry.
     #[must_use]
     pub(super) fn source(&self, index: EntryIndex) -> &'m Source {
         &self.manifest.sources()[self.source_index(index)]

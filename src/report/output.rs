@@ -39,7 +39,7 @@ impl Output {
 
     /// Writes `text` unchanged.
     #[cfg(test)]
-    pub(crate) fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.attempt(|writer| writer.write_all(text.as_bytes()));
     }
 

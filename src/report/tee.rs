@@ -38,7 +38,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Exit status of a run that applied a manifest, unless a signal ended it.
     #[must_use]
-    pub(crate) fn applied(&self, summary: &Summary) -> ExitStatus {
+    pub(crate) fn applied(self, summary: &Summary) -> ExitStatus {
         if self.disk_full {
             ExitStatus::Storage
         } else if self.source_failed || !summary.is_success() {
@@ -51,7 +51,7 @@ impl Tally {
     /// Whether the plan is incomplete because something failed, such as a request of `--refresh`. A
     /// path conflict is a result of planning, not a failure.
     #[must_use]
-    pub(crate) fn plan_failed(&self) -> bool {
+    pub(crate) fn plan_failed(self) -> bool {
         self.failed || self.source_failed
     }
 }
