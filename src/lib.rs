@@ -169,6 +169,3 @@ pub use stop::{Stop, StopReason};
 
 #[doc(hidden)]
 pub use rel_path::path_hash;
-
-/// How natsync names itself to servers.
-pub(crate) const USER_AGENT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));

@@ -30,7 +30,7 @@ pub(crate) struct PartNote {
     pub(crate) url: String,
     /// The digests that the whole must have, where they are known.
     pub(crate) pin: Vec<String>,
-    /// The `ETag` only where it is strong.
+    /// A weak `ETag` is left out.
     #[serde(flatten)]
     pub(crate) validators: Validators,
     /// Whether `Last-Modified` is as good as a strong `ETag`.

@@ -1,6 +1,5 @@
-//! Receiving a body into a staged file.
+//! Receiving a body.
 
-use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
@@ -11,41 +10,35 @@ use super::classify::{Length, check_length};
 use super::connection::Connection;
 use super::exchange::explain_body;
 use super::pace::Pace;
-use crate::dest::{Begun, Beside, PartNote, SMALL, Staged, keep_edges};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Expect;
 
-/// Pieces are gathered up to this size: one write instead of many, and still no memory to speak of.
-const BLOCK: usize = 256 * 1024;
-/// How much of both ends is kept to tell a file's kind.
-pub(crate) const EDGE: usize = 512;
-/// Less than this is not worth keeping when the rest does not come.
-const WORTH: u64 = 1024;
-/// After so many bytes they are made to outlast the process, which costs a second file.
-const SECURED: u64 = 16 * 1024 * 1024;
-/// So long nothing comes before what is there is made so, too.
+/// After this much silence, [`Receiver::lull`] is called.
 const LULL: Duration = Duration::from_millis(200);
 /// `min_rate` is an average over this time.
 const RATE_WINDOW: Duration = Duration::from_mins(1);
 
+/// A body that is still to come, over the connection of its response.
+#[derive(Debug)]
+pub(crate) struct Body(pub(super) Incoming);
+
 /// What a body must keep to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyRules<'a> {
-    /// The declared length of the whole file.
+    /// The declared length of the whole file, in bytes.
     pub(crate) length: Option<u64>,
-    /// What the manifest expects.
     pub(crate) expect: &'a Expect,
-    /// What is known of the file's length.
+    /// What is known of the length independently of the response.
     pub(crate) known: Length,
-    /// How long no byte may come.
+    /// The longest silence.
     pub(crate) stall: Duration,
-    /// The slowest rate, in bytes a second averaged over a minute; 0 for any.
+    /// The lowest rate, in bytes per second averaged over a minute; 0 for no limit.
     pub(crate) min_rate: u64,
 }
 
 /// Where the bytes of a body go.
 pub(crate) trait Receiver {
-    /// Bytes of the file so far, those of earlier attempts included.
+    /// Bytes of the file so far, including those of earlier attempts.
     fn received(&self) -> u64;
 
     /// Takes the next bytes.
@@ -54,10 +47,10 @@ pub(crate) trait Receiver {
     /// When the disk fails.
     fn take(&mut self, piece: &[u8]) -> io::Result<()>;
 
-    /// Nothing came for a while.
+    /// No byte came for 200 ms.
     fn lull(&mut self) {}
 
-    /// Whether what follows is not wanted any more.
+    /// Whether the rest of the body is not wanted any more.
     fn is_full(&self) -> bool {
         false
     }
@@ -75,14 +68,14 @@ impl Receiver for Vec<u8> {
     }
 }
 
-/// Receives a body. `progress` is told of each piece's bytes. What arrived before a failure is where it
-/// was to go.
+/// Receives a body. `progress` gets the number of bytes of each piece. After a failure, `to` has the
+/// bytes that came before it.
 ///
 /// # Errors
-/// When the body is cut, stalls, drips, is too long or too short, or the disk fails.
+/// When the body is cut, stalls, is too slow, too long or too short, or the disk fails.
 pub(crate) async fn receive(
     connection: &mut Connection,
-    mut body: Incoming,
+    mut body: Body,
     rules: &BodyRules<'_>,
     paces: &[&Pace],
     to: &mut impl Receiver,
@@ -92,7 +85,7 @@ pub(crate) async fn receive(
     let most = rules.known.most(rules.expect);
     while !to.is_full() {
         let received = to.received();
-        let piece = next_piece(connection, &mut body, rules, received, || to.lull()).await?;
+        let piece = next_piece(connection, &mut body.0, rules, received, || to.lull()).await?;
         let Some(piece) = piece else {
             return check_end(to.received(), rules);
         };
@@ -115,14 +108,14 @@ pub(crate) async fn receive(
             for pace in paces {
                 pace.take(bytes).await;
             }
-            // Our own pauses are no slowness of the server's.
+            // Pauses of the local rate limit do not count as slowness of the server.
             window.since += before.elapsed();
         }
     }
     Ok(())
 }
 
-/// Whether a body that is over is whole.
+/// Checks that a body that ended is complete.
 fn check_end(received: u64, rules: &BodyRules<'_>) -> Result<(), Failure> {
     match rules.length {
         Some(length) if length != received => {
@@ -133,8 +126,7 @@ fn check_end(received: u64, rules: &BodyRules<'_>) -> Result<(), Failure> {
     }
 }
 
-/// The next bytes of a body, of which so many came before. None at its end. `lull` is called when nothing
-/// came for a while.
+/// The next bytes of a body after `received` ones, or none at its end.
 async fn next_piece(
     connection: &mut Connection,
     body: &mut Incoming,
@@ -154,7 +146,7 @@ async fn next_piece(
         };
         match frame {
             Ok(Some(Ok(frame))) => {
-                // What is no data are trailers.
+                // A frame without data holds trailers.
                 if let Ok(piece) = frame.into_data() {
                     return Ok(Some(piece));
                 }
@@ -174,247 +166,30 @@ async fn next_piece(
     }
 }
 
-/// Makes a staged file.
-pub(crate) type Stage<'a> = Box<dyn Fn() -> io::Result<Staged> + Send + 'a>;
+/// A longer body is not worth reading only to keep the connection.
+const SMALL: u64 = 64 * 1024;
+/// Nor is waiting longer for the end of a body.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Says what the bytes are the beginning of, where a beginning is worth something.
-pub(crate) type MakeNote<'a> = Box<dyn Fn() -> Option<PartNote> + Send + 'a>;
-
-/// Gathers pieces into blocks and writes them. Dropped unfinished, it keeps what arrived, where there is
-/// a way to get only the rest.
-pub(crate) struct Sink<'a> {
-    block: Vec<u8>,
-    staged: Option<Staged>,
-    beginning: Vec<u8>,
-    end: Vec<u8>,
-    /// Bytes so far, those of earlier attempts included.
-    received: u64,
-    /// Bytes that are kept for certain.
-    secured: u64,
-    stage: Stage<'a>,
-    note: Note<'a>,
-}
-
-/// All bytes of a file.
-pub(crate) enum Whole {
-    Staged(Box<Begun>),
-    /// They were never written.
-    Small(Vec<u8>),
-}
-
-/// What the bytes of a sink are the beginning of.
-enum Note<'a> {
-    /// Few transfers ever need it.
-    Unwritten(MakeNote<'a>),
-    Written(PartNote),
-    /// A beginning is worth nothing.
-    None,
-}
-
-impl<'a> Sink<'a> {
-    /// A sink for a body of so many bytes, where they are known.
-    pub(crate) fn new(length: Option<u64>, stage: Stage<'a>, note: MakeNote<'a>) -> Self {
-        let room = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        Self {
-            block: block(room),
-            staged: None,
-            beginning: Vec::new(),
-            end: Vec::new(),
-            received: 0,
-            secured: 0,
-            stage,
-            note: Note::Unwritten(note),
-        }
-    }
-
-    /// A sink for the rest of a file that was begun.
-    pub(crate) fn resume(begun: Begun, stage: Stage<'a>) -> Self {
-        let Begun { staged, beginning, end } = begun;
-        let received = staged.length();
-        let note = staged.note().cloned().map_or(Note::None, Note::Written);
-        let (block, secured, staged) = (block(BLOCK), received, Some(staged));
-        Self { block, staged, beginning, end, received, secured, stage, note }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        keep_edges(&mut self.beginning, &mut self.end, &self.block, EDGE);
-        let staged = match &mut self.staged {
-            Some(staged) => staged,
-            none => none.insert((self.stage)()?),
-        };
-        staged.write(&self.block)?;
-        self.block.clear();
-        Ok(())
-    }
-
-    /// Sees to it that what arrived so far is there for another attempt, and for another run.
-    fn secure(&mut self) -> io::Result<()> {
-        if self.received < WORTH || self.received <= self.secured || self.note().is_none() {
-            return Ok(());
-        }
-        self.flush()?;
-        if let (Some(staged), Note::Written(note)) = (&mut self.staged, &self.note) {
-            staged.keep_as(note)?;
-        }
-        self.secured = self.received;
-        Ok(())
-    }
-
-    /// What its bytes are the beginning of, where a beginning is worth something.
-    pub(crate) fn note(&mut self) -> Option<&PartNote> {
-        if let Note::Unwritten(make) = &self.note {
-            self.note = make().map_or(Note::None, Note::Written);
-        }
-        match &self.note {
-            Note::Written(note) => Some(note),
-            _ => None,
-        }
-    }
-
-    /// A way to write to the same file at other places.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub(crate) fn beside(&mut self) -> io::Result<Beside> {
-        let staged = match &mut self.staged {
-            Some(staged) => staged,
-            none => none.insert((self.stage)()?),
-        };
-        staged.beside()
-    }
-
-    /// Takes over what was written beside it, up to that place.
-    ///
-    /// # Errors
-    /// When the disk fails, or `go_on` says no.
-    pub(crate) async fn absorb(
-        &mut self,
-        upto: u64,
-        go_on: impl Fn() -> bool + Send + 'static,
-    ) -> io::Result<()> {
-        if !self.block.is_empty() {
-            self.flush()?;
-        }
-        if upto <= self.received {
-            return Ok(());
-        }
-        let Some(mut staged) = self.staged.take() else { return Ok(()) };
-        let (mut beginning, mut end) =
-            (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
-        // It may be long: not on the event loop.
-        let absorbed = tokio::task::spawn_blocking(move || {
-            let read = staged.absorb(upto, &mut beginning, &mut end, EDGE, go_on);
-            read.map(|()| Begun { staged, beginning, end })
-        });
-        let absorbed = absorbed.await;
-        let begun =
-            absorbed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        (self.beginning, self.end) = (begun.beginning, begun.end);
-        self.received = begun.staged.length();
-        self.staged = Some(begun.staged);
-        Ok(())
-    }
-
-    /// All of it: also an empty file is a file.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub(crate) fn finish(mut self) -> io::Result<Whole> {
-        if self.staged.is_none() && self.block.len() <= SMALL {
-            self.note = Note::None;
-            return Ok(Whole::Small(std::mem::take(&mut self.block)));
-        }
-        if !self.block.is_empty() || self.staged.is_none() {
-            self.flush()?;
-        }
-        // There is nothing to keep any more.
-        self.note = Note::None;
-        let staged = self.staged.take().map_or_else(&self.stage, Ok)?;
-        if staged.length() != self.received {
-            let (there, received) = (staged.length(), self.received);
-            let message = format!("{there} bytes were written of {received} that came");
-            return Err(io::Error::other(message));
-        }
-        let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
-        Ok(Whole::Staged(Box::new(Begun { staged, beginning, end })))
-    }
-
-    /// Gives the bytes up.
-    pub(crate) fn discard(mut self) {
-        self.note = Note::None;
-        if let Some(staged) = self.staged.take() {
-            staged.discard();
-        }
-    }
-
-    /// What arrived before a failure, to go on from there. None where there is nothing to keep.
-    pub(crate) fn keep(mut self) -> Option<Begun> {
-        if self.received < WORTH || self.note().is_none() {
-            self.discard();
-            return None;
-        }
-        self.secure().ok()?;
-        self.note = Note::None;
-        let staged = self.staged.take()?;
-        let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
-        Some(Begun { staged, beginning, end })
-    }
-}
-
-impl Receiver for Sink<'_> {
-    fn received(&self) -> u64 {
-        self.received
-    }
-
-    fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
-        self.received += piece.len() as u64;
-        while !piece.is_empty() {
-            let (now, later) = piece.split_at(piece.len().min(BLOCK - self.block.len()));
-            self.block.extend_from_slice(now);
-            piece = later;
-            if self.block.len() == BLOCK {
-                self.flush()?;
+/// Reads a body that nobody needs, and reports whether the connection can be used again.
+pub(crate) async fn drain(connection: &mut Connection, mut body: Body) -> bool {
+    let drained = tokio::time::timeout(PATIENCE, async {
+        let mut read = 0;
+        while let Some(frame) = connection.frame(&mut body.0).await {
+            let Ok(frame) = frame else { return false };
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if SMALL < read {
+                return false;
             }
         }
-        if SECURED <= self.received - self.secured {
-            self.secure()?;
-        }
-        Ok(())
-    }
-
-    fn lull(&mut self) {
-        // What cannot be kept is no failure of the transfer.
-        let _ = self.secure();
-    }
+        true
+    })
+    .await;
+    drop(body);
+    drained == Ok(true) && connection.is_reusable().await
 }
 
-impl Drop for Sink<'_> {
-    fn drop(&mut self) {
-        // The transfer was called off in the middle.
-        let _ = self.secure();
-        let mut block = std::mem::take(&mut self.block);
-        if block.capacity() == BLOCK {
-            block.clear();
-            SPARE.with_borrow_mut(|spare| spare.push(block));
-        }
-    }
-}
-
-thread_local! {
-    /// Blocks of transfers that are over: fresh memory would have to be made by the system each time. There are as many
-    /// as transfers were under way on this thread.
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Memory for so many bytes, or for a block.
-fn block(room: usize) -> Vec<u8> {
-    if room <= SMALL {
-        return Vec::with_capacity(room);
-    }
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(BLOCK))
-}
-
-/// Holds `min_rate` against what came within the last minute.
+/// Compares the bytes of the last minute with `min_rate`.
 struct Window {
     min_rate: u64,
     since: Instant,

@@ -1,33 +1,35 @@
-//! What an answer means: one pure function from the head of a response to what to do with it.
+//! What a response means: one pure function from the head of a response to what follows from it.
 
+use hyper::StatusCode;
 use hyper::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED,
     LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
 };
-use hyper::{HeaderMap, StatusCode};
 
+use super::headers::Headers;
 use super::retry::RetryAfter;
-use super::validators::single;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
+use crate::pin::Validators;
 
-/// What is known of a file's length before it is asked for.
+/// What is known of a file's length before it is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
-    /// Nothing but what the manifest allows.
+    /// Only the bounds in the manifest hold.
     Unknown,
-    /// It has so many bytes.
+    /// In bytes.
     Exactly(u64),
-    /// Its digest is known, and maybe its length: the digest decides, whatever is declared.
+    /// The digest is known, and perhaps the length. The digest decides, whatever length the server
+    /// declares.
     Pinned(Option<u64>),
 }
 
-/// Something shorter is received whole even where its length is wrong: what it is says more about
-/// what went wrong.
+/// A file up to this size is received whole even if its length is wrong: its content (an error page,
+/// say) tells more about the cause than its length.
 const TELLING: u64 = 1024 * 1024;
 
 impl Length {
-    /// More bytes than this are not worth receiving.
+    /// The number of bytes after which receiving stops.
     pub(crate) fn most(self, expect: &Expect) -> Option<u64> {
         match self {
             Self::Unknown | Self::Pinned(None) => expect.max_size,
@@ -37,22 +39,19 @@ impl Length {
     }
 }
 
-/// What was asked.
+/// What the request was, as far as it decides what the response means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
-    /// Whether the request was conditional: only then can 304 be an answer.
+    /// Only a conditional request can be answered with 304.
     pub(crate) conditional: bool,
-    /// Whether no body was asked for (HEAD).
+    /// HEAD: no body follows.
     pub(crate) head_only: bool,
-    /// What the manifest expects.
     pub(crate) expect: &'a Expect,
-    /// What the manifest counts as missing.
     pub(crate) missing: &'a MissingWhen,
-    /// What is known of the file's length.
     pub(crate) length: Length,
-    /// What is here already, where only the rest was asked for.
+    /// The bytes that are here already, if the request was for a range.
     pub(crate) here: Option<Here<'a>>,
-    /// When the answer came, in seconds since 1970.
+    /// When the response came, in seconds since 1970.
     pub(crate) now: i64,
 }
 
@@ -61,115 +60,125 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Here<'a> {
     /// Bytes.
     pub(crate) length: u64,
-    /// The first byte that was not asked for, where not all of the rest was.
+    /// The end (exclusive) of the requested range, if it is not the end of the file.
     pub(crate) upto: Option<u64>,
-    /// The length of the whole, where it was told.
+    /// The length of the whole file, if the server declared it.
     pub(crate) total: Option<u64>,
-    /// What upstream called the whole.
-    pub(crate) etag: Option<&'a str>,
-    /// Its `Last-Modified`.
-    pub(crate) last_modified: Option<&'a str>,
-    /// Whether the digest of the whole decides in the end, so that an answer may leave these out.
+    /// Those of the response that brought these bytes.
+    pub(crate) validators: &'a Validators,
+    /// The digest of the whole file decides in the end, so a response may omit the validators.
     pub(crate) pinned: bool,
 }
 
 /// The head of a response.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Head<'a> {
-    /// The status.
-    pub(crate) status: StatusCode,
-    /// The header fields.
-    pub(crate) headers: &'a HeaderMap,
-    /// Whether the connection can tell where the body ends (a length or chunks).
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    /// Whether the message itself tells where the body ends: by its length, chunks, or HTTP/2 frames.
     pub(crate) framed: bool,
 }
 
-/// What to do with a response.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Answer {
-    /// The body is the file. `length` in bytes, where it is declared.
+/// What a response that is no failure brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The body is the file. `length` in bytes, if declared.
     Whole { length: Option<u64> },
-    /// The body is the rest of the file, which has so many bytes.
+    /// The body is the rest of the file, `length` bytes long.
     Rest { length: u64 },
-    /// What is here is of no use: the whole file is asked for.
+    /// The bytes that are here cannot be completed: the whole file has to be requested.
     Restart,
-    /// What is on disk is what upstream has.
+    /// The copy on disk is current.
     NotModified,
-    /// Upstream has no such file.
+    /// Upstream does not have the file.
     Missing { status: u16 },
-    /// Go and ask there.
-    Redirect { location: String },
-    /// It failed, but may not the next time.
-    Retry { failure: Failure, after: Option<RetryAfter> },
-    /// It failed, and asking again is pointless.
+}
+
+/// Why a response brings nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NoContent {
+    Redirect {
+        location: String,
+    },
+    /// It may succeed another time.
+    Retry {
+        failure: Failure,
+        after: Option<RetryAfter>,
+    },
+    /// Another request would fail in the same way.
     Fail(Failure),
 }
 
-/// Statuses that pass: the server is busy or something behind it is (RFC 9110, RFC 6585, RFC 8470).
-const PASSING: [u16; 8] = [408, 425, 429, 500, 502, 503, 504, 421];
-
-/// Judges the head of a response.
-pub(crate) fn classify(asked: &Asked, head: &Head) -> Answer {
-    let status = head.status.as_u16();
-    let media_type = single(head.headers, &CONTENT_TYPE);
-    if asked.missing.status.contains(&status) {
-        return Answer::Missing { status };
-    }
-    match status {
-        200 | 203 => whole(asked, head, media_type),
-        206 | 412 | 416 if asked.here.is_some() => {
-            let rest = asked.here.filter(|_| status == 206).and_then(|here| rest(&here, head));
-            rest.map_or(Answer::Restart, |length| Answer::Rest { length })
-        }
-        304 if asked.conditional => Answer::NotModified,
-        304 => Answer::Fail(
-            protocol("the server answers 304 to a request that was not conditional")
-                .with_status(304),
-        ),
-        301 | 302 | 303 | 307 | 308 => {
-            match head
-                .headers
-                .get(LOCATION)
-                .map(|location| std::str::from_utf8(location.as_bytes()))
-            {
-                Some(Ok(location)) => Answer::Redirect { location: location.to_owned() },
-                Some(Err(_)) => Answer::Fail(redirect(
-                    "the redirect's target has characters that no URL has",
-                    status,
-                )),
-                None => {
-                    Answer::Fail(redirect("the server redirects and does not say where to", status))
-                }
-            }
-        }
-        _ if PASSING.contains(&status) => Answer::Retry {
-            failure: refused(head.status),
-            after: single(head.headers, &RETRY_AFTER)
-                .and_then(|text| RetryAfter::parse(text, single(head.headers, &DATE), asked.now)),
-        },
-        _ => Answer::Fail(refused(head.status)),
+impl From<Failure> for NoContent {
+    fn from(failure: Failure) -> Self {
+        Self::Fail(failure)
     }
 }
 
-/// The length of the rest, where the answer is exactly that of the same file (RFC 9110, section 15.3.7).
-/// None for any doubt.
-fn rest(here: &Here<'_>, head: &Head<'_>) -> Option<u64> {
-    if applied_encoding(head.headers).is_some() {
+/// Transient statuses: the server, or one behind it, is busy (RFC 9110, RFC 6585, RFC 8470).
+const PASSING: [u16; 8] = [408, 425, 429, 500, 502, 503, 504, 421];
+
+/// Decides what a response means.
+pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
+    let (status, headers) = (head.status, &head.headers);
+    if asked.missing.status.contains(&status) {
+        return Ok(Content::Missing { status });
+    }
+    match status {
+        200 | 203 => whole(asked, head),
+        206 | 412 | 416 if asked.here.is_some() => {
+            let rest = asked.here.filter(|_| status == 206).and_then(|here| rest(&here, head));
+            Ok(rest.map_or(Content::Restart, |length| Content::Rest { length }))
+        }
+        304 if asked.conditional => Ok(Content::NotModified),
+        304 => {
+            let what = "the server answers 304 to a request that was not conditional";
+            Err(protocol(what).with_status(304).into())
+        }
+        301 | 302 | 303 | 307 | 308 => Err(redirect(status, headers)),
+        _ if PASSING.contains(&status) => {
+            let date = headers.single(&DATE);
+            let after = headers
+                .single(&RETRY_AFTER)
+                .and_then(|text| RetryAfter::parse(text, date, asked.now));
+            Err(NoContent::Retry { failure: refused(status), after })
+        }
+        _ => Err(refused(status).into()),
+    }
+}
+
+fn redirect(status: u16, headers: &Headers) -> NoContent {
+    let location = headers.0.get(LOCATION).map(|location| std::str::from_utf8(location.as_bytes()));
+    let problem = match location {
+        Some(Ok(location)) => return NoContent::Redirect { location: location.to_owned() },
+        Some(Err(_)) => "the redirect's target has characters that no URL has",
+        None => "the server redirects and does not say where to",
+    };
+    Failure::new(ErrorKind::Redirect, problem).with_status(status).into()
+}
+
+/// The length of the rest, if the response is exactly the requested range of the same file (RFC 9110,
+/// section 15.3.7); none in case of doubt.
+fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
+    let headers = &head.headers;
+    if applied_encoding(headers).is_some() {
         return None;
     }
-    let (first, last, total) = content_range(single(head.headers, &CONTENT_RANGE)?)?;
-    // Old caches do not know `If-Range`: what comes must itself say that it is the same file.
-    let agrees = |ours: Option<&str>, name| match (ours, single(head.headers, name)) {
+    let (first, last, total) = content_range(headers.single(&CONTENT_RANGE)?)?;
+    // Caches that do not know `If-Range` send a range of any version, so the response's own
+    // validators have to match.
+    let agrees = |ours: &Option<String>, name| match (ours, headers.single(name)) {
         (Some(ours), Some(theirs)) => Some(ours == theirs),
         _ => None,
     };
-    let same = match (agrees(here.etag, &ETAG), agrees(here.last_modified, &LAST_MODIFIED)) {
+    let Validators { etag, last_modified } = here.validators;
+    let same = match (agrees(etag, &ETAG), agrees(last_modified, &LAST_MODIFIED)) {
         (Some(same), _) => same,
-        (None, Some(same)) => same && (here.pinned || here.etag.is_none()),
+        (None, Some(same)) => same && (here.pinned || etag.is_none()),
         (None, None) => here.pinned,
     };
     let length = last.checked_sub(first)?.checked_add(1)?;
-    let declared = declared_length(head.headers).ok()?;
+    let declared = declared_length(headers).ok()?;
     let fits = first == here.length
         && last.checked_add(1) == Some(here.upto.unwrap_or(total).min(total))
         && here.total.is_none_or(|known| known == total)
@@ -188,21 +197,22 @@ fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     Some((number(first)?, number(last)?, number(total)?))
 }
 
-fn whole(asked: &Asked, head: &Head, media_type: Option<&str>) -> Answer {
+fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
+    let headers = &head.headers;
+    let media_type = headers.single(&CONTENT_TYPE);
     if let (Some(pattern), Some(media_type)) = (&asked.missing.content_type, media_type)
         && pattern.matches(media_type)
     {
-        return Answer::Missing { status: head.status.as_u16() };
+        return Ok(Content::Missing { status: head.status });
     }
-    if head.headers.contains_key(CONTENT_RANGE) {
-        return Answer::Fail(protocol(
-            "the server answers 200 with a part of the file (Content-Range)",
-        ));
+    if headers.0.contains_key(CONTENT_RANGE) {
+        let what = "the server answers 200 with a part of the file (Content-Range)";
+        return Err(protocol(what).into());
     }
-    if let Some(encoding) = applied_encoding(head.headers) {
+    if let Some(encoding) = applied_encoding(headers) {
         let message =
             format!("the server applied `Content-Encoding: {encoding}`, which was not asked for");
-        return Answer::Fail(Failure::new(ErrorKind::UnexpectedContent, message));
+        return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
     }
     if let Some(expected) = &asked.expect.content_type
         && !media_type.is_some_and(|media_type| expected.matches(media_type))
@@ -210,31 +220,25 @@ fn whole(asked: &Asked, head: &Head, media_type: Option<&str>) -> Answer {
         let got =
             media_type.map_or_else(|| "none".to_owned(), |media_type| format!("`{media_type}`"));
         let message = format!("the content type is {got}, expected `{expected}`");
-        return Answer::Fail(Failure::new(ErrorKind::UnexpectedContent, message));
+        return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
     }
-    let length = match declared_length(head.headers) {
-        Ok(length) => length,
-        Err(failure) => return Answer::Fail(failure),
-    };
+    let length = declared_length(headers)?;
     if asked.head_only {
-        return Answer::Whole { length };
+        return Ok(Content::Whole { length });
     }
     if !head.framed && !asked.expect.unframed && asked.length == Length::Unknown {
         let failure =
             protocol("the server does not say how long the file is, so a cut could not be noticed")
                 .with_hint("`expect: {unframed: true}` accepts such answers");
-        return Answer::Fail(failure);
+        return Err(failure.into());
     }
-    match length {
-        Some(length) => match check_length(length, asked.expect, asked.length) {
-            Ok(()) => Answer::Whole { length: Some(length) },
-            Err(failure) => Answer::Fail(failure),
-        },
-        None => Answer::Whole { length: None },
+    if let Some(length) = length {
+        check_length(length, asked.expect, asked.length)?;
     }
+    Ok(Content::Whole { length })
 }
 
-/// Holds a length against what the manifest expects.
+/// Compares a length with what the manifest and the pin expect.
 pub(crate) fn check_length(length: u64, expect: &Expect, known: Length) -> Result<(), Failure> {
     match known {
         Length::Exactly(size) if length == size => return Ok(()),
@@ -271,11 +275,11 @@ pub(crate) fn check_length(length: u64, expect: &Expect, known: Length) -> Resul
     Ok(())
 }
 
-/// The declared length. Two different ones, or one beside chunks, are an attack or a broken server
-/// (RFC 9112, section 6.3).
-fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+/// `Content-Length`. Two that differ, or one beside `Transfer-Encoding`, are an attack or a broken
+/// server (RFC 9112, section 6.3).
+fn declared_length(headers: &Headers) -> Result<Option<u64>, Failure> {
     let mut length = None;
-    for value in headers.get_all(CONTENT_LENGTH) {
+    for value in headers.0.get_all(CONTENT_LENGTH) {
         let parsed = value
             .to_str()
             .ok()
@@ -285,28 +289,27 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
             _ => return Err(protocol("the server declares a length that cannot be")),
         }
     }
-    if length.is_some() && headers.contains_key(TRANSFER_ENCODING) {
+    if length.is_some() && headers.0.contains_key(TRANSFER_ENCODING) {
         return Err(protocol("the server declares a length and sends chunks"));
     }
     Ok(length)
 }
 
-fn applied_encoding(headers: &HeaderMap) -> Option<String> {
+fn applied_encoding(headers: &Headers) -> Option<String> {
     headers
+        .0
         .get_all(CONTENT_ENCODING)
         .iter()
         .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
         .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
 }
 
-fn refused(status: StatusCode) -> Failure {
-    let reason = status.canonical_reason().map(|reason| format!(" {reason}")).unwrap_or_default();
-    let failure = Failure::new(
-        ErrorKind::HttpStatus,
-        format!("the server answers {}{reason}", status.as_u16()),
-    )
-    .with_status(status.as_u16());
-    match status.as_u16() {
+fn refused(status: u16) -> Failure {
+    let known = StatusCode::from_u16(status).ok().and_then(|known| known.canonical_reason());
+    let reason = known.map(|reason| format!(" {reason}")).unwrap_or_default();
+    let message = format!("the server answers {status}{reason}");
+    let failure = Failure::new(ErrorKind::HttpStatus, message).with_status(status);
+    match status {
         401 => failure.with_hint(
             "set `headers: {Authorization: ...}` for the source, with the secret as `${NAME}`, or `netrc: true`",
         ),
@@ -319,27 +322,22 @@ fn protocol(message: &str) -> Failure {
     Failure::new(ErrorKind::Protocol, message)
 }
 
-fn redirect(message: &str, status: u16) -> Failure {
-    Failure::new(ErrorKind::Redirect, message).with_status(status)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::manifest::{Expect, MissingWhen};
-    use hyper::header::{HeaderName, HeaderValue};
     use std::time::Duration;
 
-    struct Case {
+    struct Case<'a> {
         conditional: bool,
         expect: Expect,
         missing: MissingWhen,
         length: Length,
-        here: Option<Here<'static>>,
+        here: Option<Here<'a>>,
         framed: bool,
     }
 
-    fn plain() -> Case {
+    fn plain<'a>() -> Case<'a> {
         Case {
             conditional: false,
             expect: Expect::default(),
@@ -350,12 +348,7 @@ mod tests {
         }
     }
 
-    fn answer(case: &Case, status: u16, fields: &[(&str, &str)]) -> Answer {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        }
+    fn answer(case: &Case<'_>, status: u16, fields: &[(&str, &str)]) -> Result<Content, NoContent> {
         let asked = Asked {
             conditional: case.conditional,
             head_only: false,
@@ -365,19 +358,12 @@ mod tests {
             here: case.here,
             now: 0,
         };
-        classify(
-            &asked,
-            &Head {
-                status: StatusCode::from_u16(status).unwrap(),
-                headers: &headers,
-                framed: case.framed,
-            },
-        )
+        classify(&asked, &Head { status, headers: Headers::of(fields), framed: case.framed })
     }
 
-    fn kind(answer: &Answer) -> Option<ErrorKind> {
+    fn kind(answer: &Result<Content, NoContent>) -> Option<ErrorKind> {
         match answer {
-            Answer::Fail(failure) | Answer::Retry { failure, .. } => Some(failure.kind),
+            Err(NoContent::Fail(failure) | NoContent::Retry { failure, .. }) => Some(failure.kind),
             _ => None,
         }
     }
@@ -386,34 +372,37 @@ mod tests {
     fn success() {
         assert_eq!(
             answer(&plain(), 200, &[("content-length", "5")]),
-            Answer::Whole { length: Some(5) }
+            Ok(Content::Whole { length: Some(5) })
         );
         assert_eq!(
             answer(&plain(), 203, &[("transfer-encoding", "chunked")]),
-            Answer::Whole { length: None }
+            Ok(Content::Whole { length: None })
         );
         let identity = [("content-length", "5"), ("content-encoding", "identity")];
-        assert_eq!(answer(&plain(), 200, &identity), Answer::Whole { length: Some(5) });
+        assert_eq!(answer(&plain(), 200, &identity), Ok(Content::Whole { length: Some(5) }));
         assert_eq!(
             answer(&plain(), 200, &[("content-length", "5"), ("content-length", "5")]),
-            Answer::Whole { length: Some(5) }
+            Ok(Content::Whole { length: Some(5) })
         );
     }
 
     #[test]
     fn missing_is_what_the_manifest_says() {
-        assert_eq!(answer(&plain(), 404, &[]), Answer::Missing { status: 404 });
-        assert_eq!(answer(&plain(), 410, &[]), Answer::Missing { status: 410 });
+        assert_eq!(answer(&plain(), 404, &[]), Ok(Content::Missing { status: 404 }));
+        assert_eq!(answer(&plain(), 410, &[]), Ok(Content::Missing { status: 410 }));
         assert_eq!(kind(&answer(&plain(), 403, &[])), Some(ErrorKind::HttpStatus));
         let forbidden =
             Case { missing: MissingWhen { status: vec![403], content_type: None }, ..plain() };
-        assert_eq!(answer(&forbidden, 403, &[]), Answer::Missing { status: 403 });
+        assert_eq!(answer(&forbidden, 403, &[]), Ok(Content::Missing { status: 403 }));
         assert_eq!(kind(&answer(&forbidden, 404, &[])), Some(ErrorKind::HttpStatus));
     }
 
     #[test]
     fn only_a_conditional_request_can_be_answered_by_304() {
-        assert_eq!(answer(&Case { conditional: true, ..plain() }, 304, &[]), Answer::NotModified);
+        assert_eq!(
+            answer(&Case { conditional: true, ..plain() }, 304, &[]),
+            Ok(Content::NotModified)
+        );
         assert_eq!(kind(&answer(&plain(), 304, &[])), Some(ErrorKind::Protocol));
     }
 
@@ -421,14 +410,15 @@ mod tests {
     fn what_passes_is_retried_and_what_does_not_is_not() {
         for status in [408, 425, 429, 500, 502, 503, 504] {
             assert!(
-                matches!(answer(&plain(), status, &[]), Answer::Retry { after: None, .. }),
+                matches!(answer(&plain(), status, &[]), Err(NoContent::Retry { after: None, .. })),
                 "{status}"
             );
         }
         for status in [400, 401, 403, 405, 406, 409, 411, 416, 451, 501, 505, 507, 204, 205, 206] {
-            assert!(matches!(answer(&plain(), status, &[]), Answer::Fail(_)), "{status}");
+            assert!(matches!(answer(&plain(), status, &[]), Err(NoContent::Fail(_))), "{status}");
         }
-        let Answer::Retry { after, .. } = answer(&plain(), 503, &[("retry-after", "3")]) else {
+        let Err(NoContent::Retry { after, .. }) = answer(&plain(), 503, &[("retry-after", "3")])
+        else {
             panic!()
         };
         assert_eq!(after, Some(RetryAfter(Duration::from_secs(3))));
@@ -464,9 +454,9 @@ mod tests {
             framed: false,
             ..plain()
         };
-        assert_eq!(answer(&allowed, 200, &[]), Answer::Whole { length: None });
+        assert_eq!(answer(&allowed, 200, &[]), Ok(Content::Whole { length: None }));
         let known = Case { length: Length::Exactly(5), framed: false, ..plain() };
-        assert_eq!(answer(&known, 200, &[]), Answer::Whole { length: None });
+        assert_eq!(answer(&known, 200, &[]), Ok(Content::Whole { length: None }));
     }
 
     #[test]
@@ -483,12 +473,12 @@ mod tests {
         );
         assert_eq!(
             answer(&bounded, 200, &[("content-length", "3")]),
-            Answer::Whole { length: Some(3) }
+            Ok(Content::Whole { length: Some(3) })
         );
         let empty = Case { expect: Expect { min_size: 0, ..Expect::default() }, ..plain() };
         assert_eq!(
             answer(&empty, 200, &[("content-length", "0")]),
-            Answer::Whole { length: Some(0) }
+            Ok(Content::Whole { length: Some(0) })
         );
         let sized = Case { length: Length::Exactly(4), ..plain() };
         assert_eq!(
@@ -502,7 +492,7 @@ mod tests {
         for status in [301, 302, 303, 307, 308] {
             assert_eq!(
                 answer(&plain(), status, &[("location", "/b")]),
-                Answer::Redirect { location: "/b".to_owned() }
+                Err(NoContent::Redirect { location: "/b".to_owned() })
             );
         }
         assert_eq!(kind(&answer(&plain(), 302, &[])), Some(ErrorKind::Redirect));
@@ -514,26 +504,28 @@ mod tests {
 
     #[test]
     fn the_rest_is_taken_only_where_it_is_that_of_the_same_file() {
-        let etag = Some("\"a\"");
-        let (last_modified, pinned) = (Some("Sun, 06 Nov 1994 08:49:37 GMT"), false);
+        let last_modified = Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned());
+        let tagged =
+            Validators { etag: Some("\"a\"".to_owned()), last_modified: last_modified.clone() };
+        let untagged = Validators { etag: None, last_modified };
         let (length, upto, total) = (4, None, Some(10));
-        let here = Here { length, upto, total, etag, last_modified, pinned };
+        let here = Here { length, upto, total, validators: &tagged, pinned: false };
         let resuming = Case { here: Some(here), ..plain() };
         let range = |range: &'static str| ("content-range", range);
         let rest = [range("bytes 4-9/10"), ("etag", "\"a\""), ("content-length", "6")];
-        assert_eq!(answer(&resuming, 206, &rest), Answer::Rest { length: 6 });
+        assert_eq!(answer(&resuming, 206, &rest), Ok(Content::Rest { length: 6 }));
         let unknown = Case { here: Some(Here { total: None, ..here }), ..plain() };
         let longer = [range("bytes 4-11/12"), ("etag", "\"a\"")];
-        assert_eq!(answer(&unknown, 206, &longer), Answer::Rest { length: 8 });
+        assert_eq!(answer(&unknown, 206, &longer), Ok(Content::Rest { length: 8 }));
         // Only a digest of the whole makes up for a validator that is not there.
         let decided = Case { here: Some(Here { pinned: true, ..here }), ..plain() };
-        assert_eq!(answer(&decided, 206, &rest[..1]), Answer::Rest { length: 6 });
-        let dated = Case { here: Some(Here { etag: None, ..here }), ..plain() };
+        assert_eq!(answer(&decided, 206, &rest[..1]), Ok(Content::Rest { length: 6 }));
+        let dated = Case { here: Some(Here { validators: &untagged, ..here }), ..plain() };
         let same = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(answer(&dated, 206, &[rest[0], same]), Answer::Rest { length: 6 });
+        assert_eq!(answer(&dated, 206, &[rest[0], same]), Ok(Content::Rest { length: 6 }));
         let other = ("last-modified", "Sun, 06 Nov 1994 08:49:38 GMT");
         for case in [&dated, &decided, &resuming] {
-            assert_eq!(answer(case, 206, &[rest[0], other]), Answer::Restart);
+            assert_eq!(answer(case, 206, &[rest[0], other]), Ok(Content::Restart));
         }
         for (status, headers) in [
             (206, vec![range("bytes 4-9/10"), ("etag", "\"b\"")]),
@@ -555,23 +547,23 @@ mod tests {
         ] {
             assert_eq!(
                 answer(&resuming, status, &headers),
-                Answer::Restart,
+                Ok(Content::Restart),
                 "{status} {headers:?}"
             );
         }
         assert_eq!(
             answer(&resuming, 200, &[("content-length", "10")]),
-            Answer::Whole { length: Some(10) }
+            Ok(Content::Whole { length: Some(10) })
         );
         // In the middle, exactly what was asked for.
         let middle = Case { here: Some(Here { upto: Some(8), ..here }), ..plain() };
         let inner = [range("bytes 4-7/10"), rest[1]];
-        assert_eq!(answer(&middle, 206, &inner), Answer::Rest { length: 4 });
+        assert_eq!(answer(&middle, 206, &inner), Ok(Content::Rest { length: 4 }));
         for other in ["bytes 4-9/10", "bytes 4-6/10", "bytes 4-7/11"] {
-            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Answer::Restart);
+            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Restart));
         }
         // Nobody asked for a part.
-        assert!(matches!(answer(&plain(), 206, &rest), Answer::Fail(_)));
-        assert!(matches!(answer(&plain(), 416, &[]), Answer::Fail(_)));
+        assert!(matches!(answer(&plain(), 206, &rest), Err(NoContent::Fail(_))));
+        assert!(matches!(answer(&plain(), 416, &[]), Err(NoContent::Fail(_))));
     }
 }

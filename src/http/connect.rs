@@ -1,11 +1,13 @@
-//! Opening a connection to an origin: its addresses, the proxy if any, TLS.
+//! Opening connections: the addresses of an origin, its proxy if any, TLS.
 
 use std::cell::Cell;
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::client::TlsStream;
 
@@ -19,9 +21,65 @@ use super::tls::{Direct, Tls, agreed_on_http2};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Http, Http2};
 
-/// Opens connections, by the proxy and with the trust of one source or several.
+/// Where connections come from: the real network, or a simulated one.
+pub(crate) trait Network: Debug + Sync {
+    /// What opens connections under these settings.
+    fn dialer(&self, http: &Http) -> Box<dyn Dial>;
+}
+
+/// Opens connections in one way: with one proxy and one set of trusted certificates.
+pub(crate) trait Dial: Debug + Send + Sync {
+    /// Opens a connection, within that time.
+    ///
+    /// # Errors
+    /// `dns`, `connect`, `tls` or `timeout`; `redirect` if a redirect's host has a forbidden address.
+    fn dial<'a>(
+        &'a self,
+        origin: &'a Origin,
+        wanted: Wanted,
+        within: Duration,
+    ) -> LocalBoxFuture<'a, Result<Connection, Failure>>;
+
+    /// Whether a connection to this origin may turn out to be shared (HTTP/2).
+    fn may_share(&self, origin: &Origin) -> bool;
+
+    /// The proxy for an origin, if there is one.
+    fn proxy_of(&self, origin: &Origin) -> Option<Origin>;
+}
+
+/// The network of this machine.
+pub(crate) struct Internet<'e> {
+    names: Arc<Names>,
+    env: &'e (dyn Fn(&str) -> Option<String> + Sync),
+}
+
+impl<'e> Internet<'e> {
+    /// `env` looks up environment variables, which may name proxies.
+    pub(crate) fn new(env: &'e (dyn Fn(&str) -> Option<String> + Sync)) -> Self {
+        Self { names: Arc::default(), env }
+    }
+}
+
+impl Debug for Internet<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Internet").finish_non_exhaustive()
+    }
+}
+
+impl Network for Internet<'_> {
+    fn dialer(&self, http: &Http) -> Box<dyn Dial> {
+        let ca_file: Option<PathBuf> = http.ca_file.clone();
+        Box::new(Dialer {
+            names: Arc::clone(&self.names),
+            tls: Tls::new(ca_file, http.http2),
+            proxies: Proxies::new(&http.proxy, self.env),
+            http2: http.http2,
+        })
+    }
+}
+
 #[derive(Debug)]
-pub(crate) struct Dialer {
+struct Dialer {
     names: Arc<Names>,
     tls: Tls,
     proxies: Proxies,
@@ -31,13 +89,13 @@ pub(crate) struct Dialer {
 /// How a connection came to be wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// The manifest, or the user, named the host.
+    /// The manifest or the user named the host.
     Declared,
-    /// A server sent us there: it may not choose every address.
+    /// A server redirected to the host, so link-local addresses are forbidden.
     Redirected,
 }
 
-/// How far a connection has come.
+/// The step that opening a connection has reached.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Name,
@@ -46,39 +104,35 @@ enum Step {
     Handshake,
 }
 
-impl Dialer {
-    /// With the settings of a source. `names` is shared by all.
-    #[expect(clippy::disallowed_methods, reason = "the proxy variables of the process")]
-    pub(crate) fn new(http: &Http, names: Arc<Names>) -> Self {
-        let ca_file: Option<PathBuf> = http.ca_file.clone();
-        let proxies = Proxies::new(&http.proxy, &|name| std::env::var(name).ok());
-        Self { names, tls: Tls::new(ca_file, http.http2), proxies, http2: http.http2 }
-    }
-
-    /// Opens a connection, within that time.
-    ///
-    /// # Errors
-    /// `dns`, `connect`, `tls` or `timeout`; `redirect` where a redirect's host has a forbidden address.
-    pub(crate) async fn dial(
-        &self,
-        origin: &Origin,
+impl Dial for Dialer {
+    fn dial<'a>(
+        &'a self,
+        origin: &'a Origin,
         wanted: Wanted,
         within: Duration,
-    ) -> Result<Connection, Failure> {
-        let step = Cell::new(Step::Name);
-        match tokio::time::timeout(within, self.open(origin, wanted, &step)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(self.too_late(origin, step.get(), within)),
-        }
-        .map_err(|failure| failure.at_origin(&origin.to_string()))
+    ) -> LocalBoxFuture<'a, Result<Connection, Failure>> {
+        // Large and rarely needed, so it must not be a part of the future of each transfer.
+        Box::pin(async move {
+            let step = Cell::new(Step::Name);
+            match tokio::time::timeout(within, self.open(origin, wanted, &step)).await {
+                Ok(opened) => opened,
+                Err(_) => Err(self.too_late(origin, step.get(), within)),
+            }
+            .map_err(|failure| failure.at_origin(&origin.to_string()))
+        })
     }
 
-    /// The proxy that an origin is asked through, if there is one.
-    pub(crate) fn proxy_of(&self, origin: &Origin) -> Option<Origin> {
+    fn may_share(&self, origin: &Origin) -> bool {
+        origin.secure && self.http2 != Http2::Never
+    }
+
+    fn proxy_of(&self, origin: &Origin) -> Option<Origin> {
         self.proxies.via(origin).ok().flatten().map(|via| via.origin)
     }
+}
 
-    /// Time is up: what took so long decides what is said.
+impl Dialer {
+    /// The failure of an attempt whose time is up, which depends on the step that took so long.
     fn too_late(&self, origin: &Origin, step: Step, within: Duration) -> Failure {
         let seconds = within.as_secs_f32();
         let proxy = self.proxy_of(origin);
@@ -129,7 +183,6 @@ impl Dialer {
             step.set(Step::Tunnel);
             let stream = tunnel(stream, origin, &via).await?;
             step.set(Step::Handshake);
-            // hyper's own traits on the upgraded stream are turned back into tokio's.
             let stream = self.tls.connect(stream, origin).await?;
             return self.speak(stream, origin).await;
         }
@@ -138,7 +191,7 @@ impl Dialer {
         Ok(connection)
     }
 
-    /// Speaks what both sides agreed on.
+    /// Starts the version of HTTP that both sides agreed on.
     async fn speak<S>(&self, stream: TlsStream<S>, origin: &Origin) -> Result<Connection, Failure>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -149,11 +202,6 @@ impl Dialer {
             Connection::over(stream).await
         };
         spoken.map_err(|_| Failure::new(ErrorKind::Connect, format!("cannot speak to {origin}")))
-    }
-
-    /// Whether connections to an origin may turn out to be ones that several share.
-    pub(crate) fn may_share(&self, origin: &Origin) -> bool {
-        origin.secure && self.http2 != Http2::Never
     }
 }
 

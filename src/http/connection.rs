@@ -1,8 +1,9 @@
-//! A way to an origin: an HTTP/1.1 connection of one's own, or a place in an HTTP/2 connection that
-//! several share.
+//! An HTTP/1.1 connection for one request at a time, or a handle of an HTTP/2 connection that several
+//! requests share.
 //!
-//! HTTP/1.1 is driven by whoever uses it: no task of its own, so no hand-over for each request. HTTP/2
-//! has a task, on the thread that opened it, and is shared on that thread alone for the same reason.
+//! The task that sends a request over HTTP/1.1 also drives the connection, which saves a task switch
+//! per request. HTTP/2 has a task of its own, on the thread that opened it, and is shared on that
+//! thread only, for the same reason.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -22,25 +23,25 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// More header fields than anybody sends in good faith.
+/// A limit against hostile servers: no known server sends as many fields.
 pub(super) const MOST_HEADERS: usize = 200;
-/// A head of more bytes is an attack; bodies pass through the same buffer piece by piece.
+/// In bytes: a limit against hostile servers. Bodies pass through the same buffer in pieces.
 pub(super) const LARGEST_HEAD: usize = 256 * 1024;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
-/// What one body may be ahead of its reader over HTTP/2, in bytes; the product of rate and round trip that
-/// a single transfer can fill.
+/// The flow-control window of one HTTP/2 stream, in bytes: the bandwidth-delay product that a single
+/// transfer can fill.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
-/// The same for all bodies of a connection.
+/// The flow-control window of an HTTP/2 connection, in bytes.
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
-/// How often an HTTP/2 connection is asked whether it is there, while something is wanted of it.
+/// The interval of HTTP/2 keep-alive pings while a request is in progress.
 const PING: Duration = Duration::from_secs(10);
 
 /// An open connection to an origin, or to a proxy that asks it.
 pub(crate) struct Connection {
     kind: Kind,
-    /// A proxy at the other end, which wants whole URLs.
+    /// Set if the peer is a proxy, which needs absolute URLs.
     pub(crate) over_proxy: Option<OverProxy>,
 }
 
@@ -49,7 +50,7 @@ enum Kind {
         sender: http1::SendRequest<Empty<Bytes>>,
         driver: Option<Driver>,
         requests: u64,
-        /// The thread whose event loop tends it.
+        /// The thread whose event loop drives it.
         home: ThreadId,
     },
     Many {
@@ -58,10 +59,10 @@ enum Kind {
     },
 }
 
-/// What a proxy is told with each request.
+/// What each request over a proxy carries.
 #[derive(Clone, Debug)]
 pub(crate) struct OverProxy {
-    /// Who asks.
+    /// `Proxy-Authorization`.
     pub(crate) auth: Option<HeaderValue>,
 }
 
@@ -73,7 +74,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     /// Speaks HTTP/1.1 over an open stream.
-    pub(super) async fn over<S>(stream: S) -> hyper::Result<Self>
+    pub(crate) async fn over<S>(stream: S) -> hyper::Result<Self>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -103,7 +104,7 @@ impl Connection {
             .keep_alive_timeout(PING)
             .handshake(TokioIo::new(stream))
             .await?;
-        // Its end and its errors reach the requests that are under way.
+        // Its end and its errors reach the requests in progress.
         tokio::spawn(driver);
         Ok(Self { kind: Kind::Many { sender, requests: Arc::default() }, over_proxy: None })
     }
@@ -113,12 +114,12 @@ impl Connection {
         matches!(&self.kind, Kind::One { home, .. } if *home == thread::current().id())
     }
 
-    /// Whether several may use it at a time.
+    /// Whether several requests may use it at a time (HTTP/2).
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.kind, Kind::Many { .. })
     }
 
-    /// Another place in it, where several may use it and it still takes requests.
+    /// Another handle, if the connection is shared and still takes requests.
     pub(crate) fn share(&self) -> Option<Self> {
         match &self.kind {
             Kind::Many { sender, requests } if !sender.is_closed() => {
@@ -129,7 +130,7 @@ impl Connection {
         }
     }
 
-    /// Whether both are places in one connection.
+    /// Whether both are handles of one shared connection.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
             (Kind::Many { requests: one, .. }, Kind::Many { requests: other, .. }) => {
@@ -139,7 +140,7 @@ impl Connection {
         }
     }
 
-    /// Whether a request went over it before, so that the other side may just have closed it.
+    /// Whether this is not its first request, so that the peer may have closed it while it was idle.
     pub(crate) fn was_used(&self) -> bool {
         1 < match &self.kind {
             Kind::One { requests, .. } => *requests,
@@ -147,8 +148,8 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub(crate) async fn send(
+    /// Sends a request and waits for the head of the response.
+    pub(super) async fn send(
         &mut self,
         request: Request<Empty<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
@@ -175,8 +176,8 @@ impl Connection {
         }
     }
 
-    /// The next piece of a body.
-    pub(crate) async fn frame(
+    /// The next frame of a body.
+    pub(super) async fn frame(
         &mut self,
         body: &mut Incoming,
     ) -> Option<hyper::Result<Frame<Bytes>>> {
@@ -192,14 +193,14 @@ impl Connection {
         .await
     }
 
-    /// Whether a body that gives no more is over. A stream of HTTP/2 that was reset without a reason looks
-    /// like one that came to its end (RFC 9113, section 8.1), and only its last frame tells.
-    pub(crate) fn is_over(&self, body: &Incoming) -> bool {
+    /// Whether a body that yields no more frames is complete. An HTTP/2 stream that was reset with
+    /// `NO_ERROR` also just ends (RFC 9113, section 8.1); only `END_STREAM` proves completeness.
+    pub(super) fn is_over(&self, body: &Incoming) -> bool {
         !self.is_shared() || body.is_end_stream()
     }
 
-    /// Whether another request can go over it: the answer was read to its end and both sides keep
-    /// the connection. It is asked right after an answer and before the next request.
+    /// Whether it takes another request: the response was read to its end and both sides keep the
+    /// connection open.
     pub(crate) async fn is_reusable(&mut self) -> bool {
         match &mut self.kind {
             Kind::One { sender, driver, .. } => {
@@ -217,7 +218,7 @@ impl Connection {
     }
 }
 
-/// Lets the connection read and write. Its end and its errors reach the request that is under way.
+/// Lets the connection read and write. Its end and its errors reach the request in progress.
 fn drive(driver: &mut Option<Driver>, context: &mut std::task::Context<'_>) {
     if let Some(running) = driver
         && running.as_mut().poll(context).is_ready()

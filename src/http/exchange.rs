@@ -1,42 +1,50 @@
-//! One request and the head of its answer.
+//! One request and the head of its response.
 
 use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::TRANSFER_ENCODING;
 
+use super::body::Body;
+use super::classify::Head;
 use super::connection::Connection;
+use super::headers::Headers;
+use super::request::Message;
 use crate::failure::{ErrorKind, Failure};
+
+/// A response whose body is still to come.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) head: Head,
+    pub(crate) body: Body,
+}
 
 /// How an exchange ended.
 #[derive(Debug)]
 pub(crate) enum Exchange {
-    /// With an answer.
-    Answered(Response<Incoming>),
-    /// The other side had closed an idle connection: no request was lost, and another connection
-    /// may be tried at no cost.
+    Answered(Response),
+    /// The peer had closed an idle connection. The request was not processed, so it may be sent over
+    /// another connection at no cost.
     Stale,
-    /// The other side took no notice of the request, and takes others: it may be made once more.
+    /// The peer did not process the request and takes others (HTTP/2 `REFUSED_STREAM`): it may be
+    /// sent again.
     Refused,
-    /// Without an answer, since the other side has had enough of us.
+    /// The peer objects to the number of requests (HTTP/2 `ENHANCE_YOUR_CALM`).
     Throttled(Failure),
-    /// Without an answer.
     Failed(Failure),
 }
 
-/// Sends a request and waits for the head of the answer, at most so long.
+/// Sends a request and waits for the head of the response, at most for `limit`.
 pub(crate) async fn exchange(
     connection: &mut Connection,
-    request: Request<Empty<Bytes>>,
+    message: Message,
     limit: Duration,
 ) -> Exchange {
-    let sent = tokio::time::timeout(limit, connection.send(request)).await;
+    let sent = tokio::time::timeout(limit, connection.send(message.0)).await;
     match sent {
-        Ok(Ok(answer)) => Exchange::Answered(answer),
+        Ok(Ok(response)) => Exchange::Answered(Response::from(response)),
         Ok(Err(error)) if reason(&error) == Some(h2::Reason::REFUSED_STREAM) => Exchange::Refused,
         Ok(Err(error)) if reason(&error) == Some(h2::Reason::ENHANCE_YOUR_CALM) => {
             let message = "the server asks for calm (HTTP/2)";
@@ -51,7 +59,24 @@ pub(crate) async fn exchange(
     }
 }
 
-/// What HTTP/2 calls an error (RFC 9113, section 7).
+impl From<hyper::Response<Incoming>> for Response {
+    fn from(response: hyper::Response<Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        let is_chunked = || {
+            parts.headers.get(TRANSFER_ENCODING).is_some_and(|coding| {
+                coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+            })
+        };
+        // HTTP/2 marks the end of a body in its frames.
+        let framed = parts.version == hyper::Version::HTTP_2
+            || body.size_hint().exact().is_some()
+            || is_chunked();
+        let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
+        Self { head: Head { status, headers, framed }, body: Body(body) }
+    }
+}
+
+/// The error code of HTTP/2 (RFC 9113, section 7).
 fn reason(error: &hyper::Error) -> Option<h2::Reason> {
     over_http2(error).and_then(h2::Error::reason)
 }
@@ -67,9 +92,9 @@ fn over_http2(error: &hyper::Error) -> Option<&h2::Error> {
     None
 }
 
-/// Whether the connection ended before a byte of the answer came.
+/// Whether the connection ended before the first byte of the response.
 fn is_lost(error: &hyper::Error) -> bool {
-    // Who says goodbye tells which requests were heard; the others fail with that.
+    // GOAWAY names the last processed stream; later requests fail with it and are safe to repeat.
     if let Some(error) = over_http2(error) {
         return error.is_go_away() || error.is_io();
     }
@@ -103,10 +128,11 @@ fn explain(error: &hyper::Error) -> Failure {
     Failure::new(ErrorKind::Connect, "the connection was lost before the answer")
 }
 
-/// What a body's error means, after so many bytes.
+/// Explains an error of a body after `received` bytes of `length`.
 pub(super) fn explain_body(error: &hyper::Error, received: u64, length: Option<u64>) -> Failure {
     let of = length.map(|length| format!(" of {length}")).unwrap_or_default();
-    // What our own side found is a breach; all else is an end that came too early.
+    // An error that the local HTTP/2 library raised is a violation of the protocol by the peer; any
+    // other one is an early end.
     let breach = over_http2(error).is_some_and(|error| error.is_library() && !error.is_io());
     if breach || error.is_parse() && !error.is_incomplete_message() {
         return Failure::new(

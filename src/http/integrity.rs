@@ -2,32 +2,30 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
+use super::headers::Headers;
 use crate::digest::{Algorithm, Checksum, Hasher};
 use crate::failure::{ErrorKind, Failure};
 
-/// A digest in a header field.
+/// A digest that a header field states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stated {
-    /// The field's name, as people write it.
+    /// The field's name in its usual spelling.
     pub(crate) field: &'static str,
-    /// What it says.
     pub(crate) checksum: Checksum,
 }
 
 impl Stated {
-    /// Whether it is about the whole file also where the answer has a part of it.
+    /// Whether a partial response states the digest of the whole file by it.
     pub(crate) fn is_of_whole(&self) -> bool {
         !matches!(self.field, "Content-Digest" | "Content-MD5")
     }
 }
 
-/// What an answer with a whole file states of it: `Repr-Digest` and `Content-Digest` (RFC 9530),
-/// `Digest` (RFC 3230), `Content-MD5` (RFC 1864) and `x-goog-hash`. What is malformed or of an unknown
-/// algorithm says nothing.
-pub(crate) fn stated_digests(headers: &HeaderMap) -> Vec<Stated> {
+/// The digests in `Repr-Digest` and `Content-Digest` (RFC 9530), `Digest` (RFC 3230), `Content-MD5`
+/// (RFC 1864) and `x-goog-hash`. Malformed ones and those under unknown algorithms are ignored.
+pub(crate) fn stated_digests(headers: &Headers) -> Vec<Stated> {
     let mut stated = Vec::new();
     for (field, name, read) in [
         ("Repr-Digest", "repr-digest", structured as Read),
@@ -36,11 +34,11 @@ pub(crate) fn stated_digests(headers: &HeaderMap) -> Vec<Stated> {
         ("Content-MD5", "content-md5", md5),
         ("x-goog-hash", "x-goog-hash", goog),
     ] {
-        // The service hashes what it stores, which is something else where it stores it compressed.
+        // The service hashes the stored bytes; it may store them compressed and send them expanded.
         if name == "x-goog-hash" && is_transcoded(headers) {
             continue;
         }
-        for value in headers.get_all(HeaderName::from_static(name)) {
+        for value in headers.0.get_all(HeaderName::from_static(name)) {
             let Ok(value) = value.to_str() else { continue };
             let items = value.split(',').filter_map(|item| read(item.trim()));
             stated.extend(items.map(|checksum| Stated { field, checksum }));
@@ -49,11 +47,11 @@ pub(crate) fn stated_digests(headers: &HeaderMap) -> Vec<Stated> {
     stated
 }
 
-/// Holds a content in memory against what its answer states of it.
+/// Compares bytes in memory with the digests that their response states.
 ///
 /// # Errors
 /// When one of the digests differs.
-pub(crate) fn check_digests(headers: &HeaderMap, content: &[u8]) -> Result<(), Failure> {
+pub(crate) fn check_digests(headers: &Headers, content: &[u8]) -> Result<(), Failure> {
     let stated = stated_digests(headers);
     let mut hasher = Hasher::new(stated.iter().map(|stated| stated.checksum.algorithm()).collect());
     hasher.update(content);
@@ -100,7 +98,7 @@ fn goog(item: &str) -> Option<Checksum> {
     Checksum::from_bytes(algorithm, &STANDARD.decode(value).ok()?)
 }
 
-/// Names of the IANA registry; `sha` is SHA-1 there.
+/// Names as registered with IANA; `sha` is SHA-1.
 fn http_algorithm(name: &str) -> Option<Algorithm> {
     match name.to_ascii_lowercase().as_str() {
         "sha-256" => Some(Algorithm::Sha256),
@@ -111,8 +109,9 @@ fn http_algorithm(name: &str) -> Option<Algorithm> {
     }
 }
 
-fn is_transcoded(headers: &HeaderMap) -> bool {
+fn is_transcoded(headers: &Headers) -> bool {
     headers
+        .0
         .get("x-goog-stored-content-encoding")
         .is_some_and(|stored| !stored.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
@@ -121,12 +120,8 @@ fn is_transcoded(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn stated(fields: &[(&'static str, &str)]) -> Vec<String> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        let texts = stated_digests(&headers).into_iter();
+    fn stated(fields: &[(&str, &str)]) -> Vec<String> {
+        let texts = stated_digests(&Headers::of(fields)).into_iter();
         texts.map(|stated| format!("{} {}", stated.field, stated.checksum)).collect()
     }
 
@@ -161,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_passed_over() {
+    fn malformed_and_unknown_digests_are_ignored() {
         for (name, value) in [
             ("repr-digest", "sha-256=abc"),
             ("repr-digest", "sha-256=:AAAA:"),

@@ -1,15 +1,18 @@
-//! HTTP, as far as natsync needs it: connections of our own, and pure decisions about what came back.
+//! HTTP, as far as natsync needs it: connections, requests, and pure decisions about responses.
 //!
-//! The library underneath (hyper) frames messages and does nothing else: it follows no redirect,
-//! keeps no pool and repeats nothing, so what reaches an origin is decided here and in `execute`.
+//! The library underneath (hyper) frames messages and does nothing else: it follows no redirect, keeps
+//! no pool and repeats nothing, so what reaches an origin is decided here and in `transfer`. No type
+//! of hyper leaves this room, and nothing here knows where the bytes of a body go.
 
 mod beginning;
 mod body;
 mod classify;
+mod clock;
 mod connect;
 mod connection;
 mod exchange;
 mod handshake;
+mod headers;
 mod integrity;
 mod names;
 mod no_proxy;
@@ -27,17 +30,20 @@ mod tls;
 mod trust;
 mod validators;
 
-pub(crate) use body::{BodyRules, EDGE, Receiver, Sink, Whole, receive};
-pub(crate) use classify::{Answer, Asked, Head, Here, Length, classify};
-pub(crate) use connect::{Dialer, Wanted};
+pub(crate) use body::{Body, BodyRules, Receiver, drain, receive};
+#[cfg(test)]
+pub(crate) use classify::Head;
+pub(crate) use classify::{Asked, Content, Here, Length, NoContent, classify};
+pub(crate) use clock::Clock;
+pub(crate) use connect::{Dial, Internet, Network, Wanted};
 pub(crate) use connection::Connection;
-pub(crate) use exchange::{Exchange, exchange};
+pub(crate) use exchange::{Exchange, Response, exchange};
+pub(crate) use headers::Headers;
 pub(crate) use integrity::{Stated, check_digests, stated_digests};
-pub(crate) use names::Names;
 pub(crate) use origin::{Origin, Target};
 pub(crate) use pace::Pace;
 pub(crate) use redirect::{Hop, next_hop};
-pub(crate) use request::{Conditions, Method, Range, RequestPlan};
+pub(crate) use request::{Method, Range, Request};
 pub(crate) use retry::{Backoff, RetryAfter, Verdict, is_transient, judge, pause};
 pub(crate) use sniff::is_html;
-pub(crate) use validators::{http_date, single, upstream_validators};
+pub(crate) use validators::http_date;

@@ -1,90 +1,80 @@
-//! The request that is sent: built whole for each hop, from what belongs to that hop's origin.
+//! The request: built anew for each hop of a redirect chain, from what belongs to that hop's origin.
 
 use bytes::Bytes;
 use http_body_util::Empty;
-use hyper::Request;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HOST, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, USER_AGENT,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PROXY_AUTHORIZATION, RANGE, USER_AGENT,
 };
 
 use super::connection::{Connection, OverProxy};
 use super::origin::Target;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Secret;
+use crate::pin::Validators;
 
-/// What is asked for.
+/// How natsync names itself to servers, unless the manifest says otherwise.
+pub(super) const PRODUCT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
-    /// The file.
     Get,
-    /// What is known of the file.
     Head,
 }
 
-/// Asks for the file only if it is no longer this one (RFC 9110, section 13.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Conditions {
-    /// `If-None-Match`.
-    pub(crate) etag: Option<String>,
-    /// `If-Modified-Since`.
-    pub(crate) last_modified: Option<String>,
-}
-
-impl Conditions {
-    /// Whether nothing is asked.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.etag.is_none() && self.last_modified.is_none()
-    }
-}
-
-/// Asks for the rest of a file only, or for a part of that, if it still is the same one (RFC 9110, sections 13.1.5 and 14.2).
+/// Limits a request to the rest of a file or a part of it, provided that the file is still the same
+/// one (RFC 9110, sections 13.1.5 and 14.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
-    /// Bytes that are here already.
+    /// The first byte.
     pub(crate) from: u64,
-    /// The first byte that is not wanted, where not all of the rest is.
+    /// The end (exclusive); the end of the file if none.
     pub(crate) upto: Option<u64>,
-    /// `If-Range`. Without it the digest of the whole has to tell.
+    /// `If-Range`. Without it, the digest of the whole file has to decide.
     pub(crate) validator: Option<String>,
 }
 
-/// What every hop of a request shares.
+/// What all hops of a request share.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestPlan<'a> {
-    /// GET or HEAD.
+pub(crate) struct Request<'a> {
     pub(crate) method: Method,
-    /// Conditions, for the first origin and what it redirects to.
-    pub(crate) conditions: &'a Conditions,
-    /// Only the rest.
+    /// Makes the request conditional (`If-None-Match`, `If-Modified-Since`) where there are some.
+    pub(crate) conditions: &'a Validators,
     pub(crate) range: Option<&'a Range>,
-    /// Header fields of the source.
+    /// Header fields of the source, which only `home`'s origin gets.
     pub(crate) headers: &'a [(String, Secret)],
-    /// What is asked for first. Only its origin gets them, and its user and password.
+    /// The first target. Its user and password go to its origin alone.
     pub(crate) home: &'a Target,
-    /// `User-Agent`.
-    pub(crate) user_agent: &'a str,
-    /// Whether caches on the way must ask the origin (RFC 9111, section 5.2.1.4).
+    /// Replaces natsync's own `User-Agent`.
+    pub(crate) user_agent: Option<&'a str>,
+    /// Makes caches revalidate with the origin (RFC 9111, section 5.2.1.4).
     pub(crate) past_caches: bool,
 }
 
-impl RequestPlan<'_> {
-    /// The request for one hop. A proxy gets the whole URL (RFC 9112, section 3.2.2) and is
-    /// told who asks; HTTP/2 has the host in it, too (RFC 9113, section 8.3.1).
-    pub(crate) fn build(
+/// A request in the form for one connection.
+#[derive(Debug)]
+pub(crate) struct Message(pub(super) hyper::Request<Empty<Bytes>>);
+
+impl Request<'_> {
+    /// The request for one hop. A proxy gets the whole URL (RFC 9112, section 3.2.2) and the proxy's
+    /// credentials; over HTTP/2 the URL includes the host (RFC 9113, section 8.3.1).
+    ///
+    /// # Errors
+    /// When a part of it cannot be written in HTTP.
+    pub(crate) fn message(
         &self,
         target: &Target,
         connection: &Connection,
-    ) -> Result<Request<Empty<Bytes>>, Failure> {
-        self.build_for(target, connection.over_proxy.as_ref(), connection.is_shared())
+    ) -> Result<Message, Failure> {
+        self.build(target, connection.over_proxy.as_ref(), connection.is_shared()).map(Message)
     }
 
-    fn build_for(
+    fn build(
         &self,
         target: &Target,
         proxy: Option<&OverProxy>,
         http2: bool,
-    ) -> Result<Request<Empty<Bytes>>, Failure> {
+    ) -> Result<hyper::Request<Empty<Bytes>>, Failure> {
         let uri = if http2 || proxy.is_some() {
             format!("{}{}", target.origin.url(), target.resource)
         } else {
@@ -95,7 +85,7 @@ impl RequestPlan<'_> {
             Method::Head => hyper::Method::HEAD,
         };
         let unusable = || Failure::new(ErrorKind::Protocol, "the URL cannot be put into a request");
-        let mut request = Request::builder()
+        let mut request = hyper::Request::builder()
             .method(method)
             .uri(uri)
             .body(Empty::new())
@@ -105,15 +95,15 @@ impl RequestPlan<'_> {
         if !http2 {
             headers.insert(HOST, text(&target.origin.authority())?);
         }
-        headers.insert(USER_AGENT, text(self.user_agent)?);
+        headers.insert(USER_AGENT, text(self.user_agent.unwrap_or(PRODUCT))?);
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        // Bytes are bytes: what is stored and hashed is what the server has.
+        // The stored and hashed bytes are those that the server stores.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(range) = self.range {
             let last = range.upto.map(|upto| upto.saturating_sub(1).to_string());
             let wanted = format!("bytes={}-{}", range.from, last.unwrap_or_default());
             match range.validator.as_deref().map(text) {
-                // Nothing may be gone on with on trust: the whole content is asked for.
+                // Without `If-Range` the range could be one of another version: request the whole.
                 Some(Err(_)) => {}
                 validator => {
                     headers.insert(RANGE, text(&wanted)?);
@@ -124,8 +114,8 @@ impl RequestPlan<'_> {
         if self.past_caches {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
-        // One that can stand in no header never came in one: what noted it is damaged, and without it the whole
-        // content comes.
+        // A validator that no header field can hold comes from a damaged state. Without it the
+        // response is the whole file.
         let condition = |value: &Option<String>| text(value.as_deref()?).ok();
         headers.extend(condition(&self.conditions.etag).map(|etag| (IF_NONE_MATCH, etag)));
         headers.extend(
@@ -145,7 +135,7 @@ impl RequestPlan<'_> {
             }
         }
         if let Some(auth) = proxy.and_then(|proxy| proxy.auth.as_ref()) {
-            headers.insert(hyper::header::PROXY_AUTHORIZATION, auth.clone());
+            headers.insert(PROXY_AUTHORIZATION, auth.clone());
         }
         Ok(request)
     }
@@ -165,65 +155,52 @@ pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, Failure> 
 mod tests {
     use super::*;
 
+    const NONE: Validators = Validators { etag: None, last_modified: None };
+
+    fn request<'a>(home: &'a Target, conditions: &'a Validators) -> Request<'a> {
+        Request {
+            method: Method::Get,
+            conditions,
+            range: None,
+            headers: &[],
+            home,
+            user_agent: None,
+            past_caches: false,
+        }
+    }
+
     #[test]
     fn a_damaged_validator_is_left_out() {
         let home = Target::parse("http://home/a").unwrap();
-        let built = |etag: &str| {
-            let conditions = Conditions { etag: Some(etag.to_owned()), ..Conditions::default() };
-            let plan = RequestPlan {
-                method: Method::Get,
-                conditions: &conditions,
-                range: None,
-                headers: &[],
-                home: &home,
-                user_agent: "natsync",
-                past_caches: false,
-            };
-            let request = plan.build_for(&home, None, false).unwrap();
-            request.headers().contains_key(IF_NONE_MATCH)
+        let is_sent = |etag: &str| {
+            let conditions = Validators { etag: Some(etag.to_owned()), ..NONE };
+            let built = request(&home, &conditions).build(&home, None, false).unwrap();
+            built.headers().contains_key(IF_NONE_MATCH)
         };
-        assert!(built("\"a\""));
+        assert!(is_sent("\"a\""));
+        assert!(!is_sent("\u{2}a\""));
         let ranged = |validator: &str| {
             let range = Range { from: 5, upto: None, validator: Some(validator.to_owned()) };
-            let plan = RequestPlan {
-                method: Method::Get,
-                conditions: &Conditions::default(),
-                range: Some(&range),
-                headers: &[],
-                home: &home,
-                user_agent: "natsync",
-                past_caches: false,
-            };
-            let request = plan.build_for(&home, None, false).unwrap();
-            (request.headers().contains_key(RANGE), request.headers().contains_key(IF_RANGE))
+            let request = Request { range: Some(&range), ..request(&home, &NONE) };
+            let built = request.build(&home, None, false).unwrap();
+            (built.headers().contains_key(RANGE), built.headers().contains_key(IF_RANGE))
         };
         assert_eq!(ranged("\"a\""), (true, true));
         assert_eq!(ranged("\u{2}a\""), (false, false));
-        assert!(!built("\u{2}a\""));
     }
 
     #[test]
     fn headers_of_the_source_stay_at_home() {
         let headers = [("X-Token".to_owned(), Secret::new("s3cret".to_owned()))];
         let home = Target::parse("http://home/a").unwrap();
-        let plan = RequestPlan {
-            method: Method::Get,
-            conditions: &Conditions::default(),
-            range: None,
-            headers: &headers,
-            home: &home,
-            user_agent: "natsync",
-            past_caches: false,
+        let request = Request { headers: &headers, ..request(&home, &NONE) };
+        let is_sent = |url: &str| {
+            let target = Target::parse(url).unwrap();
+            request.build(&target, None, false).unwrap().headers().contains_key("x-token")
         };
-        let sent = |url: &str| {
-            plan.build_for(&Target::parse(url).unwrap(), None, false)
-                .unwrap()
-                .headers()
-                .contains_key("x-token")
-        };
-        assert!(sent("http://home/b"));
+        assert!(is_sent("http://home/b"));
         for other in ["https://home/b", "http://home:81/b", "http://www.home/b"] {
-            assert!(!sent(other), "{other}");
+            assert!(!is_sent(other), "{other}");
         }
     }
 }

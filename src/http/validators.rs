@@ -1,27 +1,4 @@
-//! Validators: what makes it possible to ask whether a file is still the same (RFC 9110, section 8.8).
-
-use hyper::HeaderMap;
-use hyper::header::{ETAG, HeaderName, LAST_MODIFIED};
-
-use crate::pin::Validators;
-
-/// No longer one is kept: it would be sent back with every request.
-const LONGEST: usize = 1024;
-
-/// `ETag` and `Last-Modified` of an answer, as they were sent; what is malformed or too long counts
-/// as not sent.
-pub(crate) fn upstream_validators(headers: &HeaderMap) -> Validators {
-    let etag = single(headers, &ETAG).filter(|tag| is_entity_tag(tag));
-    let modified = single(headers, &LAST_MODIFIED).filter(|date| http_date(date).is_some());
-    Validators { etag: etag.map(str::to_owned), last_modified: modified.map(str::to_owned) }
-}
-
-/// The one value of a header that may stand once.
-pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    (values.next().is_none() && value.len() <= LONGEST).then_some(value)
-}
+//! The grammar of validators and dates (RFC 9110, sections 5.6.7 and 8.8.3).
 
 /// Seconds since 1970 of a date in any of the three forms of RFC 9110, section 5.6.7.
 pub(crate) fn http_date(text: &str) -> Option<i64> {
@@ -32,7 +9,7 @@ pub(crate) fn http_date(text: &str) -> Option<i64> {
     }
 }
 
-fn is_entity_tag(tag: &str) -> bool {
+pub(super) fn is_entity_tag(tag: &str) -> bool {
     let opaque = tag.strip_prefix("W/").unwrap_or(tag);
     opaque.len() >= 2
         && opaque.starts_with('"')

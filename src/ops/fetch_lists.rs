@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{settings, work};
+use super::{Means, work};
+use crate::dest::Dest;
 use crate::dest::state::State;
 use crate::event::{Event, Outcome, Phase, Reporter};
 use crate::manifest::ListPlace;
@@ -11,7 +12,7 @@ use crate::ops::error::RunError;
 use crate::ops::scope::Scope;
 use crate::pin::checksum_lists::{Lists, Lost};
 use crate::plan::{Plan, Step};
-use crate::transfer::{Disputed, Executed, Purpose, Work, execute};
+use crate::transfer::{self, Disputed, Fetched, Files};
 
 /// Fetches the lists that decide on a chosen entry, on condition that they changed. Answers those that
 /// cannot be had.
@@ -20,11 +21,11 @@ use crate::transfer::{Disputed, Executed, Purpose, Work, execute};
 /// When the lock cannot be read.
 pub(super) fn fetch_all(
     scope: Scope<'_>,
-    state: &State,
+    (dest, state): (&Dest, &State),
     reporter: &mut dyn Reporter,
 ) -> Result<Lost, RunError> {
     let wanted = wanted(scope)?;
-    Ok(fetch(scope, state, &wanted, false, reporter))
+    Ok(fetch(scope, (dest, state), &wanted, false, reporter))
 }
 
 /// Chosen entries that name a list, one for each.
@@ -63,7 +64,7 @@ fn wanted(scope: Scope<'_>) -> Result<Vec<EntryIndex>, RunError> {
 
 fn fetch(
     scope: Scope<'_>,
-    state: &State,
+    (dest, state): (&Dest, &State),
     wanted: &[EntryIndex],
     anew: bool,
     reporter: &mut dyn Reporter,
@@ -72,11 +73,9 @@ fn fetch(
         return Lost::new();
     }
     reporter.event(&Event::Phase { phase: Phase::Lists, total: Some(wanted.len() as u64) });
-    let settings = settings(scope.manifest, scope.options);
-    let nothing = Plan::with_bound(scope.manifest.entries().bound());
-    let purpose = Purpose::Lists { of: wanted, anew };
-    let work = Work { state: Some(state), purpose, ..work(scope, &nothing, &settings) };
-    execute(&work, reporter).lists
+    let means = Means::new(scope);
+    let lists = transfer::Lists { dest, state, of: wanted, anew };
+    transfer::fetch_lists(&work(scope, &means), lists, reporter)
 }
 
 /// Settles entries whose bytes are not those of their list. The list may be older than the file, as
@@ -87,12 +86,12 @@ fn fetch(
 /// When the lock cannot be read.
 pub(super) fn settle(
     scope: Scope<'_>,
-    state: &State,
+    (dest, state): (&Dest, &State),
     plan: &Plan,
-    executed: Executed,
+    fetched: Fetched,
     reporter: &mut dyn Reporter,
 ) -> Result<(), RunError> {
-    let Executed { disputed, halted, .. } = executed;
+    let Fetched { disputed, halted } = fetched;
     if disputed.is_empty() {
         return Ok(());
     }
@@ -111,7 +110,7 @@ pub(super) fn settle(
         .filter(|entry| seen.insert((entry.source_index(), entry.list_url(Form::Sent))))
         .map(crate::manifest::entry::Entry::index)
         .collect();
-    let lost = fetch(scope, state, &wanted, true, reporter);
+    let lost = fetch(scope, (dest, state), &wanted, true, reporter);
     let pins = scope.pins.with_lists(Lists::fetched(state, lost));
     let mut again = Plan::with_bound(plan.bound());
     for disputed in disputed {
@@ -130,8 +129,9 @@ pub(super) fn settle(
         let total = again.counts().entries();
         reporter.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let scope = Scope { pins: &pins, ..scope };
-        let settings = settings(scope.manifest, scope.options);
-        execute(&Work { state: Some(state), ..work(scope, &again, &settings) }, reporter);
+        let means = Means::new(scope);
+        let files = Files { plan: &again, dest, state, parts: None, disputing: false };
+        transfer::fetch(&work(scope, &means), files, reporter);
     }
     Ok(())
 }

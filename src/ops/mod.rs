@@ -36,6 +36,7 @@ pub use crate::dest::state::{FileRecord, Provenance};
 use crate::dest::{DestError, RunGuard};
 use crate::event::{Event, Phase, Reporter};
 use crate::failure::{ErrorKind, Failure};
+use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
@@ -47,7 +48,7 @@ use crate::pin::lock::Lock;
 use crate::pin::lookup::Pins;
 use crate::plan::{Obstacle, Plan, Step};
 use crate::stop::Stop;
-use crate::transfer::{Purpose, Work};
+use crate::transfer::Work;
 pub use apply::{apply, apply_saved};
 pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
@@ -113,22 +114,39 @@ fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
     }
 }
 
-fn work<'a>(scope: Scope<'a>, plan: &'a Plan, settings: &'a [Http]) -> Work<'a> {
-    let Scope { manifest, options, pins, dest, stop } = scope;
+/// What transfers need beside the scope of a command.
+struct Means {
+    /// The transport settings of each source.
+    settings: Vec<Http>,
+    network: Internet<'static>,
+}
+
+impl Means {
+    fn new(scope: Scope<'_>) -> Self {
+        let settings = settings(scope.manifest, scope.options);
+        Self { settings, network: Internet::new(&environment) }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the proxy variables of the process")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn work<'a>(scope: Scope<'a>, means: &'a Means) -> Work<'a> {
+    let Scope { manifest, options, pins, stop, .. } = scope;
     Work {
         manifest,
-        plan,
-        dest,
-        state: None,
-        parts: None,
         pins,
         rewrites: &options.rewrites,
         stop,
-        settings,
+        settings: &means.settings,
         connections: options.jobs.unwrap_or(manifest.http().connections),
         rate_limit: options.limit_rate,
         fail_fast: options.fail_fast,
-        purpose: Purpose::Transfer { disputing: false },
+        network: &means.network,
+        clock: Clock::system(),
+        seed: fastrand::u64(..),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{
-    Options, Prepared, lacked_lists, needs_network, obstructed, prepare, settings, with_pins, work,
+    Means, Options, Prepared, lacked_lists, needs_network, obstructed, prepare, with_pins, work,
 };
 use crate::dest::Dest;
 use crate::dest::state::State;
@@ -18,7 +18,7 @@ use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Share, Shares, Step};
 use crate::stop::Stop;
-use crate::transfer::{Purpose, Work, execute};
+use crate::transfer::{self, Questions};
 
 /// Says what [`apply`](super::apply()) would do. Writes nothing; asks nobody unless `refresh` says so.
 ///
@@ -92,9 +92,9 @@ fn refresh(scope: Scope<'_>, state: Option<&State>, plan: &mut Plan, reporter: &
     }
     let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
     reporter.event(&Event::Phase { phase: Phase::Refreshing, total: Some(total) });
-    let settings = settings(scope.manifest, scope.options);
-    let work = Work { state, purpose: Purpose::Probe, ..work(scope, plan, &settings) };
-    let probes = execute(&work, reporter).probes;
+    let means = Means::new(scope);
+    let questions = Questions { plan, dest: scope.dest, state };
+    let probes = transfer::probe(&work(scope, &means), questions, reporter);
     plan.tell(probes.into_iter().map(|(entry, probed)| (entry, probed.decision, probed.size)));
 }
 

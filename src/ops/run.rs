@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::plan::tell_plan;
-use super::{Prepared, acquire, lacked_lists, needs_network, obstructed, settings, work};
+use super::{Means, Prepared, acquire, lacked_lists, needs_network, obstructed, work};
 use crate::dest::inventory::Scan;
 use crate::dest::state::{Note, State};
 use crate::dest::{Dest, Parts};
@@ -20,7 +20,7 @@ use crate::ops::scope::Scope;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::plan::{Action, Decision, Plan, Step};
-use crate::transfer::{Purpose, Work, execute};
+use crate::transfer::{self, Files};
 
 /// A run that came to its end, with what a lock is made of.
 pub(super) struct Done<'a> {
@@ -111,7 +111,7 @@ fn carry_out(
     let lists = if options.offline {
         Lists::kept(Some(state))
     } else {
-        Lists::fetched(state, super::fetch_lists::fetch_all(scope, state, account)?)
+        Lists::fetched(state, super::fetch_lists::fetch_all(scope, (dest, state), account)?)
     };
     let listed = pins.with_lists(lists);
     let scope = Scope { pins: &listed, ..scope };
@@ -130,12 +130,11 @@ fn carry_out(
     } else if !options.offline && needs_network(&plan) {
         let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
         account.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
-        let settings = settings(manifest, options);
-        let purpose = Purpose::Transfer { disputing: true };
+        let means = Means::new(scope);
         let parts = Some(parts);
-        let work = Work { state: Some(state), parts, purpose, ..work(scope, &plan, &settings) };
-        let executed = execute(&work, account);
-        super::fetch_lists::settle(scope, state, &plan, executed, account)?;
+        let files = Files { plan: &plan, dest, state, parts, disputing: true };
+        let fetched = transfer::fetch(&work(scope, &means), files, account);
+        super::fetch_lists::settle(scope, (dest, state), &plan, fetched, account)?;
     }
     let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
     if let Some(saved) = saved {

@@ -1,60 +1,55 @@
-//! Which job runs next, and where: the one owner of what a run knows of its origins.
+//! Decides which job runs next, and where. Owns everything that a run knows of its origins.
 //!
-//! Workers ask for a job and give back their place in the same breath. There is no queue of its own
-//! for entries: they are made on demand, and only those wait here that an origin has no place for
-//! yet, up to a fixed number.
+//! A worker asks for a job; when it is done it gives its place back and asks for the next. Entries are
+//! made on demand: only jobs for which their origin has no place yet wait here, up to a fixed number.
 
 mod health;
-mod shared;
+mod lanes;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::BinaryHeap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
-use tokio::sync::{Notify, SemaphorePermit};
-
-pub(super) use health::Reach;
-pub(super) use shared::Shared;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::job::Job;
-use super::lane::{Health, Lane, Readiness};
+use super::lane::{Health, Lane};
 use super::limit::Limit;
+use super::shared::Shared;
+use super::slot::{LaneId, Places, Slot};
 use super::supply::Supply;
 use crate::failure::Failure;
-use crate::http::{Connection, Origin};
+use crate::http::{Clock, Origin};
 use crate::manifest::Http;
 use crate::manifest::entry::EntryIndex;
 use crate::stop::Stop;
+use crate::threads::lock;
+use lanes::Lanes;
 
-/// So many jobs are looked at beyond those that run, so that one origin's pause does not keep the
-/// others waiting.
+/// How many jobs may wait here, so that a pause of one origin does not delay the others.
 const LOOK_AHEAD: usize = 4096;
 
-/// What a worker is to do.
+/// What a worker has to do.
 #[derive(Debug)]
 pub(super) enum Task<'a> {
-    /// Ask for it.
     Ask(Job, Slot<'a>),
-    /// Its origin cannot be reached.
+    /// The origin cannot be reached.
     Unreachable(Job, Failure),
-    /// Its URL cannot be used.
+    /// The URL cannot be used.
     Unusable(EntryIndex, Failure),
 }
 
-/// A new job, or why there can be none.
-pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
-
-/// What an origin's lane is made with.
+/// The settings for the lane of a job.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
     pub(super) http: &'a Http,
-    /// The dialer of the job's source. What another one opened goes another way: over its proxy, to
-    /// whom its certificates trust.
+    /// The number of the dialer of the job's source.
     pub(super) dialer: usize,
 }
 
-/// Tells the terms of a job.
+/// Finds the terms of a job.
 pub(super) type Settings<'a> = Box<dyn Fn(&Job) -> Terms<'a> + Send + Sync + 'a>;
 
 /// The dispatcher of a run.
@@ -62,21 +57,17 @@ pub(super) struct Dispatch<'a> {
     inner: Mutex<Inner<'a>>,
     idle_workers: Notify,
     settings: Settings<'a>,
+    clock: Clock,
 }
 
 struct Inner<'a> {
     supply: Supply<'a>,
-    lanes: Vec<Lane>,
-    by_origin: HashMap<(Origin, usize), usize>,
+    lanes: Lanes,
     delayed: BinaryHeap<Reverse<Delayed>>,
-    /// Jobs in lanes and delayed ones.
+    /// Jobs in lanes, and delayed ones.
     waiting: usize,
-    /// Jobs in the hands of workers.
+    /// Jobs that workers have in hand.
     active: usize,
-    /// Places taken at all origins, and how many there are.
-    in_use: usize,
-    connections: usize,
-    first_lane: usize,
     numbers: u64,
 }
 
@@ -106,98 +97,32 @@ impl Ord for Delayed {
     }
 }
 
-/// Whom a place is given back to.
-trait Places {
-    fn leave(&self, slot: &mut Slot<'_>);
-}
-
-/// A place at an origin: given back when it is dropped.
-pub(super) struct Slot<'r> {
-    places: &'r dyn Places,
-    pub(super) lane: usize,
-    pub(super) connection: Option<Connection>,
-    /// Its part in what its thread may have under way.
-    pub(super) share: Option<SemaphorePermit<'r>>,
-    /// Whether it tries for all whether the origin can be reached.
-    trying: bool,
-    /// Whether an answer came to it.
-    served: bool,
-}
-
-impl std::fmt::Debug for Slot<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("lane", &self.lane).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.places.leave(self);
-    }
-}
-
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never kept")]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never stored")]
 enum Next<'a> {
     Task(Task<'a>),
     Wait(Option<Instant>),
     Done,
 }
 
-impl Inner<'_> {
-    /// Whether a transfer may begin there: the whole run has so many places.
-    fn readiness(&self, lane: usize, now: Instant) -> Readiness {
-        let readiness = self.lanes[lane].readiness(now);
-        if self.in_use < self.connections { readiness } else { Readiness::Full }
-    }
-
-    fn take_place(&mut self, lane: usize, now: Instant) -> Option<Connection> {
-        self.in_use += 1;
-        let connection = self.lanes[lane].enter(now);
-        if connection.is_none() {
-            // A new connection is about to be made: the whole run may have so many, and an origin so many.
-            let limit = self.lanes[lane].limit.get();
-            while limit < self.lanes[lane].connections() && self.lanes[lane].idle.pop().is_some() {}
-            while self.connections < self.lanes.iter().map(Lane::connections).sum() {
-                let oldest = self
-                    .lanes
-                    .iter_mut()
-                    .filter(|lane| !lane.idle.is_empty())
-                    .min_by_key(|lane| lane.idle[0].1);
-                let Some(lane) = oldest else { break };
-                lane.idle.remove(0);
-            }
-        }
-        connection
-    }
-
-    /// Whether enough transfers that began at this origin wait for a place where it leads to. More of
-    /// them would only make what they were told grow old: such URLs are often good for minutes.
-    fn is_crowded(&self, lane: usize) -> bool {
-        self.lanes[lane].leads_to.is_some_and(|next| {
-            let next = &self.lanes[next];
-            next.limit.get() <= next.arrivals.len()
-        })
-    }
-}
-
 impl<'a> Dispatch<'a> {
-    pub(super) fn new(supply: Supply<'a>, settings: Settings<'a>, connections: usize) -> Self {
+    pub(super) fn new(
+        supply: Supply<'a>,
+        settings: Settings<'a>,
+        connections: usize,
+        clock: Clock,
+    ) -> Self {
         let inner = Inner {
             supply,
-            lanes: Vec::new(),
-            by_origin: HashMap::new(),
+            lanes: Lanes::new(connections),
             delayed: BinaryHeap::new(),
             waiting: 0,
             active: 0,
-            in_use: 0,
-            connections,
-            first_lane: 0,
             numbers: 0,
         };
-        Self { inner: Mutex::new(inner), idle_workers: Notify::new(), settings }
+        Self { inner: Mutex::new(inner), idle_workers: Notify::new(), settings, clock }
     }
 
-    /// The next task, or nothing when all is done or the end was asked for.
+    /// The next task, or none when all is done or the run has to stop.
     pub(super) async fn next(&self, stop: &Stop) -> Option<Task<'_>> {
         loop {
             let notified = self.idle_workers.notified();
@@ -206,11 +131,9 @@ impl<'a> Dispatch<'a> {
             if stop.is_requested() {
                 return None;
             }
-            let until = match self.try_next(Instant::now()) {
+            let until = match self.try_next(self.clock.now()) {
                 Next::Task(task) => {
-                    if self.has_more() {
-                        self.idle_workers.notify_one();
-                    }
+                    self.wake();
                     return Some(task);
                 }
                 Next::Done => {
@@ -222,13 +145,15 @@ impl<'a> Dispatch<'a> {
             match until {
                 Some(until) => {
                     tokio::select! {
+                        biased;
                         () = notified => {}
-                        () = tokio::time::sleep_until(until.into()) => {}
+                        () = tokio::time::sleep_until(until) => {}
                         () = stop.requested() => {}
                     }
                 }
                 None => {
                     tokio::select! {
+                        biased;
                         () = notified => {}
                         () = stop.requested() => {}
                     }
@@ -242,16 +167,24 @@ impl<'a> Dispatch<'a> {
         let inner = &mut *guard;
         while inner.delayed.peek().is_some_and(|Reverse(delayed)| delayed.due <= now) {
             if let Some(Reverse(delayed)) = inner.delayed.pop() {
-                let lane = self.lane(inner, &delayed.job);
-                inner.lanes[lane].jobs.push_front(delayed.job);
+                inner.waiting -= 1;
+                self.queue(inner, delayed.job, Turn::Next, now);
             }
         }
-        let mut soonest = inner.delayed.peek().map(|Reverse(delayed)| delayed.due);
-        if let Some(task) = self.take_waiting(inner, now, &mut soonest) {
-            return Next::Task(task);
+        if let Some((job, failure)) = inner.lanes.next_lost(now) {
+            inner.waiting -= 1;
+            inner.active += 1;
+            return Next::Task(Task::Unreachable(job, failure));
+        }
+        if let Some((lane, job)) = inner.lanes.next_ready(now) {
+            inner.waiting -= 1;
+            return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
         }
         while inner.waiting < LOOK_AHEAD
-            && let Some((source, supplied)) = inner.supply.next(&inner.lanes)
+            && let Some((source, supplied)) = {
+                let waiting = |lane| inner.lanes.get(lane).map_or(0, |lane| lane.jobs.len());
+                inner.supply.next(waiting)
+            }
         {
             let job = match supplied {
                 Err((entry, failure)) => {
@@ -260,171 +193,124 @@ impl<'a> Dispatch<'a> {
                 }
                 Ok(job) => job,
             };
-            let lane = self.lane(inner, &job);
+            let lane = self.lane_of(inner, &job.target.origin, &job, now);
             inner.supply.went_to(source, lane);
-            let crowded = inner.is_crowded(lane);
-            let there = &inner.lanes[lane];
-            if there.is_idle() {
+            if let Some(there) = inner.lanes.get(lane).filter(|there| there.is_idle()) {
                 if let Health::Down(failure) = &there.health {
                     inner.active += 1;
                     return Next::Task(Task::Unreachable(job, failure.clone()));
                 }
-                match inner.readiness(lane, now) {
-                    _ if crowded => {}
-                    Readiness::Ready => {
-                        return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
-                    }
-                    Readiness::Later(until) => soonest = Some(earlier(soonest, until)),
-                    Readiness::Full => {}
+                if inner.lanes.is_open(lane, now) {
+                    return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
                 }
             }
-            inner.lanes[lane].jobs.push_back(job);
-            inner.waiting += 1;
+            self.queue(inner, job, Turn::Last, now);
         }
         if inner.supply.is_exhausted() && inner.waiting == 0 && inner.active == 0 {
             return Next::Done;
         }
-        Next::Wait(soonest)
+        let due = inner.delayed.peek().map(|Reverse(delayed)| delayed.due);
+        Next::Wait(due.into_iter().chain(inner.lanes.next_time()).min())
     }
 
-    /// A job that waits in a lane which has a place for it; the lanes take turns.
-    fn take_waiting(
-        &self,
-        inner: &mut Inner<'a>,
-        now: Instant,
-        soonest: &mut Option<Instant>,
-    ) -> Option<Task<'_>> {
-        if inner.waiting == inner.delayed.len() {
-            return None;
-        }
-        let count = inner.lanes.len();
-        for step in 0..count {
-            let index = (inner.first_lane + step) % count;
-            let crowded = inner.is_crowded(index);
-            let lane = &mut inner.lanes[index];
-            if lane.is_idle() {
-                continue;
-            }
-            if let Health::Down(failure) = &lane.health {
-                let failure = failure.clone();
-                let job = lane.pop()?;
-                inner.waiting -= 1;
-                inner.active += 1;
-                return Some(Task::Unreachable(job, failure));
-            }
-            if crowded && lane.arrivals.is_empty() {
-                continue;
-            }
-            match inner.readiness(index, now) {
-                Readiness::Ready => {
-                    let job = inner.lanes[index].pop()?;
-                    inner.waiting -= 1;
-                    inner.first_lane = index + 1;
-                    return Some(Task::Ask(job, self.enter(inner, index, now)));
-                }
-                Readiness::Later(until) => *soonest = Some(earlier(*soonest, until)),
-                Readiness::Full => {}
+    /// Lets a job wait in the lane of its target.
+    fn queue(&self, inner: &mut Inner<'a>, job: Job, turn: Turn, now: Instant) {
+        let origin = job.on_the_way.as_ref().map_or(&job.target, |way| &way.target).origin.clone();
+        let id = self.lane_of(inner, &origin, &job, now);
+        inner.waiting += 1;
+        if let Some(lane) = inner.lanes.get_mut(id) {
+            match turn {
+                Turn::Next => lane.jobs.push_front(job),
+                Turn::Last => lane.jobs.push_back(job),
+                Turn::Arrival => lane.arrivals.push_back(job),
             }
         }
-        None
+        inner.lanes.touch(id, now);
     }
 
-    /// Whether a job waits for which there is a place, or will be after some time: somebody must look
-    /// at the clock.
-    fn has_more(&self) -> bool {
-        let inner = self.lock();
-        let now = Instant::now();
-        inner.waiting != inner.delayed.len()
-            && inner.lanes.iter().enumerate().any(|(index, lane)| {
-                !lane.is_idle()
-                    && (matches!(lane.health, Health::Down(_))
-                        || inner.readiness(index, now) != Readiness::Full
-                            && !(lane.arrivals.is_empty() && inner.is_crowded(index)))
-            })
-    }
-
-    fn enter(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
+    fn enter(&self, inner: &mut Inner<'a>, lane: LaneId, now: Instant) -> Slot<'_> {
         inner.active += 1;
         self.slot(inner, lane, now)
     }
 
-    fn slot(&self, inner: &mut Inner<'a>, lane: usize, now: Instant) -> Slot<'_> {
-        let trying = matches!(inner.lanes[lane].health, Health::Doubtful { .. });
-        inner.lanes[lane].trying |= trying;
-        let connection = inner.take_place(lane, now);
-        Slot { places: self, lane, connection, share: None, trying, served: false }
+    fn slot(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Slot<'_> {
+        let trying = inner.lanes.get_mut(id).is_some_and(|lane| {
+            let trying = matches!(lane.health, Health::Doubtful { .. });
+            lane.trying |= trying;
+            trying
+        });
+        let connection = inner.lanes.enter(id, now);
+        Slot { places: self, lane: id, connection, share: None, trying, served: false }
     }
 
-    /// Goes on to where a redirect leads: gives the place back and takes one there, if there is one at
-    /// once. Else the job has to wait its turn.
+    /// Moves an attempt to the origin that a redirect leads to: gives its place back and takes one
+    /// there. None if there is no place at once; then the job has to wait.
     pub(super) fn go_on(&self, slot: Slot<'_>, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
         let from = slot.lane;
-        // First, since the next place may be at the same origin.
+        // Before the next place is taken, which may be at the same origin.
         drop(slot);
         let place = self.place(origin, job);
         if place.is_none() {
+            let now = self.clock.now();
             let mut inner = self.lock();
-            let lane = self.lane_of(&mut inner, origin, job);
-            inner.lanes[from].leads_to = Some(lane).filter(|&lane| lane != from);
+            let next = self.lane_of(&mut inner, origin, job, now);
+            if let Some(lane) = inner.lanes.get_mut(from) {
+                lane.leads_to = Some(next).filter(|&next| next != from);
+            }
+            inner.lanes.touch(from, now);
         }
-        if self.has_more() {
-            self.idle_workers.notify_one();
-        }
+        self.wake();
         place
     }
 
-    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other.
+    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other place.
     pub(super) fn place(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        let mut inner = self.lock();
-        let now = Instant::now();
-        let lane = self.lane_of(&mut inner, origin, job);
-        let there = &inner.lanes[lane];
-        let free = there.arrivals.is_empty()
-            && !matches!(there.health, Health::Down(_))
-            && inner.readiness(lane, now) == Readiness::Ready;
-        free.then(|| self.slot(&mut inner, lane, now))
+        self.place_if(origin, job, |lane| {
+            lane.arrivals.is_empty() && !matches!(lane.health, Health::Down(_))
+        })
     }
 
-    /// A place for one more request by who has one already. Where requests have a rate, each takes its
+    /// A further place for a job in hand, if no other job wants it.
+    pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
+        self.place_if(origin, job, |lane| lane.is_idle() && matches!(lane.health, Health::Up))
+    }
+
+    fn place_if(
+        &self,
+        origin: &Origin,
+        job: &Job,
+        is_free: impl FnOnce(&Lane) -> bool,
+    ) -> Option<Slot<'_>> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let lane = self.lane_of(&mut inner, origin, job, now);
+        let is_free =
+            inner.lanes.get(lane).is_some_and(is_free) && inner.lanes.has_place(lane, now);
+        is_free.then(|| self.slot(&mut inner, lane, now))
+    }
+
+    /// Lets a place serve for a second request. None where requests have a rate: there each takes its
     /// turn.
     pub(super) fn once_more<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
-        let has_rate = self.lock().lanes[slot.lane].spacing.is_some();
+        let has_rate = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.spacing.is_some());
         (!has_rate).then_some(slot)
     }
 
-    /// A further place at an origin for the file of a job in hand, if no other job wants it.
-    pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        let mut inner = self.lock();
-        let now = Instant::now();
-        let lane = self.lane_of(&mut inner, origin, job);
-        let there = &inner.lanes[lane];
-        let free = there.is_idle()
-            && matches!(there.health, Health::Up)
-            && inner.readiness(lane, now) == Readiness::Ready;
-        free.then(|| self.slot(&mut inner, lane, now))
-    }
-
-    /// A place was given back by somebody who does not ask for the next job.
+    /// Wakes a worker if there may be something to do. A caller that gives a place back and does not ask
+    /// for the next job has to call it.
     pub(super) fn wake(&self) {
-        if self.has_more() {
+        let has_more = self.lock().lanes.has_more();
+        if has_more {
             self.idle_workers.notify_one();
         }
     }
 
-    /// A job waits for a place where its attempt goes on. It keeps no worker from other jobs.
+    /// Lets a job wait for a place where its attempt goes on.
     pub(super) fn wait(&self, job: Job) {
-        let mut guard = self.lock();
-        let inner = &mut *guard;
-        inner.active -= 1;
-        inner.waiting += 1;
-        let origin = job.on_the_way.as_ref().map_or(&job.target, |way| &way.target).origin.clone();
-        let lane = self.lane_of(inner, &origin, &job);
-        inner.lanes[lane].arrivals.push_back(job);
-        drop(guard);
-        self.idle_workers.notify_one();
+        self.put(job, Turn::Arrival);
     }
 
-    /// A job came to its end.
+    /// Records that a job is done.
     pub(super) fn finish(&self) {
         let mut inner = self.lock();
         inner.active -= 1;
@@ -434,97 +320,115 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// A job is to be tried again, or elsewhere, after a pause.
+    /// Lets a job be tried again from the start, after a pause.
     pub(super) fn put_back(&self, mut job: Job, after: Duration) {
-        // Another attempt starts from the beginning.
         job.on_the_way = None;
+        if after.is_zero() {
+            return self.put(job, Turn::Next);
+        }
+        let due = self.clock.now() + after;
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.active -= 1;
         inner.waiting += 1;
-        if after.is_zero() {
-            let lane = self.lane(inner, &job);
-            inner.lanes[lane].jobs.push_front(job);
-        } else {
-            inner.numbers += 1;
-            let delayed = Delayed { due: Instant::now() + after, number: inner.numbers, job };
-            inner.delayed.push(Reverse(delayed));
-        }
+        inner.numbers += 1;
+        inner.delayed.push(Reverse(Delayed { due, number: inner.numbers, job }));
         drop(guard);
         self.idle_workers.notify_one();
     }
 
-    /// An origin asked for a pause. Answers how long it lasts from now on.
-    pub(super) fn hold(&self, lane: usize, wait: Duration) {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        inner.lanes[lane].hold(now, wait);
-        inner.lanes[lane].limit.objected(now);
+    fn put(&self, job: Job, turn: Turn) {
+        let now = self.clock.now();
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.active -= 1;
+        self.queue(inner, job, turn, now);
+        drop(guard);
+        self.idle_workers.notify_one();
     }
 
-    /// An origin objected to so many requests without asking for a pause.
-    pub(super) fn objected(&self, lane: usize) {
-        self.lock().lanes[lane].objected(Instant::now());
-    }
-
-    /// The name of a lane's origin.
-    pub(super) fn origin(&self, lane: usize) -> String {
-        self.lock().lanes[lane].origin.to_string()
-    }
-
-    pub(super) fn origin_of(&self, lane: usize) -> Origin {
-        self.lock().lanes[lane].origin.clone()
-    }
-
-    fn lane(&self, inner: &mut Inner<'a>, job: &Job) -> usize {
-        self.lane_of(inner, &job.target.origin, job)
-    }
-
-    fn lane_of(&self, inner: &mut Inner<'a>, origin: &Origin, job: &Job) -> usize {
-        let Terms { http, dialer } = (self.settings)(job);
-        let key = (origin.clone(), dialer);
-        if let Some(&lane) = inner.by_origin.get(&key) {
-            // Sources that share an origin are bound by the strictest of them.
-            inner.lanes[lane].narrow(http.connections_per_host, spacing(http));
-            return lane;
+    /// Pauses an origin, as it asked for.
+    pub(super) fn hold(&self, lane: LaneId, wait: Duration) {
+        let now = self.clock.now();
+        if let Some(lane) = self.lock().lanes.get_mut(lane) {
+            lane.hold(now, wait);
+            lane.limit.objected(now);
         }
-        let limit = Limit::new(http.connections_per_host, inner.connections);
-        inner.lanes.push(Lane::new(origin.clone(), limit, spacing(http)));
-        let lane = inner.lanes.len() - 1;
-        inner.by_origin.insert(key, lane);
-        lane
+    }
+
+    /// Records that an origin objected to the rate of requests without asking for a pause.
+    pub(super) fn objected(&self, lane: LaneId) {
+        let now = self.clock.now();
+        if let Some(lane) = self.lock().lanes.get_mut(lane) {
+            lane.objected(now);
+        }
+    }
+
+    /// The origin of a lane; none if it was forgotten.
+    pub(super) fn origin_of(&self, lane: LaneId) -> Option<Origin> {
+        self.lock().lanes.get(lane).map(|lane| lane.origin.clone())
+    }
+
+    /// Looks at the shared connections of an origin.
+    pub(super) fn sharing<T: Default>(
+        &self,
+        lane: LaneId,
+        ask: impl FnOnce(&mut Shared) -> T,
+    ) -> T {
+        self.lock().lanes.get_mut(lane).map(|lane| ask(&mut lane.shared)).unwrap_or_default()
+    }
+
+    fn lane_of(&self, inner: &mut Inner<'a>, origin: &Origin, job: &Job, now: Instant) -> LaneId {
+        let Terms { http, dialer } = (self.settings)(job);
+        let (per_host, spacing) = (http.connections_per_host, spacing(http));
+        if let Some(id) = inner.lanes.find(origin, dialer) {
+            // Sources that share an origin are bound by the strictest of them.
+            if let Some(lane) = inner.lanes.get_mut(id) {
+                lane.narrow(per_host, spacing);
+            }
+            return id;
+        }
+        let limit = Limit::new(per_host, inner.lanes.connections());
+        inner.lanes.add(Lane::new(origin.clone(), limit, spacing), dialer, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<'a>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
+    }
+
+    /// Jobs of a lane may start that could not before, or fail at once.
+    fn opened_up(&self, mut inner: MutexGuard<'_, Inner<'a>>, lane: LaneId) {
+        inner.lanes.touch(lane, self.clock.now());
+        drop(inner);
+        self.idle_workers.notify_waiters();
     }
 }
 
 impl Places for Dispatch<'_> {
     fn leave(&self, slot: &mut Slot<'_>) {
+        let now = self.clock.now();
         let mut inner = self.lock();
-        inner.in_use -= 1;
-        let lane = &mut inner.lanes[slot.lane];
-        lane.in_use -= 1;
-        lane.trying &= !slot.trying;
-        lane.serving -= usize::from(slot.served);
-        if let Some(connection) = slot.connection.take()
-            && !connection.is_shared()
-            && lane.connections() < lane.limit.get()
-        {
-            lane.idle.push((connection, Instant::now()));
+        if let Some(lane) = inner.lanes.get_mut(slot.lane) {
+            lane.trying &= !slot.trying;
+            lane.serving -= usize::from(slot.served);
         }
-        // Who gives a place back asks for the next job at once, or wakes somebody who does.
+        inner.lanes.leave(slot.lane, slot.connection.take(), now);
+        // The caller asks for the next job at once, or calls `wake`.
     }
 }
 
-/// The time between two requests to one origin.
-fn spacing(http: &Http) -> Option<Duration> {
-    http.requests_per_second.map(|rate| Duration::from_secs_f64(1.0 / rate))
+/// Where a job stands among those of its lane.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Next,
+    Last,
+    /// In the middle of an attempt.
+    Arrival,
 }
 
-fn earlier(soonest: Option<Instant>, other: Instant) -> Instant {
-    soonest.map_or(other, |soonest| soonest.min(other))
+/// The declared time between two requests to one origin.
+fn spacing(http: &Http) -> Option<Duration> {
+    http.requests_per_second.map(|rate| Duration::from_secs_f64(1.0 / rate))
 }
 
 #[cfg(test)]

@@ -1,108 +1,196 @@
-//! Fetching checksum lists: asked for like files, and kept in the state instead of in a place of their
-//! own.
+//! Getting checksum lists, which are kept in the state.
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use hyper::HeaderMap;
-
-use super::Run;
-use super::ask::{Question, Refusal, Response, Verdict, ask, finish_body};
-use super::dispatch::Slot;
+use super::ask::{Question, Response, finish_body};
+use super::attempt::{Attempt, Ended, Refusal};
+use super::errand::{Errand, Fate};
 use super::job::Job;
-use super::publish::Message;
-use super::transfer::Attempt;
-use crate::dest::state::Note;
+use super::publish::{Message, Publisher};
+use super::run::{Run, Work};
+use super::slot::Slot;
+use super::supply::{Jobs, Supply};
+use super::targets::list_target;
+use super::want::Want;
+use crate::dest::Dest;
+use crate::dest::state::{Note, State};
 use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{
-    BodyRules, Conditions, Length, Method, check_digests, is_transient, receive,
-    upstream_validators,
-};
-use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::http::{BodyRules, Content, Headers, Length, Method, check_digests, receive};
+use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::{Expect, ListPlace, MissingWhen};
 use crate::pin::Validators;
+use crate::pin::checksum_lists::Lost;
+use crate::threads::{into_inner, lock};
 
-/// Asks for the list that names the job's entry.
-pub(super) async fn fetch<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>) -> Attempt {
-    let entry = run.entry(job.entry);
-    match get(run, job, &entry, slot).await {
-        Ok(attempt) => attempt,
-        Err(refusal) => Attempt::Refused(refusal),
+/// The checksum lists to get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lists<'a> {
+    pub(crate) dest: &'a Dest,
+    pub(crate) state: &'a State,
+    /// One entry for each list.
+    pub(crate) of: &'a [EntryIndex],
+    /// Past all caches, unconditionally.
+    pub(crate) anew: bool,
+}
+
+/// Gets checksum lists.
+pub(super) struct ListFetch<'w> {
+    lists: Lists<'w>,
+    publisher: Publisher<'w>,
+    lost: Mutex<Lost>,
+    /// Lists that came, are missing, or failed.
+    settled: AtomicU64,
+}
+
+impl<'w> ListFetch<'w> {
+    pub(super) fn new(work: &Work<'w>, lists: Lists<'w>) -> Self {
+        let publisher = Publisher::new(lists.dest, lists.state, work.clock);
+        Self { lists, publisher, lost: Mutex::default(), settled: AtomicU64::new(0) }
+    }
+
+    /// A job for each list.
+    pub(super) fn supply(work: &Work<'w>, lists: Lists<'w>) -> Supply<'w> {
+        let (entries, rewrites) = (work.manifest.entries(), work.rewrites);
+        let jobs = lists.of.iter().filter_map(move |&index| {
+            let target = list_target(&entries.get(index)?, rewrites)?;
+            let job = target.map(|target| Job { anew: lists.anew, ..Job::new(index, target) });
+            Some(job.map_err(|failure| (index, failure)))
+        });
+        Supply::new([Box::new(jobs) as Jobs<'_>])
+    }
+
+    /// The lists that cannot be had, and why.
+    pub(super) fn into_lost(self) -> Lost {
+        into_inner(self.lost)
     }
 }
 
-async fn get<'r>(
-    run: &'r Run<'_>,
-    job: &mut Job,
-    entry: &Entry<'_>,
-    slot: Slot<'r>,
-) -> Result<Attempt, Refusal> {
-    let lane = slot.lane;
-    let url = entry.list_url(Form::Shown).unwrap_or_default();
-    let known = run.work.state.filter(|_| !job.anew).and_then(|state| state.list_validators(&url));
-    let conditions = known.map_or_else(Conditions::default, |known| Conditions {
-        etag: known.etag,
-        last_modified: known.last_modified,
-    });
-    // What the manifest expects of files says nothing of lists.
-    let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
-    let question = Question {
-        method: Method::Get,
-        conditions: &conditions,
-        rest: None,
-        length: Length::Unknown,
-        expect: &expect,
-        missing: &MissingWhen::default(),
-    };
-    let mut response = ask(run, job, entry, slot, &question).await?;
-    match response.verdict {
-        Verdict::NotModified => {
-            finish_body(&mut response.slot, response.body).await;
-            run.list_settled();
-            Ok(Attempt::Settled)
+impl Errand for ListFetch<'_> {
+    async fn attempt<'r>(
+        &self,
+        run: &'r Run<'_>,
+        job: &mut Job,
+        slot: Slot<'r>,
+    ) -> Result<Ended, Refusal> {
+        // The pin of the entry is not one of its list.
+        let want = Want::default();
+        let entry = run.entry(job.entry);
+        let mut attempt = Attempt { run, entry, want: &want, job };
+        self.get(&mut attempt, slot).await
+    }
+
+    /// A missing sidecar means that its file is not listed.
+    fn missing(&self, run: &Run<'_>, job: Job, status: u16) -> Fate {
+        let entry = run.entry(job.entry);
+        let published = entry.source().published.as_ref();
+        if published.is_some_and(|published| matches!(published.place, ListPlace::Sidecar(_))) {
+            let url = entry.list_url(Form::Shown).unwrap_or_default();
+            let validators = Validators::default();
+            self.note(run, Note::List { url, validators, content: None });
+            return Fate::Done;
         }
-        Verdict::Missing { status } => {
-            finish_body(&mut response.slot, response.body).await;
-            Ok(Attempt::Missing { status })
-        }
-        // Nothing of it was asked for in part.
-        Verdict::Rest { .. } | Verdict::Restart => Ok(Attempt::Again),
-        Verdict::Whole { length } => {
-            let (headers, content) = receive_list(run, job, response, length, &expect).await?;
-            // What is no list must not take the place of the one that is kept.
-            let rules = entry.source().published.as_ref().map(|published| &published.rules);
-            if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
-                let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
-                return Err(Refusal::Failed { lane, failure, again: false, after: None });
+        let message = format!("the server has no such file ({status})");
+        let failure = Failure::new(ErrorKind::HttpStatus, message);
+        self.failed(run, job, failure.with_status(status))
+    }
+
+    fn failed(&self, run: &Run<'_>, job: Job, failure: Failure) -> Fate {
+        let failure = failure.at_origin(&job.target.origin.to_string());
+        self.give_up(run, job.entry, failure, job.attempts);
+        Fate::Done
+    }
+
+    fn give_up(&self, run: &Run<'_>, entry: EntryIndex, failure: Failure, _: u32) {
+        let entry = run.entry(entry);
+        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
+        lock(&self.lost).insert(list, failure);
+        self.settled(run);
+    }
+
+    fn publisher(&self) -> Option<&Publisher<'_>> {
+        Some(&self.publisher)
+    }
+}
+
+impl ListFetch<'_> {
+    async fn get<'r>(
+        &self,
+        attempt: &mut Attempt<'_, 'r, '_>,
+        slot: Slot<'r>,
+    ) -> Result<Ended, Refusal> {
+        let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
+        let url = entry.list_url(Form::Shown).unwrap_or_default();
+        let known = if attempt.job.anew { None } else { self.lists.state.list_validators(&url) };
+        let conditions = known.unwrap_or_default();
+        // What the manifest expects of files does not hold for lists.
+        let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
+        let question = Question {
+            method: Method::Get,
+            conditions: &conditions,
+            rest: None,
+            length: Length::Unknown,
+            expect: &expect,
+            missing: &MissingWhen::default(),
+        };
+        let mut response = attempt.ask(slot, &question).await?;
+        match response.content {
+            Content::NotModified => {
+                finish_body(&mut response.slot, response.body).await;
+                self.settled(run);
+                Ok(Ended::Settled)
             }
-            let validators = upstream_validators(&headers);
-            run.note_list(Note::List { url, validators, content: Some(content) });
-            Ok(Attempt::Settled)
+            Content::Missing { status } => {
+                finish_body(&mut response.slot, response.body).await;
+                Ok(Ended::Missing { status })
+            }
+            // The request had no range.
+            Content::Rest { .. } | Content::Restart => Ok(Ended::Again),
+            Content::Whole { length } => {
+                let (headers, content) = receive_list(attempt, response, length, &expect).await?;
+                // An unreadable list must not replace the kept one.
+                let rules = entry.source().published.as_ref().map(|published| &published.rules);
+                if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
+                    let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
+                    return Err(Refusal::lasting(lane, failure));
+                }
+                let validators = headers.validators();
+                self.note(run, Note::List { url, validators, content: Some(content) });
+                Ok(Ended::Settled)
+            }
         }
+    }
+
+    fn note(&self, run: &Run<'_>, note: Note) {
+        self.publisher.put(Message::Note(Box::new(note), None));
+        self.settled(run);
+    }
+
+    fn settled(&self, run: &Run<'_>) {
+        let done = 1 + self.settled.fetch_add(1, Ordering::Relaxed);
+        run.ledger.tell(Event::Advanced { done });
     }
 }
 
 async fn receive_list(
-    run: &Run<'_>,
-    job: &Job,
+    attempt: &Attempt<'_, '_, '_>,
     response: Response<'_>,
     length: Option<u64>,
     expect: &Expect,
-) -> Result<(HeaderMap, Vec<u8>), Refusal> {
+) -> Result<(Headers, Vec<u8>), Refusal> {
     let Response { mut slot, headers, body, .. } = response;
     let lane = slot.lane;
     let failed = |failure: Failure| {
-        let again = is_transient(failure.kind);
-        let failure = failure.at_origin(&job.target.origin.to_string());
-        Refusal::Failed { lane, failure, again, after: None }
+        let origin = attempt.job.target.origin.to_string();
+        Refusal::by_kind(lane, failure.at_origin(&origin))
     };
     let Some(mut connection) = slot.connection.take() else {
         let lost = Failure::new(ErrorKind::Connect, "the connection was lost");
         return Err(failed(lost));
     };
-    let http = run.settings(job);
+    let (run, http) = (attempt.run, attempt.settings());
     let rules = BodyRules {
         length,
         expect,
@@ -110,7 +198,7 @@ async fn receive_list(
         stall: http.stall_timeout,
         min_rate: http.min_rate,
     };
-    let paces = run.paces(run.entries.source_of(job.entry));
+    let paces = run.paces(attempt.entry.source_index());
     let mut content = Vec::new();
     receive(&mut connection, body, &rules, &paces, &mut content, |_| {}).await.map_err(failed)?;
     if connection.is_reusable().await {
@@ -119,48 +207,4 @@ async fn receive_list(
     run.dispatch.succeeded(lane, content.len() as u64);
     check_digests(&headers, &content).map_err(failed)?;
     Ok((headers, content))
-}
-
-impl Run<'_> {
-    /// A list that is not there: of a single file that means that nothing is listed.
-    pub(super) fn list_missing(&self, job: &Job, status: u16) {
-        let entry = self.entry(job.entry);
-        let is_sidecar = entry
-            .source()
-            .published
-            .as_ref()
-            .is_some_and(|published| matches!(published.place, ListPlace::Sidecar(_)));
-        if is_sidecar {
-            let url = entry.list_url(Form::Shown).unwrap_or_default();
-            self.note_list(Note::List { url, validators: Validators::default(), content: None });
-        } else {
-            let message = format!("the server has no such file ({status})");
-            let failure = Failure::new(ErrorKind::HttpStatus, message);
-            self.list_failed(job, failure.with_status(status));
-        }
-        self.dispatch.finish();
-    }
-
-    /// A list that cannot be had where it was asked for.
-    pub(super) fn list_failed(&self, job: &Job, failure: Failure) {
-        self.list_lost(job.entry, failure.at_origin(&job.target.origin.to_string()));
-    }
-
-    /// A list that cannot be had.
-    pub(super) fn list_lost(&self, entry: EntryIndex, failure: Failure) {
-        let entry = self.entry(entry);
-        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(list, failure);
-        self.list_settled();
-    }
-
-    fn note_list(&self, note: Note) {
-        self.publish(Message::Note(Box::new(note), None));
-        self.list_settled();
-    }
-
-    fn list_settled(&self) {
-        let done = 1 + self.settled.fetch_add(1, Ordering::Relaxed);
-        self.ledger.tell(Event::Advanced { done });
-    }
 }

@@ -1,84 +1,97 @@
 //! One entry on its way through a run.
 
-use super::resume::Kept;
+use super::kept::Kept;
+use super::want::Want;
 use crate::failure::Failure;
 use crate::http::{Hop, Method, Target};
 use crate::manifest::entry::EntryIndex;
 
-/// One entry on its way.
+/// One entry on its way through a run.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// The entry.
     pub(super) entry: EntryIndex,
-    /// Which of its names is asked for: 0 is `url`, then the alternates.
+    /// The name that is requested: 0 is `url`, then the alternates.
     pub(super) name: usize,
-    /// Where it is asked for: 0 is the origin itself, then the mirrors.
+    /// The place where it is requested: 0 is the origin, then the mirrors.
     pub(super) place: usize,
-    /// Attempts there.
+    /// Failed attempts at this place.
     pub(super) tries: u32,
-    /// Requests made for the entry in all.
+    /// Attempts in all.
     pub(super) attempts: u32,
-    /// Whether the file changed on disk since the plan was made, so that nothing held counts.
+    /// The file on disk changed since the plan was made, so its record is ignored.
     pub(super) outdated: bool,
-    /// Whether somebody sent other bytes than the expected ones.
+    /// Some place sent bytes that do not match the pin.
     pub(super) mismatched: bool,
-    /// Whether it is asked for once more from the start, past all caches, because of that.
+    /// The whole file is requested once more, past all caches, because of a mismatch.
     pub(super) anew: bool,
-    /// What arrived of it in an attempt that failed.
+    /// Bytes that failed attempts received.
     pub(super) kept: Option<Box<Kept>>,
-    /// The farthest that any attempt came, in bytes, as far as that was counted.
+    /// The most bytes that any attempt reached.
     pub(super) reached: u64,
-    /// Whether it is got over one connection: its server sends no ranges.
+    /// Use one connection: the server answers range requests wrongly.
     pub(super) whole: bool,
-    /// What is asked for.
     pub(super) target: Target,
-    /// Why it failed at the origin itself, once it is asked for elsewhere.
+    /// Why it failed at the origin, while the mirrors are tried.
     pub(super) failure: Option<Failure>,
-    /// Where the attempt goes on that had to wait for a place.
+    /// Where the attempt goes on, if it had to wait for a place.
     pub(super) on_the_way: Option<Box<OnTheWay>>,
+    /// What the entry must be; looked up by the first attempt.
+    pub(super) want: Option<Want>,
 }
 
-/// An attempt that waits for a place in the middle: at an origin that a redirect leads to, or for
-/// another question at its own.
+/// An attempt that waits for a place at another origin (a redirect leads there), or for a second
+/// request at its own.
 #[derive(Debug)]
 pub(super) struct OnTheWay {
-    /// What is asked for next.
+    /// The next target.
     pub(super) target: Target,
     /// The redirects so far.
     pub(super) hops: Hop,
-    /// How it is asked.
+    /// The method of the next request.
     pub(super) method: Method,
 }
 
 impl Job {
-    /// For a request beside its own, about the same file at the same place.
-    pub(super) fn beside(&self) -> Self {
+    pub(super) fn new(entry: EntryIndex, target: Target) -> Self {
         Self {
-            entry: self.entry,
-            name: self.name,
-            place: self.place,
+            entry,
+            name: 0,
+            place: 0,
             tries: 0,
             attempts: 0,
-            outdated: self.outdated,
+            outdated: false,
             mismatched: false,
-            anew: self.anew,
+            anew: false,
             kept: None,
             reached: 0,
-            whole: true,
-            target: self.target.clone(),
+            whole: false,
+            target,
             failure: None,
             on_the_way: None,
+            want: None,
         }
     }
 
-    /// Gives up what arrived of it so far.
+    /// A job for a further request about the same file at the same place.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            name: self.name,
+            place: self.place,
+            outdated: self.outdated,
+            anew: self.anew,
+            whole: true,
+            ..Self::new(self.entry, self.target.clone())
+        }
+    }
+
+    /// Drops the bytes received so far.
     pub(super) fn forget(&mut self) {
         if let Some(kept) = self.kept.take() {
             kept.begun.staged.discard();
         }
     }
 
-    /// Whether it waited, and goes on with a request of that kind.
+    /// Whether it waited and continues with a request of that method.
     pub(super) fn goes_on_with(&self, method: Method) -> bool {
         self.on_the_way.as_ref().is_some_and(|way| way.method == method)
     }

@@ -1,62 +1,71 @@
-//! What is known of one origin in a run: its jobs, its connections, and whether it may be asked.
+//! The state of one origin in a run: its jobs, its connections, and whether requests may be sent.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::breaker::Breaker;
-use super::dispatch::Shared;
 use super::job::Job;
 use super::limit::Limit;
+use super::shared::Shared;
+use super::slot::LaneId;
 use crate::failure::Failure;
 use crate::http::{Connection, Origin};
 use crate::manifest::PerHost;
 
-/// An idle connection is closed after this time: most servers close theirs a little later.
-const IDLE: Duration = Duration::from_secs(20);
-
-/// One origin.
+/// The state of one origin.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) origin: Origin,
     pub(super) limit: Limit,
     /// Jobs that wait for a place.
     pub(super) jobs: VecDeque<Job>,
-    /// Transfers under way.
-    pub(super) in_use: usize,
-    /// Connections that wait for a request, the latest last.
-    pub(super) idle: Vec<(Connection, Instant)>,
-    /// Jobs that wait for a place in the middle of an attempt; they go first, since they began
-    /// earlier.
+    /// Jobs that wait for a place in the middle of an attempt. They go first: they began earlier.
     pub(super) arrivals: VecDeque<Job>,
-    /// The lane where a redirect from here led last that had to wait.
-    pub(super) leads_to: Option<usize>,
-    /// Nobody asks before this.
+    /// Transfers in progress.
+    pub(super) in_use: usize,
+    /// Idle connections, the oldest first.
+    pub(super) idle: Vec<Idle>,
+    /// The lane to which a redirect from here led last that had to wait.
+    pub(super) leads_to: Option<LaneId>,
+    /// Lanes whose jobs wait until this lane has fewer arrivals.
+    pub(super) feeders: VecDeque<LaneId>,
+    /// The end of a pause.
     pub(super) held_until: Option<Instant>,
-    /// The time between two requests, where the manifest bounds their rate.
+    /// The declared time between two requests.
     pub(super) spacing: Option<Duration>,
-    pub(super) next_request: Option<Instant>,
-    /// The same as far as it was learned from objections.
+    /// The time between two requests that objections taught.
     gap: Gap,
+    /// The earliest start of the next request, by `spacing` and `gap`.
+    pub(super) next_request: Option<Instant>,
     pub(super) health: Health,
-    /// Whether a job tries for all others, while the origin is doubtful.
+    /// A job tests whether the doubtful origin can be reached.
     pub(super) trying: bool,
-    /// Whether it answered anything in this run.
+    /// Whether any response came in this run.
     pub(super) answers: bool,
-    /// Transfers under way to which an answer came.
+    /// Transfers in progress to which a response came.
     pub(super) serving: usize,
-    /// Whether it answers with failures alone.
     pub(super) breaker: Breaker,
-    /// Connections that transfers share.
     pub(super) shared: Shared,
+}
+
+/// An idle connection.
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) connection: Connection,
+    /// Its position in the order in which the connections of the run became idle.
+    pub(super) number: u64,
+    pub(super) since: Instant,
 }
 
 /// Whether an origin can be reached.
 #[derive(Clone, Debug)]
 pub(super) enum Health {
-    /// As far as is known.
+    /// Nothing speaks against it.
     Up,
-    /// So many attempts in a row failed, the last one then. One at a time tries again, beside the
-    /// transfers that run.
+    /// The last `failures` attempts to connect failed, the latest one at `last`. One job at a time
+    /// tries again, beside the transfers in progress.
     Doubtful { failures: u32, last: Instant },
     /// It cannot: its jobs fail at once.
     Down(Failure),
@@ -68,14 +77,15 @@ impl Lane {
             origin,
             limit,
             jobs: VecDeque::new(),
+            arrivals: VecDeque::new(),
             in_use: 0,
             idle: Vec::new(),
-            arrivals: VecDeque::new(),
             leads_to: None,
+            feeders: VecDeque::new(),
             held_until: None,
             spacing,
-            next_request: None,
             gap: Gap::default(),
+            next_request: None,
             health: Health::Up,
             trying: false,
             answers: false,
@@ -85,7 +95,7 @@ impl Lane {
         }
     }
 
-    /// Takes over what another source says, where that is stricter.
+    /// Applies the settings of another source where they are stricter.
     pub(super) fn narrow(&mut self, per_host: PerHost, spacing: Option<Duration>) {
         if let PerHost::Fixed(most) = per_host {
             self.limit.narrow(most);
@@ -98,45 +108,54 @@ impl Lane {
         self.jobs.is_empty() && self.arrivals.is_empty()
     }
 
-    /// The job whose turn it is.
+    /// The next job.
     pub(super) fn pop(&mut self) -> Option<Job> {
         self.arrivals.pop_front().or_else(|| match self.health {
-            // The last is one that did not fail there yet, so it can tell more than the first.
+            // Probe with the newest job: it has not failed on this origin yet.
             Health::Doubtful { .. } => self.jobs.pop_back(),
             _ => self.jobs.pop_front(),
         })
     }
 
-    /// Whether a transfer may begin, or else when to look again if only time is wanting.
+    /// Whether a transfer may begin.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
         let tried = self.trying && matches!(self.health, Health::Doubtful { .. });
         let probed = self.breaker.is_open() && 0 < self.in_use;
         if tried || probed || self.limit.get() <= self.in_use {
             return Readiness::Full;
         }
-        match self.held_until.into_iter().chain(self.next_request).max() {
+        match self.pause() {
             Some(until) if now < until => Readiness::Later(until),
             _ => Readiness::Ready,
         }
     }
 
-    /// Takes a place, with an idle connection if there is one.
-    pub(super) fn enter(&mut self, now: Instant) -> Option<Connection> {
+    fn pause(&self) -> Option<Instant> {
+        self.held_until.into_iter().chain(self.next_request).max()
+    }
+
+    /// Whether the lane can be forgotten: nothing is in progress, and no pause has to be kept.
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        self.in_use == 0 && self.is_idle() && self.pause().is_none_or(|until| until <= now)
+    }
+
+    /// Takes a place, and the idle connection that fits best.
+    pub(super) fn enter(&mut self, now: Instant) -> Option<Idle> {
         self.in_use += 1;
         if let Some(spacing) = self.spacing.max(self.gap.0) {
             self.next_request = Some(self.next_request.unwrap_or(now).max(now) + spacing);
         }
-        self.idle.retain(|(_, since)| now.duration_since(*since) < IDLE);
-        // One that another thread opened is tended there, and each of its answers would be handed across.
-        let own = self.idle.iter().rposition(|(connection, _)| connection.is_at_home());
-        let place = own.or(self.idle.len().checked_sub(1))?;
-        Some(self.idle.remove(place).0)
+        // A connection is driven by the event loop of the thread that opened it; on another thread
+        // each of its responses would cost a wake-up across threads.
+        let own = self.idle.iter().rposition(|idle| idle.connection.is_at_home());
+        let position = own.or(self.idle.len().checked_sub(1))?;
+        Some(self.idle.remove(position))
     }
 
-    /// The origin objected to so many requests.
+    /// The origin objected to the rate of requests.
     pub(super) fn objected(&mut self, now: Instant) {
         self.limit.objected(now);
-        // Requests that were under way together object to the same rate once.
+        // Requests that were in progress together object to the same rate: widen once.
         if self.next_request.is_none_or(|next| next <= now) {
             self.gap.widen();
         }
@@ -145,14 +164,14 @@ impl Lane {
         }
     }
 
-    /// The origin did what it was asked for.
+    /// A request succeeded.
     pub(super) fn succeeded(&mut self) {
         self.gap.narrow();
     }
 
-    /// Nobody asks for so long.
+    /// Starts no request before `wait` is over.
     pub(super) fn hold(&mut self, now: Instant, wait: Duration) {
-        // A wait beyond the clock's range is as long as the clock goes.
+        // A wait beyond the range of the clock becomes a year.
         let until = now.checked_add(wait).unwrap_or(now + Duration::from_hours(24 * 365));
         self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
     }
@@ -163,7 +182,7 @@ impl Lane {
     }
 }
 
-/// A time between requests that doubles with an objection and shrinks a little with each success.
+/// A time between requests that doubles with each objection and shrinks by 3 % with each success.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Gap(Option<Duration>);
 
@@ -180,14 +199,34 @@ impl Gap {
     }
 }
 
-/// Whether a transfer may begin.
+/// The state of an origin after a failed attempt to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It is tried again.
+    Doubtful,
+    /// This attempt made the difference: it is given up.
+    WentDown,
+    /// It had been given up before.
+    Down,
+}
+
+/// What follows from a failed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// This request made the difference: the origin is given up.
+    pub(super) went_down: bool,
+    pub(super) may_retry: bool,
+    /// How many requests in a row failed.
+    pub(super) row: u32,
+}
+
+/// Whether a transfer may begin at an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
-    /// Now.
     Ready,
-    /// Not before then.
+    /// Not before this instant.
     Later(Instant),
-    /// When another one ends.
+    /// Not before another transfer ends.
     Full,
 }
 
@@ -196,12 +235,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_finds_the_rate_that_is_borne() {
-        // A server that takes one request every ten milliseconds.
-        let borne = Duration::from_millis(10);
+    fn a_gap_converges_to_the_rate_that_a_server_accepts() {
+        // The server accepts one request every ten milliseconds.
+        let accepted = Duration::from_millis(10);
         let (mut gap, mut refused) = (Gap::default(), 0);
         for _ in 0..1000 {
-            if gap.0.is_some_and(|gap| borne <= gap) {
+            if gap.0.is_some_and(|gap| accepted <= gap) {
                 gap.narrow();
             } else {
                 gap.widen();

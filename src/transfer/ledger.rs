@@ -1,4 +1,4 @@
-//! The account of a run: each planned entry gets exactly one outcome, and is told once.
+//! The account of a run: its events, and which entries have their outcome. Each gets exactly one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use crate::event::{Event, Outcome};
 use crate::manifest::entry::EntryIndex;
+use crate::threads::lock;
 
-/// Events wait here for the one loop that hands them on. When that does not keep up, who tells waits.
+/// At most this many events wait for the reporter. If it does not keep up, the run waits for it.
 const WAITING: usize = 1 << 16;
 
-/// Events on their way, and who has an outcome.
+/// Events on their way to the reporter, and a bit for each entry that has its outcome.
 #[derive(Debug)]
 pub(super) struct Ledger {
     events: Mutex<Vec<Event>>,
     taken: Condvar,
-    /// Nobody hands events on any more.
+    /// No reporter takes events any more.
     closed: AtomicBool,
     finished: Vec<AtomicU64>,
 }
@@ -32,9 +33,9 @@ impl Ledger {
         }
     }
 
-    /// Tells something, unless nobody listens any more.
+    /// Adds an event, unless the ledger is closed.
     pub(super) fn tell(&self, event: Event) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = lock(&self.events);
         while WAITING <= events.len() && !self.closed.load(Ordering::Acquire) {
             events = self.taken.wait(events).unwrap_or_else(PoisonError::into_inner);
         }
@@ -43,15 +44,15 @@ impl Ledger {
         }
     }
 
-    /// Ends the listening: who waits to tell something gives up.
+    /// Drops all further events, and releases threads that wait to add one.
     pub(super) fn close(&self) {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = lock(&self.events);
         self.closed.store(true, Ordering::Release);
         drop(events);
         self.taken.notify_all();
     }
 
-    /// Gives an entry its outcome. A second one is dropped: the first was told already.
+    /// Gives an entry its outcome. A second one is dropped, since the first was reported already.
     pub(super) fn finish(&self, entry: EntryIndex, outcome: Outcome, attempts: u32) {
         let (word, bit) = place(entry);
         let before = self.finished[word].fetch_or(bit, Ordering::AcqRel);
@@ -61,16 +62,15 @@ impl Ledger {
         }
     }
 
-    /// Whether the entry has its outcome.
+    /// Whether an entry has its outcome.
     pub(super) fn is_finished(&self, entry: EntryIndex) -> bool {
         let (word, bit) = place(entry);
         self.finished[word].load(Ordering::Acquire) & bit != 0
     }
 
-    /// All that was told since the last time, in order.
+    /// The events since the last call, in order.
     pub(super) fn take(&self) -> Vec<Event> {
-        let events =
-            std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
+        let events = std::mem::take(&mut *lock(&self.events));
         if WAITING <= events.len() {
             self.taken.notify_all();
         }
@@ -78,7 +78,7 @@ impl Ledger {
     }
 }
 
-/// How often the loop that hands events on looks for them.
+/// How often events are handed to the reporter.
 pub(super) const TICK: Duration = Duration::from_millis(40);
 
 fn place(entry: EntryIndex) -> (usize, u64) {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_tells_waits_for_who_listens_and_for_nobody() {
+    fn adding_an_event_waits_for_the_reporter_until_the_ledger_is_closed() {
         let ledger = Ledger::new(1);
         let event = || Event::Started { entry: EntryIndex(0) };
         for _ in 0..WAITING {
@@ -110,6 +110,6 @@ mod tests {
             ledger.close();
         });
         ledger.tell(event());
-        assert_eq!(ledger.take().len(), WAITING, "nothing is kept for nobody");
+        assert_eq!(ledger.take().len(), WAITING, "a closed ledger takes no events");
     }
 }

@@ -1,6 +1,8 @@
 //! How many transfers an origin gets at a time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::latency::{Advice, Latency};
 use crate::manifest::PerHost;

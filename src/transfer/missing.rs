@@ -1,13 +1,14 @@
-//! Entries that upstream does not have: allowed, up to a number.
+//! Counts the entries that upstream does not have, which `max_missing` may bound.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::{Manifest, Quota};
+use crate::threads::lock;
 
-/// The missing entries of each source. A source with `max_missing` learns only at its end whether
-/// they are absent or failed, so they are held back until then.
+/// The missing entries of each source. Whether those of a source with `max_missing` are absent or
+/// failed is known only at the end of the run, so they are held back until then.
 #[derive(Debug)]
 pub(super) struct Missing(Vec<Mutex<Tally>>);
 
@@ -20,28 +21,25 @@ struct Tally {
     told: bool,
 }
 
-/// What was chosen of a source.
+/// The selected entries of a source.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Chosen {
-    /// Entries.
     pub(super) entries: u64,
-    /// Those among them that are known to be missing, and are not asked for.
+    /// Those among them that are known to be missing and cause no request.
     pub(super) absent: u64,
 }
 
 /// What to do with a missing entry.
 #[derive(Debug, PartialEq)]
 pub(super) enum Ruling {
-    /// It is absent.
     Absent,
-    /// That is not known yet.
+    /// Not known before the end of the run.
     Held,
-    /// These are too many: they failed, this one and those held so far.
+    /// There are too many: this entry and those held so far fail.
     TooMany(Vec<(EntryIndex, u32)>, Failure),
 }
 
 impl Missing {
-    /// With what was chosen of each source.
     pub(super) fn new(manifest: &Manifest, chosen: &[Chosen]) -> Self {
         let tallies = manifest.sources().iter().zip(chosen).map(|(source, chosen)| {
             let Chosen { entries, absent } = *chosen;
@@ -54,9 +52,9 @@ impl Missing {
         Self(tallies.collect())
     }
 
-    /// Another entry of a source is missing, after so many attempts.
+    /// Adds a missing entry of a source, found after that many attempts.
     pub(super) fn add(&self, source: usize, entry: EntryIndex, attempts: u32) -> Ruling {
-        let mut tally = self.0[source].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tally = lock(&self.0[source]);
         tally.count += 1;
         let Some(limit) = tally.limit else {
             return Ruling::Absent;
@@ -75,17 +73,15 @@ impl Missing {
         )
     }
 
-    /// Whether nobody was told yet that a source failed.
+    /// Whether this is the first failure of a source. The next call says no.
     pub(super) fn is_first_failure(&self, source: usize) -> bool {
-        let mut tally = self.0[source].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tally = lock(&self.0[source]);
         !std::mem::replace(&mut tally.told, true)
     }
 
-    /// At the end of the run: the entries that are absent after all.
+    /// At the end of the run: the held entries, which are absent.
     pub(super) fn settle(&self) -> Vec<(EntryIndex, u32)> {
-        let held = self.0.iter().map(|tally| {
-            std::mem::take(&mut tally.lock().unwrap_or_else(PoisonError::into_inner).held)
-        });
+        let held = self.0.iter().map(|tally| std::mem::take(&mut lock(tally).held));
         held.flatten().collect()
     }
 }

@@ -1,120 +1,193 @@
-//! Asking about an entry without getting it: what `plan --refresh` does.
+//! Learning about entries without getting them (`plan --refresh`).
 
-use super::Run;
-use super::adopt::could_be;
-use super::ask::{Question, Refusal, Response, Verdict, ask, finish_body, place_for_get};
-use super::dispatch::Slot;
+use std::sync::Mutex;
+
+use super::ask::{Question, Response, finish_body};
+use super::attempt::{Attempt, Ended, Refusal};
+use super::errand::{Errand, Fate};
+use super::fetch::{conditions, could_be};
 use super::job::Job;
-use super::transfer::{Attempt, conditions, served};
-use crate::http::{Conditions, Length, Method};
-use crate::manifest::entry::Entry;
-use crate::plan::{Action, Decision, Reason, Step};
+use super::missing::Missing;
+use super::planned::{self, Planned};
+use super::run::{Run, Work};
+use super::slot::Slot;
+use super::want::Want;
+use crate::dest::state::State;
+use crate::dest::{Dest, Stat};
+use crate::failure::Failure;
+use crate::http::{Content, Length, Method};
+use crate::manifest::entry::{Entry, EntryIndex};
+use crate::pin::Validators;
+use crate::plan::{Action, Decision, Plan, Reason, Step};
+use crate::threads::{into_inner, lock};
 
-/// What upstream told of an entry.
+/// The entries to learn about, and what is known of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Questions<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) dest: Option<&'a Dest>,
+    pub(crate) state: Option<&'a State>,
+}
+
+/// What upstream told about an entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Probed {
-    /// What is to be done, now that it is known.
+    /// The decision with that knowledge.
     pub(crate) decision: Decision,
-    /// Its length in bytes, where it was told.
+    /// Its length in bytes, if it was declared.
     pub(crate) size: Option<u64>,
 }
 
-/// Asks about one entry.
-pub(super) async fn probe<'r>(run: &'r Run<'_>, job: &mut Job, slot: Slot<'r>) -> Attempt {
-    let entry = run.entry(job.entry);
-    match look(run, job, &entry, slot).await {
-        Ok(Some(probed)) => {
-            run.probed(job.entry, probed);
-            Attempt::Settled
-        }
-        Ok(None) => Attempt::Missing { status: 404 },
-        Err(refusal) => Attempt::Refused(refusal),
+/// Learns about entries.
+pub(super) struct Probe<'w> {
+    questions: Questions<'w>,
+    tally: Missing,
+    probed: Mutex<Vec<(EntryIndex, Probed)>>,
+}
+
+impl<'w> Probe<'w> {
+    pub(super) fn new(work: &Work<'w>, questions: Questions<'w>) -> Self {
+        let tally = planned::tally(work, questions.plan);
+        Self { questions, tally, probed: Mutex::default() }
+    }
+
+    pub(super) fn into_probed(self) -> Vec<(EntryIndex, Probed)> {
+        into_inner(self.probed)
+    }
+
+    fn add(&self, entry: EntryIndex, probed: Probed) {
+        lock(&self.probed).push((entry, probed));
     }
 }
 
-async fn look<'r>(
-    run: &'r Run<'_>,
-    job: &mut Job,
-    entry: &Entry<'_>,
-    slot: Slot<'r>,
-) -> Result<Option<Probed>, Refusal> {
-    let Step::Do(planned) = run.work.plan.step(job.entry) else {
-        return Ok(None);
-    };
-    let path = entry.path();
-    let held = (planned.action == Action::Revalidate).then(|| run.held(&path)).flatten();
-    let known = held.is_some();
-    let conditions =
-        held.map_or_else(Conditions::default, |held| conditions(&held, &served(job, entry)));
-    let response = head(run, job, entry, slot, &conditions).await?;
-    let length = match response.verdict {
-        Verdict::NotModified => {
-            return Ok(Some(Probed {
-                decision: Decision::new(Action::Keep, Reason::Fresh),
-                size: None,
-            }));
-        }
-        Verdict::Missing { .. } => return Ok(None),
-        Verdict::Whole { length } => length,
-        // Nothing was asked for in part.
-        Verdict::Rest { .. } | Verdict::Restart => None,
-    };
-    if planned.action != Action::Revalidate {
-        return Ok(Some(Probed { decision: planned, size: length }));
+impl Errand for Probe<'_> {
+    async fn attempt<'r>(
+        &self,
+        run: &'r Run<'_>,
+        job: &mut Job,
+        slot: Slot<'r>,
+    ) -> Result<Ended, Refusal> {
+        let (entry, lane) = (run.entry(job.entry), slot.lane);
+        let want = match job.want.take() {
+            Some(want) => want,
+            None => Want::of(run.work.pins, &entry)
+                .map_err(|failure| Refusal::lasting(lane, failure))?,
+        };
+        let mut attempt = Attempt { run, entry, want: &want, job };
+        let looked = self.look(&mut attempt, slot).await;
+        job.want = Some(want);
+        Ok(match looked? {
+            Some(probed) => {
+                self.add(job.entry, probed);
+                Ended::Settled
+            }
+            None => Ended::Missing { status: 404 },
+        })
     }
-    let local = run.local(&path);
-    let decision = match (length, local) {
-        (Some(length), Some(local)) if local.size != length => {
-            Decision::new(Action::Replace, Reason::SizeDiffers)
-        }
-        (Some(length), Some(local)) if !known && could_be(&local, length, &response.headers) => {
-            Decision::new(Action::Keep, Reason::Adopted)
-        }
-        // Nothing could be asked on condition: only the bytes can tell.
-        _ if known && conditions.is_empty() => planned,
-        _ => Decision::new(Action::Replace, Reason::Stale),
-    };
-    Ok(Some(Probed { decision, size: length }))
+
+    fn missing(&self, run: &Run<'_>, job: Job, status: u16) -> Fate {
+        planned::missing(self, run, job, status)
+    }
+
+    fn failed(&self, run: &Run<'_>, job: Job, failure: Failure) -> Fate {
+        planned::elsewhere(run, job, failure).unwrap_or_else(|(job, failure)| {
+            self.give_up(run, job.entry, failure, job.attempts);
+            Fate::Done
+        })
+    }
+
+    fn give_up(&self, run: &Run<'_>, entry: EntryIndex, failure: Failure, attempts: u32) {
+        run.fail(entry, failure, attempts);
+    }
+
+    fn conclude(&self, run: &Run<'_>) {
+        planned::conclude(self, run);
+    }
 }
 
-/// HEAD, and where that is refused GET without its body.
+impl Planned for Probe<'_> {
+    fn tally(&self) -> &Missing {
+        &self.tally
+    }
+
+    fn absent(&self, _: &Run<'_>, entry: &Entry<'_>, _: u32) {
+        let decision = Decision::new(Action::Absent, Reason::MissingUpstream);
+        self.add(entry.index(), Probed { decision, size: None });
+    }
+}
+
+impl Probe<'_> {
+    /// What upstream tells about an entry; none if it does not have it.
+    async fn look<'r>(
+        &self,
+        attempt: &mut Attempt<'_, 'r, '_>,
+        slot: Slot<'r>,
+    ) -> Result<Option<Probed>, Refusal> {
+        let Questions { plan, dest, state } = self.questions;
+        let Step::Do(planned) = plan.step(attempt.job.entry) else {
+            return Ok(None);
+        };
+        let path = attempt.entry.path();
+        let held = state.filter(|_| planned.action == Action::Revalidate);
+        let held = held.and_then(|state| state.record(path.as_str()));
+        let known = held.is_some();
+        let conditions =
+            held.map_or_else(Validators::default, |held| conditions(&held, &attempt.served()));
+        let response = head(attempt, slot, &conditions).await?;
+        let length = match response.content {
+            Content::NotModified => {
+                let decision = Decision::new(Action::Keep, Reason::Fresh);
+                return Ok(Some(Probed { decision, size: None }));
+            }
+            Content::Missing { .. } => return Ok(None),
+            Content::Whole { length } => length,
+            // The request had no range.
+            Content::Rest { .. } | Content::Restart => None,
+        };
+        if planned.action != Action::Revalidate {
+            return Ok(Some(Probed { decision: planned, size: length }));
+        }
+        let local = dest.and_then(|dest| dest.stat(&path).ok()).filter(Stat::is_file);
+        let decision = match (length, local) {
+            (Some(length), Some(local)) if local.size != length => {
+                Decision::new(Action::Replace, Reason::SizeDiffers)
+            }
+            (Some(length), Some(local))
+                if !known && could_be(&local, length, &response.headers) =>
+            {
+                Decision::new(Action::Keep, Reason::Adopted)
+            }
+            // Without validators only the bytes can tell.
+            _ if known && conditions.is_empty() => planned,
+            _ => Decision::new(Action::Replace, Reason::Stale),
+        };
+        Ok(Some(Probed { decision, size: length }))
+    }
+}
+
+/// HEAD; where that is refused, GET without its body.
 async fn head<'r>(
-    run: &'r Run<'_>,
-    job: &mut Job,
-    entry: &Entry<'_>,
+    attempt: &mut Attempt<'_, 'r, '_>,
     slot: Slot<'r>,
-    conditions: &Conditions,
+    conditions: &Validators,
 ) -> Result<Response<'r>, Refusal> {
-    let slot = if job.goes_on_with(Method::Get) {
+    let source = attempt.entry.source();
+    let about = |method| Question::about(source, method, conditions, Length::Unknown);
+    let slot = if attempt.job.goes_on_with(Method::Get) {
         slot
     } else {
-        match ask(
-            run,
-            job,
-            entry,
-            slot,
-            &Question::about(entry.source(), Method::Head, conditions, Length::Unknown),
-        )
-        .await
-        {
-            Ok(response) if !matches!(response.verdict, Verdict::Missing { .. }) => {
+        match attempt.ask(slot, &about(Method::Head)).await {
+            Ok(response) if !matches!(response.content, Content::Missing { .. }) => {
                 return Ok(response);
             }
             Ok(mut response) => finish_body(&mut response.slot, response.body).await,
             Err(Refusal::Failed { failure, .. }) if !matches!(failure.status, Some(429 | 503)) => {}
             Err(refusal) => return Err(refusal),
         }
-        place_for_get(run, job)?
+        attempt.place_for_get()?
     };
-    let mut response = ask(
-        run,
-        job,
-        entry,
-        slot,
-        &Question::about(entry.source(), Method::Get, conditions, Length::Unknown),
-    )
-    .await?;
-    if !matches!(response.verdict, Verdict::NotModified) {
+    let mut response = attempt.ask(slot, &about(Method::Get)).await?;
+    if !matches!(response.content, Content::NotModified) {
         response.slot.connection = None;
     }
     Ok(response)

@@ -1,12 +1,11 @@
-//! Putting verified files in place, in groups: synced, renamed, synced, then noted in the state.
+//! Puts verified files in place, in groups: synced, renamed, synced, then recorded in the state.
 //!
 //! One thread does it for the whole run, so that one call makes many files durable and the state has
-//! one writer. While it works, the next group gathers.
+//! one writer. Meanwhile, the next group gathers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::ledger::Ledger;
 use super::queue::{Queue, Taker};
@@ -14,28 +13,30 @@ use crate::dest::state::{FileRecord, Note, Provenance, State};
 use crate::dest::{Dest, Proven, PublishError, Verified};
 use crate::event::{Delivery, Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
+use crate::http::Clock;
 use crate::manifest::entry::EntryIndex;
 use crate::pin::Validators;
 use crate::rel_path::RelPath;
+use crate::stop::{Stop, StopReason};
 
-/// So many are a group that need not grow. Twice as many may wait: large files with their bytes on disk, small ones in
-/// memory.
+/// The size of a group that waits for no further files. Twice as many may wait: large files with their
+/// bytes on disk, small ones in memory.
 const GROUP: usize = 512;
-/// From so many on, a group is a sign that many more are coming.
+/// A group of this size suggests that many more files are coming.
 const BUSY: usize = 8;
-/// So long a group may gather then.
+/// How long a group gathers then.
 const GATHERING: Duration = Duration::from_millis(10);
-/// So many notes go into one transaction at most.
+/// The most notes in one transaction.
 const NOTES: usize = 8192;
-/// A note waits at most so long for others.
+/// The longest time that a note waits for others.
 const NOTED: Duration = Duration::from_secs(1);
 
-/// A verified file on its way to its place.
+/// A verified file on its way to its final name.
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) entry: EntryIndex,
     pub(super) path: RelPath,
-    /// Whether a file is there that is to be replaced.
+    /// An existing file may be replaced.
     pub(super) replaces: bool,
     pub(super) attempts: u32,
     /// The declared URL, shown form.
@@ -45,73 +46,105 @@ pub(super) struct Parcel {
     pub(super) validators: Validators,
 }
 
-/// What is handed to the publisher.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Put this in place.
+    /// Puts a file in place.
     Publish(Box<Parcel>, Proven),
-    /// Note this about what is on disk already, and give the entry its outcome.
+    /// Records a fact about what is on disk already, and gives the entry its outcome.
     Note(Box<Note>, Option<(EntryIndex, Outcome, u32)>),
 }
 
-/// The way to the publisher, which [`run`] serves.
-pub(super) fn queue() -> Queue<Message> {
-    Queue::new(2 * GROUP)
+/// Takes what a run brings to the disk.
+#[derive(Debug)]
+pub(super) struct Publisher<'w> {
+    messages: Queue<Message>,
+    dest: &'w Dest,
+    state: &'w State,
+    clock: Clock,
 }
 
-/// Publishes until the end. `full` is set when the disk is full.
-pub(super) fn run(
-    messages: &Taker<'_, Message>,
-    dest: &Dest,
-    state: &State,
-    ledger: &Ledger,
-    full: &AtomicBool,
-) {
-    let mut notes = Notes::new(dest, state, ledger);
-    // Where much is going on, more are waited for: a group costs about the same whatever its size.
-    let mut enough = 1;
-    while let Some(group) = messages.take(enough, GATHERING) {
-        enough = if group.len() < BUSY { 1 } else { GROUP };
-        notes.add(publish_group(group, dest, ledger, full));
+impl<'w> Publisher<'w> {
+    pub(super) fn new(dest: &'w Dest, state: &'w State, clock: Clock) -> Self {
+        Self { messages: Queue::new(2 * GROUP), dest, state, clock }
     }
-    notes.write();
+
+    /// Hands something to the publisher. Waits if the disk does not keep up.
+    pub(super) fn put(&self, message: Message) {
+        self.messages.put(message);
+    }
+
+    /// Declares that no more comes.
+    pub(super) fn end(&self) {
+        self.messages.end();
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_ended(&self) -> bool {
+        self.messages.has_ended()
+    }
+
+    /// The part that works on the disk. `halted` is requested when the disk is full.
+    pub(super) fn work<'a>(&'a self, ledger: &'a Ledger, halted: &'a Stop) -> Publishing<'a> {
+        let Self { messages, dest, state, clock } = self;
+        let (messages, written) = (messages.taker(), clock.now());
+        let waiting = Vec::new();
+        let clock = *clock;
+        Publishing { messages, dest, state, clock, ledger, halted, waiting, written, failed: false }
+    }
 }
 
-/// Waits for the end where there is nothing to publish.
-pub(super) fn wait(messages: &Taker<'_, Message>) {
-    while messages.take(1, Duration::ZERO).is_some() {}
-}
-
-/// Notes on their way to the state, in few large transactions. Those that are lost with the process
-/// cost the next run a question for each of their files.
-struct Notes<'a> {
+/// A publisher at work.
+///
+/// Notes wait for few large transactions. Those that are lost with the process cost the next run a
+/// request for each of their files.
+pub(super) struct Publishing<'a> {
+    messages: Taker<'a, Message>,
     dest: &'a Dest,
     state: &'a State,
+    clock: Clock,
     ledger: &'a Ledger,
+    halted: &'a Stop,
     waiting: Vec<Note>,
+    /// The time of the last transaction.
     written: Instant,
     failed: bool,
 }
 
-impl<'a> Notes<'a> {
-    fn new(dest: &'a Dest, state: &'a State, ledger: &'a Ledger) -> Self {
-        Self { dest, state, ledger, waiting: Vec::new(), written: Instant::now(), failed: false }
+impl Publishing<'_> {
+    /// Publishes until the end is declared.
+    pub(super) fn run(mut self) {
+        // A group costs about the same whatever its size, so a busy publisher waits for more.
+        let mut enough = 1;
+        while let Some(group) = self.messages.take(enough, GATHERING) {
+            enough = if group.len() < BUSY { 1 } else { GROUP };
+            self.add(group);
+        }
+        self.write();
     }
 
-    fn add(&mut self, notes: Vec<Note>) {
+    /// Publishes what waits now.
+    #[cfg(test)]
+    pub(super) fn step(&mut self) {
+        let group = self.messages.take_now();
+        self.add(group);
+        self.write();
+    }
+
+    fn add(&mut self, group: Vec<Message>) {
+        let notes = self.publish_group(group);
         self.waiting.extend(notes);
-        if NOTES <= self.waiting.len() || NOTED <= self.written.elapsed() {
+        if NOTES <= self.waiting.len() || NOTED <= self.clock.now() - self.written {
             self.write();
         }
     }
 
     fn write(&mut self) {
         let notes = std::mem::take(&mut self.waiting);
-        self.written = Instant::now();
+        self.written = self.clock.now();
         if notes.is_empty() || self.failed {
             return;
         }
-        // The renames themselves must be on the disk before the state tells of them.
+        // The renames must be durable before the state records them.
         if self.dest.sync().is_err() || self.state.note(&notes).is_err() {
             self.failed = true;
             let message =
@@ -119,92 +152,81 @@ impl<'a> Notes<'a> {
             self.ledger.tell(Event::Warning { message: message.to_owned() });
         }
     }
-}
 
-fn publish_group(
-    group: Vec<Message>,
-    dest: &Dest,
-    ledger: &Ledger,
-    full: &AtomicBool,
-) -> Vec<Note> {
-    let mut notes = Vec::with_capacity(group.len());
-    let mut files = Vec::with_capacity(group.len());
-    for message in group {
-        match message {
-            Message::Note(note, finished) => {
-                notes.push(*note);
-                if let Some((entry, outcome, attempts)) = finished {
-                    ledger.finish(entry, outcome, attempts);
+    fn publish_group(&self, group: Vec<Message>) -> Vec<Note> {
+        let mut notes = Vec::with_capacity(group.len());
+        let mut files = Vec::with_capacity(group.len());
+        for message in group {
+            match message {
+                Message::Note(note, finished) => {
+                    notes.push(*note);
+                    if let Some((entry, outcome, attempts)) = finished {
+                        self.ledger.finish(entry, outcome, attempts);
+                    }
                 }
-            }
-            Message::Publish(parcel, proven) => match dest.put_on_disk(proven) {
-                Ok(verified) => files.push((parcel, verified)),
-                Err(error) => fail(&parcel, Failure::disk("write the file", &error), ledger, full),
-            },
-        }
-    }
-    if files.is_empty() {
-        return notes;
-    }
-    // Data before names: after a power cut a name must not lead to bytes that never arrived.
-    let synced = dest.sync();
-    for (parcel, verified) in files {
-        match &synced {
-            Ok(()) => notes.extend(publish(*parcel, &verified, dest, ledger, full)),
-            Err(error) => {
-                fail(&parcel, Failure::disk("make the file durable", error), ledger, full);
+                Message::Publish(parcel, proven) => match self.dest.put_on_disk(proven) {
+                    Ok(verified) => files.push((parcel, verified)),
+                    Err(error) => self.fail(&parcel, Failure::disk("write the file", &error)),
+                },
             }
         }
+        if files.is_empty() {
+            return notes;
+        }
+        // Data before names: after a power cut a name must not lead to bytes that never arrived.
+        let synced = self.dest.sync();
+        for (parcel, verified) in files {
+            match &synced {
+                Ok(()) => notes.extend(self.publish(*parcel, &verified)),
+                Err(error) => self.fail(&parcel, Failure::disk("make the file durable", error)),
+            }
+        }
+        notes
     }
-    notes
-}
 
-fn publish(
-    parcel: Parcel,
-    verified: &Verified,
-    dest: &Dest,
-    ledger: &Ledger,
-    full: &AtomicBool,
-) -> Option<Note> {
-    let stat = match dest.publish(verified, &parcel.path, parcel.replaces) {
-        Ok(stat) => stat,
-        Err(PublishError::Conflict(what)) => {
-            let failure = Failure::new(ErrorKind::PathConflict, what)
-                .with_hint("natsync replaces only regular files that it knows of; move it away");
-            fail(&parcel, failure, ledger, full);
-            return None;
-        }
-        Err(PublishError::Disk(error)) => {
-            fail(&parcel, Failure::disk("put the file in place", &error), ledger, full);
-            return None;
-        }
-    };
-    let Parcel { entry, path, replaces, attempts, url, served, validators } = parcel;
-    let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
-    let outcome = if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
-    ledger.finish(entry, outcome, attempts);
-    let now = Timestamp::now();
-    // Somebody was quicker than we are: what is there now is not what we wrote.
-    verified.is_still(&stat).then(|| {
-        let record = FileRecord {
-            url,
-            served,
-            size: stat.size,
-            stamp: stat.stamp(),
-            racy: stat.is_racy(now),
-            digests: verified.digests().clone(),
-            provenance: Provenance::Downloaded,
-            checked: Some(now),
-            changed: Some(now),
-            validators,
+    fn publish(&self, parcel: Parcel, verified: &Verified) -> Option<Note> {
+        let stat = match self.dest.publish(verified, &parcel.path, parcel.replaces) {
+            Ok(stat) => stat,
+            Err(PublishError::Conflict(what)) => {
+                let failure = Failure::new(ErrorKind::PathConflict, what).with_hint(
+                    "natsync replaces only regular files that it knows of; move it away",
+                );
+                self.fail(&parcel, failure);
+                return None;
+            }
+            Err(PublishError::Disk(error)) => {
+                self.fail(&parcel, Failure::disk("put the file in place", &error));
+                return None;
+            }
         };
-        Note::File { path: path.as_str().to_owned(), record: Box::new(record) }
-    })
-}
-
-fn fail(parcel: &Parcel, failure: Failure, ledger: &Ledger, full: &AtomicBool) {
-    if failure.kind == ErrorKind::NoSpace {
-        full.store(true, Ordering::Release);
+        let Parcel { entry, path, replaces, attempts, url, served, validators } = parcel;
+        let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
+        let outcome =
+            if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
+        self.ledger.finish(entry, outcome, attempts);
+        let now = self.clock.timestamp();
+        // A process that changed the file in this moment wins: the file on disk is not ours to record.
+        verified.is_still(&stat).then(|| {
+            let record = Box::new(FileRecord {
+                url,
+                served,
+                size: stat.size,
+                stamp: stat.stamp(),
+                racy: stat.is_racy(now),
+                digests: verified.digests().clone(),
+                provenance: Provenance::Downloaded,
+                checked: Some(now),
+                changed: Some(now),
+                validators,
+            });
+            Note::File { path: path.as_str().to_owned(), record }
+        })
     }
-    ledger.finish(parcel.entry, Outcome::Failed(failure), parcel.attempts);
+
+    fn fail(&self, parcel: &Parcel, failure: Failure) {
+        if failure.kind == ErrorKind::NoSpace {
+            self.halted.request(StopReason::Halted);
+        }
+        self.ledger.finish(parcel.entry, Outcome::Failed(failure), parcel.attempts);
+    }
 }

@@ -1,32 +1,34 @@
-//! A queue into which many put things one by one, and from which one takes all that is there.
+//! A bounded queue with many producers and one consumer, which takes all items at once.
 //!
-//! Waking a thread costs more than many a small file, so who takes says how much is worth waking for.
+//! Waking a thread costs more than many a small file, so the consumer says how many items are worth a
+//! wake-up.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The queue. It has an end, which whoever puts declares, and a taker, who may be gone before that.
+use crate::threads::lock;
+
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     inner: Mutex<Inner<T>>,
-    /// Enough is there, or the end was declared.
+    /// Enough items wait, or the end was declared.
     filled: Condvar,
-    /// There is room again, or nobody takes any more.
+    /// There is room again, or the consumer is gone.
     emptied: Condvar,
-    /// So many wait at most.
+    /// At most this many items wait.
     bound: usize,
 }
 
 #[derive(Debug)]
 struct Inner<T> {
     items: Vec<T>,
-    /// With how many items the taker is to be woken.
+    /// The consumer sleeps until this many items wait.
     enough: Option<usize>,
     ended: bool,
     gone: bool,
 }
 
-/// Takes from a queue. When it is dropped, nobody waits for room any more.
+/// The consumer. After it is dropped, producers do not wait for room any more.
 #[derive(Debug)]
 pub(super) struct Taker<'a, T>(&'a Queue<T>);
 
@@ -36,7 +38,7 @@ impl<T> Queue<T> {
         Self { inner: Mutex::new(inner), filled: Condvar::new(), emptied: Condvar::new(), bound }
     }
 
-    /// Puts something in, and waits for room where there is none. What nobody takes any more is dropped.
+    /// Adds an item, and waits for room if there is none. Without a consumer the item is dropped.
     pub(super) fn put(&self, item: T) {
         let mut inner = self.lock();
         while self.bound <= inner.items.len() && !inner.gone {
@@ -53,13 +55,13 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Declares that nothing more comes.
+    /// Declares that no more items come.
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.filled.notify_one();
     }
 
-    /// The one who takes.
+    /// The consumer. There must be only one at a time.
     pub(super) fn taker(&self) -> Taker<'_, T> {
         Taker(self)
     }
@@ -71,30 +73,26 @@ impl<T> Queue<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 
 impl<T> Taker<'_, T> {
-    /// All that is there, once there is something, and `enough` of it or so long after that. None after
-    /// the end.
+    /// Waits for an item, then until there are `enough` or `within` is over, and takes all items. None
+    /// after the end.
     pub(super) fn take(&self, enough: usize, within: Duration) -> Option<Vec<T>> {
         let mut inner = self.0.lock();
         while inner.items.is_empty() && !inner.ended {
             inner.enough = Some(1);
             inner = self.0.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        let until = Instant::now() + within;
         let enough = enough.min(self.0.bound);
-        while inner.items.len() < enough && !inner.ended {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            inner.enough = Some(enough);
-            let waited = self.0.filled.wait_timeout(inner, left);
-            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let waited = self.0.filled.wait_timeout_while(inner, within, |inner| {
+            let wait = inner.items.len() < enough && !inner.ended;
+            inner.enough = wait.then_some(enough);
+            wait
+        });
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         inner.enough = None;
         let items = std::mem::take(&mut inner.items);
         let was_full = self.0.bound <= items.len();
@@ -104,6 +102,12 @@ impl<T> Taker<'_, T> {
             self.0.emptied.notify_all();
         }
         (!over).then_some(items)
+    }
+
+    /// Takes the items that wait now.
+    #[cfg(test)]
+    pub(super) fn take_now(&self) -> Vec<T> {
+        std::mem::take(&mut self.0.lock().items)
     }
 }
 
@@ -124,7 +128,7 @@ mod tests {
     const LONG: Duration = Duration::from_mins(1);
 
     #[test]
-    fn what_is_there_is_taken_in_order_until_the_end() {
+    fn items_are_taken_in_order_until_the_end() {
         let queue = Queue::new(100);
         let taker = queue.taker();
         (0..10).for_each(|n| queue.put(n));
@@ -138,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_taker_is_woken_when_it_is_enough() {
+    fn the_taker_is_woken_when_enough_items_wait() {
         let queue = Queue::new(100);
         let taker = queue.taker();
         std::thread::scope(|scope| {
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn who_puts_waits_for_room_and_for_nobody() {
+    fn putting_waits_for_room_unless_the_taker_is_gone() {
         let queue = Queue::new(4);
         let taker = queue.taker();
         std::thread::scope(|scope| {

@@ -1,24 +1,31 @@
-//! New jobs, source by source, made on demand.
+//! New jobs, made on demand, source by source.
 
-use super::dispatch::Supplied;
-use super::lane::Lane;
+use std::collections::VecDeque;
 
-/// So many jobs of one source may wait for the origin that it asked last. From then on the next
-/// source has its turn: one origin's pause does not keep the others waiting.
+use super::job::Job;
+use super::slot::LaneId;
+use crate::failure::Failure;
+use crate::manifest::entry::EntryIndex;
+
+/// When this many jobs wait for the origin that a source used last, the next source has its turn: a
+/// pause of one origin must not delay the others.
 pub(super) const BACKLOG: usize = 512;
+
+/// A new job, or why its URL cannot be used.
+pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
 
 /// The jobs of one source, in order.
 pub(super) type Jobs<'a> = Box<dyn Iterator<Item = Supplied> + Send + 'a>;
 
 /// The jobs of a run.
 pub(super) struct Supply<'a> {
-    sources: Vec<Source<'a>>,
+    sources: VecDeque<Source<'a>>,
 }
 
 struct Source<'a> {
     jobs: Jobs<'a>,
-    /// Where its last job went.
-    lane: Option<usize>,
+    /// The lane of its last job.
+    lane: Option<LaneId>,
 }
 
 impl<'a> Supply<'a> {
@@ -27,33 +34,32 @@ impl<'a> Supply<'a> {
         Self { sources: sources.collect() }
     }
 
-    /// The next job of the first source that is not far ahead of its origin, with that source's place
-    /// here.
-    pub(super) fn next(&mut self, lanes: &[Lane]) -> Option<(usize, Supplied)> {
-        let mut place = 0;
-        while let Some(source) = self.sources.get_mut(place) {
-            if source.lane.is_some_and(|lane| BACKLOG <= lanes[lane].jobs.len()) {
-                place += 1;
+    /// The next job of the first source that is not far ahead of its origin, and the position of that
+    /// source here. `waiting` tells how many jobs wait in a lane.
+    pub(super) fn next(&mut self, waiting: impl Fn(LaneId) -> usize) -> Option<(usize, Supplied)> {
+        let mut position = 0;
+        while let Some(source) = self.sources.get_mut(position) {
+            if source.lane.is_some_and(|lane| BACKLOG <= waiting(lane)) {
+                position += 1;
                 continue;
             }
             match source.jobs.next() {
-                Some(job) => return Some((place, job)),
+                Some(job) => return Some((position, job)),
                 None => {
-                    self.sources.remove(place);
+                    self.sources.remove(position);
                 }
             }
         }
         None
     }
 
-    /// Takes note of where a source's job went.
-    pub(super) fn went_to(&mut self, place: usize, lane: usize) {
-        if let Some(source) = self.sources.get_mut(place) {
+    /// Records the lane of the job that the source at a position supplied last.
+    pub(super) fn went_to(&mut self, position: usize, lane: LaneId) {
+        if let Some(source) = self.sources.get_mut(position) {
             source.lane = Some(lane);
         }
     }
 
-    /// Whether there is nothing more.
     pub(super) fn is_exhausted(&self) -> bool {
         self.sources.is_empty()
     }

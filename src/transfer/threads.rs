@@ -1,4 +1,4 @@
-//! How the threads of a run end: together, and also when one of them panics.
+//! The end of the threads of a run: together, also if one of them panics.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Thread, panicking};
@@ -6,12 +6,11 @@ use std::thread::{Thread, panicking};
 use tokio::sync::Notify;
 
 use super::ledger::Ledger;
-use super::publish::Message;
-use super::queue::Queue;
+use super::publish::Publisher;
 use crate::stop::{Stop, StopReason};
 
-/// A thread that ends, however it does, and wakes the one that waits for it. When it panics, what it
-/// had in hand never comes to its end, so the others are told not to wait for that.
+/// Ends a thread: wakes the calling thread, which waits for it. The jobs of a thread that panicked are
+/// never finished, so the run is halted, or the other threads would wait for them.
 pub(super) struct Leaving<'a> {
     pub(super) left: &'a AtomicUsize,
     pub(super) caller: &'a Thread,
@@ -28,15 +27,15 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// Counts the threads whose workers are at work. A connection is tended by the event loop of the thread
-/// that made it, also while another thread uses it, so no event loop ends before all are done.
+/// Counts the threads whose workers are at work. A connection is driven by the event loop of the thread
+/// that opened it, also while another thread uses it, so no event loop may end before all are done.
 pub(super) struct AtWork {
     threads: AtomicUsize,
     all_done: Notify,
 }
 
 impl AtWork {
-    /// So many threads, each of which holds a [`Serving`].
+    /// Each of the threads holds a [`Serving`].
     pub(super) fn new(threads: usize) -> Self {
         Self { threads: AtomicUsize::new(threads), all_done: Notify::new() }
     }
@@ -52,7 +51,7 @@ impl AtWork {
     }
 }
 
-/// A thread's part in the count, for as long as this value lives.
+/// Counts for one thread while it exists.
 pub(super) struct Serving<'a>(pub(super) &'a AtWork);
 
 impl Drop for Serving<'_> {
@@ -63,21 +62,23 @@ impl Drop for Serving<'_> {
     }
 }
 
-/// Tells the publisher that there is nothing more, however its thread ends.
-pub(super) struct Last<'a>(pub(super) &'a Queue<Message>);
+/// Ends the publisher when it is dropped, also after a panic.
+pub(super) struct Last<'a>(pub(super) Option<&'a Publisher<'a>>);
 
 impl Drop for Last<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        if let Some(publisher) = self.0 {
+            publisher.end();
+        }
     }
 }
 
-/// The loop that hands events on. When it ends, nobody waits for it any more; when it panics, the
-/// run ends as well.
+/// Held by the loop that hands events to the reporter. When it ends, the ledger drops further events;
+/// when the reporter panics, the run is halted.
 pub(super) struct Listening<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) halted: &'a Stop,
-    pub(super) publisher: &'a Queue<Message>,
+    pub(super) publisher: Option<&'a Publisher<'a>>,
 }
 
 impl Drop for Listening<'_> {
@@ -95,7 +96,9 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
-    use crate::transfer::publish;
+    use crate::dest::Dest;
+    use crate::dest::state::State;
+    use crate::http::Clock;
 
     fn leave(work: impl FnOnce()) -> (usize, bool) {
         let (left, halted) = (AtomicUsize::new(2), Stop::default());
@@ -134,13 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_who_listens_ends_the_run() {
+    fn a_panic_of_the_reporter_ends_the_run() {
         let (ledger, halted) = (Ledger::new(1), Stop::default());
-        let publisher = publish::queue();
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let state = State::open(&dest, "m").unwrap().value;
+        let publisher = Publisher::new(&dest, &state, Clock::system());
         let listen = |work: fn()| {
             catch_unwind(AssertUnwindSafe(|| {
-                let _listening =
-                    Listening { ledger: &ledger, halted: &halted, publisher: &publisher };
+                let publisher = Some(&publisher);
+                let _listening = Listening { ledger: &ledger, halted: &halted, publisher };
                 work();
             }))
         };

@@ -1,36 +1,33 @@
-//! What an entry is wanted to be: its pin, and what an answer says of itself.
+//! What an entry must be: its pin, and the digests that a response states.
 
 use std::path::Path;
 
-use hyper::HeaderMap;
-
-use super::Run;
 use crate::dest::state::FileRecord;
 use crate::dest::{Staged, VerifyError};
 use crate::digest::{Algorithms, Checksum, Digests};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Length, Stated, stated_digests};
+use crate::http::{Headers, Length, Stated, stated_digests};
 use crate::manifest::entry::Entry;
 use crate::manifest::select::arguments_for;
 use crate::pin::lock::LockProblem;
+use crate::pin::lookup::Pins;
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::RelPath;
 
-/// What an entry must be, as far as anybody has said it.
-#[derive(Debug)]
+/// What an entry must be.
+#[derive(Debug, Default)]
 pub(super) struct Want {
     pin: Option<Pin>,
-    /// Whether it must not be had: what should vouch for it does not exist.
+    /// Its sidecar does not exist, so it must not be fetched.
     unvouched: bool,
-    /// Whether the run pins it.
+    /// The run writes a pin for it.
     writes: bool,
 }
 
 impl Want {
-    /// Looks up what is said of an entry.
-    pub(super) fn of(run: &Run<'_>, entry: &Entry<'_>) -> Result<Self, Failure> {
+    /// Looks up the pin of an entry.
+    pub(super) fn of(pins: &Pins<'_>, entry: &Entry<'_>) -> Result<Self, Failure> {
         let path = entry.path();
-        let pins = run.work.pins;
         let lost = |error: LockProblem| Failure::new(ErrorKind::Io, error.to_string());
         let pinned = pins.of(entry, path.as_str()).map_err(lost)?;
         let writes = pins.writes(entry, path.as_str()).map_err(lost)?;
@@ -42,22 +39,22 @@ impl Want {
         Ok(Self { pin, unvouched, writes })
     }
 
-    /// Whether it must not be had: all that matters is whether it is there.
+    /// Whether it must not be fetched: only its existence matters.
     pub(super) fn is_unvouched(&self) -> bool {
         self.unvouched
     }
 
-    /// Whether what is held counts: where the run pins an entry, only what upstream served does.
+    /// Whether a record of the state counts. A pin may be made only of bytes that upstream served.
     pub(super) fn believes(&self, held: &FileRecord) -> bool {
         held.provenance.is_witnessed() || !self.writes
     }
 
-    /// Whether a file that natsync did not write may be taken for what upstream has.
+    /// Whether a local file that natsync did not write may be taken for a copy of the remote one.
     pub(super) fn adopts(&self) -> bool {
         !self.writes
     }
 
-    /// Whether the digest of the whole decides in the end.
+    /// Whether the digest of the whole file decides in the end.
     pub(super) fn is_pinned(&self) -> bool {
         self.pin.as_ref().is_some_and(|pin| !pin.checksums.is_empty())
     }
@@ -68,12 +65,12 @@ impl Want {
         checksums.map(Checksum::to_string).collect()
     }
 
-    /// What must be computed to tell whether it has them.
+    /// The algorithms of these digests.
     pub(super) fn algorithms(&self) -> Algorithms {
         self.pin.as_ref().map_or_else(Algorithms::default, Pin::algorithms)
     }
 
-    /// Whether a content with these digests is what it must be.
+    /// Whether a file with these digests matches the pin.
     pub(super) fn is_met_by(&self, digests: &Digests) -> bool {
         self.is_pinned() && self.pin.as_ref().is_some_and(|pin| pin.holds(digests) == Some(true))
     }
@@ -89,7 +86,7 @@ impl Want {
         }
     }
 
-    /// What to do about a failure to get what the lock pins.
+    /// Adds what the user can do if the lock does not match upstream any more.
     pub(super) fn advise(&self, mut failure: Failure, path: &RelPath, manifest: &Path) -> Failure {
         if !self.is_locked() {
             return failure;
@@ -100,14 +97,14 @@ impl Want {
         failure
     }
 
-    /// Whether the lock says that there is such a file.
+    /// Whether the lock pins it.
     pub(super) fn is_locked(&self) -> bool {
         self.pin.as_ref().is_some_and(|pin| pin.from == PinFrom::Lock)
     }
 
-    /// What the bytes of an answer with these header fields must have. Where it has only the rest of
-    /// them, only what is said of the whole counts, and what can be computed still.
-    pub(super) fn proof(&self, headers: &HeaderMap, begun: Option<&Staged>) -> Proof<'_> {
+    /// The digests that the bytes of a response must have. If it continues an incomplete file, only
+    /// digests of the whole file count, and only under the algorithms computed so far.
+    pub(super) fn proof(&self, headers: &Headers, begun: Option<&Staged>) -> Proof<'_> {
         let checksums = self.pin.as_ref().map_or(&[][..], |pin| &pin.checksums);
         let mut stated = stated_digests(headers);
         if let Some(begun) = begun {
@@ -120,7 +117,7 @@ impl Want {
     }
 }
 
-/// The digests that the bytes of one answer must have.
+/// The digests that the bytes of one response must have.
 pub(super) struct Proof<'w> {
     pin: Option<&'w Pin>,
     checksums: &'w [Checksum],
@@ -128,18 +125,18 @@ pub(super) struct Proof<'w> {
 }
 
 impl Proof<'_> {
-    /// All of them. Those of the pin come first: they say more.
+    /// Those of the pin come first: a mismatch with it is the more useful failure.
     pub(super) fn checksums(&self) -> Vec<Checksum> {
         let stated = self.stated.iter().map(|stated| stated.checksum);
         self.checksums.iter().copied().chain(stated).collect()
     }
 
-    /// What must be computed for that.
+    /// The algorithms of these digests.
     pub(super) fn algorithms(&self) -> Algorithms {
         self.checksums().iter().map(Checksum::algorithm).collect()
     }
 
-    /// Puts into words that the bytes are not what they should be.
+    /// The failure for bytes that do not have these digests.
     pub(super) fn explain(&self, error: VerifyError, bytes: u64, html: bool) -> Failure {
         let (expected, got) = match error {
             VerifyError::Disk(error) => return Failure::disk("write the file", &error),

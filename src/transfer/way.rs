@@ -1,32 +1,23 @@
-//! Which way a failed request went: what goes wrong behind a proxy may be the proxy's own doing.
+//! Names the proxy in a failure: the proxy may be its cause.
 
-use super::ask::Refusal;
+use super::attempt::Refusal;
 use super::job::Job;
 use super::run::Run;
-use super::transfer::Attempt;
+use super::slot::LaneId;
 use crate::failure::{ErrorKind, Failure};
 
 impl Run<'_> {
-    /// The same attempt, whose failure names the proxy that it went through.
-    pub(super) fn by_way(&self, job: &Job, attempt: Attempt) -> Attempt {
-        match attempt {
-            Attempt::Refused(Refusal::Failed { lane, failure, again, after }) => {
-                let failure = self.through(job, lane, failure);
-                Attempt::Refused(Refusal::Failed { lane, failure, again, after })
-            }
-            Attempt::Refused(Refusal::Unreachable { lane, began, failure, asked }) => {
-                let failure = self.through(job, lane, failure);
-                Attempt::Refused(Refusal::Unreachable { lane, began, failure, asked })
-            }
-            other => other,
-        }
+    /// The same refusal, whose failure names the proxy of the request.
+    pub(super) fn by_way(&self, job: &Job, refusal: Refusal) -> Refusal {
+        refusal.map(|lane, failure| self.through(job, lane, failure))
     }
 
-    fn through(&self, job: &Job, lane: usize, failure: Failure) -> Failure {
-        if !may_be_the_proxys(&failure) || failure.message.contains("the proxy") {
+    fn through(&self, job: &Job, lane: LaneId, failure: Failure) -> Failure {
+        if !may_be_of_a_proxy(&failure) || failure.message.contains("the proxy") {
             return failure;
         }
-        match self.dialer(job).proxy_of(&self.dispatch.origin_of(lane)) {
+        let origin = self.dispatch.origin_of(lane);
+        match origin.and_then(|origin| self.dialer(job).proxy_of(&origin)) {
             Some(proxy) => {
                 let message = format!("{failure} (through the proxy {proxy})");
                 Failure { message, ..failure }
@@ -36,7 +27,7 @@ impl Run<'_> {
     }
 }
 
-fn may_be_the_proxys(failure: &Failure) -> bool {
+fn may_be_of_a_proxy(failure: &Failure) -> bool {
     use ErrorKind::{Connect, HttpStatus, Protocol, Stalled, Timeout, Tls, Truncated};
     match failure.kind {
         Connect | Protocol | Stalled | Timeout | Tls | Truncated => true,

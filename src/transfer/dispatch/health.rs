@@ -1,166 +1,152 @@
-//! Whether an origin can be reached: what answers and failures tell of it.
+//! What responses and failures tell about an origin: whether it can be reached, and whether it is ill.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Dispatch, Slot};
+use tokio::time::Instant;
+
 use crate::failure::{ErrorKind, Failure};
 use crate::http::pause;
 use crate::transfer::breaker::Trip;
-use crate::transfer::lane::Health;
+use crate::transfer::dispatch::Dispatch;
+use crate::transfer::lane::{Failed, Health, Reach};
+use crate::transfer::slot::{LaneId, Slot};
 
-/// How an origin stands after a failed attempt to reach it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::transfer) enum Reach {
-    /// It is tried again.
-    Doubtful,
-    /// It was given up just now.
-    WentDown,
-    /// It had been given up already.
-    Down,
-}
-
-/// Pauses between probes do not grow beyond that after so many.
+/// Pauses between probes stop growing after this many.
 const LONGEST_PAUSE: u32 = 4;
 
-/// What follows from a failed request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::transfer) struct Failed {
-    pub(in crate::transfer) went_down: bool,
-    pub(in crate::transfer) may_retry: bool,
-    /// How many failures came in a row.
-    pub(in crate::transfer) row: u32,
-}
-
 impl Dispatch<'_> {
-    /// An origin answered.
+    /// Records that an origin sent a response.
     pub(in crate::transfer) fn reached(&self, slot: &mut Slot<'_>) {
         let mut inner = self.lock();
-        let lane = &mut inner.lanes[slot.lane];
+        let Some(lane) = inner.lanes.get_mut(slot.lane) else { return };
         lane.serving += usize::from(!slot.served);
         slot.served = true;
         lane.answers = true;
         if !matches!(lane.health, Health::Up) {
             lane.health = Health::Up;
-            drop(inner);
-            self.idle_workers.notify_waiters();
+            self.opened_up(inner, slot.lane);
         }
     }
 
-    /// Whether an origin ever answered.
-    pub(in crate::transfer) fn answers(&self, lane: usize) -> bool {
-        self.lock().lanes[lane].answers
+    /// Whether an origin ever sent a response in this run.
+    pub(in crate::transfer) fn answers(&self, lane: LaneId) -> bool {
+        self.lock().lanes.get(lane).is_some_and(|lane| lane.answers)
     }
 
-    /// A transfer of so many bytes succeeded.
-    pub(in crate::transfer) fn succeeded(&self, lane: usize, bytes: u64) {
+    /// Records a successful transfer of that many bytes.
+    pub(in crate::transfer) fn succeeded(&self, lane: LaneId, bytes: u64) {
+        let now = self.clock.now();
         let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
-        let closed = lane.breaker.succeeded();
-        lane.succeeded();
-        let doubted = matches!(lane.health, Health::Doubtful { .. });
+        let Some(there) = inner.lanes.get_mut(lane) else { return };
+        let closed = there.breaker.succeeded();
+        there.succeeded();
+        let doubted = matches!(there.health, Health::Doubtful { .. });
         if doubted {
-            lane.health = Health::Up;
+            there.health = Health::Up;
         }
-        // Only a lane that would use it tells what another place would bring.
-        let is_wanted = lane.limit.get() <= lane.in_use || !lane.is_idle();
-        let grew = is_wanted && lane.limit.succeeded(bytes, Instant::now());
+        // The rate shows the effect of the limit only if the limit is what bounds the transfers.
+        let is_wanted = there.limit.get() <= there.in_use || !there.is_idle();
+        let grew = is_wanted && there.limit.succeeded(bytes, now);
         if doubted || grew || closed {
-            drop(inner);
-            self.idle_workers.notify_waiters();
+            self.opened_up(inner, lane);
         }
     }
 
-    /// The head of an answer took so long.
-    pub(in crate::transfer) fn took(&self, lane: usize, time: Duration) {
+    /// Records how long the head of a response took.
+    pub(in crate::transfer) fn took(&self, lane: LaneId, time: Duration) {
+        let now = self.clock.now();
         let mut inner = self.lock();
-        let grew = inner.lanes[lane].limit.took(time, Instant::now());
+        let grew = inner.lanes.get_mut(lane).is_some_and(|lane| lane.limit.took(time, now));
         if grew {
-            drop(inner);
-            self.idle_workers.notify_waiters();
+            self.opened_up(inner, lane);
         }
     }
 
-    /// An origin answered with something that is no failure of its own.
-    pub(in crate::transfer) fn answered(&self, lane: usize) {
-        self.lock().lanes[lane].breaker.answered();
+    /// Records a response that is not a failure of the origin itself.
+    pub(in crate::transfer) fn answered(&self, lane: LaneId) {
+        if let Some(lane) = self.lock().lanes.get_mut(lane) {
+            lane.breaker.answered();
+        }
     }
 
-    /// An origin failed a request as a sick server does. Answers whether it is given up for that, and
-    /// whether the request may be made again.
+    /// Records a failed request. Decides whether the origin is given up for it, and whether the request
+    /// may be repeated.
     pub(in crate::transfer) fn failed(
         &self,
-        lane: usize,
+        lane: LaneId,
         failure: &Failure,
         retries: u32,
         chance: f64,
     ) -> Failed {
+        let now = self.clock.now();
         let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
-        if matches!(lane.health, Health::Down(_)) {
+        let Some(there) = inner.lanes.get_mut(lane) else {
+            return Failed { went_down: false, may_retry: true, row: 0 };
+        };
+        if matches!(there.health, Health::Down(_)) {
             return Failed { went_down: false, may_retry: false, row: 0 };
         }
-        // A body that was cut says more of the way than of the origin, and less of it is left to get.
+        // A cut body tells more about the network than about the origin, and the next attempt has
+        // less to transfer.
         let is_sick = failure.status.is_some()
             || matches!(failure.kind, ErrorKind::Connect | ErrorKind::Timeout);
-        let under_way = lane.in_use.saturating_sub(1);
-        let trip = if is_sick { lane.breaker.failed(under_way, retries) } else { Trip::Closed };
+        let under_way = there.in_use.saturating_sub(1);
+        let trip = if is_sick { there.breaker.failed(under_way, retries) } else { Trip::Closed };
         match trip {
             Trip::Closed => {}
             Trip::Open { probes } => {
-                lane.hold(Instant::now(), pause((probes + 1).min(LONGEST_PAUSE), chance));
+                there.hold(now, pause((probes + 1).min(LONGEST_PAUSE), chance));
             }
             Trip::GivenUp => {
-                lane.health = Health::Down(failure.clone());
-                lane.idle.clear();
-                drop(inner);
-                self.idle_workers.notify_waiters();
+                there.health = Health::Down(failure.clone());
+                inner.lanes.close_idle(lane);
+                self.opened_up(inner, lane);
                 return Failed { went_down: true, may_retry: false, row: 0 };
             }
         }
-        let may_retry = lane.breaker.may_retry();
-        Failed { went_down: false, may_retry, row: lane.breaker.row() }
+        let may_retry = there.breaker.may_retry();
+        Failed { went_down: false, may_retry, row: there.breaker.row() }
     }
 
-    /// No connection could be made, in an attempt that began then. Answers whether the origin has to
-    /// be given up; else it is tried again after a pause, by one job for all.
+    /// Records an attempt, begun at `began`, that could not connect. Decides whether the origin is given
+    /// up; otherwise one job tries again after a pause, for all of them.
     pub(in crate::transfer) fn unreachable(
         &self,
-        lane: usize,
+        lane: LaneId,
         began: Instant,
         failure: &Failure,
         retries: u32,
         chance: f64,
     ) -> Reach {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut inner = self.lock();
-        let lane = &mut inner.lanes[lane];
-        let failures = match lane.health {
+        let Some(there) = inner.lanes.get_mut(lane) else { return Reach::Doubtful };
+        let failures = match there.health {
             Health::Down(_) => return Reach::Down,
-            // Attempts that were under way together tell the same thing once.
+            // Concurrent attempts prove the same thing: count them once.
             Health::Doubtful { last, .. } if began < last => return Reach::Doubtful,
             Health::Doubtful { failures, .. } => failures + 1,
             Health::Up => 1,
         };
-        // An origin that serves somebody is not given up, even if it lets nobody else in.
-        if patience(failure, now - began, retries) < failures && lane.serving == 0 {
-            lane.health = Health::Down(failure.clone());
-            lane.idle.clear();
-            drop(inner);
-            self.idle_workers.notify_waiters();
+        // An origin that serves other transfers is not given up, even if it refuses new connections.
+        if patience(failure, now - began, retries) < failures && there.serving == 0 {
+            there.health = Health::Down(failure.clone());
+            inner.lanes.close_idle(lane);
+            self.opened_up(inner, lane);
             return Reach::WentDown;
         }
-        lane.health = Health::Doubtful { failures, last: now };
-        lane.hold(now, pause(failures, chance));
+        there.health = Health::Doubtful { failures, last: now };
+        there.hold(now, pause(failures, chance));
+        inner.lanes.touch(lane, now);
         Reach::Doubtful
     }
 }
 
-/// A name server that takes longer to fail is waited for once more, and not again and again.
+/// A name server that takes longer than this to fail is asked only once more.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How many further attempts an origin gets before it is given up. What takes a whole timeout each is
-/// not waited for again and again; a certificate that is refused, or a name that does not exist, is
-/// the same the next time.
+/// How many further attempts an origin gets before it is given up. A failure that took a whole timeout
+/// is tried only once more; a refused certificate and a name that does not exist will not change.
 fn patience(failure: &Failure, took: Duration, retries: u32) -> u32 {
     match failure.kind {
         _ if failure.lasting => 0,
@@ -176,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_gets_as_much_patience_as_its_failure_is_worth() {
+    fn the_number_of_attempts_depends_on_the_failure() {
         let failure = |kind| Failure::new(kind, "no");
         for (failure, seconds, attempts) in [
             (failure(ErrorKind::Connect), 0, 4),

@@ -5,36 +5,27 @@ use crate::failure::ErrorKind;
 use crate::http::{Hop, Method, Target};
 use crate::manifest::PerHost;
 use crate::transfer::job::OnTheWay;
+use crate::transfer::lane::Reach;
+use crate::transfer::supply::{Jobs, Supplied};
 
 fn job(entry: u64, url: &str) -> Job {
-    let target = Target::parse(url).unwrap();
-    Job {
-        entry: EntryIndex(entry),
-        name: 0,
-        place: 0,
-        tries: 0,
-        attempts: 0,
-        outdated: false,
-        mismatched: false,
-        anew: false,
-        kept: None,
-        reached: 0,
-        whole: false,
-        target,
-        failure: None,
-        on_the_way: None,
-    }
+    Job::new(EntryIndex(entry), Target::parse(url).unwrap())
 }
 
-/// A dispatcher of these URLs, entries numbered from 0.
 /// All jobs from one source.
 fn one<'a>(jobs: impl Iterator<Item = Supplied> + Send + 'a) -> Supply<'a> {
-    Supply::new([Box::new(jobs) as crate::transfer::supply::Jobs<'a>])
+    Supply::new([Box::new(jobs) as Jobs<'a>])
 }
 
+/// A dispatcher of these URLs, whose entries are numbered from 0.
 fn dispatch<'a>(urls: &'a [&'a str], http: &'a Http, connections: usize) -> Dispatch<'a> {
     let supply = urls.iter().zip(0..).map(|(url, entry)| Ok(job(entry, url)));
-    Dispatch::new(one(supply), Box::new(move |_| Terms { http, dialer: 0 }), connections)
+    Dispatch::new(
+        one(supply),
+        Box::new(move |_| Terms { http, dialer: 0 }),
+        connections,
+        Clock::system(),
+    )
 }
 
 fn per_host(number: usize) -> Http {
@@ -102,26 +93,27 @@ fn sources_that_share_an_origin_are_bound_by_the_strictest() {
         let http = if job.entry.0 == 1 { &narrow } else { &wide };
         Terms { http, dialer: 0 }
     };
-    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64);
+    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64, Clock::system());
     let _slot = ask(&dispatch, now);
     assert_eq!(waits(&dispatch, now), None);
 }
 
 #[test]
-fn what_goes_another_way_to_an_origin_shares_nothing_with_it() {
+fn sources_with_different_dialers_share_no_lane() {
     let (http, now) = (per_host(1), Instant::now());
     let supply = (0..3).map(|entry| Ok(job(entry, "http://a/x")));
     let settings = |job: &Job| {
         let dialer = usize::from(job.entry.0 == 1);
         Terms { http: &http, dialer }
     };
-    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64);
+    let dispatch = Dispatch::new(one(supply), Box::new(settings), 64, Clock::system());
     let (_, slot) = ask(&dispatch, now);
     let (entry, other) = ask(&dispatch, now);
     assert_eq!(entry, 1);
     assert_ne!(slot.lane, other.lane);
+    let lane = slot.lane;
     drop(slot);
-    assert_eq!(ask(&dispatch, now).1.lane, 0);
+    assert_eq!(ask(&dispatch, now).1.lane, lane);
 }
 
 #[test]
@@ -160,15 +152,16 @@ fn a_redirected_job_waits_where_it_leads_to_and_goes_first() {
     assert_eq!(first, 2, "it began before the other");
     drop(slot);
     dispatch.put_back(redirected(2, "http://a/3", "http://b/3"), Duration::ZERO);
+    let (first, _slot) = ask(&dispatch, now);
     let Next::Task(Task::Ask(job, _slot)) = dispatch.try_next(now) else {
         panic!("there is a place for both");
     };
-    assert_eq!((job.entry.0, ask(&dispatch, now).0), (2, 1));
+    assert_eq!((first, job.entry.0), (1, 2));
     assert!(job.on_the_way.is_none(), "another attempt starts from the beginning");
 }
 
 #[test]
-fn nobody_runs_far_ahead_of_where_redirects_lead_to() {
+fn an_origin_waits_while_its_redirects_wait_elsewhere() {
     let (http, now) = (per_host(1), Instant::now());
     let urls = ["http://b/1", "http://a/2", "http://a/3", "http://c/4"];
     let dispatch = dispatch(&urls, &http, 64);
@@ -188,7 +181,7 @@ fn origin(url: &str) -> Origin {
 }
 
 #[test]
-fn a_redirected_job_fails_with_where_it_leads_to() {
+fn a_redirected_job_fails_with_the_origin_that_it_waits_for() {
     let (http, now) = (per_host(1), Instant::now());
     let dispatch = dispatch(&["http://b/1", "http://a/2"], &http, 64);
     let (_, there) = ask(&dispatch, now);
@@ -204,13 +197,13 @@ fn a_redirected_job_fails_with_where_it_leads_to() {
 }
 
 #[test]
-fn somebody_looks_at_the_clock() {
+fn a_worker_wakes_when_a_spaced_request_is_due() {
     let http = Http { requests_per_second: Some(2.0), ..Http::default() };
     let dispatch = dispatch(&["http://a/1", "http://a/2"], &http, 64);
     let now = Instant::now();
     let _first = ask(&dispatch, now);
     assert!(waits(&dispatch, now).is_some());
-    assert!(dispatch.has_more(), "the second is due later");
+    assert!(dispatch.lock().lanes.has_more(), "the second is due later");
 }
 
 #[test]
@@ -278,9 +271,9 @@ fn a_source_whose_origin_pauses_does_not_keep_the_next_waiting() {
     let (http, now) = (per_host(1), Instant::now());
     let first = (0..100_000).map(|entry| Ok(job(entry, "http://a/x")));
     let second = (100_000..100_002).map(|entry| Ok(job(entry, "http://b/x")));
-    let supply =
-        Supply::new([Box::new(first) as crate::transfer::supply::Jobs<'_>, Box::new(second)]);
-    let dispatch = Dispatch::new(supply, Box::new(|_| Terms { http: &http, dialer: 0 }), 64);
+    let supply = Supply::new([Box::new(first) as Jobs<'_>, Box::new(second)]);
+    let dispatch =
+        Dispatch::new(supply, Box::new(|_| Terms { http: &http, dialer: 0 }), 64, Clock::system());
     let (entry, held) = ask(&dispatch, now);
     dispatch.hold(held.lane, Duration::from_mins(1));
     let (next, slot) = ask(&dispatch, now);

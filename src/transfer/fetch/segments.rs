@@ -1,72 +1,67 @@
-//! One large file over several connections: its own answer from the beginning, and ranges from the end,
+//! One large file over several connections: its own response from the beginning, and ranges from the end,
 //! until they meet.
 //!
-//! The digest covers the whole file all the same: what ranges brought is read back from the disk once
-//! the beginning reaches it. A range that fails costs that range, and is asked for again.
+//! The digest covers the whole file all the same: bytes that ranges brought are read back from the disk
+//! once the beginning reaches them. A range that fails is requested again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use hyper::HeaderMap;
-use hyper::body::Incoming;
-use hyper::header::ACCEPT_RANGES;
 
-use super::Run;
-use super::ask::{Question, Refusal, Response, Verdict, ask};
-use super::dispatch::Slot;
-use super::job::Job;
-use super::want::Want;
 use crate::dest::{Beside, PartNote};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{
-    BodyRules, Conditions, Connection, Here, Method, Pace, Range, Receiver, RetryAfter, Sink,
-    is_transient, pause, receive, single,
+    Body, BodyRules, Connection, Content, Headers, Here, Method, Pace, Range, Receiver, RetryAfter,
+    is_transient, pause, receive,
 };
-use crate::manifest::entry::Entry;
+use crate::pin::Validators;
+use crate::threads::lock;
+use crate::transfer::ask::{Question, Response};
+use crate::transfer::attempt::{Attempt, Refusal};
+use crate::transfer::sink::Sink;
+use crate::transfer::slot::Slot;
 
-/// A range is a part of what one connection has to bring, so that the slow ones leave more to the
-/// others; these are its bounds in bytes.
+/// A range is the remaining bytes divided by the connections and by this number, so that slow
+/// connections leave more ranges to fast ones.
 const PARTS: u64 = 4;
+/// Bounds of the length of a range, in bytes.
 const LEAST: u64 = 64 * 1024;
 const MOST: u64 = 64 * 1024 * 1024;
-/// How often a free place at the origin is looked for.
+/// How often a helper looks for a free place at the origin.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What all connections for one file share.
-pub(super) struct File<'a, 'w> {
-    pub(super) run: &'a Run<'w>,
-    pub(super) job: &'a Job,
-    pub(super) entry: &'a Entry<'a>,
-    pub(super) want: &'a Want,
-    /// What its bytes are those of.
+pub(super) struct File<'a, 'b, 'r, 'w> {
+    pub(super) attempt: &'a Attempt<'b, 'r, 'w>,
+    /// Identifies the file.
     pub(super) note: &'a PartNote,
+    /// Its length in bytes.
     pub(super) total: u64,
     pub(super) rules: &'a BodyRules<'a>,
     pub(super) paces: &'a [&'a Pace],
 }
 
-/// Whether an answer allows to ask for ranges beside it.
-pub(super) fn are_allowed(headers: &HeaderMap, is_rest: bool) -> bool {
-    let accepted = single(headers, &ACCEPT_RANGES);
-    is_rest || accepted.is_some_and(|unit| unit.trim().eq_ignore_ascii_case("bytes"))
+/// Whether a response allows ranges of its file to be requested. `is_rest`: it is a range itself.
+pub(super) fn are_allowed(headers: &Headers, is_rest: bool) -> bool {
+    is_rest || headers.accepts_ranges()
 }
 
-/// Receives the rest of a file: over the connection of its answer, and over as many further ones as there
-/// are places.
+/// Receives the rest of a file: over the connection of its response, and over further ones as far as
+/// there are places.
 ///
 /// # Errors
-/// Those of its parts. What arrived without a gap is in the sink.
+/// Those of its parts. The sink has the bytes that came without a gap.
 pub(super) async fn receive_all(
-    file: &File<'_, '_>,
+    file: &File<'_, '_, '_, '_>,
     connection: &mut Connection,
-    body: Incoming,
+    body: Body,
     sink: &mut Sink<'_>,
     progress: impl Fn(u64) + Copy,
 ) -> Result<(), Failure> {
     let disk = |error| Failure::disk("write the file", &error);
-    let count = file.run.settings(file.job).segments as u64;
+    let count = file.attempt.settings().segments as u64;
     let pieces = Pieces::new(sink.received(), file.total, count);
     let beside = sink.beside().map_err(disk)?;
     let from_the_front = async {
@@ -83,7 +78,7 @@ pub(super) async fn receive_all(
         while helpers.next().await.is_some() {}
     };
     join(from_the_front, from_the_end).await;
-    let stop = file.run.work.stop.clone();
+    let stop = file.attempt.run.work.stop.clone();
     sink.absorb(pieces.reached(), move || !stop.is_requested()).await.map_err(disk)?;
     if sink.received() == file.total {
         return Ok(());
@@ -92,17 +87,17 @@ pub(super) async fn receive_all(
     Err(pieces.lock().failure.take().unwrap_or_else(cut))
 }
 
-/// Brings ranges from the end as long as there are some.
+/// Brings ranges from the end while there are some.
 async fn help(
-    file: &File<'_, '_>,
+    file: &File<'_, '_, '_, '_>,
     pieces: &Pieces,
     beside: &Beside,
     progress: impl Fn(u64) + Copy,
 ) {
-    let run = file.run;
+    let (run, job) = (file.attempt.run, &*file.attempt.job);
     let mut kept: Option<Slot<'_>> = None;
     while pieces.has_more() {
-        let slot = kept.take().or_else(|| run.dispatch.spare(&file.job.target.origin, file.job));
+        let slot = kept.take().or_else(|| run.dispatch.spare(&job.target.origin, job));
         let Some(slot) = slot else {
             tokio::time::sleep(LOOK).await;
             continue;
@@ -116,7 +111,7 @@ async fn help(
             Ok(slot) => kept = Some(slot),
             Err(Lost { failure, again }) => {
                 let failures = pieces.failed(piece.at, piece.end, failure, again);
-                if run.settings(file.job).retries < failures {
+                if file.attempt.settings().retries < failures {
                     pieces.give_up();
                 }
                 tokio::time::sleep(pause(failures, run.chance())).await;
@@ -127,7 +122,7 @@ async fn help(
     run.dispatch.wake();
 }
 
-/// Why a range did not come, and whether that may pass.
+/// Why a range did not come, and whether the failure may be transient.
 struct Lost {
     failure: Failure,
     again: bool,
@@ -139,15 +134,15 @@ impl From<Failure> for Lost {
     }
 }
 
-/// Asks for one range and receives it.
+/// Requests one range and receives it.
 async fn bring<'r>(
-    file: &File<'r, '_>,
+    file: &File<'_, '_, 'r, '_>,
     slot: Slot<'r>,
     piece: &mut Piece<'_>,
     progress: impl Fn(u64),
 ) -> Result<Slot<'r>, Lost> {
-    let run = file.run;
-    let (note, pinned) = (file.note, file.want.is_pinned());
+    let Attempt { run, entry, want, job } = file.attempt;
+    let (run, entry, note) = (*run, *entry, file.note);
     let range = Range {
         from: piece.at,
         upto: Some(piece.end),
@@ -157,17 +152,16 @@ async fn bring<'r>(
         length: piece.at,
         upto: Some(piece.end),
         total: Some(file.total),
-        etag: note.validators.etag.as_deref(),
-        last_modified: note.validators.last_modified.as_deref(),
-        pinned,
+        validators: &note.validators,
+        pinned: want.is_pinned(),
     };
-    let none = Conditions::default();
+    let none = Validators::default();
     let question = Question {
         rest: Some((&range, here)),
-        ..Question::about(file.entry.source(), Method::Get, &none, file.want.length())
+        ..Question::about(entry.source(), Method::Get, &none, want.length())
     };
-    let mut job = file.job.beside();
-    let response = match ask(run, &mut job, file.entry, slot, &question).await {
+    let mut attempt = Attempt { run, entry, want, job: &mut job.beside() };
+    let response = match attempt.ask(slot, &question).await {
         Ok(response) => response,
         Err(Refusal::Failed { lane, failure, again, after }) => {
             match after {
@@ -183,9 +177,9 @@ async fn bring<'r>(
             return Err(Lost::from(failure));
         }
     };
-    let Response { mut slot, verdict, body, .. } = response;
+    let Response { mut slot, content, body, .. } = response;
     let connection = slot.connection.take();
-    let (Verdict::Rest { length }, Some(mut connection)) = (verdict, connection) else {
+    let (Content::Rest { length }, Some(mut connection)) = (content, connection) else {
         piece.pieces.refused();
         let message = "the server does not send ranges of the file";
         return Err(Lost::from(Failure::new(ErrorKind::Protocol, message)));
@@ -199,21 +193,21 @@ async fn bring<'r>(
     Ok(slot)
 }
 
-/// Which bytes of a file are here, and whose task the others are.
+/// The ranges of a file: which came, which are claimed, and which are left.
 struct Pieces(Mutex<State>);
 
 struct State {
     size: u64,
     total: u64,
-    /// The front may write up to here.
+    /// The front may write up to this offset.
     granted: u64,
-    /// Everything from here on is claimed.
+    /// All bytes from this offset on are claimed.
     back: u64,
     /// Claimed ranges that did not come.
     holes: Vec<std::ops::Range<u64>>,
     /// Ranges that came.
     done: Vec<std::ops::Range<u64>>,
-    /// What the front reached.
+    /// The offset that the front reached.
     front: u64,
     failures: u32,
     failure: Option<Failure>,
@@ -240,10 +234,10 @@ impl Pieces {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
-    /// Up to where the front may write, which was at that place.
+    /// The offset up to which the front, which is at `at`, may write.
     fn grant(&self, at: u64) -> u64 {
         let mut state = self.lock();
         if at == state.granted {
@@ -281,7 +275,7 @@ impl Pieces {
         }
     }
 
-    /// A range did not come whole. Answers how many failed so far.
+    /// Records that a range did not come completely. Reports how many failed so far.
     fn failed(&self, at: u64, end: u64, failure: Failure, again: bool) -> u32 {
         let mut state = self.lock();
         state.give_back(at..end);
@@ -291,14 +285,14 @@ impl Pieces {
         state.failures
     }
 
-    /// The front came so far. Answers whether that is not far enough: what it was to bring beyond
-    /// becomes ranges like all others.
+    /// Records how far the front came. If it failed, the bytes that were left to it become ranges like all
+    /// others; reports whether to go on with those.
     fn front_ended(&self, at: u64, failure: Option<Failure>) -> bool {
         let mut state = self.lock();
         state.front = at;
         let Some(failure) = failure else { return false };
         let left = at..state.granted;
-        // Nobody brings it who was not asked to: what nobody claimed is a hole, too.
+        // Without a front, no connection would bring the unclaimed bytes, so they are a hole, too.
         let unclaimed = state.granted..state.back;
         state.granted = state.back;
         for hole in [left, unclaimed] {
@@ -316,12 +310,12 @@ impl Pieces {
         self.lock().given_up = true;
     }
 
-    /// The server knows no ranges of this file.
+    /// Records that the server does not send ranges of this file.
     fn refused(&self) {
         self.lock().refused = true;
     }
 
-    /// The end of what came without a gap.
+    /// The end of the bytes that came without a gap.
     fn reached(&self) -> u64 {
         let mut state = self.lock();
         state.done.sort_by_key(|range| range.start);
@@ -340,7 +334,7 @@ impl State {
         if range.is_empty() {
             return;
         }
-        // The front goes on through it, if it is not there yet.
+        // The front receives it anyway, if it is still before it.
         if range.start == self.back && self.granted < self.back {
             self.back = range.end;
         } else {
@@ -349,7 +343,7 @@ impl State {
     }
 }
 
-/// Receives from the front, until it meets what others bring.
+/// Receives from the front until it meets a claimed range.
 struct Front<'a, 's> {
     sink: &'a mut Sink<'s>,
     pieces: &'a Pieces,
@@ -381,7 +375,7 @@ impl Receiver for Front<'_, '_> {
     fn is_full(&self) -> bool {
         let at = self.sink.received();
         let granted = self.pieces.grant(at);
-        // At the very end the body itself has to say that it is over.
+        // At the end of the file, the end of the body has to be read, too.
         granted == at && granted < self.pieces.lock().total
     }
 }
@@ -438,13 +432,13 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_brought_again() {
+    fn a_failed_range_is_claimed_again() {
         let pieces = Pieces::new(0, 1024 * K, 2);
         let (last, before) = (pieces.claim().unwrap(), pieces.claim().unwrap());
         pieces.came(last.start..last.start + 10);
         assert_eq!(pieces.failed(last.start + 10, last.end, failure(), true), 1);
         assert_eq!(pieces.claim(), Some(last.start + 10..last.end));
-        // The foremost one goes back to those whom the front may take.
+        // The foremost range goes back to the front.
         assert_eq!(pieces.failed(before.start, before.end, failure(), true), 2);
         assert_eq!(pieces.claim(), Some(before));
         pieces.front_ended(100, Some(failure()));
@@ -454,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_pass_ends_it() {
+    fn a_lasting_failure_ends_the_claims() {
         let pieces = Pieces::new(0, 1024 * K, 2);
         let range = pieces.claim().unwrap();
         pieces.failed(range.start, range.end, failure(), false);

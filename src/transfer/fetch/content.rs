@@ -1,18 +1,14 @@
-//! Holding the bytes of a file against what the manifest expects of them.
+//! Compares the bytes of a file with what the manifest expects of them.
 
-use hyper::HeaderMap;
-use hyper::header::CONTENT_TYPE;
-
-use super::want::Want;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Length, is_html};
+use crate::http::{Headers, Length, is_html};
 use crate::manifest::entry::Entry;
+use crate::transfer::want::Want;
 
-/// Holds the bytes themselves against what the manifest expects.
 pub(super) fn check_content(
     entry: &Entry<'_>,
     want: &Want,
-    headers: &HeaderMap,
+    headers: &Headers,
     beginning: &[u8],
     end: &[u8],
 ) -> Result<(), Failure> {
@@ -24,10 +20,8 @@ pub(super) fn check_content(
         let message = format!("the file is no `{kind}`{looks_like}");
         return Err(Failure::new(ErrorKind::UnexpectedContent, message));
     }
-    // An error page with the status of success: only where both the server and the bytes say so, and
-    // the name does not.
-    let declared =
-        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // An error page with the status of success: the server and the bytes say HTML, the name does not.
+    let declared = headers.content_type().unwrap_or_default();
     let says_html = declared.trim_start().to_ascii_lowercase().starts_with("text/html");
     let is_proven = matches!(want.length(), Length::Pinned(_));
     if expect.content_type.is_none()
@@ -43,7 +37,7 @@ pub(super) fn check_content(
     Ok(())
 }
 
-/// Whether a name has an ending, and one that no page has.
+/// Whether a name has an extension, and not one of a web page.
 fn is_no_page(name: &str) -> bool {
     const PAGES: [&str; 10] =
         ["html", "htm", "xhtml", "shtml", "php", "asp", "aspx", "jsp", "cgi", "mhtml"];

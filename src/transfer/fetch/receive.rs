@@ -1,0 +1,267 @@
+//! Receiving a file: its body, the proof of its bytes, and the way to its final name.
+
+use super::content::check_content;
+use super::files::Fetch;
+use super::resume;
+use super::segments::{self, File};
+use crate::dest::state::{FileRecord, Note, Provenance};
+use crate::dest::{Begun, PartNote, Proven, Small, Stat};
+use crate::digest::Digest;
+use crate::event::{Event, Outcome};
+use crate::failure::{ErrorKind, Failure};
+use crate::http::{BodyRules, Headers, Receiver as _, http_date, is_html, receive};
+use crate::manifest::entry::Form;
+use crate::pin::Validators;
+use crate::plan::{Action, Step};
+use crate::stop::StopReason;
+use crate::transfer::ask::Response;
+use crate::transfer::attempt::{Attempt, Ended, Refusal};
+use crate::transfer::job::Job;
+use crate::transfer::publish::{Message, Parcel};
+use crate::transfer::sink::{EDGE, Sink, Whole};
+use crate::transfer::slot::LaneId;
+
+/// Smaller bodies are received without a look at the free space.
+const LARGE: u64 = 1024 * 1024;
+/// A failed attempt that got this many bytes further than all before is not counted.
+const PROGRESS: u64 = 1024 * 1024;
+
+/// A body, and the bytes before it that are here already.
+pub(super) struct Coming {
+    /// The length of the whole file, if it is known.
+    pub(super) total: Option<u64>,
+    pub(super) begun: Option<Begun>,
+}
+
+impl Coming {
+    pub(super) fn all(total: Option<u64>) -> Self {
+        Self { total, begun: None }
+    }
+}
+
+impl Fetch<'_> {
+    /// Publishes a file that an earlier run received completely.
+    pub(super) fn publish_kept(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        lane: LaneId,
+        begun: Begun,
+        held: Option<&FileRecord>,
+    ) -> Result<Ended, Refusal> {
+        let Begun { staged, beginning, end } = begun;
+        let failed = |failure| Refusal::lasting(lane, failure);
+        let note = staged.note().cloned().unwrap_or_default();
+        let nothing = Headers::default();
+        let proof = attempt.want.proof(&nothing, None);
+        let bytes = staged.length();
+        let PartNote { url: served, validators, .. } = note;
+        let modified = validators.last_modified.as_deref().and_then(http_date);
+        let verified = staged
+            .verify(&proof.checksums(), modified)
+            .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
+        check_content(&attempt.entry, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
+        self.put_in_place(attempt, Proven::Staged(verified), served, validators, held);
+        Ok(Ended::Settled)
+    }
+
+    /// Receives a body, proves the file, and hands it to the publisher.
+    pub(super) async fn receive_file<'r>(
+        &self,
+        attempt: &mut Attempt<'_, 'r, '_>,
+        response: Response<'r>,
+        coming: Coming,
+        held: Option<&FileRecord>,
+    ) -> Result<Ended, Refusal> {
+        let Response { mut slot, headers, body, .. } = response;
+        let Coming { total, begun } = coming;
+        let (run, entry, want, lane) = (attempt.run, attempt.entry, attempt.want, slot.lane);
+        let origin = attempt.job.target.origin.to_string();
+        let failed = |failure: Failure| Refusal::by_kind(lane, failure.at_origin(&origin));
+        let index = attempt.job.entry;
+        let here = begun.as_ref().map_or(0, |begun| begun.staged.length());
+        if let Some(total) = total {
+            run.ledger.tell(Event::Sized { entry: index, size: total - here });
+            // A single file that does not fit says nothing about the others, so the run goes on.
+            self.check_space(total - here).map_err(failed)?;
+        }
+        let failed = |failure: Failure| {
+            if failure.kind == ErrorKind::NoSpace {
+                run.halted.request(StopReason::Halted);
+            }
+            failed(failure)
+        };
+        let http = attempt.settings();
+        let rules = BodyRules {
+            length: total,
+            expect: &entry.source().expect,
+            known: want.length(),
+            stall: http.stall_timeout,
+            min_rate: http.min_rate,
+        };
+        let Some(mut connection) = slot.connection.take() else {
+            return Err(failed(Failure::new(ErrorKind::Connect, "the connection was lost")));
+        };
+        let paces = run.paces(entry.source_index());
+        let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
+        let served = attempt.served();
+        let proof = want.proof(&headers, begun.as_ref().map(|begun| &begun.staged));
+        let algorithms = proof.algorithms();
+        let stage = Box::new(move || self.files.dest.stage(algorithms));
+        let mut sink = match begun {
+            Some(begun) => Sink::resume(begun, stage),
+            None => {
+                let note = || resume::note(&served, &entry, want, &headers, total);
+                Sink::new(total, stage, Box::new(note))
+            }
+        };
+        let segmented = total
+            .filter(|total| {
+                1 < http.segments
+                    && !attempt.job.whole
+                    && http.segment_min_size <= total - here
+                    && segments::are_allowed(&headers, 0 < here)
+            })
+            .and_then(|total| Some((total, sink.note()?.clone())));
+        let received = match &segmented {
+            None => receive(&mut connection, body, &rules, &paces, &mut sink, progress).await,
+            Some((total, note)) => {
+                let (total, rules, paces) = (*total, &rules, &paces[..]);
+                let file = File { attempt, note, total, rules, paces };
+                Box::pin(segments::receive_all(&file, &mut connection, body, &mut sink, progress))
+                    .await
+            }
+        };
+        if let Err(failure) = received {
+            // After a wrong range response, fetch this file over one connection.
+            attempt.job.whole |= segmented.is_some() && failure.kind == ErrorKind::Protocol;
+            self.keep(attempt.job, sink, &failure);
+            return Err(failed(failure));
+        }
+        if connection.is_reusable().await {
+            slot.connection = Some(connection);
+        }
+        run.dispatch.succeeded(lane, sink.received() - here);
+        drop(slot);
+        // Other workers send their requests first, so that the server is busy while this file is put away.
+        tokio::task::yield_now().await;
+        let whole =
+            sink.finish().map_err(|error| failed(Failure::disk("write the file", &error)))?;
+        let validators = headers.validators();
+        let modified = validators.last_modified.as_deref().and_then(http_date);
+        let expected = proof.checksums();
+        let explain = |error, bytes, html| failed(proof.explain(error, bytes, html));
+        let check = |beginning: &[u8], end: &[u8]| {
+            check_content(&entry, want, &headers, beginning, end).map_err(failed)
+        };
+        let proven = match whole {
+            Whole::Small(bytes) => {
+                let (length, edge) = (bytes.len(), bytes.len().min(EDGE));
+                let html = is_html(&bytes[..edge]);
+                let small = Small::prove(bytes, algorithms, &expected, modified)
+                    .map_err(|error| explain(error, length as u64, html))?;
+                check(&small.bytes()[..edge], &small.bytes()[length - edge..])?;
+                Proven::Small(small)
+            }
+            Whole::Staged(begun) => {
+                let Begun { staged, beginning, end } = *begun;
+                let length = staged.length();
+                let verified = staged
+                    .verify(&expected, modified)
+                    .map_err(|error| explain(error, length, is_html(&beginning)))?;
+                check(&beginning, &end)?;
+                Proven::Staged(verified)
+            }
+        };
+        self.put_in_place(attempt, proven, served, validators, held);
+        Ok(Ended::Settled)
+    }
+
+    /// Fails if a body cannot fit on the disk.
+    fn check_space(&self, bytes: u64) -> Result<(), Failure> {
+        if bytes < LARGE {
+            return Ok(());
+        }
+        match self.files.dest.free_space() {
+            Some(free) if free < bytes => {
+                let message =
+                    format!("{bytes} bytes are to come, and the disk has room for {free}");
+                Err(Failure::new(ErrorKind::NoSpace, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the received bytes for the next attempt, unless the failure makes them doubtful.
+    fn keep(&self, job: &mut Job, sink: Sink<'_>, failure: &Failure) {
+        use ErrorKind::{Connect, Stalled, Timeout, Truncated};
+        if !matches!(failure.kind, Connect | Stalled | Timeout | Truncated) {
+            return sink.discard();
+        }
+        let Some(begun) = sink.keep() else { return };
+        if job.reached + PROGRESS <= begun.staged.length() {
+            job.reached = begun.staged.length();
+            job.tries = 0;
+        }
+        job.kept = self.shelf.keep(begun);
+    }
+
+    /// Hands a proven file to the publisher, or records the local one if it has the same bytes.
+    fn put_in_place(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        proven: Proven,
+        served: String,
+        validators: Validators,
+        held: Option<&FileRecord>,
+    ) {
+        let (job, entry) = (&*attempt.job, &attempt.entry);
+        let path = entry.path();
+        let bytes = proven.length();
+        let (replaces, asks) = match self.files.plan.step(job.entry) {
+            Step::Do(decision) => {
+                (decision.action != Action::Fetch, decision.action == Action::Revalidate)
+            }
+            _ => (true, false),
+        };
+        let same = match held {
+            Some(held) => held.digests.sha256() == proven.digests().sha256(),
+            // Nothing is recorded about a file that natsync did not write: it has to be read.
+            None => asks && self.local(&path).is_some_and(|local| local.size == bytes),
+        };
+        // The record must describe the file that is there now, not when the run began.
+        let still = |_: &Stat| {
+            let read = self.files.dest.read(&path);
+            let read = read.and_then(|file| Digest::of_reader(file, || true));
+            read.is_ok_and(|(digest, _)| digest == proven.digests().sha256())
+        };
+        if same && let Some(stat) = self.local(&path).filter(still) {
+            // The server sent all bytes again, and they are those of the local file, which stays.
+            let now = attempt.run.work.clock.timestamp();
+            let is_own = held.is_some_and(|held| held.provenance.is_downloaded());
+            let record = Box::new(FileRecord {
+                url: entry.url(Form::Shown),
+                served,
+                size: stat.size,
+                stamp: stat.stamp(),
+                racy: stat.is_racy(now),
+                digests: proven.digests().clone(),
+                provenance: if is_own { Provenance::Downloaded } else { Provenance::Confirmed },
+                checked: Some(now),
+                changed: None,
+                validators,
+            });
+            let path = path.as_str().to_owned();
+            return self.record(job, Note::File { path, record }, Outcome::Unchanged { bytes });
+        }
+        let parcel = Parcel {
+            entry: job.entry,
+            path,
+            replaces,
+            attempts: job.attempts,
+            url: entry.url(Form::Shown),
+            served,
+            validators,
+        };
+        self.publisher.put(Message::Publish(Box::new(parcel), proven));
+    }
+}
