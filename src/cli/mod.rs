@@ -15,6 +15,7 @@ mod explain;
 mod init;
 mod list;
 mod lock;
+mod manifests;
 mod plan;
 mod report;
 mod reports;
@@ -24,7 +25,8 @@ mod schema;
 mod shell;
 mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +39,7 @@ use crate::http::rewrite::{Rewrite, Rewrites};
 use crate::manifest::select::Selection;
 use crate::manifest::{LoadOptions, Manifest};
 use crate::ops::error::{ExitStatus, RunError};
+use crate::ops::find_manifests::Candidate;
 use crate::report::{Console, Untrusted, annotate_warning, print_error};
 use crate::stop::Stop;
 
@@ -97,8 +100,6 @@ impl Refused {
     }
 }
 
-const DEFAULT_MANIFEST: &str = "natsync.yaml";
-
 /// Reads all manifests of the command line. Reads on after an error, so that one run shows what is
 /// wrong with each of them.
 fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, Refused> {
@@ -106,28 +107,32 @@ fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, Refused> 
     let today = args.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
     let env = |name: &str| env::var(name).ok();
     let options = LoadOptions { today, set: &args.set, env: &env, dest: args.dest.as_deref() };
-    let default = [PathBuf::from(DEFAULT_MANIFEST)];
-    let files = if args.manifests.is_empty() { &default[..] } else { &args.manifests };
     let mut targets: Vec<Target> = Vec::new();
     let mut refusals: Vec<Refusal> = Vec::new();
-    for file in files {
-        let is_default = args.manifests.is_empty();
-        match load_one(file, is_default, args, &options) {
+    // The place in `targets` of the manifest that each lock belongs to.
+    let mut locks: HashMap<PathBuf, usize> = HashMap::new();
+    for Candidate { path: file, result } in manifests::named(&args.manifests, console) {
+        match result.and_then(|()| load_one(&file, args, &options)) {
             Ok(target) => {
-                if let Some(other) =
-                    targets.iter().find(|other| share_lock(other.manifest.file(), file))
-                {
-                    let (one, two) = (other.manifest.file().display(), file.display());
-                    let error = RunError::Usage {
-                        message: format!("`{one}` and `{two}` would share one lock"),
-                        hint: Some("rename one of them".to_owned()),
-                    };
-                    refusals.push(Refusal { file: Some(file.clone()), error });
-                    break;
+                match locks.entry(crate::pin::lock::file_of(&manifests::place(&file))) {
+                    Entry::Vacant(lock) => _ = lock.insert(targets.len()),
+                    // `a.yaml` and `a.yml`: a manifest is here only once.
+                    Entry::Occupied(lock) => {
+                        let one = targets[*lock.get()].manifest.file().display();
+                        let error = RunError::Usage {
+                            message: format!(
+                                "`{one}` and `{}` would share one lock",
+                                file.display()
+                            ),
+                            hint: Some("rename one of them".to_owned()),
+                        };
+                        refusals.push(Refusal { file: Some(file), error });
+                        break;
+                    }
                 }
                 targets.push(target);
             }
-            Err(error) => refusals.push(Refusal { file: Some(file.clone()), error }),
+            Err(error) => refusals.push(Refusal { file: Some(file), error }),
         }
     }
     if !refusals.is_empty() {
@@ -152,29 +157,19 @@ fn warn_of_open_netrcs(targets: &[Target], console: &Console) {
     }
 }
 
+/// Prints a message that is not a warning. The caller escapes text from outside.
+fn note(console: &Console, message: &str) {
+    let note = console.err_paint().note();
+    console.remark(&format!("{note}note:{note:#} {message}\n"));
+}
+
 fn warn(console: &Console, message: &str) {
     let warning = console.err_paint().warning();
     console.remark(&format!("{warning}warning:{warning:#} {message}\n"));
     annotate_warning(console, message);
 }
 
-/// Whether the locks of two manifests have the same path: `a.yaml` and `a.yml` share `a.lock`.
-fn share_lock(one: &Path, other: &Path) -> bool {
-    one != other && crate::pin::lock::file_of(one) == crate::pin::lock::file_of(other)
-}
-
-fn load_one(
-    file: &Path,
-    is_default: bool,
-    args: &ManifestArgs,
-    options: &LoadOptions,
-) -> Result<Target, RunError> {
-    if is_default && !file.exists() {
-        return Err(RunError::Usage {
-            message: format!("there is no `{DEFAULT_MANIFEST}` here, and no manifest was given"),
-            hint: Some("write `natsync COMMAND MANIFEST`".to_owned()),
-        });
-    }
+fn load_one(file: &Path, args: &ManifestArgs, options: &LoadOptions) -> Result<Target, RunError> {
     let manifest = Manifest::load(file, options)?;
     let selection = Selection::new(&args.only, &manifest)?;
     Ok(Target { manifest, selection })

@@ -10,6 +10,7 @@ pub(crate) mod error;
 mod explain;
 pub(crate) mod export;
 mod fetch_lists;
+pub(crate) mod find_manifests;
 pub(crate) mod init;
 mod lock;
 mod options;

@@ -8,6 +8,7 @@ mod node;
 mod options;
 mod policies;
 mod reader;
+mod recognise;
 mod rows;
 pub(crate) mod scalars;
 mod sources;
@@ -16,6 +17,7 @@ mod transport;
 mod values;
 
 pub use options::LoadOptions;
+pub(crate) use recognise::is_manifest;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -39,41 +41,7 @@ impl Manifest {
     /// # Errors
     /// Everything that is wrong with it, where the problems do not depend on each other.
     pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        let fail = |message: String, hint: Option<&str>| {
-            let problem = Problem::of_file(file, message);
-            Problems::new(vec![match hint {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            }])
-        };
-        let metadata = std::fs::metadata(file).map_err(|error| {
-            let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then_some("name a manifest, or make `natsync.yaml` here");
-            fail(format!("cannot read the manifest: {error}"), hint)
-        })?;
-        if !metadata.is_file() {
-            return Err(fail("the manifest is no regular file".to_owned(), None));
-        }
-        let mut bytes = Vec::new();
-        std::fs::File::open(file)
-            .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
-            .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
-        if LARGEST < bytes.len() as u64 {
-            return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(file, &text, options),
-            Err(error) => {
-                let good = error.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-                let text = Text { file, source: &text };
-                let problem = text.problem(
-                    Span { start: good, end: good },
-                    "the manifest is not UTF-8 from here on",
-                );
-                Err(Problems::new(vec![problem.hint("save it as UTF-8")]))
-            }
-        }
+        Self::parse(file, &read_text(file)?, options)
     }
 
     /// Reads a manifest's text. `file` is where it stands: paths in it are relative to that.
@@ -104,8 +72,7 @@ impl Manifest {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(file: &Path, text: &str, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        // A mark at the beginning is no part of the text.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = without_mark(text);
         let place = Text { file, source: text };
         let node = node::parse(&place).map_err(Problems::new)?;
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
@@ -121,6 +88,51 @@ impl Manifest {
         match manifest {
             Some(manifest) if reader.problems.is_empty() => Ok(manifest),
             _ => Err(Problems::new(reader.problems)),
+        }
+    }
+}
+
+/// The text without a byte order mark.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The content of a manifest's file.
+///
+/// # Errors
+/// When the file cannot be read, is not a regular file, is too large, or is not UTF-8.
+fn read_text(file: &Path) -> Result<String, Problems> {
+    let fail = |message: String, hint: Option<&str>| {
+        let problem = Problem::of_file(file, message);
+        Problems::new(vec![match hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }])
+    };
+    let metadata = std::fs::metadata(file).map_err(|error| {
+        let hint = (error.kind() == std::io::ErrorKind::NotFound)
+            .then_some("name a manifest or a directory of manifests, or make `natsync.yaml` here");
+        fail(format!("cannot read the manifest: {error}"), hint)
+    })?;
+    if !metadata.is_file() {
+        return Err(fail("the manifest is no regular file".to_owned(), None));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
+    if LARGEST < bytes.len() as u64 {
+        return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
+            let text = Text { file, source: &text };
+            let problem = text
+                .problem(Span { start: good, end: good }, "the manifest is not UTF-8 from here on");
+            Err(Problems::new(vec![problem.hint("save it as UTF-8")]))
         }
     }
 }
