@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use natsync::digest::{Digest, Digests};
 use natsync::event::{Event, Reporter};
 use natsync::manifest::entry::Form;
 use natsync::manifest::{Check, LoadOptions, Manifest};
 use natsync::ops::{Options, apply, plan, verify};
-use natsync::pin::Pinned;
+use natsync::path_hash;
 use natsync::plan::{Found, OnDisk, Policy, Record, StatMatch, decide};
-use natsync::rel_path::path_hash;
 use natsync::stop::Stop;
+use natsync::{Digest, Digests, Pinned};
 
 fn main() {
     divan::main();

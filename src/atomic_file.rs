@@ -3,11 +3,6 @@
 //! The bytes go into a temporary file in the same directory, whose name is random: two processes with
 //! one id (in two containers) or two threads never share it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is the way to write outside of a destination"
-)]
-
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;

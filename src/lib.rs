@@ -2,9 +2,9 @@
 //!
 //! # From a program
 //!
-//! Read a [`Manifest`], [`plan()`] what there is to do or [`apply`] it, and listen with a [`Reporter`]. Nothing is
-//! printed, nothing is global, and everything ends in good order soon after a [`Stop`] was asked for. The functions
-//! block, and use threads of their own; call them from a thread that may wait.
+//! Read a [`Manifest`], [`plan()`] or [`apply`] it, and listen with a [`Reporter`]. The library prints
+//! nothing and changes no global state, and a run ends in good order soon after its [`Stop`] is
+//! requested. The functions block and use threads of their own: call them from a thread that may wait.
 //!
 //! ```
 //! use natsync::{Event, LoadOptions, Manifest, Options, Outcome, Reporter, Stop};
@@ -54,7 +54,7 @@
 //! let manifest = Manifest::load(&file, &LoadOptions::default())?;
 //! let (options, stop) = (Options::default(), Stop::default());
 //!
-//! // What would be done? This asks nobody and writes nothing.
+//! // What would be done? This makes no request and writes nothing.
 //! let plan = natsync::plan(&manifest, &options, &stop, &mut natsync::Silent)?;
 //! assert_eq!(plan.counts().fetch, 4);
 //!
@@ -83,47 +83,39 @@
 //! assert!(stop.is_requested());
 //! ```
 //!
+//! # Features
+//!
+//! `cli` (on by default) is the binary: the command line, the reporters for people and programs, the
+//! HTML report. A program that uses the library takes `default-features = false` and compiles none of
+//! that.
+//!
 //! # The map
 //!
-//! The flow, left to right; nothing knows what stands to its right:
+//! The flow, from left to right; no stage knows what stands to its right:
 //!
 //! ```text
-//! manifest ─► entries ───────────┐
-//! walk + state ─► inventory ─────┼─► planner (pure) ─► plan ─► executor ─► outcomes ─► state
-//! policy, now ───────────────────┘                              │
+//! manifest ─► expand ─► entries ┐
+//! lock, checksum lists ─► pins ─┼─► planner (pure) ─► plan ─► transfer ─► outcomes ─► state, lock
+//! walk + state ─► inventory ────┘                               │
 //!                                                               └─► events ─► reporters
 //! ```
 //!
-//! Values, which need nothing but their arguments:
+//! One room a line. A file imports only from its own room and from rooms above it:
 //!
-//! - [`manifest`]: the validated manifest, and what is wrong with one that is not
-//! - `vars`, `template`: bounded ranges and values; templates parsed once, rendered many times
-//! - [`entry`]: entries on demand by index
-//! - [`rel_path`], [`digest`]: a path that cannot climb out; digests and the hasher
-//! - `parts`: finding a hash among many
-//! - `netrc`: users and passwords by host, read from their file's text
-//! - [`pin`]: what an entry must be, as far as somebody has said it
-//! - [`mod@plan`]: actions, reasons, and the decision for one entry; no IO at all
-//! - [`event`], [`error`]: what happens and what goes wrong, as plain data
-//! - [`plan_file`]: a plan on disk, to be carried out later or not at all
-//! - `history`, `overview`: what a run was, and what a destination looks like, in bounded memory
-//! - [`select`], [`rewrite`]: which entries a run is about, and where they are asked for instead
-//!
-//! Effects:
-//!
-//! - `dest`: the only way below a destination: stage, publish, walk, the run guard
-//! - `draft`: files outside of destinations that appear whole or not at all
-//! - `state`, `inventory`: what this machine wrote; one walk joined with that
-//! - `fetch`: HTTP connections, and pure decisions about answers, redirects and retries
-//! - `survey`: finds out what is to be done
-//! - `execute`: carries out a plan
-//! - [`workspace`]: where the stages meet: [`ops::plan`], [`ops::apply`] and the others
-//! - [`stop`]: ending a run early
-//!
-//! - `init`: a starter manifest from URLs, globs and lists of other programs
-//!
-//! The edge: `cli`, `commands` and `report` turn arguments into calls and events into lines, and `page` an
-//! overview into an HTML page; [`run`] is what the binary calls.
+//! - `rel_path`, `atomic_file`, `threads`: a path that cannot leave its directory; a file that appears
+//!   whole or not at all; work on all cores
+//! - `digest`: digests, hashers, the grammars of checksum lists
+//! - [`manifest`]: YAML text becomes a valid [`Manifest`], and an index becomes an entry
+//! - `failure`, [`stop`]: why one entry failed; ending a run early
+//! - `pin`: what an entry must be, as the manifest, the lock and checksum lists say
+//! - [`mod@plan`]: the decision for each entry; pure, no IO at all
+//! - [`event`]: what happens in a run, as data; what a run was
+//! - `http`: one exchange with one origin
+//! - `dest`: what is here: directory, staging area, state, inventory
+//! - `transfer`: many exchanges become verified files
+//! - [`ops`]: one file for each command; the only room that knows all stages
+//! - `report`: events become lines, JSON, XML, HTML
+//! - `cli`: arguments, environment, exit status
 //!
 //! What holds throughout: a final path has its old content or its whole, verified new content; the
 //! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
@@ -136,33 +128,47 @@
         reason = "unit tests write files and read the environment and the clock"
     )
 )]
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, reason = "the commands that use the rest are left out")
+)]
 
 mod atomic_file;
-#[doc(hidden)]
-pub mod cli;
+#[cfg(feature = "cli")]
+mod cli;
 mod dest;
-pub mod digest;
+mod digest;
 pub mod event;
-pub mod failure;
+mod failure;
 #[cfg(test)]
 mod fuzz;
 mod http;
 pub mod manifest;
 pub mod ops;
-pub mod pin;
+mod pin;
 pub mod plan;
-pub mod rel_path;
-pub mod report;
+mod rel_path;
+#[cfg(feature = "cli")]
+mod report;
 pub mod stop;
 mod threads;
 mod transfer;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub use cli::run::run;
+pub use digest::{Algorithm, Algorithms, Checksum, Digest, Digests};
 pub use event::{Event, Outcome, Reporter, Silent, Summary};
 pub use failure::{ErrorKind, Failure};
 pub use manifest::{LoadOptions, Manifest};
 pub use ops::{ExitStatus, Options, RunError, apply, explain, lock, plan, verify};
+pub use pin::lock::LockProblem;
+pub use pin::{Pin, PinFrom, Pinned, Validators};
+pub use rel_path::{RelPath, RelPathError};
 pub use stop::{Stop, StopReason};
+
+#[doc(hidden)]
+pub use rel_path::path_hash;
 
 /// How natsync names itself to servers.
 pub(crate) const USER_AGENT: &str = concat!("natsync/", env!("CARGO_PKG_VERSION"));

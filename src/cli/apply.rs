@@ -3,9 +3,11 @@
 use std::env;
 use std::path::Path;
 
+use super::manifests;
 use super::reports::{Chosen, Reports};
 use super::retry::Retry;
-use super::{Refused, Target, load, manifests, rewrites};
+use super::rewrites::rewrites;
+use super::targets::{Refused, Target, load};
 use crate::cli::args::ApplyArgs;
 use crate::event::Summary;
 use crate::http::rewrite::Rewrites;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::note;
+use super::exit::note;
 use crate::ops::error::RunError;
 use crate::ops::find_manifests::{Candidate, Found, find_manifests};
 use crate::report::{Console, Untrusted};

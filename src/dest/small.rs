@@ -1,14 +1,11 @@
-//! Small files: proven in memory, they see the disk only when they are published.
+//! Small files: their digests are confirmed in memory, and they are written when they are published.
 //!
-//! So who receives them does not wait for the disk, and one thread alone makes files in the staging area.
+//! So the workers do not wait for the disk, and one thread alone creates files in the staging area.
 
-use std::io;
-
-use super::Dest;
-use super::stage::{Verified, VerifyError, confirm};
+use super::proof::{VerifyError, confirm};
 use crate::digest::{Algorithms, Checksum, Digests, Hasher};
 
-/// A file of at most so many bytes is small.
+/// The largest size of a small file, in bytes.
 pub(crate) const SMALL: usize = 16 * 1024;
 
 /// A whole file in memory, whose digests were confirmed.
@@ -17,13 +14,6 @@ pub(crate) struct Small {
     pub(super) bytes: Vec<u8>,
     pub(super) digests: Digests,
     pub(super) modified: Option<i64>,
-}
-
-/// A file that may be published.
-#[derive(Debug)]
-pub(crate) enum Proven {
-    Staged(Verified),
-    Small(Small),
 }
 
 impl Small {
@@ -48,38 +38,5 @@ impl Small {
     #[must_use]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-}
-
-impl Proven {
-    /// Bytes.
-    #[must_use]
-    pub(crate) fn length(&self) -> u64 {
-        match self {
-            Self::Staged(verified) => verified.length(),
-            Self::Small(small) => small.bytes.len() as u64,
-        }
-    }
-
-    /// The digests of its bytes.
-    #[must_use]
-    pub(crate) fn digests(&self) -> &Digests {
-        match self {
-            Self::Staged(verified) => verified.digests(),
-            Self::Small(small) => &small.digests,
-        }
-    }
-}
-
-impl Dest {
-    /// Sees to it that a proven file is in the staging area.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub(crate) fn put_on_disk(&self, proven: Proven) -> io::Result<Verified> {
-        match proven {
-            Proven::Staged(verified) => Ok(verified),
-            Proven::Small(small) => Verified::write(self.staging(), self.run, small),
-        }
     }
 }

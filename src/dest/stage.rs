@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use super::folder::Shared;
 use super::part::{Part, PartNote, Written, remove_note};
+use super::proof::{VerifyError, confirm};
 use super::small::Small;
 use super::stat::Stat;
 use crate::digest::{Algorithms, Checksum, Digests, Hasher};
@@ -37,29 +38,6 @@ pub(crate) struct Verified {
     digests: Digests,
     permissions: u32,
     modified: i64,
-}
-
-/// A digest that a file should have, and the one that it has.
-#[derive(Debug)]
-pub(crate) struct Mismatch {
-    pub(crate) expected: Checksum,
-    /// None where it was not computed.
-    pub(crate) got: Option<Checksum>,
-}
-
-/// Why a staged file is not what it should be.
-#[derive(Debug)]
-pub(crate) enum VerifyError {
-    /// Its bytes have another digest.
-    Mismatch(Box<Mismatch>),
-    /// The disk failed.
-    Disk(io::Error),
-}
-
-impl From<io::Error> for VerifyError {
-    fn from(error: io::Error) -> Self {
-        Self::Disk(error)
-    }
 }
 
 impl Staged {
@@ -200,17 +178,6 @@ fn end(file: &File, length: u64, modified: Option<i64>) -> io::Result<Stat> {
         return Err(io::Error::other(message));
     }
     Ok(stat)
-}
-
-/// Holds digests against those that the bytes must have.
-pub(super) fn confirm(digests: &Digests, expected: &[Checksum]) -> Result<(), VerifyError> {
-    for &expected in expected {
-        let got = digests.get(expected.algorithm());
-        if got != Some(expected) {
-            return Err(VerifyError::Mismatch(Box::new(Mismatch { expected, got })));
-        }
-    }
-    Ok(())
 }
 
 impl Verified {

@@ -15,12 +15,12 @@ use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digests};
 use crate::event::{Event, Phase, Reporter};
 use crate::manifest::entry::{Entry, EntryIndex, Form};
-use crate::manifest::{Check, Manifest, Orphans, PathHashes, Source};
+use crate::manifest::{Check, Orphans, PathHashes, Source};
 use crate::ops::background::in_background;
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
 use crate::ops::prune;
-use crate::pin::lookup::Pins;
+use crate::ops::scope::Scope;
 use crate::pin::{Pin, Pinned, Validators};
 use crate::plan::{
     Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
@@ -34,16 +34,6 @@ const NOTES: usize = 8192;
 
 /// Keeps what reading told.
 pub(crate) type Keep<'a> = &'a (dyn Fn(&[Note]) + Sync);
-
-/// What is looked at, and how.
-#[derive(Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    pub(crate) manifest: &'a Manifest,
-    pub(crate) options: &'a Options,
-    pub(crate) pins: &'a Pins<'a>,
-    pub(crate) dest: Option<&'a Dest>,
-    pub(crate) stop: &'a Stop,
-}
 
 /// What deciding needs.
 struct Look<'a> {

@@ -3,6 +3,7 @@
 //! The rooms below have small errors of their own; here they become one. An entry that failed is an
 //! outcome and not an error: see [`Failure`](crate::Failure).
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use crate::pin::lock::LockProblem;
 use crate::stop::StopReason;
 
 /// Why a run could not go on. [`RunError::exit_status`] says how the process ends.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The manifest is wrong; nothing was touched.
@@ -100,6 +101,18 @@ impl RunError {
                 _ => "io",
             },
             Self::Output(_) => "io",
+        }
+    }
+}
+
+/// As [`Display`](fmt::Display), with the hint: this is what a `main` that returns the error prints.
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest(problems) => write!(f, "{problems:?}"),
+            Self::Lock(problem) => write!(f, "{problem:?}"),
+            Self::Usage { message, hint: Some(hint) } => write!(f, "{message}\nhint: {hint}"),
+            _ => write!(f, "{self}"),
         }
     }
 }

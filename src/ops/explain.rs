@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::report::{end_of_second, failures};
+use super::failures::{end_of_second, failures};
 use super::{Options, Prepared, lacked_lists, prepare};
 use crate::dest::state::{FileRecord, State};
 use crate::dest::{Dest, Stat};
@@ -11,9 +11,10 @@ use crate::event::{Reporter, warn};
 use crate::manifest::Manifest;
 use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::select::Selection;
-use crate::ops::decide_all::{Evidence, Scope, decide_one, scan};
+use crate::ops::decide_all::{Evidence, decide_one, scan};
 use crate::ops::error::RunError;
-use crate::ops::overview::Claimed;
+use crate::ops::failures::Claimed;
+use crate::ops::scope::Scope;
 use crate::pin::Pinned;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::{Content, DigestFrom, Lock};

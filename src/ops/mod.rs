@@ -8,17 +8,26 @@ mod background;
 mod decide_all;
 pub(crate) mod error;
 mod explain;
+#[cfg(feature = "cli")]
 pub(crate) mod export;
+pub(crate) mod failures;
 mod fetch_lists;
+#[cfg(feature = "cli")]
 pub(crate) mod find_manifests;
+#[cfg(feature = "cli")]
 pub(crate) mod init;
 mod lock;
+mod lock_drift;
 mod options;
+#[cfg(feature = "cli")]
 pub(crate) mod overview;
 mod plan;
 mod prune;
+#[cfg(feature = "cli")]
 mod report;
+mod run;
 pub mod saved_plan;
+mod scope;
 mod verify;
 
 use std::time::{Duration, Instant};
@@ -32,8 +41,8 @@ use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::Entry;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
-use crate::ops::decide_all::Scope;
 pub use crate::ops::options::Options;
+use crate::ops::scope::Scope;
 use crate::pin::Pinned;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::Lock;
@@ -44,8 +53,10 @@ use crate::transfer::{Purpose, Work};
 pub use apply::{apply, apply_saved};
 pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
-pub use lock::{Drift, LockReport, Named, lock, lock_drift};
+pub use lock::{LockReport, lock};
+pub use lock_drift::{Drift, Named, lock_drift};
 pub use plan::{plan, save_plan};
+#[cfg(feature = "cli")]
 pub(crate) use report::overview;
 pub use verify::{Findings, verify};
 

@@ -10,9 +10,10 @@ use crate::dest::state::State;
 use crate::event::{Event, Outcome, Phase, Reporter, warn};
 use crate::manifest::entry::{Entries, Entry, EntryIndex, Form};
 use crate::manifest::{Manifest, Source, host_of};
-use crate::ops::decide_all::{Scope, scan, survey};
+use crate::ops::decide_all::{scan, survey};
 use crate::ops::error::RunError;
 use crate::ops::saved_plan::{self, Details, Recipe};
+use crate::ops::scope::Scope;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Share, Shares, Step};
@@ -36,7 +37,7 @@ pub fn plan(
         warn(reporter, opened.warning);
         opened.value
     });
-    super::lock::check_locked(manifest, options, lock.as_ref())?;
+    super::lock_drift::check_locked(manifest, options, lock.as_ref())?;
     let lists = Lists::kept(state.as_ref().map(|state| state as _));
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };

@@ -11,7 +11,7 @@ use crate::failure::{ErrorKind, Failure};
 use crate::manifest::OnMissing;
 use crate::manifest::Quota;
 use crate::manifest::entry::EntryIndex;
-use crate::ops::decide_all::Scope;
+use crate::ops::scope::Scope;
 use crate::plan::{Plan, Prune, Reason};
 use crate::rel_path::RelPath;
 use crate::stop::Stop;

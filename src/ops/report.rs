@@ -1,21 +1,19 @@
 //! What a manifest's destination and its last runs look like, for `report`.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use super::{Prepared, lacked_lists, prepare};
 use crate::dest::Dest;
 use crate::dest::state::State;
 use crate::event::Reporter;
-use crate::event::history::{Failed, Past, standing};
 use crate::manifest::entry::Form;
-use crate::manifest::select::Selection;
 use crate::manifest::{Manifest, PathHashes};
-use crate::ops::decide_all::{Scope, scan};
+use crate::ops::decide_all::scan;
 use crate::ops::error::RunError;
+use crate::ops::failures::{end_of_second, failures};
 use crate::ops::options::Options;
-use crate::ops::overview::{Groups, Look, Overview, Survey, judge};
+use crate::ops::overview::{Look, Overview, Survey, judge};
+use crate::ops::scope::Scope;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::rel_path::path_hash;
@@ -102,28 +100,4 @@ fn changes(state: Option<&State>, hashes: &PathHashes) -> Vec<i64> {
     // What a damaged state does not tell is not known.
     drop(read);
     changes
-}
-
-/// The moment up to which something noted in a second may have been noted, in milliseconds since 1970: the state knows
-/// whole seconds.
-pub(super) fn end_of_second(noted: Timestamp) -> i64 {
-    noted.as_millisecond().saturating_add(999)
-}
-
-/// The failures of the last runs that still stand.
-pub(super) fn failures(manifest: &Manifest, runs: &[Past]) -> Groups {
-    let sources: HashMap<_, _> =
-        manifest.sources().iter().map(|source| (source.name.as_str(), source)).collect();
-    let partial = runs.iter().filter(|run| !run.only.is_empty());
-    let selections: Vec<_> = partial
-        .filter_map(|run| Some((&run.only[..], Selection::new(&run.only, manifest).ok()?)))
-        .collect();
-    let chooses = |only: &[String], failed: &Failed| {
-        let selection = selections.iter().find(|(other, _)| *other == only);
-        let path = failed.path.as_deref().unwrap_or_default();
-        let source = sources.get(failed.source.as_str());
-        source.zip(selection).is_some_and(|(source, (_, chosen))| chosen.matches(source, path))
-    };
-    let (standing, unnamed) = standing(runs, manifest.entries().bound(), chooses);
-    Groups::new(standing, unnamed)
 }

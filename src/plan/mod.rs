@@ -4,15 +4,17 @@
 //! here may read the clock, the disk or the network; `dest` inspects the destination and `transfer`
 //! carries the plan out.
 
+mod counts;
 mod decide;
 mod judge;
 mod share;
 mod table;
 
+pub use counts::Counts;
 pub use decide::{Found, Obstacle, OnDisk, Policy, Record, Verdict, decide};
 pub use judge::{PinMatch, StatMatch, compare_with_pin};
 pub use share::{Share, Shares};
-pub use table::{Counts, Plan, Prune, Step};
+pub use table::{Plan, Prune, Step};
 
 /// The planned action for an entry or a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -49,14 +50,14 @@ pub enum Verbosity {
 }
 
 /// When to do something that by default depends on the stream being a terminal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
-    /// Only on a terminal
+    /// Only on a terminal.
     #[default]
     Auto,
-    /// Also without a terminal
+    /// Also without a terminal.
     Always,
-    /// Never
+    /// Never.
     Never,
 }
 
@@ -93,6 +94,7 @@ pub struct Console {
 enum Width {
     /// Not a terminal: lines are neither cut nor wrapped.
     Unlimited,
+    #[cfg(test)]
     Fixed(usize),
     /// Measured at each use, because a terminal can be resized.
     OfStdout,
@@ -116,6 +118,7 @@ impl Width {
         };
         match self {
             Self::Unlimited => None,
+            #[cfg(test)]
             Self::Fixed(columns) => Some(columns),
             Self::OfStdout => measured(terminal_size::terminal_size_of(io::stdout())),
             Self::OfStderr => measured(terminal_size::terminal_size_of(io::stderr())),
@@ -124,16 +127,16 @@ impl Width {
 }
 
 impl Console {
-    /// A console on the streams of this process.
+    /// A console on the streams of this process. `env` looks up environment variables: the kind of
+    /// terminal, and whether the process runs in a step of GitHub Actions.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the kind of terminal")]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, env: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();
         let json = settings.format == Format::Json;
         let out_color = !json && is_colored(settings.color, &io::stdout());
         let err_color = is_colored(settings.color, &io::stderr());
-        let redraws = err_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let redraws = err_terminal && env("TERM").is_none_or(|term| term != "dumb");
         let progress = match settings.progress {
             _ if settings.verbosity == Verbosity::Quiet => ProgressKind::Off,
             When::Never => ProgressKind::Off,
@@ -155,13 +158,14 @@ impl Console {
             err_width: if err_terminal { Width::OfStderr } else { Width::Unlimited },
             screen: RefCell::new(Screen::new(redraws)),
             progress,
-            workflow: Workflow::of_environment(),
+            workflow: Workflow::of(env),
         }
     }
 
     /// A console on the given streams, without progress. With `width`, they are treated as
     /// terminals of that many columns.
     #[must_use]
+    #[cfg(test)]
     pub fn of(
         settings: Settings,
         out: Box<dyn Write>,
@@ -259,7 +263,7 @@ impl Console {
     /// Writes complete lines of messages to stderr. Errors are ignored: there is no other stream to
     /// report them on.
     pub fn say(&self, lines: &str) {
-        self.utter(&self.harmless(lines));
+        self.write_err(&self.harmless(lines));
     }
 
     /// Writes an annotation for GitHub Actions. Does nothing elsewhere.
@@ -268,7 +272,7 @@ impl Console {
         if let Some(workflow) = self.workflow.as_ref().filter(|_| is_wanted)
             && let Some(command) = workflow.command(annotation)
         {
-            self.utter(&command);
+            self.write_err(&command);
         }
     }
 
@@ -287,7 +291,7 @@ impl Console {
         if self.workflow.is_some() { harmless(lines) } else { Cow::Borrowed(lines) }
     }
 
-    fn utter(&self, lines: &str) {
+    fn write_err(&self, lines: &str) {
         if lines.is_empty() {
             return;
         }

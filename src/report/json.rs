@@ -8,6 +8,7 @@ mod explanation;
 mod objects;
 #[cfg(test)]
 mod schema;
+mod write;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,8 +18,9 @@ pub(crate) use explanation::write_explanation;
 use objects::{
     ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, InitLine, Line,
     PlanSummaryLine, ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine,
-    VerifySummaryLine, write_line, write_line_to,
+    VerifySummaryLine,
 };
+use write::{write_line, write_line_to};
 
 use super::console::Console;
 use super::names::Names;

@@ -60,14 +60,12 @@ pub use junit::Junit;
 pub use listing::Listing;
 pub use locking::print_drift;
 pub use metrics::Metrics;
-pub use names::Names;
 pub use outcomes::Outcomes;
-pub use output::Output;
 pub use step_summary::StepSummary;
 pub use talk::Talk;
 pub use tee::{Closing, Tally, Tee};
-pub use text::{Paint, fit, width_of, wrap, wrap_words};
+pub use text::{fit, width_of};
 
 pub(crate) use annotations::annotate_warning;
 pub(crate) use json::{write_entry, write_made, write_report};
-pub(crate) use units::{Bytes, Count, Elapsed, Rate};
+pub(crate) use units::{Bytes, Count};

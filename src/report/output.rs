@@ -38,6 +38,7 @@ impl Output {
     }
 
     /// Writes `text` unchanged.
+    #[cfg(test)]
     pub fn text(&mut self, text: &str) {
         self.attempt(|writer| writer.write_all(text.as_bytes()));
     }

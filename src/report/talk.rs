@@ -80,7 +80,7 @@ impl<'a> Talk<'a> {
     /// Removes the progress display and prints the failures.
     pub fn finish(&mut self) {
         self.console.hide();
-        self.tell_orphans();
+        self.print_orphans();
         let lines =
             self.failures.render(&self.names, self.console.err_paint(), self.console.err_width());
         self.console.say(&lines);
@@ -97,7 +97,7 @@ impl<'a> Talk<'a> {
         self.console.remark(&format!("{note}note:{note:#} {}\n", Untrusted(message)));
     }
 
-    fn tell_orphans(&mut self) {
+    fn print_orphans(&mut self) {
         if self.orphans == 0 {
             return;
         }

@@ -1,4 +1,4 @@
-//! What a source asks of its files: what is missing, what is fresh, what a content must be like.
+//! Policies of a source: missing files, freshness, expected content, tags and headers.
 
 use super::fields::Fields;
 use super::node::{Kind, Node};
@@ -9,7 +9,7 @@ use crate::manifest::secret::Secret;
 use crate::manifest::tables::{EXPECT, MISSING_WHEN, ON_MISSING, STATUS};
 use crate::manifest::types::{Check, OnMissing};
 
-/// Header fields that belong to the transfer itself.
+/// Header fields that natsync itself controls, in lower case.
 const OWN_HEADERS: [&str; 14] = [
     "host",
     "range",
@@ -122,8 +122,8 @@ impl Reader<'_> {
         };
         let mut headers = Vec::new();
         for (key, value) in items {
-            if hyper::header::HeaderName::from_bytes(key.name.as_bytes()).is_err() {
-                self.problem(key.at, format!("`{}` is no name of a header", key.name), None);
+            if ::http::header::HeaderName::from_bytes(key.name.as_bytes()).is_err() {
+                self.problem(key.at, format!("`{}` is not a valid header name", key.name), None);
                 continue;
             }
             if OWN_HEADERS.contains(&key.name.to_ascii_lowercase().as_str()) {
@@ -137,10 +137,10 @@ impl Reader<'_> {
             let Some(expanded) = self.expand(value, &key.name) else {
                 continue;
             };
-            if hyper::header::HeaderValue::from_str(expanded.value.expose()).is_err() {
+            if ::http::header::HeaderValue::from_str(expanded.value.expose()).is_err() {
                 self.problem(
                     value.at,
-                    format!("the value of `{}` has characters that no header has", key.name),
+                    format!("the value of `{}` has characters that a header cannot have", key.name),
                     None,
                 );
                 continue;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{node, read_text, without_mark};
+use super::node;
+use super::text::{read_text, without_mark};
 use crate::manifest::problem::{Problems, Text};
 
 /// Whether the file is a manifest, right or wrong, and not some other YAML.

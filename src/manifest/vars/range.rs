@@ -1,4 +1,4 @@
-//! Ranges as they are written: `1..26`, `001..100`, `a..z`, `2009-08-17..today..7d`.
+//! The syntax of ranges: `1..26`, `001..100`, `a..z`, `2009-08-17..today..7d`.
 
 use jiff::civil::Date;
 
@@ -6,45 +6,9 @@ use super::Segment;
 use super::dates::{Dates, parse_moment};
 use super::letters::Letters;
 use super::numbers::{self, Numbers};
+use super::range_error::RangeError;
 
-/// Why a text is no range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RangeError {
-    /// The ends are not two of a kind.
-    #[error("it is no range: its ends are not two numbers, two dates, or letters of one case")]
-    Ends,
-    /// An end is wanting.
-    #[error("it is no range: an end is wanting")]
-    Open,
-    /// More than START..END..STEP.
-    #[error("it is no range: it has more than a start, an end and a step")]
-    Parts,
-    /// The step is no number.
-    #[error("the step is no whole number")]
-    Step,
-    /// The step of dates has no unit.
-    #[error(
-        "the step of dates is a number with `d`, `w`, `mo` or `y`, for times also `h` or `min`"
-    )]
-    DateStep,
-    /// Hours between dates without a time.
-    #[error("a step of hours or minutes needs a time at an end, such as 2024-02-28T22:00")]
-    TimeStep,
-    /// It would never end.
-    #[error("the step is 0")]
-    ZeroStep,
-    /// It leads away from the end.
-    #[error("the step leads away from the end")]
-    WrongWay,
-    /// The ends want different numbers of digits.
-    #[error("its ends are padded to different widths")]
-    Padding,
-    /// It cannot be counted.
-    #[error("it has too many values to count")]
-    TooLong,
-}
-
-/// Reads a range. `None` when the text has no `..` and so is meant as it stands.
+/// Parses a range. `None` if the text has no `..` and is therefore a literal value.
 pub(crate) fn parse_range(text: &str, today: Date) -> Result<Option<Segment>, RangeError> {
     let Some((start, rest)) = text.split_once("..") else {
         return Ok(None);
@@ -59,7 +23,7 @@ pub(crate) fn parse_range(text: &str, today: Date) -> Result<Option<Segment>, Ra
     range_of(start.trim(), end.trim(), step.map(str::trim), today).map(Some)
 }
 
-/// The range between two ends.
+/// Makes a range from its parts, whose types determine that of the range.
 pub(crate) fn range_of(
     start: &str,
     end: &str,
@@ -91,7 +55,8 @@ fn is_number(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Leading zeros ask for as many digits as their end has. Both ends must come out as they are written.
+/// The padding of a range: the number of digits of an end with leading zeros, or 0. Both ends must
+/// be written as the range would write them.
 fn width(start: &str, end: &str) -> Result<usize, RangeError> {
     let digits = |text: &str| text.trim_start_matches('-').len();
     let padded = |text: &str| {
@@ -126,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form() {
+    fn every_form_is_parsed() {
         for (text, count, first, last) in [
             ("1..26", 26, "1", "26"),
             ("0..100..10", 11, "0", "100"),
@@ -151,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_ranges_are_rejected() {
         for (text, error) in [
             ("a..9", RangeError::Ends),
             ("1..", RangeError::Open),

@@ -28,17 +28,17 @@ use crate::ops::error::RunError;
 pub(crate) use pattern::{Pattern, Values};
 
 /// The format of a list of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One URL a line
+    /// One URL a line.
     Urls,
-    /// An input file of aria2c
+    /// An input file of aria2c.
     Aria2,
-    /// A Metalink document (RFC 5854)
+    /// A Metalink document (RFC 5854).
     Metalink,
-    /// A checksum list, such as SHA256SUMS
+    /// A checksum list, such as SHA256SUMS.
     Sums,
-    /// A registry of pooch
+    /// A registry of pooch.
     Pooch,
 }
 

@@ -4,14 +4,13 @@
 //! must not grow with the number of entries.
 
 mod condition;
-mod failures;
 mod histogram;
 mod layout;
 
 use jiff::Timestamp;
 
+use crate::ops::failures::Groups;
 pub(crate) use condition::{Condition, Facts, Look, Tally, judge};
-pub(crate) use failures::{Claimed, Group, Groups};
 pub(crate) use histogram::{Ages, Bar, Sizes};
 pub(crate) use layout::Layout;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// An error in a lock file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LockProblem {
     /// The path of the lock.
     pub file: PathBuf,
@@ -41,3 +41,13 @@ impl fmt::Display for LockProblem {
         write!(f, ": {}", self.message)
     }
 }
+
+/// As [`Display`](fmt::Display), with the hint: this is what a `main` that returns the error prints.
+impl fmt::Debug for LockProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        self.hint.map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl std::error::Error for LockProblem {}

@@ -6,7 +6,8 @@ use quick_xml::events::Event;
 
 use super::*;
 use crate::event::history::{Counts, Exit, Failed, Past, Timeline, Transfer, standing};
-use crate::ops::overview::{Condition, Facts, Groups, Survey};
+use crate::ops::failures::Groups;
+use crate::ops::overview::{Condition, Facts, Survey};
 use crate::report::testing::manifest;
 
 const HOSTILE: &str = "a<script>alert(1)</script>\"'&\u{202e}gpj\n\u{1b}[2J.jpg";

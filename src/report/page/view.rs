@@ -7,8 +7,9 @@ use super::coverage::{Coverage, name};
 use super::format::{entries, grouped, iso, minute, moment, text};
 use super::links::Links;
 use super::runs::{Run, Transfers, run, transfers};
-use crate::ops::overview::{Ages, Condition, Group, Overview, Sizes, Tally};
-use crate::report::Bytes;
+use crate::ops::failures::Group;
+use crate::ops::overview::{Ages, Condition, Overview, Sizes, Tally};
+use crate::report::units::Bytes;
 
 /// Number of paths that are named per group of failures.
 const MEMBERS: usize = 500;

@@ -3,7 +3,11 @@
 
 use std::collections::HashMap;
 
-use crate::event::history::{Failed, Standing};
+use jiff::Timestamp;
+
+use crate::event::history::{Failed, Past, Standing, standing};
+use crate::manifest::Manifest;
+use crate::manifest::select::Selection;
 use crate::rel_path::path_hash;
 
 /// The maximum number of groups; failures beyond that are only counted.
@@ -119,6 +123,30 @@ impl Groups {
             self.unnamed += 1;
         }
     }
+}
+
+/// The moment up to which something noted in a second may have been noted, in milliseconds since 1970: the state knows
+/// whole seconds.
+pub(super) fn end_of_second(noted: Timestamp) -> i64 {
+    noted.as_millisecond().saturating_add(999)
+}
+
+/// The failures of the last runs that still stand.
+pub(super) fn failures(manifest: &Manifest, runs: &[Past]) -> Groups {
+    let sources: HashMap<_, _> =
+        manifest.sources().iter().map(|source| (source.name.as_str(), source)).collect();
+    let partial = runs.iter().filter(|run| !run.only.is_empty());
+    let selections: Vec<_> = partial
+        .filter_map(|run| Some((&run.only[..], Selection::new(&run.only, manifest).ok()?)))
+        .collect();
+    let chooses = |only: &[String], failed: &Failed| {
+        let selection = selections.iter().find(|(other, _)| *other == only);
+        let path = failed.path.as_deref().unwrap_or_default();
+        let source = sources.get(failed.source.as_str());
+        source.zip(selection).is_some_and(|(source, (_, chosen))| chosen.matches(source, path))
+    };
+    let (standing, unnamed) = standing(runs, manifest.entries().bound(), chooses);
+    Groups::new(standing, unnamed)
 }
 
 #[cfg(test)]

@@ -1,0 +1,240 @@
+//! One run of `apply` or `lock`: it holds the destination, decides, transfers, prunes, and records what
+//! it was. Failed entries are outcomes; an error means that the run itself could not go on.
+
+use std::collections::HashSet;
+
+use super::plan::tell_plan;
+use super::{Prepared, acquire, lacked_lists, needs_network, obstructed, settings, work};
+use crate::dest::inventory::Scan;
+use crate::dest::state::{Note, State};
+use crate::dest::{Dest, Parts};
+use crate::event::history::{Recorder, Setting};
+use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
+use crate::failure::{ErrorKind, Failure};
+use crate::manifest::PathHashes;
+use crate::manifest::entry::EntryIndex;
+use crate::ops::decide_all::{scan, survey};
+use crate::ops::error::RunError;
+use crate::ops::saved_plan::SavedPlan;
+use crate::ops::scope::Scope;
+use crate::pin::checksum_lists::Lists;
+use crate::pin::lookup::Pins;
+use crate::plan::{Action, Decision, Plan, Step};
+use crate::transfer::{Purpose, Work, execute};
+
+/// A run that came to its end, with what a lock is made of.
+pub(super) struct Done<'a> {
+    pub(super) plan: &'a Plan,
+    /// What the entries had to be.
+    pub(super) pins: &'a Pins<'a>,
+    /// Entries without the outcome that they should have.
+    pub(super) failed: &'a HashSet<EntryIndex>,
+    /// Entries that upstream does not have.
+    pub(super) absent: &'a HashSet<EntryIndex>,
+    /// The paths of all entries.
+    pub(super) hashes: &'a PathHashes,
+    pub(super) state: &'a State,
+}
+
+/// Plans and makes it so. `conclude` has its turn at the end, before anybody else may begin, unless the
+/// end was asked for. What the run was is noted in the state.
+pub(super) fn run(
+    scope: Scope<'_>,
+    prepared: &Prepared,
+    saved: Option<&SavedPlan>,
+    reporter: &mut dyn Reporter,
+    conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
+) -> Result<Summary, RunError> {
+    let Scope { manifest, options, pins, stop, .. } = scope;
+    let &Prepared { began, ref hashes, .. } = prepared;
+    let mut account = Account::new(reporter, Recorder::new(began));
+    let dest = Dest::create(manifest.dest())?;
+    let _guard = acquire(&dest, options.wait, stop)?;
+    let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
+    let parts = dest.parts().map_err(|source| storage("clear the staging area of", source))?;
+    let unwritable = |error| RunError::Storage {
+        doing: "write the state",
+        path: crate::dest::state::file_of(dest.path()),
+        source: std::io::Error::other(error),
+    };
+    let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
+    warn(&mut account, opened.warning);
+    let mut state = opened.value;
+    let scope = Scope { dest: Some(&dest), ..scope };
+    let scan = scan(scope, Some(&state), hashes, &mut account);
+    if scan.damaged {
+        let renewed = state.renew(&dest).map_err(unwritable)?;
+        warn(&mut account, renewed.warning);
+        state = renewed.value;
+    }
+    let place = Place { dest: &dest, parts: &parts, state: &state, saved };
+    let ended = carry_out(scope, place, scan, hashes, &mut account, conclude);
+    let Account { mut summary, reporter, recorder, .. } = account;
+    let setting = Setting {
+        manifest,
+        command: if pins.is_for_lock() { "lock" } else { "apply" },
+        only: &options.selection.patterns(),
+        stopped: stop.is_requested(),
+        broken: ended.is_err(),
+    };
+    // A saved plan that is refused was no run.
+    let was_refused = matches!(ended, Err(RunError::StalePlan { .. }));
+    if !was_refused && state.note_run(&recorder.finish(setting, &summary)).is_err() {
+        let message = "the state cannot be written; `natsync report` will not know of this run";
+        warn(reporter, Some(message.to_owned()));
+    }
+    state.close();
+    ended?;
+    summary.elapsed = began.elapsed();
+    Ok(summary)
+}
+
+/// Where a run works, which it holds.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    dest: &'a Dest,
+    parts: &'a Parts,
+    state: &'a State,
+    saved: Option<&'a SavedPlan>,
+}
+
+fn carry_out(
+    scope: Scope<'_>,
+    place: Place<'_>,
+    scan: Scan<'_>,
+    hashes: &PathHashes,
+    account: &mut Account<'_>,
+    conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    let Scope { manifest, options, pins, stop, .. } = scope;
+    let Place { dest, parts, state, saved } = place;
+    let lists = if options.offline {
+        Lists::kept(Some(state))
+    } else {
+        Lists::fetched(state, super::fetch_lists::fetch_all(scope, state, account)?)
+    };
+    let listed = pins.with_lists(lists);
+    let scope = Scope { pins: &listed, ..scope };
+    // A file that was read is not read the next time.
+    let keep = |notes: &[Note]| drop(state.note(notes));
+    let mut plan = survey(scope, scan, &keep, account)?;
+    if let Some(saved) = saved {
+        saved.hold_against(manifest, dest, &mut plan)?;
+    }
+    warn(account, lacked_lists(&listed));
+    tell_plan(scope, &mut plan, account);
+    account.summary.entries = plan.counts().entries();
+    settle_without_network(scope, &plan, account);
+    if options.fail_fast && 0 < account.summary.failed {
+        skip_all(&plan, account);
+    } else if !options.offline && needs_network(&plan) {
+        let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
+        account.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
+        let settings = settings(manifest, options);
+        let purpose = Purpose::Transfer { disputing: true };
+        let parts = Some(parts);
+        let work = Work { state: Some(state), parts, purpose, ..work(scope, &plan, &settings) };
+        let executed = execute(&work, account);
+        super::fetch_lists::settle(scope, state, &plan, executed, account)?;
+    }
+    let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
+    if let Some(saved) = saved {
+        gone.retain(|prune| saved.prunes(&prune.path));
+    }
+    let so_far = account.summary;
+    super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
+    // What nobody asked for again is of no use, unless it is of entries that were not chosen.
+    if options.selection.is_all() && !stop.is_requested() && !options.offline {
+        dest.clear_parts(parts);
+    }
+    if !stop.is_requested() {
+        let (failed, absent) = (&account.failed, &account.absent);
+        let done = Done { plan: &plan, pins: &listed, failed, absent, hashes, state };
+        conclude(&done, account.reporter)?;
+    }
+    Ok(())
+}
+
+/// After a failure that is enough: nothing is asked for.
+fn skip_all(plan: &Plan, reporter: &mut Account<'_>) {
+    for (entry, step) in plan.steps() {
+        if matches!(step, Step::Do(decision) if decision.action.asks_upstream()) {
+            reporter.event(&Event::Finished { entry, outcome: Outcome::Skipped, attempts: 0 });
+        }
+    }
+}
+
+/// Gives their outcome to all entries that nobody need be asked about.
+fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<'_>) {
+    let Scope { manifest, options, pins, .. } = scope;
+    let entries = manifest.entries();
+    reporter.summary.kept = plan.counts().keep;
+    for (index, step) in plan.steps() {
+        let outcome = match step {
+            Step::Obstructed(obstacle) => match entries.get(index) {
+                Some(entry) => Outcome::Failed(obstructed(obstacle, &entry, pins)),
+                None => continue,
+            },
+            Step::Do(Decision { action: Action::Absent, .. }) => Outcome::Absent,
+            Step::Do(Decision { action: Action::Keep, .. }) if options.report_kept => Outcome::Kept,
+            Step::Do(decision) if options.offline && decision.action.asks_upstream() => {
+                let what =
+                    if decision.action == Action::Revalidate { "asked about" } else { "fetched" };
+                let message = format!("it must be {what}, and `--offline` forbids that");
+                Outcome::Failed(Failure::new(ErrorKind::Offline, message))
+            }
+            _ => continue,
+        };
+        reporter.event(&Event::Finished { entry: index, outcome, attempts: 0 });
+    }
+}
+
+/// Counts and notes outcomes on their way to the reporter. What is kept is counted from the plan.
+struct Account<'a> {
+    reporter: &'a mut dyn Reporter,
+    recorder: Recorder,
+    summary: Summary,
+    failed: HashSet<EntryIndex>,
+    absent: HashSet<EntryIndex>,
+}
+
+impl<'a> Account<'a> {
+    fn new(reporter: &'a mut dyn Reporter, recorder: Recorder) -> Self {
+        Self {
+            reporter,
+            recorder,
+            summary: Summary::default(),
+            failed: HashSet::new(),
+            absent: HashSet::new(),
+        }
+    }
+}
+
+impl Reporter for Account<'_> {
+    fn event(&mut self, event: &Event) {
+        if matches!(event, Event::Pruned { .. }) {
+            self.summary.pruned += 1;
+        }
+        if let Event::Finished { entry, outcome, .. } = event
+            && *outcome != Outcome::Kept
+        {
+            self.summary.count(outcome);
+            match outcome {
+                Outcome::Failed(_) | Outcome::Skipped => {
+                    self.failed.insert(*entry);
+                }
+                Outcome::Absent => {
+                    self.absent.insert(*entry);
+                }
+                _ => {}
+            }
+        }
+        self.recorder.event(event);
+        self.reporter.event(event);
+    }
+
+    fn tick(&mut self) {
+        self.recorder.tick();
+        self.reporter.tick();
+    }
+}
