@@ -1,6 +1,7 @@
 //! A directory given as manifest stands for the manifests below it.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -324,7 +325,7 @@ fn a_directory_without_permission_is_an_error() {
             command.uid(65534).gid(65534);
         }
         let Ok(output) = command.output() else {
-            eprintln!("skipped: another user cannot run the program from its folder");
+            let _ = writeln!(std::io::stderr(), "skipped: another user cannot run the program");
             break;
         };
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

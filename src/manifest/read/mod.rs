@@ -3,7 +3,8 @@
 //!
 //! `node` is the only file that uses the YAML library. `reader` holds what all other files share:
 //! they add methods to [`Reader`], one group of keys in each file, and report problems through it.
-//! Reading goes on after a problem, so that one run reports all independent problems.
+//! Reading goes on after a problem, so that one run reports all independent problems. `recognise`
+//! tells a manifest from other YAML.
 
 mod checksums;
 mod environment;

@@ -80,9 +80,9 @@ pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
 /// # Errors
 /// The first place that is not YAML, or where a bound is exceeded.
 #[cfg(feature = "cli")]
-pub(super) fn documents<'t, T: Deserialize<'t>>(text: &Text<'t>) -> Result<Vec<T>, Problem> {
+pub(super) fn documents<'t, T: Deserialize<'t>>(text: &Text<'t>) -> Result<Vec<T>, Vec<Problem>> {
     serde_yaml::from_multiple_with_options(text.source, options())
-        .map_err(|error| explain(text, &error))
+        .map_err(|error| vec![explain(text, &error)])
 }
 
 fn options() -> serde_yaml::Options {

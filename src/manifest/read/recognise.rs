@@ -20,8 +20,7 @@ pub(crate) fn is_manifest(file: &Path) -> Result<bool, Problems> {
     let text = read_text(file)?;
     let text = Text { file, source: without_mark(&text) };
     // Several documents are an error of `load`, which is the place to say so.
-    let documents: Vec<Seen> =
-        node::documents(&text).map_err(|problem| Problems::new(vec![problem]))?;
+    let documents: Vec<Seen> = node::documents(&text).map_err(Problems::new)?;
     Ok(documents.iter().any(|document| matches!(document, Seen::Manifest)))
 }
 
