@@ -17,6 +17,7 @@ mod explain;
 mod init;
 mod list;
 mod lock;
+mod manifests;
 mod plan;
 mod report;
 mod reports;

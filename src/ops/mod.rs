@@ -13,6 +13,8 @@ pub(crate) mod export;
 pub(crate) mod failures;
 mod fetch_lists;
 #[cfg(feature = "cli")]
+pub(crate) mod find_manifests;
+#[cfg(feature = "cli")]
 pub(crate) mod init;
 mod lock;
 mod lock_drift;
