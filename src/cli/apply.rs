@@ -3,6 +3,7 @@
 use std::env;
 use std::path::Path;
 
+use super::environment;
 use super::manifests;
 use super::reports::{Chosen, Reports};
 use super::retry::Retry;
@@ -106,6 +107,7 @@ fn apply(
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
     let options = Options {
+        environment: environment(),
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,
