@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::dest::Dest;
-use crate::dest::state::State;
+use crate::dest::state::RecordedPaths;
 use crate::manifest::is_manifest;
 use crate::ops::error::RunError;
 
@@ -97,7 +97,7 @@ const UNREADABLE: &str = "every YAML file in a directory given as manifest may b
 struct Destinations<'a> {
     folder: &'a Path,
     /// None for a directory without a state.
-    states: HashMap<PathBuf, Option<State>>,
+    states: HashMap<PathBuf, Option<RecordedPaths>>,
 }
 
 impl<'a> Destinations<'a> {
@@ -116,9 +116,9 @@ impl<'a> Destinations<'a> {
                 self.states.insert(above.to_owned(), state_of(above)?);
             }
             // Paths of entries are UTF-8.
-            if let Some(Some(state)) = self.states.get(above)
+            if let Some(Some(recorded)) = self.states.get(above)
                 && let Some(path) = file.strip_prefix(above).ok().and_then(Path::to_str)
-                && state.record(path).is_some()
+                && recorded.has(path).map_err(|_| above.to_owned())?
             {
                 return Ok(true);
             }
@@ -131,13 +131,11 @@ impl<'a> Destinations<'a> {
 ///
 /// # Errors
 /// The directory, when its state cannot be used.
-fn state_of(folder: &Path) -> Result<Option<State>, PathBuf> {
+fn state_of(folder: &Path) -> Result<Option<RecordedPaths>, PathBuf> {
     let Some(dest) = Dest::open(folder).map_err(|_| folder.to_owned())? else {
         return Ok(None);
     };
-    // The records of every manifest count, so the name does not matter.
-    let opened = State::look(&dest, "");
-    if opened.warning.is_some() { Err(folder.to_owned()) } else { Ok(opened.value) }
+    RecordedPaths::open(&dest).map_err(|_| folder.to_owned())
 }
 
 /// The error of a destination whose downloads are not known.
