@@ -37,6 +37,9 @@ pub(super) enum Fault {
     NoRanges,
     /// From now on, the file has other bytes.
     Change,
+    /// From now on, the file has other bytes, and a range request gets a range of these whatever its
+    /// `If-Range` says.
+    ChangeInRange,
     /// All connections of the host are reset, and new ones are refused for these seconds.
     Restart(u32),
     /// Bytes that are not HTTP.
@@ -60,7 +63,7 @@ impl Fault {
     /// A random fault, in a world with that many hosts.
     pub(super) fn draw(rng: &mut fastrand::Rng, hosts: usize) -> Self {
         let statuses = [500, 502, 503, 503, 429, 429, 408, 403, 401, 404, 410];
-        match rng.u32(0..18) {
+        match rng.u32(0..20) {
             0 => Self::Silence,
             1 => Self::Close,
             2 => Self::CutHead,
@@ -75,9 +78,15 @@ impl Fault {
             13 => Self::OtherTag,
             14 => Self::NoRanges,
             15 => Self::Change,
-            16 => Self::Restart(rng.u32(0..20)),
+            16 | 17 => Self::ChangeInRange,
+            18 => Self::Restart(rng.u32(0..20)),
             _ => Self::Garbage,
         }
+    }
+
+    /// Whether the file has other bytes from now on.
+    pub(super) fn changes(self) -> bool {
+        matches!(self, Self::Change | Self::ChangeInRange)
     }
 
     /// The steps that answer a request for these bytes under this tag. `silence` is the longest silence
@@ -96,6 +105,10 @@ impl Fault {
         let empty = "Content-Length: 0\r\n\r\n";
         match self {
             Self::None | Self::Change => vec![Act::Send(good)],
+            Self::ChangeInRange => {
+                let request = request.without_condition();
+                vec![Act::Send(response(&request, bytes, tag))]
+            }
             Self::Silence => vec![Act::Hang],
             Self::Close => vec![Act::Close],
             Self::CutHead => vec![Act::Send(good[..head / 2].to_vec()), Act::Close],

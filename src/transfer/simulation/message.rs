@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// A request, as far as an origin looks at it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Request {
     pub(super) is_head: bool,
     pub(super) path: String,
@@ -25,6 +25,11 @@ impl Request {
             }
         }
         Self::parse(std::str::from_utf8(&text).ok()?)
+    }
+
+    /// The same without `If-Range`.
+    pub(super) fn without_condition(&self) -> Self {
+        Self { if_range: None, ..self.clone() }
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -37,7 +37,7 @@ use scene::Scene;
 use world::World;
 
 /// Seeds of a normal test run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// A folder in memory, if the system has one.
 fn folder() -> tempfile::TempDir {
@@ -176,10 +176,10 @@ fn every_run_keeps_the_laws() {
     play_all(SEEDS, 1);
 }
 
-/// FIELD.md H1: when the front of a segmented file is cut, its job waits for a spare place while it
-/// holds its own.
+/// When the first connection of a segmented file is cut, its job waits for a spare place while it holds
+/// its own.
 #[test]
-#[ignore = "segments are known to deadlock (H1)"]
+#[ignore = "segments can deadlock: seed 34 shows it"]
 fn every_run_with_segments_keeps_the_laws() {
     play_all(SEEDS, 4);
 }

@@ -285,7 +285,7 @@ impl World {
             _ => Fault::None,
         };
         let versions = inner.files.entry(request.path.clone()).or_default();
-        if versions.is_empty() || fault == Fault::Change {
+        if versions.is_empty() || fault.changes() {
             versions.push(content(&request.path, versions.len()));
         }
         let bytes = Arc::clone(&versions[versions.len() - 1]);
