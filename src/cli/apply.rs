@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::reports::{Chosen, Reports};
 use super::retry::Retry;
-use super::{Refused, Target, load, rewrites};
+use super::rewrites::rewrites;
+use super::targets::{Refused, Target, load};
 use crate::cli::args::ApplyArgs;
 use crate::event::Summary;
 use crate::http::rewrite::Rewrites;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Target, for_each, load};
+use super::targets::{Target, for_each, load};
 use crate::cli::args::{ExplainArgs, ManifestArgs};
 use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::{self, Options};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use super::DEFAULT_MANIFEST;
+use super::targets::DEFAULT_MANIFEST;
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::InitArgs;
 use crate::ops::error::{ExitStatus, RunError};
@@ -41,7 +41,7 @@ pub(super) fn run(args: &InitArgs, console: &Console) -> Result<ExitStatus, RunE
         let mut draft = AtomicFile::create(file).map_err(failed)?;
         draft.write_all(made.text.as_bytes()).and_then(|()| draft.publish()).map_err(failed)?;
     }
-    tell(&made, file, args, console);
+    print_result(&made, file, args, console);
     Ok(ExitStatus::Ok)
 }
 
@@ -83,7 +83,7 @@ fn frame(args: &InitArgs) -> Frame {
     Frame { name: args.name.clone(), dest: args.dest.clone() }
 }
 
-fn tell(made: &Made, file: &Path, args: &InitArgs, console: &Console) {
+fn print_result(made: &Made, file: &Path, args: &InitArgs, console: &Console) {
     if console.is_json() {
         return write_made(console, file, made);
     }

@@ -1,7 +1,8 @@
 //! `natsync lock`
 
 use super::reports::Reports;
-use super::{Target, load, rewrites};
+use super::rewrites::rewrites;
+use super::targets::{Target, load};
 use crate::cli::args::LockArgs;
 use crate::event::Summary;
 use crate::http::rewrite::Rewrites;

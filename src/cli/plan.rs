@@ -5,8 +5,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::exit::{fail, worst};
 use super::reports::Reports;
-use super::{Target, fail, load, rewrites, worst};
+use super::rewrites::rewrites;
+use super::targets::{Target, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::PlanArgs;
 use crate::http::rewrite::Rewrites;

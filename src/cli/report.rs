@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Target, for_each, load};
+use super::targets::{DEFAULT_MANIFEST, Target, for_each, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::ReportArgs;
 use crate::manifest::Manifest;
@@ -51,12 +51,12 @@ fn report(
         return Ok(ExitStatus::Ok);
     }
     write_whole(&args.html, page.as_bytes()).map_err(failed)?;
-    tell(&args.html, &overview, page.len() as u64, console);
+    print_result(&args.html, &overview, page.len() as u64, console);
     Ok(ExitStatus::Ok)
 }
 
 /// Prints one line about the page that was written.
-fn tell(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
+fn print_result(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
     if console.is_json() {
         write_report(console, file, overview, bytes);
     } else if !console.is_quiet() {
@@ -68,7 +68,7 @@ fn tell(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
 /// The command that fetches the files of the manifest, as the page shows it.
 fn command(manifest: &Manifest) -> String {
     let file = manifest.file().to_string_lossy();
-    if file == super::DEFAULT_MANIFEST {
+    if file == DEFAULT_MANIFEST {
         "natsync apply".to_owned()
     } else {
         format!("natsync apply {}", shell_word(&file))

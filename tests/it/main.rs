@@ -30,6 +30,7 @@ mod init;
 mod inside;
 mod json;
 mod layers;
+mod library;
 mod limits;
 mod list;
 mod local_changes;

@@ -1,4 +1,9 @@
-//! Reading a manifest: from the file to a [`Manifest`], or to everything that is wrong with it.
+//! Reads a manifest: the file becomes YAML nodes, and the nodes become a [`Manifest`] or a list of
+//! everything that is wrong.
+//!
+//! `node` is the only file that uses the YAML library. `reader` holds what all other files share:
+//! they add methods to [`Reader`], one group of keys in each file, and report problems through it.
+//! Reading goes on after a problem, so that one run reports all independent problems.
 
 mod checksums;
 mod environment;
@@ -28,16 +33,17 @@ use fields::{Fields, nearest};
 use node::{Kind, Node};
 use reader::{LIMIT_HINT, Reader};
 
-/// A manifest is at most so long.
+/// Largest accepted manifest, in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
-/// How many entries a manifest may expand to, unless it says otherwise.
+/// Default of `limits: {entries: ..}`.
 const ENTRIES: u64 = 10_000_000;
 
 impl Manifest {
-    /// Reads a manifest.
+    /// Reads a manifest file, and the files that it names.
     ///
     /// # Errors
-    /// Everything that is wrong with it, where the problems do not depend on each other.
+    /// When the file cannot be read or is not a valid manifest. All problems that do not follow
+    /// from another one are returned.
     pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
         let fail = |message: String, hint: Option<&str>| {
             let problem = Problem::of_file(file, message);
@@ -48,11 +54,11 @@ impl Manifest {
         };
         let metadata = std::fs::metadata(file).map_err(|error| {
             let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then_some("name a manifest, or make `natsync.yaml` here");
+                .then_some("name a manifest, or create `natsync.yaml` here");
             fail(format!("cannot read the manifest: {error}"), hint)
         })?;
         if !metadata.is_file() {
-            return Err(fail("the manifest is no regular file".to_owned(), None));
+            return Err(fail("the manifest is not a regular file".to_owned(), None));
         }
         let mut bytes = Vec::new();
         std::fs::File::open(file)
@@ -76,11 +82,12 @@ impl Manifest {
         }
     }
 
-    /// Reads a manifest's text. `file` is where it stands: paths in it are relative to that.
+    /// Reads a manifest from its text. `file` is its path: relative paths in the text are resolved
+    /// against its parent directory.
     ///
     /// ```
     /// use std::path::Path;
-    /// use natsync::entry::Form;
+    /// use natsync::manifest::entry::Form;
     /// use natsync::{LoadOptions, Manifest};
     ///
     /// let text = "
@@ -95,8 +102,9 @@ impl Manifest {
     /// assert_eq!(entry.url(Form::Shown), "https://example.org/0824-02.jpg");
     /// assert_eq!(entry.path().as_str(), "0824-02.jpg");
     ///
-    /// // All that is wrong with one, with its place.
-    /// let wrong = Manifest::parse(Path::new("a.yaml"), "version: 1\nsource: []\n", &LoadOptions::default());
+    /// // Problems have a place and a hint.
+    /// let text = "version: 1\nsource: []\n";
+    /// let wrong = Manifest::parse(Path::new("a.yaml"), text, &LoadOptions::default());
     /// assert!(wrong.unwrap_err().to_string().contains("did you mean `sources`?"));
     /// # Ok::<(), natsync::manifest::Problems>(())
     /// ```
@@ -104,7 +112,7 @@ impl Manifest {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(file: &Path, text: &str, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        // A mark at the beginning is no part of the text.
+        // Offsets count from behind a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let place = Text { file, source: text };
         let node = node::parse(&place).map_err(Problems::new)?;
@@ -197,7 +205,7 @@ impl Reader<'_> {
         self.name(node, "name")
     }
 
-    /// A name that people read and type.
+    /// A name: not blank, and without control characters.
     pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<String> {
         let text = self.text(node, what)?.to_owned();
         if text.trim().is_empty() || text.chars().any(char::is_control) {
@@ -238,13 +246,14 @@ impl Reader<'_> {
         if expanded.value.expose().is_empty() || expanded.value.expose().contains('\0') {
             self.problem(
                 node.at,
-                "`dest` is no directory",
+                "`dest` is not a directory name",
                 Some("`.` is the manifest's own folder".to_owned()),
             );
             return None;
         }
         let dest = self.folder.join(expanded.value.expose());
-        // What is shown is the way from the current directory, too, unless part of it is hidden.
+        // Show the path relative to the current directory, too, unless it has a value from the
+        // environment.
         let shown = if expanded.value.expose() == expanded.shown {
             dest.display().to_string()
         } else {
@@ -265,7 +274,7 @@ impl Reader<'_> {
             self.problem(
                 Span { start: 0, end: 0 },
                 "`sources` is missing",
-                Some("it is a list of what the destination holds".to_owned()),
+                Some("it is the list of sources whose files the destination holds".to_owned()),
             );
             return Vec::new();
         };
@@ -304,7 +313,7 @@ impl Reader<'_> {
         sources
     }
 
-    /// What is set from outside must be a variable of some source.
+    /// Each variable of `--set` must be declared by a source.
     fn set_variables(&mut self, fields: &Fields<'_>, sources: &[Source]) {
         let names = || {
             sources
@@ -313,7 +322,7 @@ impl Reader<'_> {
                 .map(|declared| declared.name.as_str())
         };
         for (name, _) in self.options.set {
-            // A source that could not be read may declare it.
+            // After a problem, the source that declares the variable may be missing from `sources`.
             if self.problems.is_empty() && !names().any(|declared| declared == name) {
                 let hint = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
                 let at = fields.item("sources").map_or(fields.node.at, |(key, _)| key.at);
@@ -326,7 +335,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The index of each source's first entry, and the number of all.
+    /// The index of each source's first entry, followed by the number of all entries.
     fn count(&mut self, fields: &Fields<'_>, sources: &[Source]) -> Vec<u64> {
         let mut starts = vec![0u64];
         for source in sources {

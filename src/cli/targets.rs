@@ -1,0 +1,150 @@
+//! The manifests of a command line: reads them, and runs a command on one after the other.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::exit::{fail, warn, worst};
+use crate::cli::args::ManifestArgs;
+use crate::manifest::select::Selection;
+use crate::manifest::{LoadOptions, Manifest};
+use crate::ops::error::{ExitStatus, RunError};
+use crate::report::{Console, Untrusted};
+use crate::stop::Stop;
+
+/// A manifest with the entries that the command line chooses.
+pub(super) struct Target {
+    pub(super) manifest: Manifest,
+    pub(super) selection: Selection,
+}
+
+/// The errors that keep a command from starting: one for each manifest that cannot be used, or one
+/// about the command line. Never empty.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) Vec<Refusal>);
+
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The manifest that cannot be used.
+    pub(super) file: Option<PathBuf>,
+    pub(super) error: RunError,
+}
+
+impl From<RunError> for Refused {
+    fn from(error: RunError) -> Self {
+        Self(vec![Refusal { file: None, error }])
+    }
+}
+
+impl Refused {
+    /// Prints the errors. Returns the most severe of their exit statuses.
+    pub(super) fn fail(&self, console: &Console) -> ExitStatus {
+        let statuses = self.0.iter().map(|refusal| fail(console, &refusal.error));
+        statuses.fold(ExitStatus::Ok, worst)
+    }
+}
+
+pub(super) const DEFAULT_MANIFEST: &str = "natsync.yaml";
+
+/// Reads all manifests of the command line. Reads on after an error, so that one run shows what is
+/// wrong with each of them.
+pub(super) fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, Refused> {
+    // All manifests of a run agree on the date, even if the run begins just before midnight.
+    let today = args.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
+    let env = |name: &str| env::var(name).ok();
+    let options = LoadOptions { today, set: &args.set, env: &env, dest: args.dest.as_deref() };
+    let default = [PathBuf::from(DEFAULT_MANIFEST)];
+    let files = if args.manifests.is_empty() { &default[..] } else { &args.manifests };
+    let mut targets: Vec<Target> = Vec::new();
+    let mut refusals: Vec<Refusal> = Vec::new();
+    for file in files {
+        let is_default = args.manifests.is_empty();
+        match load_one(file, is_default, args, &options) {
+            Ok(target) => {
+                if let Some(other) =
+                    targets.iter().find(|other| share_lock(other.manifest.file(), file))
+                {
+                    let (one, two) = (other.manifest.file().display(), file.display());
+                    let error = RunError::Usage {
+                        message: format!("`{one}` and `{two}` would share one lock"),
+                        hint: Some("rename one of them".to_owned()),
+                    };
+                    refusals.push(Refusal { file: Some(file.clone()), error });
+                    break;
+                }
+                targets.push(target);
+            }
+            Err(error) => refusals.push(Refusal { file: Some(file.clone()), error }),
+        }
+    }
+    if !refusals.is_empty() {
+        return Err(Refused(refusals));
+    }
+    warn_of_open_netrcs(&targets, console);
+    Ok(targets)
+}
+
+/// Warns once about each netrc file that other users of this machine can read.
+fn warn_of_open_netrcs(targets: &[Target], console: &Console) {
+    let files = targets.iter().flat_map(|target| target.manifest.open_netrcs());
+    // Manifests may name one file by different paths.
+    let files: BTreeSet<_> =
+        files.map(|file| file.canonicalize().unwrap_or_else(|_| file.to_owned())).collect();
+    for file in files {
+        let file = file.display().to_string();
+        warn(
+            console,
+            &format!("other users can read `{}`: `chmod 600` makes it private", Untrusted(&file)),
+        );
+    }
+}
+
+/// Whether the locks of two manifests have the same path: `a.yaml` and `a.yml` share `a.lock`.
+fn share_lock(one: &Path, other: &Path) -> bool {
+    one != other && crate::pin::lock::file_of(one) == crate::pin::lock::file_of(other)
+}
+
+fn load_one(
+    file: &Path,
+    is_default: bool,
+    args: &ManifestArgs,
+    options: &LoadOptions,
+) -> Result<Target, RunError> {
+    if is_default && !file.exists() {
+        return Err(RunError::Usage {
+            message: format!("there is no `{DEFAULT_MANIFEST}` here, and no manifest was given"),
+            hint: Some("write `natsync COMMAND MANIFEST`".to_owned()),
+        });
+    }
+    let manifest = Manifest::load(file, options)?;
+    let selection = Selection::new(&args.only, &manifest)?;
+    Ok(Target { manifest, selection })
+}
+
+/// Runs a command on manifests, one after the other, and returns the most severe exit status.
+///
+/// An error ends the work on one manifest, and the next one follows. A signal ends the whole loop:
+/// the iterator then still holds the manifests that have not begun.
+pub(super) fn for_each<T>(
+    targets: Result<impl IntoIterator<Item = T>, Refused>,
+    stop: Option<&Stop>,
+    console: &Console,
+    mut run: impl FnMut(T) -> Result<ExitStatus, RunError>,
+) -> ExitStatus {
+    let targets = match targets {
+        Ok(targets) => targets,
+        Err(refused) => return refused.fail(console),
+    };
+    let mut status = ExitStatus::Ok;
+    for target in targets {
+        let one = run(target).unwrap_or_else(|error| fail(console, &error));
+        status = worst(status, one);
+        if let Some(reason) = stop.and_then(Stop::reason) {
+            return reason.into();
+        }
+    }
+    status
+}
