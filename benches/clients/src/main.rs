@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Barrier;
 use tokio::task::{JoinSet, LocalSet};
 
 /// natsync's binary has the same allocator.
@@ -140,6 +141,8 @@ struct Work {
     next: AtomicUsize,
     base: String,
     dest: PathBuf,
+    /// Has a place for each event loop.
+    done: Barrier,
 }
 
 impl Work {
@@ -163,7 +166,8 @@ impl Work {
     }
 }
 
-/// Runs `jobs` workers on one event loop.
+/// Runs `jobs` workers on one event loop. It ends when the workers of all event loops are done: a
+/// connection of a shared pool may be driven by one of them and used by another.
 fn serve<C: Client>(runtime: &Runtime, work: &Arc<Work>, client: C, jobs: usize) -> Result {
     let client = Rc::new(client);
     LocalSet::new().block_on(runtime, async {
@@ -173,36 +177,36 @@ fn serve<C: Client>(runtime: &Runtime, work: &Arc<Work>, client: C, jobs: usize)
             workers.spawn_local(async move { work.drain(&*client).await });
         }
         while let Some(ended) = workers.join_next().await {
-            ended??;
+            if let Err(error) = ended? {
+                // The other event loops would wait for this one.
+                eprintln!("{error:?}");
+                std::process::exit(1);
+            }
         }
+        work.done.wait().await;
         Ok(())
     })
 }
 
-/// `make` makes the client of one event loop.
+/// Runs an event loop on each of `loops` threads; `make` makes its client.
 fn run<C: Client>(
-    runtime: &str,
+    loops: usize,
     work: &Arc<Work>,
     jobs: usize,
     make: impl Fn() -> Result<C> + Sync,
 ) -> Result {
-    let one = || Builder::new_current_thread().enable_all().build();
-    match runtime {
-        "one" => serve(&one()?, work, make()?, jobs),
-        // The event loops of natsync's engine: one for each core, with its own connections.
-        "threads" => std::thread::scope(|scope| {
-            let cores = std::thread::available_parallelism()?.get();
-            let threads: Vec<_> = (0..cores)
-                .map(|core| {
-                    let jobs = jobs / cores + usize::from(core < jobs % cores);
-                    let make = &make;
-                    scope.spawn(move || serve(&one()?, work, make()?, jobs))
-                })
-                .collect();
-            threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
-        }),
-        _ => Err(USAGE.into()),
-    }
+    let make = &make;
+    let serve = move |jobs| {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        serve(&runtime, work, make()?, jobs)
+    };
+    std::thread::scope(|scope| {
+        let share = |number| jobs / loops + usize::from(number < jobs % loops);
+        let others: Vec<_> =
+            (1..loops).map(|number| scope.spawn(move || serve(share(number)))).collect();
+        serve(share(0))?;
+        others.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
+    })
 }
 
 fn main() -> Result {
@@ -211,6 +215,12 @@ fn main() -> Result {
         return Err(USAGE.into());
     };
     let jobs: usize = jobs.parse()?;
+    let loops = match &runtime[..] {
+        "one" => 1,
+        // As many as natsync's engine has.
+        "threads" => std::thread::available_parallelism()?.get(),
+        _ => return Err(USAGE.into()),
+    };
     let list = std::fs::read_to_string(list)?;
     let list = list.lines().filter_map(|line| line.split_once("  "));
     let work = Arc::new(Work {
@@ -218,17 +228,18 @@ fn main() -> Result {
         next: AtomicUsize::new(0),
         base: base.clone(),
         dest: Path::new(dest).to_owned(),
+        done: Barrier::new(loops),
     });
     match &client[..] {
         #[cfg(feature = "natsync")]
-        "natsync" => run(runtime, &work, jobs, || Ok(own::Own::new())),
+        "natsync" => run(loops, &work, jobs, || Ok(own::Own::new())),
         #[cfg(feature = "reqwest")]
-        "reqwest" => run(runtime, &work, jobs, || other::Other::new(jobs)),
+        "reqwest" => run(loops, &work, jobs, || other::Other::new(jobs)),
         // One pool for all event loops.
         #[cfg(feature = "reqwest")]
         "reqwest-shared" => {
             let shared = other::Other::new(jobs)?;
-            run(runtime, &work, jobs, || Ok(shared.clone()))
+            run(loops, &work, jobs, || Ok(shared.clone()))
         }
         _ => Err(USAGE.into()),
     }
