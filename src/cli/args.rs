@@ -76,6 +76,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   natsync apply manifests/natgeo.yaml
+  natsync apply manifests/
   natsync apply natgeo.yaml --only '0817*' --dest /tmp/few
   natsync apply natgeo.yaml --rewrite https://example.org/=http://localhost/")]
     Apply(ApplyArgs),
@@ -485,7 +486,11 @@ pub(crate) enum ListFormat {
 /// Arguments that choose manifests and their entries.
 #[derive(Args, Debug)]
 pub(crate) struct ManifestArgs {
-    /// Manifests, processed in this order [default: natsync.yaml]
+    /// Manifests or directories of them, in this order [default: natsync.yaml or natsync.yml]
+    ///
+    /// A directory stands for all `*.yaml` and `*.yml` files below it that have `version` and
+    /// `sources` at their top level. Symbolic links, names that begin with a dot, and files that
+    /// natsync downloaded are left out.
     #[arg(value_name = "MANIFEST")]
     pub manifests: Vec<PathBuf>,
     /// Use DIR as the destination instead of `dest` in the manifest

@@ -1,4 +1,4 @@
-//! Prints the errors and warnings of commands, and chooses between exit statuses.
+//! Prints the errors, warnings and notes of commands, and chooses between exit statuses.
 
 use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{Console, annotate_warning, print_error};
@@ -7,6 +7,12 @@ use crate::report::{Console, annotate_warning, print_error};
 pub(super) fn fail(console: &Console, error: &RunError) -> ExitStatus {
     print_error(console, error);
     error.exit_status()
+}
+
+/// Prints a message that is not a warning. The caller escapes text from outside.
+pub(super) fn note(console: &Console, message: &str) {
+    let note = console.err_paint().note();
+    console.remark(&format!("{note}note:{note:#} {message}\n"));
 }
 
 /// Prints a warning.

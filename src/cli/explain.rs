@@ -10,6 +10,12 @@ use crate::report::{Console, Talk, print_explanation};
 use crate::stop::Stop;
 
 pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, RunError> {
+    if args.manifest.is_dir() {
+        return Err(RunError::Usage {
+            message: format!("`{}` is a directory, not a manifest", args.manifest.display()),
+            hint: Some("name the manifest that declares the entry".to_owned()),
+        });
+    }
     let manifests = ManifestArgs {
         manifests: vec![args.manifest.clone()],
         dest: args.dest.clone(),

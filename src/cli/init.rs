@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use super::targets::DEFAULT_MANIFEST;
+use super::manifests::{DEFAULT_MANIFEST, OTHER_DEFAULT};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::InitArgs;
 use crate::ops::error::{ExitStatus, RunError};
@@ -27,6 +27,14 @@ pub(super) fn run(args: &InitArgs, console: &Console) -> Result<ExitStatus, RunE
         return Err(RunError::Usage {
             message: format!("`{}` already exists", file.display()),
             hint: Some("`--force` replaces it; `-o FILE` writes another one".to_owned()),
+        });
+    }
+    if args.output.is_none() && Path::new(OTHER_DEFAULT).symlink_metadata().is_ok() {
+        return Err(RunError::Usage {
+            message: format!(
+                "`{OTHER_DEFAULT}` already exists: `{DEFAULT_MANIFEST}` would be a second default manifest"
+            ),
+            hint: Some("`-o FILE` writes another one".to_owned()),
         });
     }
     let made = make(

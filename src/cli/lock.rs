@@ -1,5 +1,6 @@
 //! `natsync lock`
 
+use super::environment;
 use super::reports::Reports;
 use super::rewrites::rewrites;
 use super::targets::{Target, load};
@@ -34,6 +35,7 @@ fn lock(
     let Target { manifest, selection } = target;
     let options = Options {
         selection,
+        environment: environment(),
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,

@@ -17,6 +17,7 @@ mod explain;
 mod init;
 mod list;
 mod lock;
+mod manifests;
 mod plan;
 mod report;
 mod reports;
@@ -33,6 +34,7 @@ use exit::fail;
 
 use crate::cli::args::Command;
 use crate::dest::descriptors;
+use crate::ops::Environment;
 use crate::ops::error::ExitStatus;
 use crate::report::Console;
 
@@ -53,4 +55,9 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Report(args) => report::run(args, console),
     };
     result.unwrap_or_else(|error| fail(console, &error))
+}
+
+/// The environment of this process, for the proxy variables.
+fn environment() -> Environment {
+    Environment::new(|name| std::env::var(name).ok())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::environment;
 use super::exit::{fail, worst};
 use super::reports::Reports;
 use super::rewrites::rewrites;
@@ -98,6 +99,7 @@ fn plan(
     };
     // `apply --plan` makes its options from the same recipe, so that both decide alike.
     let options = Options {
+        environment: environment(),
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,

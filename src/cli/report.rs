@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::targets::{DEFAULT_MANIFEST, Target, for_each, load};
+use super::manifests::DEFAULT_MANIFEST;
+use super::targets::{Target, for_each, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::ReportArgs;
 use crate::manifest::Manifest;
@@ -18,13 +19,18 @@ use crate::stop::Stop;
 
 pub(super) fn run(args: &ReportArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let is_stdout = args.html == Path::new("-");
+    let too_many = || RunError::usage("a report is about one manifest: name only one");
     if 1 < args.manifests.manifests.len() {
-        return Err(RunError::usage("a report is about one manifest: name only one"));
+        return Err(too_many());
     }
     if is_stdout && console.is_json() {
         return Err(RunError::usage("the page and --json cannot both go to standard output"));
     }
     let targets = load(&args.manifests, console);
+    // A directory may hold several.
+    if targets.as_ref().is_ok_and(|targets| 1 < targets.len()) {
+        return Err(too_many());
+    }
     Ok(for_each(targets, None, console, |target| report(args, is_stdout, target, console)))
 }
 

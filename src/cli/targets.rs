@@ -1,6 +1,7 @@
 //! The manifests of a command line: reads them, and runs a command on one after the other.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +9,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::exit::{fail, warn, worst};
+use super::manifests;
 use crate::cli::args::ManifestArgs;
 use crate::manifest::select::Selection;
 use crate::manifest::{LoadOptions, Manifest};
 use crate::ops::error::{ExitStatus, RunError};
+use crate::ops::find_manifests::Candidate;
 use crate::report::{Console, Untrusted};
 use crate::stop::Stop;
 
@@ -47,8 +50,6 @@ impl Refused {
     }
 }
 
-pub(super) const DEFAULT_MANIFEST: &str = "natsync.yaml";
-
 /// Reads all manifests of the command line. Reads on after an error, so that one run shows what is
 /// wrong with each of them.
 pub(super) fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, Refused> {
@@ -56,28 +57,32 @@ pub(super) fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>
     let today = args.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
     let env = |name: &str| env::var(name).ok();
     let options = LoadOptions { today, set: &args.set, env: &env, dest: args.dest.as_deref() };
-    let default = [PathBuf::from(DEFAULT_MANIFEST)];
-    let files = if args.manifests.is_empty() { &default[..] } else { &args.manifests };
     let mut targets: Vec<Target> = Vec::new();
     let mut refusals: Vec<Refusal> = Vec::new();
-    for file in files {
-        let is_default = args.manifests.is_empty();
-        match load_one(file, is_default, args, &options) {
+    // The place in `targets` of the manifest that each lock belongs to.
+    let mut locks: HashMap<PathBuf, usize> = HashMap::new();
+    for Candidate { path: file, result } in manifests::named(&args.manifests, console) {
+        match result.and_then(|()| load_one(&file, args, &options)) {
             Ok(target) => {
-                if let Some(other) =
-                    targets.iter().find(|other| share_lock(other.manifest.file(), file))
-                {
-                    let (one, two) = (other.manifest.file().display(), file.display());
-                    let error = RunError::Usage {
-                        message: format!("`{one}` and `{two}` would share one lock"),
-                        hint: Some("rename one of them".to_owned()),
-                    };
-                    refusals.push(Refusal { file: Some(file.clone()), error });
-                    break;
+                match locks.entry(crate::pin::lock::file_of(&manifests::place(&file))) {
+                    Entry::Vacant(lock) => _ = lock.insert(targets.len()),
+                    // `a.yaml` and `a.yml`: a manifest is here only once.
+                    Entry::Occupied(lock) => {
+                        let one = targets[*lock.get()].manifest.file().display();
+                        let error = RunError::Usage {
+                            message: format!(
+                                "`{one}` and `{}` would share one lock",
+                                file.display()
+                            ),
+                            hint: Some("rename one of them".to_owned()),
+                        };
+                        refusals.push(Refusal { file: Some(file), error });
+                        break;
+                    }
                 }
                 targets.push(target);
             }
-            Err(error) => refusals.push(Refusal { file: Some(file.clone()), error }),
+            Err(error) => refusals.push(Refusal { file: Some(file), error }),
         }
     }
     if !refusals.is_empty() {
@@ -102,23 +107,7 @@ fn warn_of_open_netrcs(targets: &[Target], console: &Console) {
     }
 }
 
-/// Whether the locks of two manifests have the same path: `a.yaml` and `a.yml` share `a.lock`.
-fn share_lock(one: &Path, other: &Path) -> bool {
-    one != other && crate::pin::lock::file_of(one) == crate::pin::lock::file_of(other)
-}
-
-fn load_one(
-    file: &Path,
-    is_default: bool,
-    args: &ManifestArgs,
-    options: &LoadOptions,
-) -> Result<Target, RunError> {
-    if is_default && !file.exists() {
-        return Err(RunError::Usage {
-            message: format!("there is no `{DEFAULT_MANIFEST}` here, and no manifest was given"),
-            hint: Some("write `natsync COMMAND MANIFEST`".to_owned()),
-        });
-    }
+fn load_one(file: &Path, args: &ManifestArgs, options: &LoadOptions) -> Result<Target, RunError> {
     let manifest = Manifest::load(file, options)?;
     let selection = Selection::new(&args.only, &manifest)?;
     Ok(Target { manifest, selection })

@@ -55,6 +55,8 @@ pub use http::{Http, Http2, PerHost, Proxy};
 pub use path_hashes::PathHashes;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
+#[cfg(feature = "cli")]
+pub(crate) use read::is_manifest;
 pub use schema::schema;
 pub use secret::Secret;
 pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};

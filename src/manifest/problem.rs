@@ -267,6 +267,19 @@ impl Problems {
         Self(problems)
     }
 
+    /// The same problems, each with this hint after its own.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub(crate) fn also_hint(mut self, hint: &str) -> Self {
+        for problem in &mut self.0 {
+            problem.hint = Some(match problem.hint.take() {
+                Some(own) => format!("{own}; {hint}"),
+                None => hint.to_owned(),
+            });
+        }
+        self
+    }
+
     /// The problems, sorted by place.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()

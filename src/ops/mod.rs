@@ -13,6 +13,8 @@ pub(crate) mod export;
 pub(crate) mod failures;
 mod fetch_lists;
 #[cfg(feature = "cli")]
+pub(crate) mod find_manifests;
+#[cfg(feature = "cli")]
 pub(crate) mod init;
 mod lock;
 mod lock_drift;
@@ -40,7 +42,6 @@ use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
-pub use crate::ops::options::Options;
 use crate::ops::scope::Scope;
 use crate::pin::Pinned;
 use crate::pin::checksum_lists::Lists;
@@ -54,6 +55,7 @@ pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
 pub use lock::{LockReport, lock};
 pub use lock_drift::{Drift, Named, lock_drift};
+pub use options::{Environment, Options};
 pub use plan::{plan, save_plan};
 #[cfg(feature = "cli")]
 pub(crate) use report::overview;
@@ -115,25 +117,20 @@ fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
 }
 
 /// What transfers need beside the scope of a command.
-struct Means {
+struct Means<'a> {
     /// The transport settings of each source.
     settings: Vec<Http>,
-    network: Internet<'static>,
+    network: Internet<'a>,
 }
 
-impl Means {
-    fn new(scope: Scope<'_>) -> Self {
+impl<'a> Means<'a> {
+    fn new(scope: Scope<'a>) -> Self {
         let settings = settings(scope.manifest, scope.options);
-        Self { settings, network: Internet::new(&environment) }
+        Self { settings, network: Internet::new(scope.options.environment.lookup()) }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the proxy variables of the process")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-fn work<'a>(scope: Scope<'a>, means: &'a Means) -> Work<'a> {
+fn work<'a>(scope: Scope<'a>, means: &'a Means<'a>) -> Work<'a> {
     let Scope { manifest, options, pins, stop, .. } = scope;
     Work {
         manifest,

@@ -75,6 +75,10 @@ pub(super) fn execute(run: &Run<'_>, errand: &impl Errand, reporter: &mut dyn Re
     });
 }
 
+/// How often files are published and events are handed on where one thread does everything.
+#[cfg(test)]
+const STEP: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// Carries a run out on this thread, whose event loop may have a paused clock.
 #[cfg(test)]
 pub(super) async fn alone(run: &Run<'_>, errand: &impl Errand, reporter: &mut dyn Reporter) {
@@ -95,7 +99,7 @@ pub(super) async fn alone(run: &Run<'_>, errand: &impl Errand, reporter: &mut dy
         tokio::select! {
             biased;
             () = &mut workers => break,
-            () = tokio::time::sleep(TICK) => step(),
+            () = tokio::time::sleep(STEP) => step(),
         }
     }
     step();

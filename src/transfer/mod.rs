@@ -46,6 +46,8 @@ mod queue;
 mod run;
 mod settle;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod sink;
 mod slot;
 mod supply;

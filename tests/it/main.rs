@@ -20,6 +20,7 @@ mod crashes;
 mod damages;
 mod dice;
 mod digests;
+mod directories;
 mod disks;
 mod explain;
 mod exports;

@@ -3,7 +3,8 @@
 //!
 //! `node` is the only file that uses the YAML library. `reader` holds what all other files share:
 //! they add methods to [`Reader`], one group of keys in each file, and report problems through it.
-//! Reading goes on after a problem, so that one run reports all independent problems.
+//! Reading goes on after a problem, so that one run reports all independent problems. `recognise`
+//! tells a manifest from other YAML.
 
 mod checksums;
 mod environment;
@@ -13,28 +14,31 @@ mod node;
 mod options;
 mod policies;
 mod reader;
+#[cfg(feature = "cli")]
+mod recognise;
 mod rows;
 pub(crate) mod scalars;
 mod sources;
 mod templates;
+mod text;
 mod transport;
 mod values;
 
 pub use options::LoadOptions;
+#[cfg(feature = "cli")]
+pub(crate) use recognise::is_manifest;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::http::Http;
-use crate::manifest::problem::{Problem, Problems, Span, Text};
+use crate::manifest::problem::{Problems, Span, Text};
 use crate::manifest::tables::{LIMITS, MANIFEST, MOST_ENTRIES, PRUNE};
 use crate::manifest::types::{Manifest, Orphans, Source};
 use fields::{Fields, nearest};
 use node::{Kind, Node};
 use reader::{LIMIT_HINT, Reader};
+use text::{read_text, without_mark};
 
-/// Largest accepted manifest, in bytes.
-const LARGEST: u64 = 64 * 1024 * 1024;
 /// Default of `limits: {entries: ..}`.
 const ENTRIES: u64 = 10_000_000;
 
@@ -45,41 +49,7 @@ impl Manifest {
     /// When the file cannot be read or is not a valid manifest. All problems that do not follow
     /// from another one are returned.
     pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        let fail = |message: String, hint: Option<&str>| {
-            let problem = Problem::of_file(file, message);
-            Problems::new(vec![match hint {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            }])
-        };
-        let metadata = std::fs::metadata(file).map_err(|error| {
-            let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then_some("name a manifest, or create `natsync.yaml` here");
-            fail(format!("cannot read the manifest: {error}"), hint)
-        })?;
-        if !metadata.is_file() {
-            return Err(fail("the manifest is not a regular file".to_owned(), None));
-        }
-        let mut bytes = Vec::new();
-        std::fs::File::open(file)
-            .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
-            .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
-        if LARGEST < bytes.len() as u64 {
-            return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(file, &text, options),
-            Err(error) => {
-                let good = error.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-                let text = Text { file, source: &text };
-                let problem = text.problem(
-                    Span { start: good, end: good },
-                    "the manifest is not UTF-8 from here on",
-                );
-                Err(Problems::new(vec![problem.hint("save it as UTF-8")]))
-            }
-        }
+        Self::parse(file, &read_text(file)?, options)
     }
 
     /// Reads a manifest from its text. `file` is its path: relative paths in the text are resolved
@@ -112,8 +82,7 @@ impl Manifest {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(file: &Path, text: &str, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        // Offsets count from behind a byte order mark.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = without_mark(text);
         let place = Text { file, source: text };
         let node = node::parse(&place).map_err(Problems::new)?;
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();

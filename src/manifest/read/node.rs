@@ -65,7 +65,28 @@ impl Node {
 /// When the text is not YAML, has more than one document, repeats a key in a mapping, or exceeds a
 /// limit, as with aliases that expand exponentially.
 pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
-    let options = serde_yaml::options! {
+    let raw: Spanned<Raw> = match serde_yaml::from_str_with_options(text.source, options()) {
+        Ok(raw) => raw,
+        Err(error) => return Err(vec![explain(text, &error)]),
+    };
+    let mut problems = Vec::new();
+    let node = resolve(text, raw, &mut problems);
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+/// Reads all documents of a text within the bounds of [`parse`]. `T` decides what is kept of them.
+/// Documents without content are left out.
+///
+/// # Errors
+/// The first place that is not YAML, or where a bound is exceeded.
+#[cfg(feature = "cli")]
+pub(super) fn documents<'t, T: Deserialize<'t>>(text: &Text<'t>) -> Result<Vec<T>, Vec<Problem>> {
+    serde_yaml::from_multiple_with_options(text.source, options())
+        .map_err(|error| vec![explain(text, &error)])
+}
+
+fn options() -> serde_yaml::Options {
+    serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_nodes: 5_000_000,
             max_events: 20_000_000,
@@ -77,14 +98,7 @@ pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
-    };
-    let raw: Spanned<Raw> = match serde_yaml::from_str_with_options(text.source, options) {
-        Ok(raw) => raw,
-        Err(error) => return Err(vec![explain(text, &error)]),
-    };
-    let mut problems = Vec::new();
-    let node = resolve(text, raw, &mut problems);
-    if problems.is_empty() { Ok(node) } else { Err(problems) }
+    }
 }
 
 /// A node as the library delivers it.

@@ -1,0 +1,95 @@
+//! What must hold for every run, whatever the origins do.
+
+use std::collections::BTreeMap;
+
+use super::scene::Scene;
+use super::world::World;
+use crate::dest::Dest;
+use crate::event::{Event, Outcome, Reporter};
+use crate::manifest::Manifest;
+use crate::manifest::entry::EntryIndex;
+use crate::plan::{Plan, Step};
+
+/// The outcomes of a run, by entry.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes(BTreeMap<EntryIndex, Vec<Outcome>>);
+
+impl Reporter for Outcomes {
+    fn event(&mut self, event: &Event) {
+        if let Event::Finished { entry, outcome, .. } = event {
+            self.0.entry(*entry).or_default().push(outcome.clone());
+        }
+    }
+}
+
+impl Outcomes {
+    /// The outcome of an entry.
+    pub(super) fn of(&self, entry: EntryIndex) -> Option<&Outcome> {
+        self.0.get(&entry).and_then(|outcomes| outcomes.first())
+    }
+
+    /// The entries that were not brought up to date, with their outcomes.
+    pub(super) fn unsuccessful(&self) -> Vec<String> {
+        let is_good = |outcome: &Outcome| {
+            matches!(
+                outcome,
+                Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged { .. }
+            )
+        };
+        let all =
+            self.0.iter().flat_map(|(entry, outcomes)| outcomes.iter().map(move |o| (entry, o)));
+        all.filter(|(_, o)| !is_good(o)).map(|(entry, o)| format!("{}: {o:?}", entry.0)).collect()
+    }
+}
+
+/// All laws that the run broke.
+pub(super) fn broken(
+    scene: &Scene,
+    world: &World,
+    manifest: &Manifest,
+    dest: &Dest,
+    plan: &Plan,
+    outcomes: &Outcomes,
+) -> Vec<String> {
+    let mut broken = world.broken();
+    let planned: Vec<_> = plan
+        .steps()
+        .filter(|(_, step)| matches!(step, Step::Do(_)))
+        .map(|(entry, _)| entry)
+        .collect();
+    // The sums of outcomes match the plan: each planned entry has one, and no other entry has any.
+    for entry in &planned {
+        match outcomes.0.get(entry).map_or(0, Vec::len) {
+            1 => {}
+            count => broken.push(format!("entry {} has {count} outcomes", entry.0)),
+        }
+    }
+    if outcomes.0.len() != planned.len() {
+        broken.push(format!("{} outcomes for {} entries", outcomes.0.len(), planned.len()));
+    }
+    // A file holds the bytes of one version, whole, whatever the outcome; a success has a file.
+    for entry in manifest.entries().iter() {
+        let path = entry.path();
+        let file = std::fs::read(dest.path().join(path.as_str()));
+        let outcome = outcomes.of(entry.index());
+        match (file, outcome) {
+            (Ok(bytes), _) if !world.has(&format!("/{}", path.as_str()), &bytes) => {
+                broken.push(format!("`{}` has bytes that no origin served", path.as_str()));
+            }
+            (
+                Err(_),
+                Some(Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged { .. }),
+            ) => {
+                broken.push(format!("`{}` is not there: {outcome:?}", path.as_str()));
+            }
+            _ => {}
+        }
+    }
+    // Skipped entries need a reason.
+    let may_skip = scene.stop_after.is_some() || scene.fail_fast;
+    let skipped = outcomes.0.values().flatten().any(|outcome| *outcome == Outcome::Skipped);
+    if skipped && !may_skip {
+        broken.push("entries were skipped without a reason".to_owned());
+    }
+    broken
+}

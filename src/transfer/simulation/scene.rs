@@ -1,0 +1,151 @@
+//! What a seed decides: the manifest, its settings, and the character of the hosts.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::fault::Fault;
+use super::world::{Temper, World};
+use crate::manifest::{LoadOptions, Manifest};
+
+/// Where `connections_per_host: auto` ends (`transfer::limit`).
+const MOST_AUTO: usize = 64;
+/// Requests that one request of a chain of redirects may become.
+const REDIRECTS: u32 = 3;
+
+/// What a seed decides.
+#[derive(Debug)]
+pub(super) struct Scene {
+    pub(super) seed: u64,
+    pub(super) text: String,
+    pub(super) hosts: Vec<Temper>,
+    pub(super) connections: usize,
+    per_host: Option<usize>,
+    retries: u32,
+    connect_timeout: Duration,
+    stall_timeout: Duration,
+    max_retry_after: Duration,
+    requests_per_second: Option<u32>,
+    entries: u32,
+    /// When the run is asked to stop.
+    pub(super) stop_after: Option<Duration>,
+    pub(super) fail_fast: bool,
+}
+
+impl Scene {
+    pub(super) fn new(seed: u64, segments: usize) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let seconds = |number: u64| Duration::from_secs(number);
+        let hosts: Vec<_> = {
+            let count = rng.usize(1..5);
+            (0..count).map(|_| temper(&mut rng, count)).collect()
+        };
+        let mut scene = Self {
+            seed,
+            text: String::new(),
+            connections: rng.usize(1..20),
+            per_host: (rng.u32(0..3) > 0).then(|| rng.usize(1..8)),
+            retries: rng.u32(0..5),
+            connect_timeout: seconds(rng.u64(1..8)),
+            stall_timeout: seconds(rng.u64(1..15)),
+            max_retry_after: seconds(rng.u64(0..60)),
+            requests_per_second: (rng.u32(0..8) == 0).then(|| rng.u32(1..20)),
+            entries: 0,
+            stop_after: (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..20_000))),
+            fail_fast: rng.u32(0..12) == 0,
+            hosts,
+        };
+        scene.text = scene.manifest(&mut rng, segments);
+        scene
+    }
+
+    fn manifest(&mut self, rng: &mut fastrand::Rng, segments: usize) -> String {
+        let seconds = |time: Duration| format!("{}s", time.as_secs());
+        let per_host = self.per_host.map_or("auto".to_owned(), |number| number.to_string());
+        let mut text = format!(
+            "version: 1\ndest: out\nhttp: {{connections: {}, connections_per_host: {per_host}, \
+             retries: {}, connect_timeout: {}, stall_timeout: {}, max_retry_after: {}, \
+             redirects: {REDIRECTS}, segments: {segments}, segment_min_size: 64KiB",
+            self.connections,
+            self.retries,
+            seconds(self.connect_timeout),
+            seconds(self.stall_timeout),
+            seconds(self.max_retry_after),
+        );
+        if let Some(rate) = self.requests_per_second {
+            let _ = write!(text, ", requests_per_second: {rate}");
+        }
+        text.push_str("}\nsources:\n");
+        for source in 0..rng.usize(1..4) {
+            let files = rng.u32(1..25);
+            self.entries += files;
+            let home = rng.usize(0..self.hosts.len());
+            let _ = write!(
+                text,
+                "  - url: http://h{home}.test/s{source}/{{n}}\n    vars: {{n: 1..{files}}}\n    \
+                 path: \"s{source}/{{n}}\"\n"
+            );
+            if rng.u32(0..3) == 0 {
+                let mirror = rng.usize(0..self.hosts.len());
+                let _ = writeln!(text, "    mirrors: [\"http://h{mirror}.test/s{source}/{{n}}\"]");
+            }
+            match rng.u32(0..4) {
+                0 => text.push_str("    on_missing: skip\n"),
+                1 => text.push_str("    on_missing: skip\n    max_missing: 3\n"),
+                _ => {}
+            }
+        }
+        text
+    }
+
+    pub(super) fn parse(&self, folder: &Path) -> Manifest {
+        let today = jiff::civil::date(2026, 1, 1);
+        let options = LoadOptions { env: &|_| None, today, dest: None, set: &[] };
+        let manifest = Manifest::parse(&folder.join("natsync.yaml"), &self.text, &options);
+        let manifest = manifest.unwrap_or_else(|problems| panic!("{problems}\n{}", self.text));
+        manifest.check().expect("the paths are distinct");
+        manifest
+    }
+
+    pub(super) fn world(&self) -> World {
+        let per_host = self.per_host.unwrap_or(MOST_AUTO).min(self.connections);
+        let bounds = (self.connections, per_host);
+        World::new(self.seed, self.hosts.clone(), self.stall_timeout, bounds)
+    }
+
+    /// The longest time in which nothing may happen: the longest wait for an origin, or the longest
+    /// pause.
+    pub(super) fn idle_bound(&self) -> Duration {
+        let pause = self.max_retry_after.max(Duration::from_secs(30));
+        pause.max(self.stall_timeout).max(self.connect_timeout) + Duration::from_secs(5)
+    }
+
+    /// A run ends within this time, whatever the origins do.
+    ///
+    /// In the worst case one request follows the other. An entry is tried at two places, and at each of
+    /// them `retries` more times; a mismatch or a wrong range adds one more round. Each attempt is a chain
+    /// of hops; each hop may wait for a connection, for a head, and for a body, of which the simulated
+    /// origins send at most seven pieces. Before each attempt stands a pause.
+    pub(super) fn time_bound(&self) -> Duration {
+        let attempts = self.entries * 2 * 2 * (self.retries + 1);
+        let hop = self.connect_timeout + self.stall_timeout * 9 + Duration::from_secs(2);
+        let pause = self.max_retry_after.max(Duration::from_secs(30));
+        let spacing = self.requests_per_second.map_or(Duration::ZERO, |rate| {
+            Duration::from_secs(1) / rate * attempts * (REDIRECTS + 1)
+        });
+        attempts * (hop * (REDIRECTS + 1) + pause) + spacing
+    }
+}
+
+fn temper(rng: &mut fastrand::Rng, count: usize) -> Temper {
+    let faults = (0..rng.usize(1..6)).map(|_| Fault::draw(rng, count)).collect();
+    let rarely =
+        |rng: &mut fastrand::Rng, most| if rng.u32(0..4) == 0 { rng.u32(0..most) } else { 0 };
+    Temper {
+        faults,
+        share: [0, 5, 30, 90, 100][rng.usize(0..5)],
+        refused: rarely(rng, 101),
+        unanswered: rarely(rng, 30),
+        limit: (rng.u32(0..5) == 0).then(|| rng.usize(1..4)),
+    }
+}

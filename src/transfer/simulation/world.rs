@@ -1,0 +1,321 @@
+//! The simulated origins: what they serve, what they do wrong, and what they see.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::time::Instant;
+
+use super::fault::{Act, Fault};
+use super::line::Line;
+use super::message::Request;
+use crate::failure::{ErrorKind, Failure};
+use crate::http::{Connection, Dial, Network, Origin, Wanted};
+use crate::manifest::Http;
+use crate::threads::lock;
+
+/// All simulated origins, `http://h0.test` and so on. Any of them serves any path.
+#[derive(Clone)]
+pub(super) struct World(Arc<Mutex<Inner>>);
+
+struct Inner {
+    rng: fastrand::Rng,
+    hosts: Vec<Host>,
+    /// The longest silence that the client accepts.
+    silence: Duration,
+    /// The bytes of each path, in all versions so far.
+    files: HashMap<String, Vec<Arc<[u8]>>>,
+    /// Connections in all.
+    open: usize,
+    /// The most that may be open in all, and at one host.
+    bounds: (usize, usize),
+    /// What contradicted a law.
+    broken: Vec<String>,
+    /// Requests in all.
+    requests: usize,
+    /// Counts what happens at the origins.
+    events: u64,
+}
+
+/// What one host does wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Temper {
+    /// The faults that it shows.
+    pub(super) faults: Vec<Fault>,
+    /// How many of a hundred requests meet a fault.
+    pub(super) share: u32,
+    /// How many of a hundred connections are refused, and how many meet silence.
+    pub(super) refused: u32,
+    pub(super) unanswered: u32,
+    /// Further connections get 503.
+    pub(super) limit: Option<usize>,
+}
+
+/// One host.
+struct Host {
+    temper: Temper,
+    open: usize,
+    down_until: Option<Instant>,
+    resets: Vec<Weak<AtomicBool>>,
+    wake: Arc<tokio::sync::Notify>,
+}
+
+/// Counts a connection while it exists.
+pub(super) struct Open {
+    world: World,
+    host: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut inner = self.world.lock();
+        inner.open -= 1;
+        inner.hosts[self.host].open -= 1;
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+impl Network for World {
+    fn dialer(&self, _: &Http) -> Box<dyn Dial> {
+        Box::new(self.clone())
+    }
+}
+
+impl Dial for World {
+    fn dial<'a>(
+        &'a self,
+        origin: &'a Origin,
+        _: Wanted,
+        within: Duration,
+    ) -> LocalBoxFuture<'a, Result<Connection, Failure>> {
+        Box::pin(async move {
+            let late = || Failure::new(ErrorKind::Timeout, "no connection in time");
+            let opened = tokio::time::timeout(within, self.open(origin)).await;
+            opened.map_err(|_| late())?.map_err(|failure| failure.at_origin(&origin.to_string()))
+        })
+    }
+
+    fn may_share(&self, _: &Origin) -> bool {
+        false
+    }
+
+    fn proxy_of(&self, _: &Origin) -> Option<Origin> {
+        None
+    }
+}
+
+impl World {
+    /// A world of these hosts. `bounds`: the most connections in all, and at one host.
+    pub(super) fn new(
+        seed: u64,
+        tempers: Vec<Temper>,
+        silence: Duration,
+        bounds: (usize, usize),
+    ) -> Self {
+        let host = |temper| Host {
+            temper,
+            open: 0,
+            down_until: None,
+            resets: Vec::new(),
+            wake: Arc::default(),
+        };
+        let hosts = tempers.into_iter().map(host).collect();
+        Self(Arc::new(Mutex::new(Inner {
+            rng: fastrand::Rng::with_seed(seed),
+            hosts,
+            silence,
+            files: HashMap::new(),
+            open: 0,
+            bounds,
+            broken: Vec::new(),
+            requests: 0,
+            events: 0,
+        })))
+    }
+
+    /// Whether these are the bytes of a path, in any version that was served so far.
+    pub(super) fn has(&self, path: &str, bytes: &[u8]) -> bool {
+        let inner = self.lock();
+        let versions = inner.files.get(path);
+        versions.is_some_and(|versions| versions.iter().any(|version| **version == *bytes))
+    }
+
+    /// Lets every host work without faults from now on.
+    pub(super) fn heal(&self) {
+        for host in &mut self.lock().hosts {
+            host.temper =
+                Temper { faults: Vec::new(), share: 0, refused: 0, unanswered: 0, limit: None };
+            host.down_until = None;
+        }
+    }
+
+    pub(super) fn broken(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().broken)
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.lock().requests
+    }
+
+    /// Returns when nothing happened at any origin for that time.
+    pub(super) async fn idle(&self, time: Duration) {
+        let mut before = None;
+        loop {
+            let events = self.lock().events;
+            if before.replace(events) == Some(events) {
+                return;
+            }
+            tokio::time::sleep(time).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.0)
+    }
+
+    async fn open(&self, origin: &Origin) -> Result<Connection, Failure> {
+        let number = origin.host.strip_prefix('h').and_then(|rest| rest.split('.').next());
+        let unknown = || Failure::new(ErrorKind::Dns, "there is no such name").lasting();
+        let host: usize = number.and_then(|number| number.parse().ok()).ok_or_else(unknown)?;
+        let (delay, answers, accepts) = {
+            let mut inner = self.lock();
+            inner.events += 1;
+            let delay = Duration::from_micros(inner.rng.u64(100..5_000));
+            let (refused, answered) = (inner.rng.u32(0..100), inner.rng.u32(0..100));
+            let there = &inner.hosts[host];
+            let is_down = there.down_until.is_some_and(|until| Instant::now() < until);
+            (
+                delay,
+                there.temper.unanswered <= answered,
+                !is_down && there.temper.refused <= refused,
+            )
+        };
+        tokio::time::sleep(delay).await;
+        if !answers {
+            std::future::pending::<()>().await;
+        }
+        if !accepts {
+            return Err(Failure::new(ErrorKind::Connect, "the connection was refused"));
+        }
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let reset = Arc::new(AtomicBool::new(false));
+        let (open, is_excess, wake) = self.accept(host, &reset);
+        let world = self.clone();
+        let was_reset = Arc::clone(&reset);
+        tokio::spawn(async move {
+            let serving = world.serve(host, far, is_excess);
+            tokio::pin!(serving);
+            loop {
+                let woken = wake.notified();
+                tokio::select! {
+                    biased;
+                    () = &mut serving => return,
+                    () = woken => if was_reset.load(Ordering::Relaxed) { return },
+                }
+            }
+        });
+        let line = Line { stream: near, reset, _open: open };
+        let lost = |_| Failure::new(ErrorKind::Connect, "the connection was lost");
+        Connection::over(line).await.map_err(lost)
+    }
+
+    fn accept(
+        &self,
+        host: usize,
+        reset: &Arc<AtomicBool>,
+    ) -> (Open, bool, Arc<tokio::sync::Notify>) {
+        let mut inner = self.lock();
+        inner.open += 1;
+        let all = inner.open;
+        let there = &mut inner.hosts[host];
+        there.open += 1;
+        there.resets.retain(|line| line.strong_count() > 0);
+        there.resets.push(Arc::downgrade(reset));
+        let (here, wake) = (there.open, Arc::clone(&there.wake));
+        let is_excess = there.temper.limit.is_some_and(|limit| limit < here);
+        let (most, most_here) = inner.bounds;
+        if most < all || most_here < here {
+            let message =
+                format!("{all} connections, {here} at h{host}: more than {:?}", inner.bounds);
+            inner.broken.push(message);
+        }
+        (Open { world: self.clone(), host }, is_excess, wake)
+    }
+
+    /// Answers the requests of one connection.
+    async fn serve(&self, host: usize, mut stream: DuplexStream, is_excess: bool) {
+        while let Some(request) = Request::read(&mut stream).await {
+            for act in self.react(host, &request, is_excess) {
+                self.lock().events += 1;
+                match act {
+                    Act::Wait(time) => tokio::time::sleep(time).await,
+                    Act::Send(bytes) => {
+                        if stream.write_all(&bytes).await.is_err() {
+                            return;
+                        }
+                    }
+                    Act::Close => return,
+                    Act::Hang => std::future::pending().await,
+                    Act::Restart(down) => return self.restart(host, down),
+                }
+            }
+        }
+    }
+
+    fn react(&self, host: usize, request: &Request, is_excess: bool) -> Vec<Act> {
+        let mut inner = self.lock();
+        inner.requests += 1;
+        let latency = Duration::from_micros(inner.rng.u64(100..30_000));
+        let Inner { rng, hosts, .. } = &mut *inner;
+        let there = &hosts[host].temper;
+        let fault = match rng.u32(0..100) {
+            _ if is_excess => Fault::Status(503),
+            met if met < there.share && !there.faults.is_empty() => {
+                there.faults[rng.usize(0..there.faults.len())]
+            }
+            _ => Fault::None,
+        };
+        let versions = inner.files.entry(request.path.clone()).or_default();
+        if versions.is_empty() || fault.changes() {
+            versions.push(content(&request.path, versions.len()));
+        }
+        let bytes = Arc::clone(&versions[versions.len() - 1]);
+        let tag = format!("\"{}\"", versions.len());
+        let mut acts = vec![Act::Wait(latency)];
+        acts.extend(fault.acts(request, &bytes, &tag, inner.silence));
+        acts
+    }
+
+    /// Resets all connections of a host, and refuses new ones for a time.
+    fn restart(&self, host: usize, down: Duration) {
+        let mut inner = self.lock();
+        let there = &mut inner.hosts[host];
+        there.down_until = Some(Instant::now() + down);
+        for line in there.resets.drain(..).filter_map(|line| line.upgrade()) {
+            line.store(true, Ordering::Relaxed);
+        }
+        there.wake.notify_waiters();
+    }
+}
+
+/// Random bytes, of a length that is the same in all versions of a path.
+fn content(path: &str, version: usize) -> Arc<[u8]> {
+    let hash = path
+        .bytes()
+        .fold(7, |hash: u64, byte| hash.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
+    let mut rng = fastrand::Rng::with_seed(hash);
+    let size = if rng.u32(0..8) == 0 { rng.usize(1..200_000) } else { rng.usize(1..20_000) };
+    let mut rng = fastrand::Rng::with_seed(rng.u64(..) ^ version as u64);
+    let mut bytes = vec![0; size];
+    rng.fill(&mut bytes);
+    bytes.into()
+}
