@@ -36,7 +36,7 @@ use crate::dest::Dest;
 use crate::dest::state::State;
 pub use crate::dest::state::{FileRecord, Provenance};
 use crate::dest::{DestError, RunGuard};
-use crate::event::{Event, Phase, Reporter};
+use crate::event::{Event, Phase, Reporter, warn};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
@@ -103,6 +103,40 @@ fn prepare(
         return Err(error.into());
     }
     Ok(Prepared { began, hashes, lock: lock? })
+}
+
+/// What a command that only looks works with.
+struct Looked {
+    hashes: PathHashes,
+    lock: Option<Lock>,
+    /// None if the destination does not exist yet.
+    dest: Option<Dest>,
+    /// None if there is no state that can be used.
+    state: Option<State>,
+}
+
+/// Prepares a command that only looks: opens the destination and its state without writing.
+fn look(
+    manifest: &Manifest,
+    options: &Options,
+    reporter: &mut dyn Reporter,
+) -> Result<Looked, RunError> {
+    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
+    let dest = Dest::open(manifest.dest())?;
+    let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
+    let state = opened.and_then(|opened| {
+        warn(reporter, opened.warning);
+        opened.value
+    });
+    Ok(Looked { hashes, lock, dest, state })
+}
+
+impl Looked {
+    /// The pins, with the checksum lists of the last run.
+    fn pins<'a>(&'a self, manifest: &'a Manifest) -> Pins<'a> {
+        let lists = Lists::kept(self.state.as_ref().map(|state| state as _));
+        Pins::new(manifest, self.lock.as_ref()).with_lists(lists)
+    }
 }
 
 fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
