@@ -22,7 +22,7 @@ use crate::transfer::slot::LaneId;
 const IDLE: Duration = Duration::from_secs(20);
 /// Beyond this number, lanes without work are forgotten, so that memory stays bounded. What was
 /// learned of their origins is learned anew if these come again.
-const MOST_LANES: usize = 4096;
+pub(super) const MOST_LANES: usize = 4096;
 /// How many lanes are examined for each further one, to forget some.
 const EXAMINED: usize = 4;
 
@@ -55,8 +55,8 @@ struct Entry {
     lane: Lane,
     dialer: usize,
     generation: u32,
-    /// Whether the lane stands in `ready` or in `down`.
-    queued: bool,
+    is_in_ready: bool,
+    is_in_down: bool,
     /// Its valid entry in `timed`.
     timer: Option<Instant>,
     /// The lane among whose feeders it stands.
@@ -111,7 +111,8 @@ impl Lanes {
             lane,
             dialer,
             generation: 0,
-            queued: false,
+            is_in_ready: false,
+            is_in_down: false,
             timer: None,
             feeds: None,
             recent: true,
@@ -175,14 +176,15 @@ impl Lanes {
         let standing = self.standing(id, now);
         let Some(entry) = self.entry(id) else { return };
         match standing {
-            Standing::Ready | Standing::Down if entry.queued => {}
             Standing::Ready => {
-                entry.queued = true;
-                self.ready.push_back(id);
+                if !std::mem::replace(&mut entry.is_in_ready, true) {
+                    self.ready.push_back(id);
+                }
             }
             Standing::Down => {
-                entry.queued = true;
-                self.down.push_back(id);
+                if !std::mem::replace(&mut entry.is_in_down, true) {
+                    self.down.push_back(id);
+                }
             }
             Standing::Later(until) => {
                 if entry.timer.is_none_or(|timer| until < timer) {
@@ -244,7 +246,7 @@ impl Lanes {
     pub(super) fn next_lost(&mut self, now: Instant) -> Option<(Job, Failure)> {
         while let Some(id) = self.down.pop_front() {
             let Some(entry) = self.entry(id) else { continue };
-            entry.queued = false;
+            entry.is_in_down = false;
             let failure = match &entry.lane.health {
                 Health::Down(failure) => Some(failure.clone()),
                 _ => None,
@@ -275,7 +277,7 @@ impl Lanes {
         }
         while let Some(id) = self.ready.pop_front() {
             let Some(entry) = self.entry(id) else { continue };
-            entry.queued = false;
+            entry.is_in_ready = false;
             if self.standing(id, now) != Standing::Ready {
                 self.touch(id, now);
                 continue;
@@ -401,5 +403,29 @@ impl Lanes {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// Whether a job may start now, and when the first one may that waits for time, by a look at every
+    /// lane. A lane that waits for room in another one may wait for a further event of that one.
+    #[cfg(test)]
+    pub(super) fn scan(&self, now: Instant) -> (bool, Option<Instant>) {
+        let has_place = self.in_use < self.connections;
+        let (mut is_ready, mut soonest) = (false, None);
+        for Entry { lane, feeds, .. } in &self.lanes {
+            let next = feeds.and_then(|next| self.get(next));
+            let waits = next.is_some_and(|next| !next.arrivals.is_empty() || 0 < next.in_use);
+            if lane.is_idle() || lane.arrivals.is_empty() && (waits || self.is_crowded(lane)) {
+                continue;
+            }
+            match lane.readiness(now) {
+                _ if matches!(lane.health, Health::Down(_)) => is_ready = true,
+                Readiness::Ready => is_ready |= has_place,
+                Readiness::Later(until) if has_place => {
+                    soonest = Some(soonest.map_or(until, |soonest: Instant| soonest.min(until)));
+                }
+                Readiness::Later(_) | Readiness::Full => {}
+            }
+        }
+        (is_ready, soonest)
     }
 }
