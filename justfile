@@ -64,3 +64,7 @@ origins:
 scale:
     cargo build --release
     python3 benches/scale.py
+
+# Compare natsync's connections with reqwest and its walk with walkdir; needs nginx, valgrind and strace
+clients:
+    python3 benches/clients/run.py

@@ -32,10 +32,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Origin:
-    """An nginx on a free port that serves a folder of files."""
+    """An nginx on a free port that serves a folder of files. `relay` is the program built from benches/delay.rs."""
 
-    def __init__(self, work, location="", address="127.0.0.1"):
-        self.work = work
+    def __init__(self, work, location="", relay=ROOT / "target/release/examples/delay", address="127.0.0.1"):
+        self.work, self.relay = work, relay
         self.root = work / "origin"
         self.root.mkdir()
         self.certificate = work / "ca.pem"
@@ -83,7 +83,7 @@ http {{
         """The URL of a relay to this origin that adds a round-trip time of this many milliseconds."""
         target = self.tls_port if tls else self.port
         relay = subprocess.Popen(
-            [ROOT / "target/release/examples/delay", f"127.0.0.1:{target}", str(milliseconds)],
+            [self.relay, f"127.0.0.1:{target}", str(milliseconds)],
             stdout=subprocess.PIPE, text=True,
         )
         self.relays.append(relay)
@@ -138,10 +138,10 @@ def wait_for(port):
 
 
 class Figures:
-    """The cost of one run: wall time and CPU time in seconds, peak memory in bytes."""
+    """The cost of one run: wall time and CPU time in seconds, peak memory in bytes, context switches."""
 
-    def __init__(self, wall, cpu, memory):
-        self.wall, self.cpu, self.memory = wall, cpu, memory
+    def __init__(self, wall, cpu, memory, switches):
+        self.wall, self.cpu, self.memory, self.switches = wall, cpu, memory, switches
 
 
 def measure(command, cwd):
@@ -151,12 +151,12 @@ def measure(command, cwd):
         ran = subprocess.run(
             [sys.executable, "-I", "-S", "-c", LAUNCHER, *map(str, command)],
             cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
-        wall, cpu, memory, status = ran.stdout.split()
+        wall, cpu, memory, switches, status = ran.stdout.split()
         if status != "0":
             errors.seek(0)
             text = errors.read().decode(errors="replace")[-2000:]
             raise SystemExit(f"{shlex.join(map(str, command))}: exit {status}\n{text}")
-    return Figures(float(wall), float(cpu), int(memory) * 1024)
+    return Figures(float(wall), float(cpu), int(memory) * 1024, int(switches))
 
 
 LAUNCHER = """
@@ -169,7 +169,8 @@ if child == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
 _, status, usage = os.wait4(child, 0)
 wall = time.perf_counter() - start
-print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+switches = usage.ru_nvcsw + usage.ru_nivcsw
+print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, switches, os.waitstatus_to_exitcode(status))
 """
 
 

@@ -1,8 +1,8 @@
-//! Everything that reads what somebody else wrote, fed with noise: inputs from `tests/corpus`, cut, spliced and
-//! changed. Nothing may panic, and each reader keeps its law.
+//! Fuzz tests of all parsers of untrusted input. Inputs are mutations of the files in
+//! `tests/corpus`. No parser may panic, and what it accepts must satisfy the parser's invariants.
 //!
-//! A run of the tests tries some thousands of inputs for each reader, the same each time. `NATSYNC_FUZZ=1000000`
-//! tries so many.
+//! By default each parser gets up to 3000 inputs, which are the same in every run.
+//! `NATSYNC_FUZZ=1000000` sets another number.
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ use crate::pin::Validators;
 use crate::pin::lock::Lock;
 use crate::rel_path::RelPath;
 
-/// Numbers that look random and are the same each time.
+/// A pseudorandom generator (xorshift) with a fixed seed, so that a failure can be reproduced.
 struct Dice(u64);
 
 impl Dice {
@@ -46,7 +46,7 @@ impl Dice {
         }
     }
 
-    /// Another input, made of those there are.
+    /// Makes an input by one to five mutations of a file of the corpus.
     fn input(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = corpus[self.roll(corpus.len())].clone();
         for _ in 0..=self.roll(5) {
@@ -94,7 +94,8 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).expect("an input")).collect()
 }
 
-/// Feeds a reader with the corpus and with what can be made of it: so many inputs in `share` of those asked for.
+/// Calls `reader` with each file of the corpus and with mutations of them. `share` divides the
+/// number of mutations, for a slow reader.
 fn feed(corpus: &[Vec<u8>], share: u64, reader: impl Fn(&[u8])) {
     assert!(!corpus.is_empty(), "an empty corpus");
     let asked = std::env::var("NATSYNC_FUZZ").ok().and_then(|count| count.parse().ok());
@@ -121,9 +122,9 @@ fn manifest(text: &str) -> Option<Manifest> {
     Manifest::parse(Path::new("/nowhere/natsync.yaml"), text, &options).ok()
 }
 
-/// Whatever is declared stays below the destination and is asked for by http or https.
+/// Every entry has a path below the destination and an `http` or `https` URL.
 fn entries_are_sound(manifest: &Manifest) {
-    // A large one takes long, and shows no more.
+    // A large manifest takes long and tests nothing more.
     if 10_000 < manifest.entries().bound() || manifest.check().is_err() {
         return;
     }
@@ -220,7 +221,7 @@ fn saved_plans() {
 }
 
 #[test]
-fn lists_to_begin_with() {
+fn inputs_of_init() {
     use crate::ops::init::{Format, Frame, make, read_arguments, read_list};
     let frame = Frame { name: None, dest: "d".to_owned() };
     let formats = [Format::Urls, Format::Aria2, Format::Metalink, Format::Sums, Format::Pooch];
@@ -228,7 +229,7 @@ fn lists_to_begin_with() {
     feed(&corpus("init"), 10, |bytes| {
         for format in formats.into_iter().chain([None]) {
             if let Ok(input) = read_list(bytes, format, Some("http://h.example/")) {
-                // It holds what it makes against what was given.
+                // `make` itself compares its result with the input.
                 let _ = make(input, &frame, Path::new("m.yaml"));
             }
         }
@@ -251,7 +252,8 @@ fn checksum_lists() {
     });
 }
 
-/// A status in the first line, fields in the others, as a connection would let them through.
+/// Parses a status in the first line and header fields in the others. Fields that a connection would
+/// reject are skipped.
 fn head_of(bytes: &[u8]) -> Option<Head> {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let status = std::str::from_utf8(lines.next()?).ok()?.trim().parse().ok()?;
@@ -264,7 +266,7 @@ fn head_of(bytes: &[u8]) -> Option<Head> {
 }
 
 #[test]
-fn answers() {
+fn response_heads() {
     let (expect, missing) = (Expect::default(), MissingWhen::default());
     let validators = Validators { etag: Some("\"a\"".to_owned()), last_modified: None };
     let (upto, total) = (None, Some(12));
@@ -306,7 +308,7 @@ fn answers() {
 }
 
 #[test]
-fn pauses_and_dates() {
+fn retry_after_and_dates() {
     feed(
         &corpus("retry-after"),
         1,

@@ -116,6 +116,7 @@
 //! - [`ops`]: one file for each command; the only room that knows all stages
 //! - `report`: events become lines, JSON, XML, HTML
 //! - `cli`: arguments, environment, exit status
+//! - `internals`: entries for `benches/clients`, behind a feature of the same name; not a public API
 //!
 //! What holds throughout: a final path has its old content or its whole, verified new content; the
 //! state never claims what is not on the disk; every planned entry ends in exactly one outcome; secrets
@@ -143,6 +144,9 @@ mod failure;
 #[cfg(test)]
 mod fuzz;
 mod http;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod manifest;
 pub mod ops;
 mod pin;

@@ -1,18 +1,21 @@
-//! A path below a destination that cannot climb out of it.
+//! Relative paths that cannot leave the destination, and hashes and folded forms of them.
+//!
+//! Paths are checked as text only. That no symbolic link on the disk leads out of the destination is
+//! ensured by `dest`.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A `/`-joined path of plain names. What is not one is refused, never cleaned: a name that looks odd
-/// is more likely an attack or a slip than a wish.
+/// A relative path of plain names, joined by `/`. A text with anything else is an error and is
+/// never normalized: it is more likely an attack or a mistake than what the author wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelPath(String);
 
-/// Why a text is no path below a destination.
+/// Why a text is not a path below a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelPathError {
-    /// There is nothing.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
     /// It begins with a slash.
@@ -24,19 +27,19 @@ pub enum RelPathError {
     /// A component is `.` or `..`.
     #[error("it has a `.` or `..` component, and could leave the destination")]
     Dots,
-    /// A character that steers terminals or hides the real name.
+    /// It has a control character, or a formatting character that changes how a name is displayed.
     #[error("it has a control character")]
     Control,
-    /// A component that no file system takes.
+    /// A component is longer than file systems allow.
     #[error("a component has more than 255 bytes")]
     LongComponent,
-    /// Longer than systems take.
+    /// It is longer than operating systems allow.
     #[error("it has more than 4096 bytes")]
     Long,
-    /// The control directory.
+    /// It is in `.natsync`, the directory with natsync's own files.
     #[error("`.natsync` is natsync's own folder")]
     Reserved,
-    /// A name that not every system takes.
+    /// It is not valid on every operating system.
     #[error("{0}")]
     NotPortable(NotPortable),
 }
@@ -44,13 +47,13 @@ pub enum RelPathError {
 /// Why a path is not portable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPortable {
-    /// `CON`, `NUL`, `COM1` and their like.
+    /// A component is a device name such as `CON`, `NUL` or `COM1`, with any extension.
     #[error("a component is a name that Windows reserves")]
     Reserved,
-    /// `< > : " | ? * \`.
+    /// It has one of `< > : " | ? * \`.
     #[error("it has a character that Windows forbids")]
     Character,
-    /// Windows drops them.
+    /// A component ends in a dot or a space, which Windows removes.
     #[error("a component ends in a dot or a space")]
     Ending,
 }
@@ -59,29 +62,30 @@ impl RelPath {
     /// Checks a path.
     ///
     /// # Errors
-    /// When it is not relative and plain, has control characters, is too long, or is natsync's own.
+    /// When it is not relative, has empty, `.` or `..` components or control characters, is too
+    /// long, or is in natsync's own directory.
     pub fn parse(text: &str) -> Result<Self, RelPathError> {
         check(text).map(|()| Self(text.to_owned()))
     }
 
-    /// The whole path.
+    /// The whole path, with `/` between components.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its names.
+    /// Its components, from the destination down.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
 
-    /// Its last name.
+    /// Its last component.
     #[must_use]
     pub fn file_name(&self) -> &str {
         self.0.rsplit_once('/').map_or(&*self.0, |(_, name)| name)
     }
 
-    /// The path of its folder; none for the destination itself.
+    /// The path of its folder; `None` if that is the destination itself.
     #[must_use]
     pub fn parent(&self) -> Option<&str> {
         self.0.rsplit_once('/').map(|(parent, _)| parent)
@@ -94,7 +98,7 @@ impl fmt::Display for RelPath {
     }
 }
 
-/// Checks a path without keeping it.
+/// As [`RelPath::parse`], without a copy of the text.
 pub(crate) fn check(text: &str) -> Result<(), RelPathError> {
     if text.is_empty() {
         return Err(RelPathError::Empty);
@@ -122,7 +126,7 @@ pub(crate) fn check(text: &str) -> Result<(), RelPathError> {
     Ok(())
 }
 
-/// Checks that every common system takes the path. Only for one that passed [`check`].
+/// Checks that a path is valid on every common operating system. It must have passed [`check`].
 pub(crate) fn check_portable(text: &str) -> Result<(), RelPathError> {
     let refuse = |why| Err(RelPathError::NotPortable(why));
     if text.contains(['<', '>', ':', '"', '|', '?', '*', '\\']) {
@@ -139,13 +143,13 @@ pub(crate) fn check_portable(text: &str) -> Result<(), RelPathError> {
     Ok(())
 }
 
-/// Characters that change what a terminal does, or the order in which a name is read.
+/// Whether a character can control a terminal, or change the direction in which text is displayed.
 fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Device names stand for devices with any ending, also with superscript digits.
+/// Windows reserves device names with any extension, also with superscript digits.
 fn is_device(component: &str) -> bool {
     let stem = component.split('.').next().unwrap_or_default().trim_end_matches(' ');
     let upper = stem.to_ascii_uppercase();
@@ -161,8 +165,8 @@ fn is_device(component: &str) -> bool {
     })
 }
 
-/// The form in which names are equal that some file systems do not tell apart: by case, or by how
-/// accents are written.
+/// A form that is equal for names which some file systems do not distinguish: those that differ
+/// only in case, or in Unicode normalization.
 #[must_use]
 pub(crate) fn fold(text: &str) -> String {
     if text.is_ascii() {
@@ -172,8 +176,9 @@ pub(crate) fn fold(text: &str) -> String {
     lower.nfc().collect()
 }
 
-/// A hash of a path that is the same in every run: two lanes of multiply and fold over eight bytes
-/// at a time. Paths are data of the manifest's author, so it need not withstand an attacker.
+/// A 128-bit hash of a path, which is the same in every run and on every machine. It multiplies and
+/// folds eight bytes at a time in two lanes. It is not cryptographic: paths come from the author of
+/// the manifest, who has no reason to construct collisions.
 #[must_use]
 pub fn path_hash(path: &str) -> u128 {
     const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -208,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_paths_are_taken_as_they_are() {
+    fn plain_paths_are_not_changed() {
         for text in [
             "a",
             "a/b.c",
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_leave_or_deceive_is_refused() {
+    fn paths_that_leave_the_destination_or_deceive_are_rejected() {
         use RelPathError::{
             Absolute, Control, Dots, Empty, EmptyComponent, Long, LongComponent, Reserved,
         };
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn portable_names() {
+    fn names_that_windows_forbids_are_not_portable() {
         for text in [
             "CON",
             "nul.txt",
@@ -281,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn twins_fold_to_one() {
+    fn folding_ignores_case_and_normalization() {
         assert_eq!(fold("Logo.PNG"), fold("logo.png"));
         assert_eq!(fold("caf\u{e9}"), fold("CAFE\u{301}"));
         assert_ne!(fold("a"), fold("b"));
@@ -289,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_never_climbs(text in "\\PC{0,40}") {
+        fn a_valid_path_never_leaves_the_destination(text in "\\PC{0,40}") {
             if let Ok(path) = RelPath::parse(&text) {
                 prop_assert!(path.components().all(|name| !name.is_empty() && name != "." && name != ".."));
                 prop_assert!(!text.starts_with('/'));

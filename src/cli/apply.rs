@@ -3,15 +3,19 @@
 use std::env;
 use std::path::Path;
 
+use super::environment;
+use super::manifests;
 use super::reports::{Chosen, Reports};
 use super::retry::Retry;
-use super::{Refused, Target, load, rewrites};
+use super::rewrites::rewrites;
+use super::targets::{Refused, Target, load};
 use crate::cli::args::ApplyArgs;
 use crate::event::Summary;
 use crate::http::rewrite::Rewrites;
 use crate::manifest::select::Selection;
 use crate::manifest::{Manifest, Quota};
 use crate::ops::error::{ExitStatus, RunError};
+use crate::ops::find_manifests::Candidate;
 use crate::ops::saved_plan::{self, SavedPlan};
 use crate::ops::{self, Options};
 use crate::report::{Account, Closing, Console, Lines, Outcomes, Talk, Tally, Tee};
@@ -42,7 +46,7 @@ impl Chosen for Task {
 /// The tasks of the command line, or those of the saved plan that it names.
 fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, Refused> {
     if let Some(file) = &args.plan {
-        return Ok(planned(args, file)?);
+        return Ok(planned(args, file, console)?);
     }
     let retry = args.retry.as_deref().map(Retry::read).transpose()?;
     let targets = load(&args.manifests, console)?.into_iter();
@@ -67,10 +71,13 @@ fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, Refused> {
 }
 
 /// The tasks of a saved plan.
-fn planned(args: &ApplyArgs, file: &Path) -> Result<Vec<Task>, RunError> {
+fn planned(args: &ApplyArgs, file: &Path, console: &Console) -> Result<Vec<Task>, RunError> {
     let plans = saved_plan::read(file)?;
     let named = &args.manifests.manifests;
-    if !named.is_empty() && !plans.iter().map(|plan| &plan.recipe.file).eq(named) {
+    let is_of = |files: &[Candidate]| {
+        plans.iter().map(|plan| &plan.recipe.file).eq(files.iter().map(|file| &file.path))
+    };
+    if !named.is_empty() && !is_of(&manifests::named(named, console)) {
         let planned: Vec<_> =
             plans.iter().map(|plan| format!("`{}`", plan.recipe.file.display())).collect();
         let planned = planned.join(", ");
@@ -100,6 +107,7 @@ fn apply(
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
     let options = Options {
+        environment: environment(),
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,

@@ -25,11 +25,9 @@ use crate::report::{Format as Output, Settings, Verbosity, When};
     styles = STYLES,
     after_help = AFTER_HELP
 )]
-pub struct Cli {
-    /// Flags of every command.
+pub(crate) struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -60,7 +58,7 @@ Exit status:
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Write a starter manifest from URLs
     ///
     /// Globs in the syntax of curl become URL templates with variables, and so do lists of URLs
@@ -78,6 +76,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   natsync apply manifests/natgeo.yaml
+  natsync apply manifests/
   natsync apply natgeo.yaml --only '0817*' --dest /tmp/few
   natsync apply natgeo.yaml --rewrite https://example.org/=http://localhost/")]
     Apply(ApplyArgs),
@@ -167,7 +166,7 @@ Examples:
 
 /// Arguments of `completions`.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell that will load the script
     #[arg(value_enum)]
     pub shell: ShellName,
@@ -175,7 +174,7 @@ pub struct CompletionsArgs {
 
 /// Shells with a completion script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ShellName {
+pub(crate) enum ShellName {
     /// GNU Bash
     Bash,
     /// Elvish
@@ -190,7 +189,7 @@ pub enum ShellName {
 
 /// Arguments of `man`.
 #[derive(Args, Debug)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Command to describe [default: natsync itself]
     #[arg(value_name = "COMMAND", conflicts_with = "out")]
     pub command: Option<String>,
@@ -201,7 +200,7 @@ pub struct ManArgs {
 
 /// Flags of every command.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct GlobalArgs {
+pub(crate) struct GlobalArgs {
     /// Print results as JSON, one object per line
     #[arg(long, global = true, help_heading = OUTPUT)]
     pub json: bool,
@@ -222,7 +221,7 @@ pub struct GlobalArgs {
 impl GlobalArgs {
     /// Output settings for [`crate::report::Console`].
     #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(self) -> Settings {
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
@@ -235,14 +234,11 @@ impl GlobalArgs {
 
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
-pub struct ApplyArgs {
-    /// Manifests and entries.
+pub(crate) struct ApplyArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// Trust in the files on disk.
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
     /// Refuse to start unless the lock pins every entry
@@ -270,10 +266,8 @@ pub struct ApplyArgs {
     /// Make no requests; entries that need one fail
     #[arg(long, help_heading = NETWORK)]
     pub offline: bool,
-    /// Pruning.
     #[command(flatten)]
     pub prune: PruneArgs,
-    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
     /// Write the failed entries to FILE, for --retry
@@ -286,7 +280,7 @@ pub struct ApplyArgs {
 
 /// Report files for other programs.
 #[derive(Args, Debug)]
-pub struct ReportFileArgs {
+pub(crate) struct ReportFileArgs {
     /// Write results to FILE as JUnit XML, for CI systems
     ///
     /// Each source is a test suite. Each entry is a test case, except entries that needed neither a
@@ -303,7 +297,7 @@ pub struct ReportFileArgs {
 
 /// Flags about files that the manifest no longer declares.
 #[derive(Args, Debug)]
-pub struct PruneArgs {
+pub(crate) struct PruneArgs {
     /// Delete files that natsync wrote and the manifest no longer declares
     #[arg(long, overrides_with = "no_prune")]
     pub prune: bool,
@@ -321,7 +315,7 @@ impl PruneArgs {
     /// With `--set`, the manifest usually declares only a part of its files, and the rest must not
     /// be taken for undeclared. So `--set` turns pruning off unless `--prune` is given.
     #[must_use]
-    pub fn decided(&self, manifests: &ManifestArgs) -> Option<bool> {
+    pub(crate) fn decided(&self, manifests: &ManifestArgs) -> Option<bool> {
         if self.prune || self.no_prune {
             Some(self.prune)
         } else {
@@ -332,11 +326,9 @@ impl PruneArgs {
 
 /// Arguments of `lock`.
 #[derive(Args, Debug)]
-pub struct LockArgs {
-    /// Manifests and entries.
+pub(crate) struct LockArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
     /// Update entries that are already pinned to what upstream serves now
@@ -353,7 +345,6 @@ pub struct LockArgs {
     /// Wait, instead of failing, while another run holds the destination
     #[arg(long)]
     pub wait: bool,
-    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
     /// Write the failed entries to FILE
@@ -366,14 +357,11 @@ pub struct LockArgs {
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
-pub struct PlanArgs {
-    /// Manifests and entries.
+pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
-    /// Trust in the files on disk.
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// Network settings.
     #[command(flatten)]
     pub transfer: TransferArgs,
     /// Ask upstream which files changed, without downloading them
@@ -388,28 +376,25 @@ pub struct PlanArgs {
     /// Exit with status 3 if there is something to fetch, replace or prune
     #[arg(long)]
     pub exit_code: bool,
-    /// Pruning.
     #[command(flatten)]
     pub prune: PruneArgs,
 }
 
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
-pub struct VerifyArgs {
-    /// Manifests and entries.
+pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// Compare only sizes and times; do not read the files
     #[arg(long)]
     pub quick: bool,
-    /// Report files.
     #[command(flatten)]
     pub reports: ReportFileArgs,
 }
 
 /// Arguments of `explain`.
 #[derive(Args, Debug)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// Manifest that declares the entry
     #[arg(value_name = "MANIFEST")]
     pub manifest: PathBuf,
@@ -432,7 +417,7 @@ pub struct ExplainArgs {
 
 /// Arguments of `init`.
 #[derive(Args, Debug)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// URLs or globs; `-` reads a list from standard input
     #[arg(value_name = "URL", required_unless_present = "from")]
     pub urls: Vec<String>,
@@ -461,8 +446,7 @@ pub struct InitArgs {
 
 /// Arguments of `list`.
 #[derive(Args, Debug)]
-pub struct ListArgs {
-    /// Manifests and entries.
+pub(crate) struct ListArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// How to print the entries [default: table]
@@ -472,8 +456,7 @@ pub struct ListArgs {
 
 /// Arguments of `report`.
 #[derive(Args, Debug)]
-pub struct ReportArgs {
-    /// Manifests and entries.
+pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
     /// Write the page to FILE; `-` is standard output
@@ -485,7 +468,7 @@ pub struct ReportArgs {
 
 /// How `list` prints entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
+pub(crate) enum ListFormat {
     /// Path, source and URL in columns
     Table,
     /// One URL per line, as declared
@@ -502,8 +485,12 @@ pub enum ListFormat {
 
 /// Arguments that choose manifests and their entries.
 #[derive(Args, Debug)]
-pub struct ManifestArgs {
-    /// Manifests, processed in this order [default: natsync.yaml]
+pub(crate) struct ManifestArgs {
+    /// Manifests or directories of them, in this order [default: natsync.yaml or natsync.yml]
+    ///
+    /// A directory stands for all `*.yaml` and `*.yml` files below it that have `version` and
+    /// `sources` at their top level. Symbolic links, names that begin with a dot, and files that
+    /// natsync downloaded are left out.
     #[arg(value_name = "MANIFEST")]
     pub manifests: Vec<PathBuf>,
     /// Use DIR as the destination instead of `dest` in the manifest
@@ -525,7 +512,7 @@ pub struct ManifestArgs {
 
 /// How far the files on disk are trusted.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct TrustArgs {
+pub(crate) struct TrustArgs {
     /// Read every file instead of trusting its size and times
     #[arg(long)]
     pub rehash: bool,
@@ -536,7 +523,7 @@ pub struct TrustArgs {
 
 /// Network settings.
 #[derive(Args, Debug)]
-pub struct TransferArgs {
+pub(crate) struct TransferArgs {
     /// Make at most N transfers at the same time
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = NETWORK)]
     pub jobs: Option<u16>,

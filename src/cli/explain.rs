@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Target, for_each, load};
+use super::targets::{Target, for_each, load};
 use crate::cli::args::{ExplainArgs, ManifestArgs};
 use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::{self, Options};
@@ -10,6 +10,12 @@ use crate::report::{Console, Talk, print_explanation};
 use crate::stop::Stop;
 
 pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, RunError> {
+    if args.manifest.is_dir() {
+        return Err(RunError::Usage {
+            message: format!("`{}` is a directory, not a manifest", args.manifest.display()),
+            hint: Some("name the manifest that declares the entry".to_owned()),
+        });
+    }
     let manifests = ManifestArgs {
         manifests: vec![args.manifest.clone()],
         dest: args.dest.clone(),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use super::DEFAULT_MANIFEST;
+use super::manifests::{DEFAULT_MANIFEST, OTHER_DEFAULT};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::InitArgs;
 use crate::ops::error::{ExitStatus, RunError};
@@ -29,6 +29,14 @@ pub(super) fn run(args: &InitArgs, console: &Console) -> Result<ExitStatus, RunE
             hint: Some("`--force` replaces it; `-o FILE` writes another one".to_owned()),
         });
     }
+    if args.output.is_none() && Path::new(OTHER_DEFAULT).symlink_metadata().is_ok() {
+        return Err(RunError::Usage {
+            message: format!(
+                "`{OTHER_DEFAULT}` already exists: `{DEFAULT_MANIFEST}` would be a second default manifest"
+            ),
+            hint: Some("`-o FILE` writes another one".to_owned()),
+        });
+    }
     let made = make(
         read(args)?,
         &frame(args),
@@ -41,7 +49,7 @@ pub(super) fn run(args: &InitArgs, console: &Console) -> Result<ExitStatus, RunE
         let mut draft = AtomicFile::create(file).map_err(failed)?;
         draft.write_all(made.text.as_bytes()).and_then(|()| draft.publish()).map_err(failed)?;
     }
-    tell(&made, file, args, console);
+    print_result(&made, file, args, console);
     Ok(ExitStatus::Ok)
 }
 
@@ -83,7 +91,7 @@ fn frame(args: &InitArgs) -> Frame {
     Frame { name: args.name.clone(), dest: args.dest.clone() }
 }
 
-fn tell(made: &Made, file: &Path, args: &InitArgs, console: &Console) {
+fn print_result(made: &Made, file: &Path, args: &InitArgs, console: &Console) {
     if console.is_json() {
         return write_made(console, file, made);
     }

@@ -1,6 +1,7 @@
 //! `natsync list`
 
-use super::{Target, for_each, load, warn};
+use super::exit::warn;
+use super::targets::{Target, for_each, load};
 use crate::cli::args::{ListArgs, ListFormat};
 use crate::digest::Algorithm;
 use crate::manifest::Manifest;

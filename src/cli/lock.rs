@@ -1,7 +1,9 @@
 //! `natsync lock`
 
+use super::environment;
 use super::reports::Reports;
-use super::{Target, load, rewrites};
+use super::rewrites::rewrites;
+use super::targets::{Target, load};
 use crate::cli::args::LockArgs;
 use crate::event::Summary;
 use crate::http::rewrite::Rewrites;
@@ -33,6 +35,7 @@ fn lock(
     let Target { manifest, selection } = target;
     let options = Options {
         selection,
+        environment: environment(),
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,

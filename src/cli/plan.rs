@@ -5,8 +5,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::environment;
+use super::exit::{fail, worst};
 use super::reports::Reports;
-use super::{Target, fail, load, rewrites, worst};
+use super::rewrites::rewrites;
+use super::targets::{Target, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::PlanArgs;
 use crate::http::rewrite::Rewrites;
@@ -96,6 +99,7 @@ fn plan(
     };
     // `apply --plan` makes its options from the same recipe, so that both decide alike.
     let options = Options {
+        environment: environment(),
         rewrites: rewrites.clone(),
         jobs: args.transfer.jobs.map(usize::from),
         limit_rate: args.transfer.limit_rate,

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Target, for_each, load};
+use super::manifests::DEFAULT_MANIFEST;
+use super::targets::{Target, for_each, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::ReportArgs;
 use crate::manifest::Manifest;
@@ -18,13 +19,18 @@ use crate::stop::Stop;
 
 pub(super) fn run(args: &ReportArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let is_stdout = args.html == Path::new("-");
+    let too_many = || RunError::usage("a report is about one manifest: name only one");
     if 1 < args.manifests.manifests.len() {
-        return Err(RunError::usage("a report is about one manifest: name only one"));
+        return Err(too_many());
     }
     if is_stdout && console.is_json() {
         return Err(RunError::usage("the page and --json cannot both go to standard output"));
     }
     let targets = load(&args.manifests, console);
+    // A directory may hold several.
+    if targets.as_ref().is_ok_and(|targets| 1 < targets.len()) {
+        return Err(too_many());
+    }
     Ok(for_each(targets, None, console, |target| report(args, is_stdout, target, console)))
 }
 
@@ -51,12 +57,12 @@ fn report(
         return Ok(ExitStatus::Ok);
     }
     write_whole(&args.html, page.as_bytes()).map_err(failed)?;
-    tell(&args.html, &overview, page.len() as u64, console);
+    print_result(&args.html, &overview, page.len() as u64, console);
     Ok(ExitStatus::Ok)
 }
 
 /// Prints one line about the page that was written.
-fn tell(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
+fn print_result(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
     if console.is_json() {
         write_report(console, file, overview, bytes);
     } else if !console.is_quiet() {
@@ -68,7 +74,7 @@ fn tell(file: &Path, overview: &Overview, bytes: u64, console: &Console) {
 /// The command that fetches the files of the manifest, as the page shows it.
 fn command(manifest: &Manifest) -> String {
     let file = manifest.file().to_string_lossy();
-    if file == super::DEFAULT_MANIFEST {
+    if file == DEFAULT_MANIFEST {
         "natsync apply".to_owned()
     } else {
         format!("natsync apply {}", shell_word(&file))

@@ -10,7 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Refused, Target, fail, for_each, warn, worst};
+use super::exit::{fail, warn, worst};
+use super::targets::{Refused, Target, for_each};
 use crate::cli::args::ReportFileArgs;
 use crate::event::Reporter;
 use crate::manifest::Manifest;

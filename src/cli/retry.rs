@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::warn;
+use super::exit::warn;
 use crate::manifest::Manifest;
 use crate::manifest::select::Selection;
 use crate::ops::error::RunError;

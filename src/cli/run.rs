@@ -30,7 +30,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn carry_out(cli: &Cli) -> ExitStatus {
-    let console = Console::new(cli.global.settings());
+    let console = Console::new(cli.global.settings(), &variable);
     let status = match catch(|| cli::run(&cli.command, &console)) {
         Ok(status) => status,
         Err(place) => {
@@ -66,7 +66,7 @@ fn refuse(error: &clap::Error, args: &[OsString]) -> ExitStatus {
     let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let is_json = args.iter().any(|arg| arg == "--json");
     let format = if is_json { Format::Json } else { Format::Human };
-    let console = Console::new(Settings { format, ..Settings::default() });
+    let console = Console::new(Settings { format, ..Settings::default() }, &variable);
     if !wanted && console.is_in_workflow() {
         // clap quotes arguments as they are: `say` keeps them from being read as workflow commands.
         console.say(&error.render().to_string());
@@ -115,6 +115,10 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
         Some(text) => format!("{text}, {place}"),
         None => place,
     }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 #[cfg(test)]

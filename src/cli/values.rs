@@ -13,7 +13,7 @@ impl ValueEnum for Format {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Urls => PossibleValue::new("urls").help("One URL a line"),
+            Self::Urls => PossibleValue::new("urls").help("One URL per line"),
             Self::Aria2 => PossibleValue::new("aria2").help("An input file of aria2c"),
             Self::Metalink => PossibleValue::new("metalink").help("A Metalink document (RFC 5854)"),
             Self::Sums => PossibleValue::new("sums").help("A checksum list, such as SHA256SUMS"),

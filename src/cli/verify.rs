@@ -1,7 +1,7 @@
 //! `natsync verify`
 
 use super::reports::Reports;
-use super::{Target, load};
+use super::targets::{Target, load};
 use crate::cli::args::VerifyArgs;
 use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::{self, Findings, Options};

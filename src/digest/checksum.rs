@@ -1,4 +1,4 @@
-//! A digest as publishers state it, under one of the algorithms that they use.
+//! Digests as publishers state them, of any supported algorithm.
 
 use std::fmt;
 
@@ -7,29 +7,30 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Digest;
 
-/// How a digest is computed.
+/// A digest algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256 (FIPS 180-4).
     Sha256,
     /// SHA-512 (FIPS 180-4).
     Sha512,
-    /// SHA-1 (FIPS 180-4). It finds damage; it is no proof against an attacker.
+    /// SHA-1 (FIPS 180-4). It detects damage, but an attacker can produce collisions.
     Sha1,
-    /// MD5 (RFC 1321). It finds damage; it is no proof against an attacker.
+    /// MD5 (RFC 1321). It detects damage, but an attacker can produce collisions.
     Md5,
-    /// BLAKE3 with 32 bytes.
+    /// BLAKE3 with an output of 32 bytes.
     Blake3,
-    /// CRC-32C (RFC 3720, appendix B.4), which storage services state. It finds damage alone.
+    /// CRC-32C (RFC 3720, appendix B.4), which storage services state in headers. It detects damage
+    /// only.
     Crc32c,
 }
 
 impl Algorithm {
-    /// Those that a manifest and a checksum list may name.
+    /// The algorithms that a manifest and a checksum list can name.
     pub const DECLARED: [Self; 5] =
         [Self::Sha256, Self::Sha512, Self::Sha1, Self::Md5, Self::Blake3];
 
-    /// The stable name.
+    /// The name in manifests, locks and JSON output, which does not change.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +43,7 @@ impl Algorithm {
         }
     }
 
-    /// Bytes of a digest.
+    /// The length of a digest in bytes.
     #[must_use]
     pub const fn length(self) -> usize {
         match self {
@@ -54,8 +55,8 @@ impl Algorithm {
         }
     }
 
-    /// The declared algorithm of that name, as manifests (`sha256`), BSD lines (`SHA256`) and HTTP
-    /// fields (`sha-256`) write it.
+    /// The algorithm of [`Self::DECLARED`] with that name, as manifests (`sha256`), BSD checksum
+    /// lines (`SHA256`) and HTTP fields (`sha-256`) write it. Case and dashes are ignored.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let plain = |byte: &u8| *byte != b'-';
@@ -65,8 +66,8 @@ impl Algorithm {
         })
     }
 
-    /// The usual algorithm of a digest with so many hexadecimal digits. BLAKE3 has as many as SHA-256
-    /// and must be named.
+    /// The usual algorithm of a digest with `digits` hexadecimal digits. For 64 digits that is
+    /// SHA-256: BLAKE3 has the same length and must be named.
     #[must_use]
     pub fn of_hex_length(digits: usize) -> Option<Self> {
         match digits {
@@ -93,7 +94,7 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// A digest with those bytes; none when their number is not the algorithm's.
+    /// Wraps the bytes of a digest. `None` if the algorithm has another length.
     #[must_use]
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         let mut all = [0; 64];
@@ -103,7 +104,8 @@ impl Checksum {
         })
     }
 
-    /// Reads hexadecimal digits of either case; none when they are not the algorithm's.
+    /// Parses hexadecimal digits of either case. `None` if they are not digits, or if the algorithm
+    /// has another length.
     #[must_use]
     pub fn from_hex(algorithm: Algorithm, text: &str) -> Option<Self> {
         let mut bytes = [0; 64];
@@ -118,32 +120,33 @@ impl Checksum {
         Some(Self { algorithm, bytes })
     }
 
-    /// Reads Base64 (RFC 4648, section 4) as HTTP fields have it.
+    /// Parses Base64 (RFC 4648, section 4), as HTTP fields use it. `None` if it is not Base64, or
+    /// if the algorithm has another length.
     #[must_use]
     pub fn from_base64(algorithm: Algorithm, text: &str) -> Option<Self> {
         Self::from_bytes(algorithm, &STANDARD.decode(text).ok()?)
     }
 
-    /// Its algorithm.
+    /// The algorithm that computed it.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its bytes.
+    /// The bytes of the digest; [`Algorithm::length`] is their number.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.algorithm.length()]
     }
 
-    /// The same as a plain SHA-256, if it is one.
+    /// Converts it to a [`Digest`], if it is a SHA-256.
     #[must_use]
     pub fn sha256(&self) -> Option<Digest> {
         let bytes = self.as_bytes().try_into().ok()?;
         (self.algorithm == Algorithm::Sha256).then(|| Digest::from_bytes(bytes))
     }
 
-    /// Its hexadecimal digits alone.
+    /// Its lowercase hexadecimal digits, without the algorithm.
     #[must_use]
     pub fn hex(&self) -> String {
         struct Hex<'a>(&'a [u8]);
@@ -186,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_people_write_them() {
+    fn names_ignore_case_and_dashes() {
         for (name, algorithm) in [
             ("sha256", Some(Algorithm::Sha256)),
             ("SHA-512", Some(Algorithm::Sha512)),

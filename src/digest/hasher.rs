@@ -1,4 +1,4 @@
-//! Computing several digests in one pass.
+//! Computes several digests in one pass over the content.
 
 use std::io::{self, Read};
 
@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::{Algorithm, Checksum, Digest};
 
-/// A set of algorithms beside SHA-256, which is always computed.
+/// A set of algorithms that are computed in addition to SHA-256, which always is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Algorithms(u8);
 
 impl Algorithms {
-    /// The same with another one.
+    /// Adds an algorithm.
     #[must_use]
     pub fn with(self, algorithm: Algorithm) -> Self {
         match algorithm {
@@ -33,7 +33,7 @@ impl FromIterator<Algorithm> for Algorithms {
     }
 }
 
-/// Memory for reading files.
+/// A reusable read buffer of 256 KiB.
 #[derive(Clone, Debug)]
 pub struct Buffer(Vec<u8>);
 
@@ -43,7 +43,7 @@ impl Default for Buffer {
     }
 }
 
-/// What was computed of one content.
+/// The digests of one content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digests {
     sha256: Digest,
@@ -51,25 +51,25 @@ pub struct Digests {
 }
 
 impl Digests {
-    /// From what was computed earlier.
+    /// Combines digests that were computed earlier. `others` must not contain a SHA-256.
     #[must_use]
     pub fn new(sha256: Digest, others: Vec<Checksum>) -> Self {
         Self { sha256, others }
     }
 
-    /// The SHA-256.
+    /// The SHA-256 digest.
     #[must_use]
     pub fn sha256(&self) -> Digest {
         self.sha256
     }
 
-    /// The other ones.
+    /// The digests of the other algorithms.
     #[must_use]
     pub fn others(&self) -> &[Checksum] {
         &self.others
     }
 
-    /// The one with that algorithm, where it was computed.
+    /// The digest of an algorithm, if it was computed.
     #[must_use]
     pub fn get(&self, algorithm: Algorithm) -> Option<Checksum> {
         if algorithm == Algorithm::Sha256 {
@@ -78,10 +78,11 @@ impl Digests {
         self.others.iter().find(|other| other.algorithm() == algorithm).copied()
     }
 
-    /// Reads to the end and returns the digests with the number of bytes.
+    /// Computes the digests of all bytes of a reader, and counts them.
     ///
     /// # Errors
-    /// When reading fails, or `go_on` says no (as `Interrupted`), which is asked once a block.
+    /// When reading fails, or with kind `Interrupted` when `go_on` returns false. It is called
+    /// before each read.
     pub fn of_reader(
         reader: impl Read,
         algorithms: Algorithms,
@@ -90,7 +91,7 @@ impl Digests {
         Self::read(reader, algorithms, &mut Buffer::default(), go_on)
     }
 
-    /// The same with memory that serves many reads.
+    /// As [`Self::of_reader`], with a buffer that can be reused.
     ///
     /// # Errors
     /// As [`Self::of_reader`].
@@ -120,9 +121,9 @@ impl Digests {
     }
 }
 
-/// Computes digests of bytes that come in pieces.
+/// Computes digests of content that arrives in pieces.
 #[derive(Clone, Debug, Default)]
-pub struct Hasher {
+pub(crate) struct Hasher {
     sha256: Sha256,
     others: Vec<Other>,
 }
@@ -137,9 +138,9 @@ enum Other {
 }
 
 impl Hasher {
-    /// A hasher for SHA-256 and those.
+    /// Makes a hasher for SHA-256 and the given algorithms.
     #[must_use]
-    pub fn new(algorithms: Algorithms) -> Self {
+    pub(crate) fn new(algorithms: Algorithms) -> Self {
         let mut hasher = Self::default();
         let wanted = |algorithm| algorithms.has(algorithm);
         if wanted(Algorithm::Sha512) {
@@ -160,8 +161,8 @@ impl Hasher {
         hasher
     }
 
-    /// Takes the next piece.
-    pub fn update(&mut self, piece: &[u8]) {
+    /// Adds the next piece of the content.
+    pub(crate) fn update(&mut self, piece: &[u8]) {
         self.sha256.update(piece);
         for other in &mut self.others {
             match other {
@@ -176,9 +177,9 @@ impl Hasher {
         }
     }
 
-    /// The digests of all pieces.
+    /// The digests of the concatenated pieces.
     #[must_use]
-    pub fn finish(self) -> Digests {
+    pub(crate) fn finish(self) -> Digests {
         let others = self.others.into_iter().filter_map(Other::finish).collect();
         Digests { sha256: Digest::from_bytes(self.sha256.finalize().into()), others }
     }
@@ -202,7 +203,7 @@ impl Other {
 mod tests {
     use super::*;
 
-    /// The digests of "abc" as the standards and the reference implementations print them.
+    /// The digests of "abc" from the standards and the reference implementations.
     const ABC: [(Algorithm, &str); 5] = [
         (Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
         (Algorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
@@ -215,7 +216,7 @@ mod tests {
     ];
 
     #[test]
-    fn all_are_computed_in_one_pass_over_any_pieces() {
+    fn pieces_have_the_digests_of_their_concatenation() {
         let mut hasher = Hasher::new(ABC.iter().map(|(algorithm, _)| *algorithm).collect());
         hasher.update(b"a");
         hasher.update(b"");
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_not_computed() {
+    fn only_the_given_algorithms_are_computed() {
         let digests = Hasher::new(Algorithms::default().with(Algorithm::Md5)).finish();
         assert!(digests.get(Algorithm::Md5).is_some() && digests.get(Algorithm::Sha1).is_none());
         assert!(digests.get(Algorithm::Sha256).is_some());

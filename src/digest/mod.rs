@@ -1,7 +1,8 @@
-//! Digests of content, and the hasher that computes several as bytes arrive.
+//! Digests of content, a hasher that computes several digests in one pass, and the grammars of
+//! checksum lists.
 //!
-//! A file is known by its SHA-256, a [`Digest`]. What a publisher says about it, under whichever
-//! algorithm, is a [`Checksum`].
+//! natsync itself identifies content by SHA-256, a [`Digest`]. A digest that a publisher states, of
+//! any algorithm, is a [`Checksum`].
 
 mod checksum;
 pub(crate) mod checksums;
@@ -13,35 +14,37 @@ use std::io::{self, Read};
 use sha2::{Digest as _, Sha256};
 
 pub use checksum::{Algorithm, Checksum};
-pub use hasher::{Algorithms, Buffer, Digests, Hasher};
+pub use hasher::{Algorithms, Digests};
+pub(crate) use hasher::{Buffer, Hasher};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest with those bytes.
+    /// Wraps the bytes of a digest. Nothing is computed.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// The 32 bytes of the digest.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The digest of a whole content in memory.
+    /// Computes the digest of content in memory.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
     }
 
-    /// Reads to the end and returns the digest with the number of bytes.
+    /// Computes the digest of all bytes of a reader, and counts them.
     ///
     /// # Errors
-    /// When reading fails, or `go_on` says no (as `Interrupted`), which is asked once a block.
+    /// When reading fails, or with kind `Interrupted` when `go_on` returns false. It is called
+    /// before each read.
     pub fn of_reader(reader: impl Read, go_on: impl Fn() -> bool) -> io::Result<(Self, u64)> {
         let (digests, length) = Digests::of_reader(reader, Algorithms::default(), go_on)?;
         Ok((digests.sha256(), length))
@@ -65,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_vector() {
+    fn the_digest_of_abc_is_that_of_the_standard() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), abc);
         let (digest, length) = Digest::of_reader(&b"abc"[..], || true).unwrap();
@@ -73,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_can_be_called_off() {
+    fn reading_stops_when_go_on_returns_false() {
         assert!(Digest::of_reader(&b"abc"[..], || false).is_err());
     }
 }

@@ -1,5 +1,8 @@
-//! Every path looked at once, before anything is asked for: whether it is one, and whether it is the
-//! only one.
+//! The check of all entries before any request: each path is valid and belongs to one entry only,
+//! no file has the path of a folder, and each URL can be requested.
+//!
+//! Paths are compared by 128-bit hashes: the paths of millions of entries would need too much memory.
+//! For a message, the entries concerned are rendered again.
 
 use std::collections::HashSet;
 
@@ -11,27 +14,29 @@ use crate::manifest::entry::{Entries, Entry, Form};
 use crate::manifest::template::UrlParts;
 use crate::rel_path::{check, check_portable, fold, path_hash};
 
-/// So many problems of one kind are named.
+/// At most this many problems of one kind are reported.
 const NAMED: usize = 5;
 
-/// What one pass over a range of entries finds.
+/// The result of one thread's pass over a range of entries.
 #[derive(Default)]
 struct Found {
     /// The hash of each path.
     exact: Vec<u128>,
-    /// The hash of each path's folded form, where that is another.
+    /// The hash of each path's case-folded form, if that differs from the path.
     folded: Vec<u128>,
-    /// The hashes of the folders of all paths, folded as the paths are.
+    /// The hashes of all parent folders of the paths, case-folded too.
     folders: HashSet<u128>,
     problems: Vec<Problem>,
 }
 
 impl Manifest {
-    /// Renders every path once. It must be called before anything is done with entries.
+    /// Renders and checks every path once, on several cores. Call it before any other use of
+    /// entries.
     ///
     /// # Errors
-    /// When a path is none, is not portable where it must be, or belongs to two entries; when a file
-    /// would have to be a folder for another; when an entry's URL cannot be asked for.
+    /// When a path is invalid, is not portable although the manifest requires it, or belongs to two
+    /// entries; when one entry's path is a folder of another's; when an entry's URL cannot be
+    /// requested.
     pub fn check(&self) -> Result<PathHashes, Problems> {
         let entries = self.entries();
         let halves = split(entries.bound());
@@ -93,7 +98,7 @@ impl Manifest {
             if let Some(key) = &key {
                 found.folded.push(path_hash(key));
             }
-            // Neighbours mostly share their folder.
+            // Consecutive entries are mostly in the same folder: hash it once.
             let path = key.as_deref().unwrap_or(&path);
             if let Some((folder, _)) = path.rsplit_once('/')
                 && folder != parent
@@ -139,11 +144,12 @@ impl Manifest {
         }
         if own.iter().any(|own| own == path) {
             return refuse(
-                format!("the path `{path}` is the manifest's own, or its lock's"),
+                format!("the path `{path}` is that of the manifest or of its lock"),
                 "set `path`, or another `dest`",
             );
         }
-        // A slash that was encoded in the URL would make a folder by itself.
+        // An encoded slash in the URL (`%2F`) would create a folder that the manifest does not
+        // name.
         if entry.path_template().uses_filename() {
             let url = entry.url(Form::Sent);
             if url.contains('%') && UrlParts::new(&url).filename().contains('/') {
@@ -162,13 +168,14 @@ impl Manifest {
         match check_url(&entry.url(Form::Sent)) {
             Ok(()) => Ok(()),
             Err(why) => refuse(
-                format!("{} is no URL that can be asked for: {why}", entry.url(Form::Shown)),
+                format!("{} is not a URL that can be requested: {why}", entry.url(Form::Shown)),
                 "it begins with `http://` or `https://` and a host",
             ),
         }
     }
 
-    /// The form in which two paths are the same to some system, where it is not the path itself.
+    /// The case-folded form of a path, which is equal for two paths that some file systems do not
+    /// distinguish. `None` if it is the path itself, or if the manifest is not portable.
     fn key(&self, path: &str) -> Option<String> {
         if !self.portable || path.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
         {
@@ -214,13 +221,13 @@ impl Manifest {
             let message = format!("two entries have the path `{one}`: {urls}");
             self.text()
                 .problem(place_of(&second), message)
-                .hint("set `path` so that each has its own, for instance with all variables in it")
+                .hint("set `path` so that each entry has its own path, for example with all variables in it")
         } else {
             let message =
                 format!("`{one}` and `{two}` differ only by case or Unicode form: {urls}");
             self.text()
                 .problem(place_of(&second), message)
-                .hint("some systems do not tell them apart; `portable: false` allows it")
+                .hint("some file systems do not distinguish them; `portable: false` allows it")
         };
         Some(problem)
     }
@@ -242,7 +249,7 @@ impl Manifest {
         Some(
             self.text()
                 .problem(place_of(&inner), message)
-                .hint("set `path` so that no file's path goes on in another's"),
+                .hint("set `path` so that no file has the path of a folder"),
         )
     }
 
@@ -278,7 +285,7 @@ fn same_neighbours(sorted: &[u128]) -> impl Iterator<Item = u128> {
     sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
-/// A range in as many parts as there are cores; a small one is not worth it.
+/// Splits the indices into one range for each core, at most 8; a small number stays in one piece.
 fn split(bound: u64) -> Vec<std::ops::Range<u64>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let parts = if bound < 10_000 { 1 } else { cores.min(8) };

@@ -1,8 +1,8 @@
 //! Entries, made on demand from their index.
 //!
-//! An index is a position in the product of the source's variables, counted over all sources, with
-//! excluded combinations included: so an exclusion changes no other entry's number, and any entry can
-//! be made by division, without the ones before it.
+//! An index is a position in the Cartesian product of a source's variables, counted through all
+//! sources. Excluded combinations keep their index. So an exclusion does not change the index of
+//! other entries, and any entry is computed by division, without the ones before it.
 
 use std::ops::Range;
 
@@ -12,18 +12,18 @@ use crate::manifest::template::{Template, UrlParts};
 use crate::manifest::{File, Locations, Manifest, Override, Source};
 use crate::rel_path::RelPath;
 
-/// The number of an entry in its manifest.
+/// The index of an entry in its manifest, from 0. Indices of excluded combinations are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryIndex(pub u64);
 
-/// All entries of a manifest.
+/// All entries of a manifest. It holds references only: entries are made when they are requested.
 #[derive(Clone, Copy, Debug)]
 pub struct Entries<'m> {
     manifest: &'m Manifest,
     starts: &'m [u64],
 }
 
-/// One declared file.
+/// One declared file. Its URL and path are rendered on demand.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'m> {
     manifest: &'m Manifest,
@@ -34,7 +34,7 @@ pub struct Entry<'m> {
 }
 
 impl Manifest {
-    /// Its entries, made on demand.
+    /// Its entries.
     #[must_use]
     pub fn entries(&self) -> Entries<'_> {
         Entries { manifest: self, starts: &self.starts }
@@ -42,20 +42,20 @@ impl Manifest {
 }
 
 impl<'m> Entries<'m> {
-    /// Every index is below this.
+    /// Exclusive upper bound of the indices. Constant time, unlike [`Self::count`].
     #[must_use]
     pub fn bound(&self) -> u64 {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// How many there are.
+    /// The number of entries. It visits all of them if the manifest excludes or skips any.
     #[must_use]
     pub fn count(&self) -> u64 {
         let gaps = self.manifest.sources().iter().any(Source::has_gaps);
         if gaps { self.iter().count() as u64 } else { self.bound() }
     }
 
-    /// The entry with that number; none where the combination is excluded or skipped.
+    /// The entry with that index; `None` if it is out of bounds, excluded or skipped.
     #[must_use]
     pub fn get(&self, index: EntryIndex) -> Option<Entry<'m>> {
         (index.0 < self.bound())
@@ -63,12 +63,12 @@ impl<'m> Entries<'m> {
             .and_then(|source| self.make(source, index))
     }
 
-    /// All of them, in order.
+    /// All entries, in the order of their indices.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'m>> + use<'m> {
         self.within(0..self.bound())
     }
 
-    /// Those with numbers in a range, in order.
+    /// The entries with indices in a range, in order.
     pub fn within(&self, range: Range<u64>) -> impl Iterator<Item = Entry<'m>> + use<'m> {
         let entries = *self;
         let sources = 0..entries.manifest.sources().len();
@@ -79,13 +79,13 @@ impl<'m> Entries<'m> {
         })
     }
 
-    /// The numbers of one source's entries.
+    /// The indices of one source's entries. `source` is its position in the manifest.
     #[must_use]
     pub fn source_range(&self, source: usize) -> Range<u64> {
         self.starts[source]..self.starts[source + 1]
     }
 
-    /// Which source an entry belongs to.
+    /// The position in the manifest of the source that an index belongs to.
     #[must_use]
     pub fn source_of(&self, index: EntryIndex) -> usize {
         self.starts
@@ -103,18 +103,18 @@ impl<'m> Entries<'m> {
 }
 
 impl<'m> Entry<'m> {
-    /// Its number.
+    /// Its index in the manifest.
     #[must_use]
     pub fn index(&self) -> EntryIndex {
         self.index
     }
 
-    /// Its place among the combinations of its source's variables, from 0.
+    /// Its position among the combinations of its source's variables, from 0.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Its source.
+    /// The source that declares it.
     #[must_use]
     pub fn source(&self) -> &'m Source {
         self.source
@@ -126,10 +126,10 @@ impl<'m> Entry<'m> {
         self.source_index
     }
 
-    /// Where it goes below the destination.
+    /// Its path below the destination.
     ///
     /// # Panics
-    /// When the manifest was not checked, and the path is none.
+    /// When the path is invalid, which [`Manifest::check`] would have reported.
     #[must_use]
     pub fn path(&self) -> RelPath {
         let mut path = String::new();
@@ -137,7 +137,7 @@ impl<'m> Entry<'m> {
         RelPath::parse(&path).expect("every path was checked before anything was done")
     }
 
-    /// Appends its path.
+    /// Appends its path. The text is not checked: see [`Manifest::check`].
     pub fn write_path(&self, into: &mut String) {
         let template = self.path_template();
         if template.needs_url() {
@@ -148,10 +148,10 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// Its declared URL.
+    /// Its declared URL, on its own origin.
     #[must_use]
     pub fn url(&self, form: Form) -> String {
-        // As long as most: what grows is copied several times.
+        // Longer than most URLs, so that the string is rarely reallocated.
         let mut url = String::with_capacity(96);
         self.write_url(form, &mut url);
         url
@@ -162,7 +162,7 @@ impl<'m> Entry<'m> {
         self.render(self.url_template(0), form, None, into);
     }
 
-    /// The URL that says what its source's own origin is, whatever an override says.
+    /// The URL that determines the source's own origin. Overrides are ignored.
     pub(crate) fn home_url(&self) -> String {
         let template = match &self.source.locations {
             Locations::Templates { url, .. } => url,
@@ -173,7 +173,7 @@ impl<'m> Entry<'m> {
         url
     }
 
-    /// How many names it may have upstream: its URL, then its alternates.
+    /// The number of names that it may have upstream: its URL and the alternates.
     #[must_use]
     pub fn names(&self) -> usize {
         match &self.source.locations {
@@ -182,13 +182,14 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// How many places it may be at: its own origin, then its mirrors.
+    /// The number of places where it may be: its own origin and the mirrors.
     #[must_use]
     pub fn places(&self) -> usize {
         1 + self.source.mirrors.len()
     }
 
-    /// The URL of one of its names at one of its places.
+    /// The URL of one of its names at one of its places: name 0 is the declared URL, place 0 its
+    /// own origin.
     #[must_use]
     pub fn candidate(&self, name: usize, place: usize, form: Form) -> String {
         let mut url = String::new();
@@ -202,7 +203,7 @@ impl<'m> Entry<'m> {
         mirrored
     }
 
-    /// The URL of the checksum list that names it, where that is at one.
+    /// The URL of the checksum list for this entry, if the list is at a URL.
     #[must_use]
     pub(crate) fn list_url(&self, form: Form) -> Option<String> {
         let template = self.source.published.as_ref()?.place.template()?;
@@ -212,13 +213,13 @@ impl<'m> Entry<'m> {
         Some(list)
     }
 
-    /// Its length in bytes, where the manifest says it.
+    /// Its length in bytes, if the manifest states it.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.file().and_then(|file| file.size)
     }
 
-    /// The digests that the manifest states.
+    /// The digests that the manifest itself states, which may be none.
     #[must_use]
     pub fn checksums(&self) -> &'m [Checksum] {
         if self.source.overrides.iter().any(|other| !other.checksums.is_empty())
@@ -232,7 +233,7 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// Its variables and their values.
+    /// The names of its variables with their values, in the order of declaration.
     #[must_use]
     pub fn variables(&self) -> Vec<(&'m str, String)> {
         let space = &self.source.space;
@@ -249,7 +250,7 @@ impl<'m> Entry<'m> {
             .collect()
     }
 
-    /// The path as a template, for what is wrong with it.
+    /// The template of its path: that of an override, of its item in `files`, or of the source.
     pub(crate) fn path_template(&self) -> &'m Template {
         let own = self.overriding().find_map(|other| other.path.as_ref());
         own.or_else(|| self.file().and_then(|file| file.path.as_ref())).unwrap_or(&self.source.path)
@@ -276,7 +277,7 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// The overrides that are about it.
+    /// The overrides that match it, in order. The first one that sets a key wins.
     pub(crate) fn overriding(&self) -> impl Iterator<Item = &'m Override> {
         self.source
             .overrides

@@ -1,19 +1,20 @@
-//! What a file must be like, and what counts as missing.
+//! What the content of a file must satisfy, and which responses mean that a file is missing.
 
 use std::fmt;
 
-/// What the manifest expects of a content.
+/// What the content of a file must satisfy (the key `expect`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
     /// The media type that the server must declare.
     pub content_type: Option<MediaType>,
-    /// Bytes at least. 1 by default: an empty answer is nearly always a mistake.
+    /// The smallest size in bytes. 1 by default: an empty response is nearly always a mistake.
     pub min_size: u64,
-    /// Bytes at most.
+    /// The largest size in bytes.
     pub max_size: Option<u64>,
-    /// What the bytes themselves must be.
+    /// The file format that the content must have.
     pub kind: Option<Kind>,
-    /// Whether an answer is taken whose end nothing but the end of the connection tells.
+    /// Whether to accept a response whose body ends only where the connection closes (RFC 9112,
+    /// section 6.3, rule 8). A truncated one cannot be told from a complete one.
     pub unframed: bool,
 }
 
@@ -23,12 +24,12 @@ impl Default for Expect {
     }
 }
 
-/// What counts as "there is no such file".
+/// Which responses mean that the file does not exist (the key `missing_when`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingWhen {
-    /// These statuses.
+    /// Responses with one of these statuses.
     pub status: Vec<u16>,
-    /// A success with this media type: a page that says that there is nothing.
+    /// A successful response with this media type: some servers send an error page with status 200.
     pub content_type: Option<MediaType>,
 }
 
@@ -38,12 +39,12 @@ impl Default for MissingWhen {
     }
 }
 
-/// A media type, or all of a kind: `image/jpeg`, `image/*`.
+/// A media type such as `image/jpeg`, or all subtypes of a type: `image/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaType(String);
 
 impl MediaType {
-    /// Reads one. `None` when it is none.
+    /// Parses a media type. `None` if the text is not one, or has parameters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, subtype) = text.split_once('/')?;
@@ -57,7 +58,7 @@ impl MediaType {
             .then(|| Self(text.to_ascii_lowercase()))
     }
 
-    /// Whether a `Content-Type` is of it, whatever its parameters.
+    /// Whether the value of a `Content-Type` header matches. Its parameters are ignored.
     #[must_use]
     pub fn matches(&self, content_type: &str) -> bool {
         let declared =
@@ -75,13 +76,13 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// A kind of file that its first bytes tell.
+/// A file format that is recognized by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     name: &'static str,
-    /// Any of these, at these places.
+    /// Alternatives: an offset and the bytes that must be there.
     marks: &'static [(usize, &'static [u8])],
-    /// What must stand at the end, too.
+    /// Bytes with which the content must also end.
     end: Option<&'static [u8]>,
 }
 
@@ -119,18 +120,18 @@ const KINDS: [Kind; 25] = [
 ];
 
 impl Kind {
-    /// The kind of that name.
+    /// The format with that name in a manifest.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
 
-    /// The names of all kinds.
+    /// All names that [`Self::named`] knows.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KINDS.iter().map(|kind| kind.name)
     }
 
-    /// Whether a content with that beginning and end is of it.
+    /// Whether content with that beginning and end has the format.
     #[must_use]
     pub fn matches(&self, beginning: &[u8], end: &[u8]) -> bool {
         let begins = self.marks.iter().any(|(place, mark)| {
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn media_types() {
+    fn a_media_type_matches_whatever_its_case_and_parameters() {
         let matches =
             |pattern: &str, declared: &str| MediaType::parse(pattern).unwrap().matches(declared);
         assert!(matches("image/jpeg", "Image/JPEG; charset=x"));
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds() {
+    fn kinds_are_recognized_by_their_bytes() {
         let matches = |name: &str, bytes: &[u8]| Kind::named(name).unwrap().matches(bytes, bytes);
         assert!(matches("jpeg", b"\xff\xd8\xff\xe0"));
         assert!(matches("parquet", b"PAR1....PAR1"));

@@ -1,24 +1,25 @@
-//! Finding a hash among many that are in order, without a search through all of them, which would wait for
-//! memory at every step.
+//! An index over sorted hashes: it narrows a binary search to a few items, so that a lookup has one
+//! or two cache misses instead of one for each step.
 
 use std::ops::Range;
 
-/// Where hashes with each of the first bits begin, in a list that is in order.
+/// For each value of the first bits: where the hashes with that prefix begin in a sorted list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct HashIndex {
     starts: Vec<u32>,
-    /// How many bits those are; none where a part could not be numbered.
+    /// The length of the prefix in bits; 0 if there are too many hashes for `u32` positions.
     bits: u32,
     count: usize,
 }
 
-impl Parts {
-    /// Those of so many hashes, of which these are the first 64 bits.
+impl HashIndex {
+    /// Builds the index of `count` hashes from the first 64 bits of each. Their order is
+    /// irrelevant.
     pub(crate) fn new(count: usize, hashes: impl Iterator<Item = u64>) -> Self {
         if u32::try_from(count).is_err() {
             return Self { count, ..Self::default() };
         }
-        // Four to eight in each part.
+        // Four to eight hashes for each prefix on average.
         let bits = count.max(8).ilog2() - 2;
         let mut starts = vec![0u32; (1 << bits) + 1];
         for hash in hashes {
@@ -32,7 +33,7 @@ impl Parts {
         Self { starts, bits, count }
     }
 
-    /// Where a hash is, if it is there.
+    /// The range of positions that holds the hash, if the list holds it.
     pub(crate) fn of(&self, hash: u64) -> Range<usize> {
         if self.bits == 0 {
             return 0..self.count;

@@ -1,81 +1,81 @@
-//! Transport settings (`http`), for all sources and for one.
+//! Transport settings (the key `http`), of the manifest and of a source.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::secret::Secret;
 
-/// How transfers behave.
+/// Transport settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
-    /// Connections in all.
+    /// The most connections at a time, over all origins.
     pub connections: usize,
-    /// Connections to one origin.
+    /// The most connections to one origin at a time.
     pub connections_per_host: PerHost,
-    /// Requests a second to one origin.
+    /// The most requests per second to one origin.
     pub requests_per_second: Option<f64>,
-    /// Bytes a second.
+    /// The most bytes per second, over all transfers.
     pub rate_limit: Option<u64>,
-    /// Further attempts after a failed one.
+    /// How many times a failed request is repeated.
     pub retries: u32,
-    /// The longest pause that a server may ask for.
+    /// The longest `Retry-After` that is obeyed.
     pub max_retry_after: Duration,
-    /// How long a connection may take to be made.
+    /// Time limit for making a connection.
     pub connect_timeout: Duration,
-    /// How long no byte may come, the head of an answer included.
+    /// The longest time without a received byte, while waiting for the response head or its body.
     pub stall_timeout: Duration,
-    /// The slowest rate in bytes a second, averaged over a minute; 0 for any.
+    /// The lowest accepted rate in bytes per second, averaged over a minute; 0 for no limit.
     pub min_rate: u64,
     /// How many redirects are followed.
     pub redirects: u32,
-    /// `User-Agent`, instead of natsync's own.
+    /// The `User-Agent` header, if not natsync's own.
     pub user_agent: Option<String>,
-    /// The proxy to ask through.
+    /// The proxy that requests go through.
     pub proxy: Proxy,
-    /// The certificates to trust, instead of the system's.
+    /// A file with the CA certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Whether HTTP/2 is spoken.
+    /// Whether HTTP/2 is used.
     pub http2: Http2,
-    /// Ranges of one large file at a time.
+    /// How many ranges of one large file are downloaded at the same time.
     pub segments: usize,
-    /// Smaller files are got in one piece, in bytes.
+    /// In bytes: smaller files are downloaded in one piece.
     pub segment_min_size: u64,
 }
 
-/// Whether HTTP/2 is spoken with origins that are asked over TLS.
+/// Whether HTTP/2 is used with `https` origins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Http2 {
-    /// Where the origin offers it.
+    /// If the origin offers it in the TLS handshake (ALPN).
     #[default]
     Auto,
-    /// HTTP/1.1 alone.
+    /// HTTP/1.1 only.
     Never,
-    /// Nothing else.
+    /// HTTP/2 only: an origin that does not offer it fails.
     Always,
 }
 
-/// Connections to one origin.
+/// How many connections one origin gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PerHost {
-    /// From 10 upwards while that pays and the origin does not object.
+    /// Starts with 10, and adds more while throughput grows and the origin does not refuse them.
     Auto,
-    /// So many.
+    /// This number.
     Fixed(usize),
 }
 
-/// Which proxy is asked.
+/// Which proxy requests go through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Proxy {
-    /// What the environment says.
+    /// The one that the environment variables name, such as `HTTPS_PROXY`.
     #[default]
     Environment,
-    /// None, whatever the environment says.
+    /// No proxy, even if environment variables name one.
     None,
-    /// This one.
+    /// An HTTP proxy.
     Url {
-        /// Its URL, maybe with a user and a password.
+        /// Its URL, which may contain a user and a password.
         url: Secret,
-        /// The same as it may be printed, user and password apart.
+        /// The URL as it may be printed, with placeholders for values from the environment.
         shown: String,
     },
 }

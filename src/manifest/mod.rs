@@ -1,8 +1,35 @@
-//! The manifest: what a user declares, read, checked and believed.
+//! The manifest: YAML text becomes a valid [`Manifest`], and an index becomes an
+//! [`Entry`](entry::Entry).
 //!
-//! Text becomes a tree of nodes that know their place (`node`), the tree becomes a [`Manifest`]
-//! (`read`, `sources`, `settings`, `values`), and whatever is wrong on the way becomes a [`Problem`]
-//! with its place. A `Manifest` that exists is valid.
+//! Every error in the text becomes a [`Problem`] with its line and column. A `Manifest` value that
+//! exists has passed all checks that need no rendered paths; [`Manifest::check`] does the rest.
+//! This module reads the manifest and the files that it names, and nothing else: no network, no
+//! destination.
+//!
+//! From text to manifest:
+//!
+//! - `read`: turns text into YAML nodes and nodes into a `Manifest`; one file for each group of
+//!   keys
+//! - `tables`, `shape`: all keys with their descriptions, defaults and bounds, for `read` and
+//!   `schema`
+//! - `schema`: the JSON Schema, generated from `tables`
+//! - `netrc_file`: the grammar of `.netrc` files and the search for a host's credentials
+//! - `problem`: errors with their place, and how they are displayed
+//!
+//! The manifest as values:
+//!
+//! - `types`: [`Manifest`], [`Source`] and the types of their fields
+//! - `expect`, `http`, `secret`: content checks, transport settings, strings that are never printed
+//! - `vars`: the values of variables, computed from an index
+//! - `template`: URL and path templates, combinations of variables, conditions on them
+//! - `url`: checks a URL, and finds its host
+//!
+//! From manifest to entries:
+//!
+//! - [`entry`]: entries, made on demand from their index
+//! - `collisions`: renders all paths once, and refuses invalid or duplicate ones
+//! - `path_hashes`, `hash_index`: the hashes of all declared paths, and fast search in them
+//! - [`select`]: the entries that `--only` and `--retry` select
 
 mod collisions;
 pub mod entry;
@@ -28,6 +55,8 @@ pub use http::{Http, Http2, PerHost, Proxy};
 pub use path_hashes::PathHashes;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
+#[cfg(feature = "cli")]
+pub(crate) use read::is_manifest;
 pub use schema::schema;
 pub use secret::Secret;
 pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};

@@ -1,7 +1,7 @@
-//! The `.netrc` file: users and passwords by host, as ftp and curl keep them.
+//! The `.netrc` file format of ftp and curl: users and passwords by host.
 //!
-//! Words are read as curl reads them. What curl passes over in silence is an error here, and no error
-//! quotes a word of the file: it might be a password.
+//! Tokens are parsed as curl parses them. Input that curl ignores silently is an error here. No
+//! error quotes the file, since any word could be a password.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,41 +9,39 @@ use std::sync::Arc;
 
 use super::secret::Secret;
 
-/// A file of this kind is at most so long.
+/// Largest accepted file, in bytes.
 pub(crate) const LARGEST: u64 = 1024 * 1024;
 
-/// A netrc file that was read.
+/// A netrc file that was read, with its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
-    /// What it says.
     pub(crate) netrc: Arc<Netrc>,
-    /// Where it is.
     pub(super) file: PathBuf,
-    /// Whether others than its owner can read it.
+    /// Whether users other than its owner can read it.
     pub(super) is_open: bool,
 }
 
-/// The entries of a file, in its order.
+/// The entries of a file, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Netrc {
     entries: Vec<Entry>,
 }
 
-/// What is known for one host, or for all others.
+/// The credentials for one host, or for all other hosts (`default`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Entry {
-    /// In lower case and without brackets; none stands for every host.
+    /// In lower case, without the brackets of an IPv6 address. `None` stands for `default`.
     host: Option<String>,
     login: Option<String>,
     password: Option<Secret>,
 }
 
-/// What is wrong with a file, and where.
+/// A syntax error in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NetrcError {
     /// From 1.
     pub(crate) line: usize,
-    /// What is wrong, without a word of the file.
+    /// What is wrong. It never quotes the file.
     pub(crate) problem: &'static str,
 }
 
@@ -54,11 +52,11 @@ impl fmt::Display for NetrcError {
 }
 
 impl Netrc {
-    /// Reads the text of a file.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// When it has a word that is no keyword, a keyword without its value, the same one twice, or a
-    /// quoted text without an end.
+    /// When a word is not a keyword, a keyword has no value or occurs twice in an entry, or a
+    /// quoted string is not closed.
     pub(crate) fn parse(text: &str) -> Result<Self, NetrcError> {
         let mut words = Words { text, at: 0, line: 1 };
         let mut entries: Vec<Entry> = Vec::new();
@@ -76,9 +74,9 @@ impl Netrc {
                     words.skip_macro();
                 }
                 "login" | "password" | "account" => {
-                    let value = words.value("a keyword stands without its value")?;
+                    let value = words.value("a keyword has no value")?;
                     let Some(entry) = entries.last_mut() else {
-                        return fail("this stands before the first `machine`");
+                        return fail("this is before the first `machine`");
                     };
                     let again = match word.as_str() {
                         "login" => entry.login.replace(value).is_some(),
@@ -86,16 +84,16 @@ impl Netrc {
                         _ => false,
                     };
                     if again {
-                        return fail("an entry says this twice");
+                        return fail("an entry has this keyword twice");
                     }
                 }
-                _ => return fail("here stands a word that is no keyword"),
+                _ => return fail("this word is not a keyword"),
             }
         }
         Ok(Self { entries })
     }
 
-    /// User and password for a host: of the first entry that names it, or else of `default`.
+    /// User and password for a host: those of its first entry, or else those of `default`.
     pub(crate) fn credentials(&self, host: &str) -> Option<(String, Secret)> {
         let host = plain(host);
         let named = |entry: &&Entry| entry.host.as_ref() == Some(&host);
@@ -109,7 +107,7 @@ impl Netrc {
     }
 }
 
-/// A host as it is compared.
+/// Normalizes a host for comparison.
 fn plain(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
@@ -121,7 +119,7 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The next word where a keyword is due; a `#` begins a comment there.
+    /// The next word at the position of a keyword, the only one where `#` begins a comment.
     fn keyword(&mut self) -> Result<Option<String>, NetrcError> {
         loop {
             self.skip_space();
@@ -168,10 +166,10 @@ impl Words<'_> {
                 character => word.push(character),
             }
         }
-        Err(NetrcError { line: self.line, problem: "a quoted text has no end on its line" })
+        Err(NetrcError { line: self.line, problem: "a quoted string is not closed on its line" })
     }
 
-    /// A macro goes to the next empty line.
+    /// A macro ends at the next empty line.
     fn skip_macro(&mut self) {
         self.skip_line();
         while !self.rest().is_empty() {
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_found_by_their_host() {
+    fn credentials_are_found_by_host() {
         let text = "machine a.example login me password one\n\
                     machine B.example\n\tlogin you\n\taccount x\n\tpassword two\n";
         assert_eq!(found(text, "a.example"), Some(pair("me", "one")));
@@ -246,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn default_is_for_all_others_wherever_it_stands() {
+    fn default_is_for_all_other_hosts_wherever_it_is() {
         let text = "default login any password d\nmachine h login me password one";
         assert_eq!(found(text, "h"), Some(pair("me", "one")));
         assert_eq!(found(text, "x"), Some(pair("any", "d")));
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_macros_are_passed_over() {
+    fn comments_and_macros_are_ignored() {
         let text = "# machine h login no\nmachine h # login no\n login me password #1\n\
                     macdef init\nmachine h login no\ncd /\n\nmachine i login you password two";
         assert_eq!(found(text, "h"), Some(pair("me", "#1")));
@@ -271,27 +269,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_has_its_line_and_is_not_quoted() {
-        wrong("machine h\nlogin me password hunter two\n", 2, "no keyword");
+    fn errors_have_a_line_and_do_not_quote_the_file() {
+        wrong("machine h\nlogin me password hunter two\n", 2, "not a keyword");
         wrong("\n\nlogin me", 3, "before the first");
-        wrong("machine h\npassword", 2, "without its value");
+        wrong("machine h\npassword", 2, "no value");
         wrong("machine", 1, "names no host");
-        wrong("machine h password \"hunter\nmachine i", 1, "no end");
-        wrong("machine h password \"hunter\\", 1, "no end");
+        wrong("machine h password \"hunter\nmachine i", 1, "not closed");
+        wrong("machine h password \"hunter\\", 1, "not closed");
         wrong("machine h\npassword a\npassword b", 3, "twice");
         wrong("macdef", 1, "no name");
     }
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(text in r#"(machine|login|password|default|macdef|["\\#é\n\r ]|[a-z]){0,40}"#, host in ".{0,8}") {
+        fn parsing_never_panics(text in r#"(machine|login|password|default|macdef|["\\#é\n\r ]|[a-z]){0,40}"#, host in ".{0,8}") {
             if let Ok(netrc) = Netrc::parse(&text) {
                 let _ = netrc.credentials(&host);
             }
         }
 
         #[test]
-        fn quoting_keeps_every_password(password in "[^\u{0}]{0,20}") {
+        fn any_password_can_be_quoted(password in "[^\u{0}]{0,20}") {
             let mut quoted = String::new();
             for character in password.chars() {
                 match character {

@@ -1,19 +1,19 @@
-//! The hashes of all paths that a manifest declares.
+//! A compact set of all paths that a manifest declares.
 
-use crate::manifest::hash_index::Parts;
+use crate::manifest::hash_index::HashIndex;
 
-/// The hashes of all paths that a manifest declares, in order, 16 bytes each.
+/// The sorted hashes of all paths that a manifest declares, 16 bytes each.
 #[derive(Clone, Debug)]
 pub struct PathHashes {
     hashes: Vec<u128>,
-    parts: Parts,
+    index: HashIndex,
 }
 
 impl PathHashes {
-    /// Those, which are in order.
+    /// `hashes` must be sorted.
     pub(crate) fn new(hashes: Vec<u128>) -> Self {
-        let parts = Parts::new(hashes.len(), hashes.iter().map(|&hash| first_half(hash)));
-        Self { hashes, parts }
+        let index = HashIndex::new(hashes.len(), hashes.iter().map(|&hash| first_half(hash)));
+        Self { hashes, index }
     }
 
     /// Whether the path with that hash is declared.
@@ -22,14 +22,13 @@ impl PathHashes {
         self.rank(hash).is_some()
     }
 
-    /// The place of a path's hash among all of them.
+    /// The position of a path's hash in the sorted list.
     pub(crate) fn rank(&self, hash: u128) -> Option<usize> {
-        let part = self.parts.of(first_half(hash));
+        let part = self.index.of(first_half(hash));
         let first = part.start;
         self.hashes[part].binary_search(&hash).ok().map(|place| first + place)
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.hashes.len()
     }
@@ -45,7 +44,7 @@ mod tests {
     use crate::rel_path::path_hash;
 
     #[test]
-    fn each_has_its_rank() {
+    fn declared_hashes_have_their_rank_and_others_have_none() {
         for count in [0, 1, 2, 7, 8, 9, 100, 5000] {
             let mut hashes: Vec<_> = (0..count).map(|n: u32| path_hash(&n.to_string())).collect();
             hashes.extend([u128::MAX, 0]);

@@ -1,13 +1,13 @@
-//! What is wrong with a manifest: where, what, and how to mend it.
+//! Errors in a manifest: the place, what is wrong there, and how to correct it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// So many problems are shown; a manifest with more has one cause.
+/// At most this many problems are shown: a manifest with more usually has one cause for all.
 const SHOWN: usize = 20;
-/// A longer line is cut: an excerpt is for people.
+/// A longer line is shown only in part, in bytes.
 const LINE: usize = 160;
 
 /// A range of bytes of the manifest.
@@ -20,25 +20,25 @@ pub(crate) struct Span {
 /// One problem, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong, as a fragment.
+    /// What is wrong, as a lowercase fragment. It may quote the manifest: print it escaped.
     pub message: String,
-    /// The manifest.
+    /// The path of the manifest.
     pub file: PathBuf,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// From 1, in characters.
+    /// The column, from 1, in characters.
     pub column: usize,
-    /// How to mend it.
+    /// How to correct it.
     pub hint: Option<String>,
-    /// The line itself, and the part of it that is meant, in bytes.
+    /// The line as it may be shown, and the start and end of the marked part in bytes.
     excerpt: Option<(String, usize, usize)>,
 }
 
-/// All problems of one manifest, in the order of their places.
+/// All problems of one manifest, sorted by place. There is at least one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
-/// A manifest's text, from which places are made.
+/// A manifest's text, which turns byte offsets into lines and columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     pub(crate) file: &'a Path,
@@ -46,7 +46,7 @@ pub(crate) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// A problem at a place.
+    /// Makes a problem at a place.
     pub(crate) fn problem(&self, at: Span, message: impl Into<String>) -> Problem {
         let start = at.start.min(self.source.len());
         let before = &self.source[..start];
@@ -69,26 +69,26 @@ impl Text<'_> {
         }
     }
 
-    /// The line of a byte, from 1.
+    /// The line of a byte offset, from 1.
     pub(crate) fn line_of(&self, offset: usize) -> usize {
         self.source[..offset.min(self.source.len())].matches('\n').count() + 1
     }
 
-    /// The place of a line and column, both from 1.
+    /// The place of a line and a column, both from 1; the column counts characters.
     pub(crate) fn at(&self, line: usize, column: usize) -> Span {
         let start = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>();
         let offset: usize = self.source[start..].chars().take(column - 1).map(char::len_utf8).sum();
         self.clip(start + offset, start + offset)
     }
 
-    /// A span whose ends are between characters.
+    /// A span that is extended to character boundaries.
     pub(crate) fn clip(&self, start: usize, end: usize) -> Span {
         let start = self.source.floor_char_boundary(start);
         Span { start, end: self.source.ceil_char_boundary(end).max(start) }
     }
 }
 
-/// A message quotes what it is about; what is quoted may be long.
+/// Cuts out the middle of a message, which may quote a long value.
 fn shortened(message: String) -> String {
     const LONGEST: usize = 600;
     if message.len() <= LONGEST {
@@ -99,12 +99,12 @@ fn shortened(message: String) -> String {
     format!("{}…{}", &message[..start], &message[end..])
 }
 
-/// Words in the names of headers whose values are secret.
+/// A header whose name contains one of these words has a secret value.
 const SECRETIVE: [&str; 6] = ["authorization", "cookie", "token", "secret", "password", "api-key"];
 
-/// The line with stars where a secret may be written out: a password in a URL, and all that follows
-/// `headers: {NAME:` or the name of a header like `Authorization`. Each byte keeps its place, but for those within
-/// a character.
+/// Replaces possible secrets in a line with stars: a password in a URL, and everything after
+/// `headers: {NAME:` or after the name of a header such as `Authorization`. One star replaces one
+/// character, so the length changes if a secret has multi-byte characters.
 fn without_secrets(line: &str) -> String {
     let mut hidden = vec![false; line.len()];
     let lower = line.to_ascii_lowercase();
@@ -131,15 +131,16 @@ fn without_secrets(line: &str) -> String {
     line.char_indices().map(show).collect()
 }
 
-/// The line as it can be printed, with the place in it.
+/// The line as it may be shown, with the start and end of the marked part in it. `None` if it is
+/// blank.
 fn excerpt(line: &str, start: usize, end: usize) -> Option<(String, usize, usize)> {
     let masked = without_secrets(line);
-    // Stars are one byte each: where they stand for longer characters the mark would slip.
+    // If stars replaced multi-byte characters, offsets in the line are wrong: show no part of it.
     let line = if masked.len() == line.len() { masked.as_str() } else { "(a line with a secret)" };
     let (start, end) = (start.min(line.len()), end.min(line.len()));
     let mut shown = String::new();
     let (mut from, mut to) = (None, None);
-    // A long line is shown from shortly before the place.
+    // A long line is shown from a little before the place.
     let first = if line.len() <= LINE {
         0
     } else {
@@ -172,14 +173,14 @@ fn excerpt(line: &str, start: usize, end: usize) -> Option<(String, usize, usize
 }
 
 impl Problem {
-    /// The same with how to mend it.
+    /// Adds a hint how to correct it.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// A problem of the whole file.
+    /// Makes a problem that concerns the whole file.
     pub(crate) fn of_file(file: &Path, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -199,7 +200,7 @@ impl Problem {
         let place = format!("{file}:{}:{}", self.line, self.column);
         match &self.excerpt {
             Some((line, start, end)) => {
-                // A place has to be at least a character wide to be marked.
+                // The renderer marks nothing for an empty span: mark at least one character.
                 let end = line[*start..]
                     .chars()
                     .next()
@@ -226,7 +227,8 @@ impl Problem {
         }
     }
 
-    /// The excerpt may be cut and has tabs expanded: the place is that of the file.
+    /// Replaces the column that the renderer computed from the excerpt, which may be cut and has
+    /// expanded tabs, with the column in the file.
     fn with_own_column(&self, rendered: String, file: &str) -> String {
         let own = format!("{file}:{}:", self.line);
         let Some(start) = rendered.find(&own) else {
@@ -240,7 +242,8 @@ impl Problem {
     }
 }
 
-/// Text from a file that nobody has checked: it must not steer a terminal.
+/// Escapes control characters and bidirectional formatting characters of untrusted text, which
+/// could otherwise control a terminal.
 fn escape(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -257,19 +260,33 @@ fn escape(text: &str) -> String {
 }
 
 impl Problems {
-    /// All of them. There is at least one.
+    /// Sorts the problems and removes duplicates. `problems` must not be empty.
     pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
         problems.dedup();
         Self(problems)
     }
 
-    /// Each problem, in the order of their places.
+    /// The same problems, each with this hint after its own.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub(crate) fn also_hint(mut self, hint: &str) -> Self {
+        for problem in &mut self.0 {
+            problem.hint = Some(match problem.hint.take() {
+                Some(own) => format!("{own}; {hint}"),
+                None => hint.to_owned(),
+            });
+        }
+        self
+    }
+
+    /// The problems, sorted by place.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }
 
-    /// As people read them: at most 20, each with its line and a mark under the place. `width` in columns.
+    /// Formats at most 20 problems for a terminal, each with its line and a mark under the place.
+    /// `width` is in columns. Untrusted text is escaped.
     #[must_use]
     pub fn render(&self, color: bool, width: usize) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };

@@ -1,7 +1,8 @@
-//! The JSON Schema of the manifest, for editors: made from the same tables that the reader takes its keys from.
+//! The JSON Schema of the manifest, for editors, generated from the same tables as the reader uses.
 //!
-//! It accepts every manifest that the reader accepts, and refuses what can be seen without expanding anything: unknown
-//! keys, wrong words, wrong forms. What it cannot see, `natsync plan` tells.
+//! It accepts every manifest that the reader accepts. It rejects what can be found without
+//! expanding variables: unknown keys, wrong words, wrong types. Other mistakes are reported by
+//! `natsync plan`.
 
 use std::fmt::Write as _;
 
@@ -14,7 +15,7 @@ use super::tables::{
     ROWS_FILE_MAPPING,
 };
 
-/// The schema (JSON Schema, draft 2020-12).
+/// The JSON Schema (draft 2020-12) of a manifest.
 #[must_use]
 pub fn schema() -> Value {
     let mut definitions = Map::new();
@@ -31,13 +32,12 @@ pub fn schema() -> Value {
         let made = mapping(part, &mut definitions);
         definitions.insert(part.name.to_owned(), made);
     }
-    // A stable order, whatever was met first.
+    // A stable order, independent of the order in which definitions are used.
     let sorted: std::collections::BTreeMap<_, _> = definitions.into_iter().collect();
     schema.insert("$defs".to_owned(), sorted.into_iter().collect());
     Value::Object(schema)
 }
 
-/// A mapping with known keys.
 fn mapping(mapping: &Mapping, definitions: &mut Map<String, Value>) -> Value {
     let mut properties = Map::new();
     for field in mapping.table {
@@ -62,7 +62,6 @@ fn mapping(mapping: &Mapping, definitions: &mut Map<String, Value>) -> Value {
     made
 }
 
-/// A key with its value.
 fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
     let mut description = sentence(field.about);
     if let Some(default) = field.default {
@@ -70,7 +69,7 @@ fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
     }
     let mut made = Map::new();
     made.insert("description".to_owned(), json!(description));
-    // A number or a boolean is one, anything else a text.
+    // Defaults and examples that look like JSON have its type; all others are strings.
     let typed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
     if let Some(default) = field.default {
         made.insert("default".to_owned(), typed(default));
@@ -93,7 +92,8 @@ fn sentence(about: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
-/// A scheme and something of a host, unless an insertion or the environment brings them.
+/// A scheme and the beginning of a host, unless an insertion or an environment variable supplies
+/// them.
 const URL: &str = r"^([Hh][Tt][Tt][Pp][Ss]?://[^/?#]|[^:/?#]*[{$])";
 const DIGITS: &str = "^[0-9]+$";
 const SIZE: &str = r"^\s*[0-9]+(\.[0-9]{0,9})?\s*(B|k|kB|KB|M|MB|G|GB|T|TB|K|Ki|KiB|Mi|MiB|Gi|GiB|Ti|TiB)?\s*(/s)?\s*$";
@@ -107,7 +107,7 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
         Shape::Text | Shape::Template => text(),
         Shape::Url => json!({"type": "string", "pattern": URL}),
         Shape::Word(words) => word(words),
-        // Case and dashes make no difference: `SHA-256`.
+        // Case and dashes are ignored: `SHA-256`.
         Shape::Algorithm => json!({"anyOf": [
             {"enum": ALGORITHMS},
             {"type": "string", "pattern": "^-*([Ss]-*[Hh]-*[Aa]-*(2-*5-*6|5-*1-*2|1)|[Mm]-*[Dd]-*5|[Bb]-*[Ll]-*[Aa]-*[Kk]-*[Ee]-*3)-*$"},
@@ -138,7 +138,7 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
             {"type": "integer", "minimum": 0},
             {"type": "string", "pattern": SHARE},
         ]}),
-        // Digits alone are a number to YAML.
+        // YAML takes a digest that has only decimal digits for a number.
         Shape::Digest(digits) => json!({
             "type": ["string", "number"],
             "pattern": format!(r"^\s*[0-9A-Fa-f]{{{digits}}}\s*$"),
@@ -154,7 +154,7 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
         }
         Shape::Mapping(part) => {
             if !definitions.contains_key(part.name) {
-                // Its own place is taken first, for what is within it.
+                // Insert a placeholder first, so that a recursive reference does not loop.
                 definitions.insert(part.name.to_owned(), Value::Null);
                 let made = mapping(part, definitions);
                 definitions.insert(part.name.to_owned(), made);
@@ -188,15 +188,15 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
     }
 }
 
-/// A single value, in any way that YAML has.
+/// Any scalar: the reader takes the text of numbers and booleans.
 fn text() -> Value {
     json!({"type": ["string", "number", "boolean"]})
 }
 
-/// A word that may look like a number.
+/// One of some words, also in the form of the number or boolean for which YAML may take it.
 fn word(words: &[&str]) -> Value {
     let numbers = words.iter().filter_map(|word| word.parse::<u64>().ok()).map(Value::from);
-    // To YAML 1.1 this word is a boolean, and some editors speak that.
+    // `off` is a boolean in YAML 1.1, which some editors use.
     let booleans = words.contains(&"off").then_some(Value::Bool(false));
     let numbers = numbers.chain(booleans);
     json!({"enum": numbers.chain(words.iter().map(|&word| json!(word))).collect::<Vec<_>>()})
@@ -213,9 +213,9 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/$defs/{name}")})
 }
 
-/// The values of a variable, of which a list has so many at least.
+/// The values of a variable. `least` is the smallest length of a list.
 fn values(least: u64) -> Value {
-    // In a list, a word that YAML takes for nothing is a word.
+    // In a list, the reader takes the text of `null` and `~`.
     let one = json!({"anyOf": [
         {"type": ["string", "number", "boolean", "null"]},
         reference("range"),
@@ -224,7 +224,7 @@ fn values(least: u64) -> Value {
     ]});
     json!({
         "description": "The values of a variable: a value, a range such as 1..26, 001..100, a..z or \
-                        2024-01-01..today..7d, a list of these, or a file with a value a line.",
+                        2024-01-01..today..7d, a list of these, or a file with one value on each line.",
         "anyOf": [one, {"type": "array", "minItems": least, "items": one}],
     })
 }

@@ -1,19 +1,19 @@
-//! Texts that must not be seen.
+//! Strings that must not be printed.
 
 use std::fmt;
 
-/// A text that is printed nowhere.
+/// A string whose `Debug` and `Display` print `***`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text from being printed.
+    /// Wraps a string.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for whom it is meant.
+    /// The string itself, to be sent and never to be printed or stored.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

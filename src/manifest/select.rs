@@ -1,4 +1,4 @@
-//! Which entries a run is about (`--only`, `--retry`).
+//! The entries that a run works on (`--only`, `--retry`).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,16 +11,17 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::manifest::{Manifest, Source};
 use crate::rel_path::path_hash;
 
-/// Stands for a choice by paths among patterns, which cannot be told from them any more.
+/// The placeholder in a list of patterns for a selection by paths, which is not recorded itself.
 pub(crate) const AMONG: &str = "--retry";
 
-/// The chosen entries of one manifest: all, or those that at least one pattern chooses.
+/// A selection of entries of one manifest: all, or those that at least one pattern matches.
 ///
-/// It notes which patterns chose something, so that one with a slip in it does not pass in silence.
+/// It records which patterns matched an entry, so that a misspelled pattern is reported as an error
+/// instead of being ignored.
 #[derive(Debug, Default)]
 pub struct Selection {
     patterns: Vec<Pattern>,
-    /// The hashes of the only paths that may be chosen.
+    /// If present, only entries whose path has one of these hashes are selected.
     among: Option<Arc<HashSet<u128>>>,
 }
 
@@ -42,20 +43,20 @@ impl fmt::Display for SelectError {
 impl std::error::Error for SelectError {}
 
 impl Selection {
-    /// Every entry.
+    /// Selects every entry.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// The entries that the patterns choose; all of them when there is no pattern.
+    /// Selects the entries that at least one pattern matches; all entries if there is no pattern.
     ///
-    /// A pattern is `tag:NAME`, else the name of a source of that manifest, else a glob over the
+    /// A pattern is `tag:NAME`, the name of a source of that manifest, or otherwise a glob over the
     /// path below the destination, in which `*` and `?` do not match a slash and `**` does.
     ///
     /// ```
     /// # use std::path::Path;
-    /// use natsync::select::Selection;
+    /// use natsync::manifest::select::Selection;
     /// use natsync::{LoadOptions, Manifest, Options};
     ///
     /// # let text = "{version: 1, dest: d, sources: [{url: 'http://h/{n}.jpg', vars: {n: 1..9}}]}";
@@ -67,38 +68,39 @@ impl Selection {
     /// ```
     ///
     /// # Errors
-    /// When a pattern is no valid glob.
+    /// When a pattern is not a valid glob.
     pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, SelectError> {
         let patterns =
             patterns.iter().map(|text| Pattern::parse(text, manifest)).collect::<Result<_, _>>()?;
         Ok(Self { patterns, among: None })
     }
 
-    /// The same, but only what is at one of these paths.
+    /// Restricts the selection to entries with one of these paths.
     #[must_use]
     pub fn among<'p>(self, paths: impl IntoIterator<Item = &'p str>) -> Self {
         let among = paths.into_iter().map(path_hash).collect();
         Self { among: Some(Arc::new(among)), ..self }
     }
 
-    /// Whether it is every entry, without a choice.
+    /// Whether it has no restriction at all.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.patterns.is_empty() && self.among.is_none()
     }
 
-    /// The patterns as they were written, and [`AMONG`] where only certain paths may be chosen.
+    /// The patterns as they were written, followed by [`AMONG`] if the selection is restricted to
+    /// paths.
     pub(crate) fn patterns(&self) -> Vec<String> {
         let among = self.among.is_some().then(|| AMONG.to_owned());
         self.patterns.iter().map(|pattern| pattern.text.clone()).chain(among).collect()
     }
 
-    /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are chosen, where
-    /// that can be told without their paths.
+    /// Whether all (`Some(true)`) or none (`Some(false)`) of a source's entries are selected.
+    /// `None` if that depends on their paths.
     #[must_use]
     pub fn sees_source(&self, source: &Source) -> Option<bool> {
-        // With a glob each path must be looked at even in a source that is chosen whole, to know
-        // whether the glob chooses anything.
+        // With a glob, test each path even if another pattern selects the whole source: otherwise
+        // the glob could be reported as unmatched.
         let needs_paths = self.patterns.iter().any(|pattern| matches!(pattern.kind, Kind::Glob(_)));
         if needs_paths || self.among.is_some() {
             return None;
@@ -106,7 +108,7 @@ impl Selection {
         Some(self.matches(source, ""))
     }
 
-    /// Whether the entry of that source with that path is chosen.
+    /// Whether the entry of that source with that path is selected.
     #[must_use]
     pub fn matches(&self, source: &Source, path: &str) -> bool {
         let mut chosen = self.patterns.is_empty();
@@ -119,7 +121,7 @@ impl Selection {
         chosen && self.among.as_ref().is_none_or(|among| among.contains(&path_hash(path)))
     }
 
-    /// Shows it every entry of a manifest, until each pattern has chosen something.
+    /// Tests the entries of a manifest until each pattern has matched one, for [`Self::unmatched`].
     pub fn look_at(&self, manifest: &Manifest) {
         for source in manifest.sources() {
             let _ = self.sees_source(source);
@@ -135,8 +137,8 @@ impl Selection {
         }
     }
 
-    /// The error for the first pattern that chose nothing, once every source was shown to
-    /// [`Self::sees_source`] or every entry to [`Self::matches`].
+    /// The error for the first pattern that matched no entry. Valid after [`Self::look_at`], or
+    /// after every source was passed to [`Self::sees_source`] or every entry to [`Self::matches`].
     #[must_use]
     pub fn unmatched(&self, manifest: &Manifest) -> Option<SelectError> {
         let pattern = self.patterns.iter().find(|pattern| !pattern.used.load(Ordering::Relaxed))?;
@@ -147,10 +149,10 @@ impl Selection {
     }
 }
 
-/// The arguments that choose one entry of a manifest, ready to be pasted into a shell.
+/// The command-line arguments that select one entry of a manifest, quoted for a shell.
 #[must_use]
 pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
-    // What begins like a flag must not look like one.
+    // With a space, clap would take a value that begins with `-` for another flag.
     let gap = if path.starts_with('-') { '=' } else { ' ' };
     let only = format!("--only{gap}{}", shell_word(&globset::escape(path)));
     if manifest == Path::new("natsync.yaml") {
@@ -159,7 +161,7 @@ pub(crate) fn arguments_for(path: &str, manifest: &Path) -> String {
     format!("{only} {}", shell_word(&manifest.to_string_lossy()))
 }
 
-/// The text as one word of a shell.
+/// Quotes a text as one word for a POSIX shell.
 #[must_use]
 pub(crate) fn shell_word(text: &str) -> String {
     let plain =
@@ -217,7 +219,7 @@ impl Pattern {
     }
 
     fn note(&self) {
-        // Mostly a read: a million stores to one cache line would slow several threads down.
+        // Read first: stores by several threads to one cache line for each entry would be slow.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
@@ -227,12 +229,12 @@ impl Pattern {
 fn glob(text: &str) -> Result<GlobMatcher, SelectError> {
     let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| SelectError {
-        message: format!("--only `{text}` is no valid glob: {}", error.kind()),
-        hint: "put a backslash before a character that is meant as it stands".to_owned(),
+        message: format!("--only `{text}` is not a valid glob: {}", error.kind()),
+        hint: "put a backslash before a character that is meant literally".to_owned(),
     })
 }
 
-/// Names what there is to choose from, as far as it fits a line or two.
+/// Lists the sources that exist, at most 8.
 fn hint(manifest: &Manifest) -> String {
     const SHOWN: usize = 8;
     let sources = manifest.sources();
@@ -255,7 +257,7 @@ mod tests {
     use crate::manifest::LoadOptions;
 
     #[test]
-    fn arguments_can_be_pasted() {
+    fn arguments_are_quoted_for_a_shell() {
         let default = Path::new("natsync.yaml");
         assert_eq!(arguments_for("a/b-1.txt", default), "--only a/b-1.txt");
         assert_eq!(arguments_for("a b[1]*.txt", default), "--only 'a b[[]1[]][*].txt'");
@@ -301,7 +303,7 @@ sources:
     }
 
     #[test]
-    fn without_patterns_everything_is_chosen() {
+    fn without_patterns_every_entry_is_selected() {
         assert_eq!(chosen(&[]).0.len(), 4);
     }
 
@@ -320,7 +322,7 @@ sources:
     }
 
     #[test]
-    fn a_pattern_that_chooses_nothing_is_named() {
+    fn a_pattern_that_matches_nothing_is_reported() {
         let (paths, error) = chosen(&["small", "smal"]);
         assert_eq!(paths.len(), 2);
         assert_eq!(error.unwrap(), "--only `smal` matches no entry of `many`");
@@ -329,7 +331,7 @@ sources:
     }
 
     #[test]
-    fn a_star_stays_within_its_folder() {
+    fn a_star_does_not_match_a_slash() {
         let manifest = manifest(YAML);
         let source = &manifest.sources()[0];
         let matches = |pattern: &str, path| {
@@ -346,7 +348,7 @@ sources:
         let error = Selection::new(&["[a".to_owned()], &manifest(YAML)).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "--only `[a` is no valid glob: unclosed character class; missing ']'"
+            "--only `[a` is not a valid glob: unclosed character class; missing ']'"
         );
         assert_eq!(crate::ops::error::RunError::from(error).exit_status() as u8, 2);
     }

@@ -1,8 +1,9 @@
-//! The shapes that values of a manifest have, for the schema that editors read.
+//! The types of which `tables` is made: keys, and the shapes that their values can have.
 //!
-//! A value is read from its text as it was written, so that a shape allows every way in which YAML can write it.
+//! The schema is generated from shapes; the reader has code for each key instead. The reader takes
+//! a scalar as the text that was written, so a shape stands for every YAML type of such a text.
 
-/// The least and the most of a number.
+/// The smallest and the largest allowed number.
 pub(super) type Bounds = (u64, u64);
 
 /// The keys of a mapping.
@@ -11,15 +12,13 @@ pub(super) type Table = &'static [Field];
 /// A key of a mapping.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// Its name.
     pub(super) name: &'static str,
-    /// What it is for.
+    /// Its description, as a fragment. The schema makes a sentence of it.
     pub(super) about: &'static str,
-    /// What its value looks like.
     pub(super) shape: Shape,
-    /// What holds without it, as it would be written.
+    /// The value that applies if the key is absent, as it would be written in a manifest.
     pub(super) default: Option<&'static str>,
-    /// A value as people write it.
+    /// A typical value, as it would be written in a manifest.
     pub(super) example: Option<&'static str>,
 }
 
@@ -40,15 +39,15 @@ impl Field {
 /// What a value looks like.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
-    /// A single value, taken as it is written.
+    /// Any scalar.
     Text,
-    /// A path, maybe with insertions.
+    /// A path, which may have insertions such as `{n}`.
     Template,
-    /// A URL, maybe with insertions.
+    /// A URL, which may have insertions such as `{n}`.
     Url,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// The name of an algorithm of digests.
+    /// The name of a digest algorithm.
     Algorithm,
     /// `true` or `false`.
     Flag,
@@ -60,21 +59,21 @@ pub(super) enum Shape {
     NumberOr(Bounds, &'static str),
     /// A number above 0.
     Rate,
-    /// A length of time, or one of these words.
+    /// A duration, or one of these words.
     Duration(&'static [&'static str]),
     /// A number of bytes.
     Size,
-    /// A number, or a share in percent.
+    /// An absolute number, or a percentage.
     Quota,
-    /// So many hexadecimal digits.
+    /// This number of hexadecimal digits.
     Digest(usize),
     /// A media type.
     MediaType,
-    /// A kind of content.
+    /// The name of a file format.
     Kind,
-    /// One of a shape, or a list of them.
+    /// One value of a shape, or a list of such values.
     OneOrMore(&'static Shape),
-    /// A list of at least one.
+    /// A list that is not empty.
     List(&'static Shape),
     /// A mapping with known keys.
     Mapping(&'static Mapping),
@@ -82,7 +81,7 @@ pub(super) enum Shape {
     Headers,
     /// Variables with their values.
     Variables,
-    /// Variables with the values that are meant.
+    /// A condition: variables with the values that match.
     Choice,
     /// A list of mappings of columns to cells, or a CSV file.
     Rows,
@@ -91,16 +90,15 @@ pub(super) enum Shape {
 /// A mapping with known keys.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    /// What it is called in the schema.
+    /// Its name in `$defs` of the schema.
     pub(super) name: &'static str,
-    /// What it is for.
+    /// Its description in the schema, as a sentence.
     pub(super) about: &'static str,
-    /// Its keys.
     pub(super) table: Table,
     /// Keys that it must have.
     pub(super) required: &'static [&'static str],
-    /// Keys of which it must have exactly one.
+    /// If not empty: exactly one of these keys must be present.
     pub(super) one_of: &'static [&'static str],
-    /// Which keys go together, as keywords of JSON Schema.
+    /// Which keys require or exclude each other, as JSON Schema keywords with their values.
     pub(super) rules: &'static [(&'static str, &'static str)],
 }

@@ -1,5 +1,8 @@
-//! Every key that a manifest may have, with what it is for: the one place that says which there are. The reader takes
-//! its keys from here, and so does the schema.
+//! All keys that a manifest can have, with their descriptions, defaults and bounds.
+//!
+//! This is the only list of keys: the reader rejects keys that are not here, and the JSON Schema is
+//! generated from it. After a change, run `UPDATE=1 cargo test --test it schema`, which rewrites
+//! `docs/manifest.schema.json`.
 
 use super::shape::{Bounds, Field, Mapping, Shape, Table};
 
@@ -14,7 +17,8 @@ pub(super) const SEGMENTS: Bounds = (1, 64);
 /// `missing_when: {status: ..}`
 pub(super) const STATUS: Bounds = (400, 599);
 
-/// An expansion that takes more memory than a machine has is a slip, whatever `limits` says.
+/// The largest allowed value of `limits: {entries: ..}`. More entries would need more memory than
+/// machines have, so a larger number is a mistake.
 pub(super) const MOST_ENTRIES: u64 = 4_000_000_000;
 
 /// `prune`
@@ -39,25 +43,34 @@ pub(super) const MANIFEST: Table = &[
         .such_as("../mirror/natgeo"),
     Field::new(
         "sources",
-        "what the destination holds",
+        "where the files of the destination come from",
         Shape::List(&Shape::Mapping(&SOURCE_MAPPING)),
     ),
     Field::new("http", "transport settings for all sources", Shape::Mapping(&HTTP_SETTINGS)),
     Field::new(
         "prune",
-        "what becomes of files that are no longer declared: off or managed",
+        "whether files that are no longer declared are deleted: off or managed",
         Shape::Word(PRUNE),
     )
     .or("off"),
-    Field::new("max_delete", "how many files a run may prune: a number or a share", Shape::Quota)
-        .such_as("20%"),
+    Field::new(
+        "max_delete",
+        "how many files a run may delete: a number or a percentage",
+        Shape::Quota,
+    )
+    .such_as("20%"),
     Field::new("limits", "bounds on the manifest itself", Shape::Mapping(&LIMITS_MAPPING)),
-    Field::new("portable", "whether names must work on every system", Shape::Flag).or("true"),
+    Field::new(
+        "portable",
+        "whether paths must be valid and distinct on every operating system",
+        Shape::Flag,
+    )
+    .or("true"),
 ];
 
 /// A source.
 pub(super) const SOURCE: Table = &[
-    Field::new("name", "its name, by which `--only` chooses it", Shape::Text),
+    Field::new("name", "its name, which `--only` accepts", Shape::Text),
     Field::new("url", "the URL template", Shape::Url).such_as("https://example.org/img{n:02}.jpg"),
     Field::new(
         "files",
@@ -66,16 +79,16 @@ pub(super) const SOURCE: Table = &[
     ),
     Field::new(
         "mirrors",
-        "URL templates of the same file elsewhere",
+        "URL templates of the same file on other servers",
         Shape::OneOrMore(&Shape::Url),
     ),
     Field::new(
         "alternates",
-        "URL templates of the same thing under other names",
+        "URL templates of other names that the file may have on its server",
         Shape::OneOrMore(&Shape::Url),
     ),
     Field::new("vars", "variables and their values", Shape::Variables),
-    Field::new("rows", "variables that go together, a row at a time", Shape::Rows),
+    Field::new("rows", "variables whose values are paired row by row", Shape::Rows),
     Field::new("combine", "how variables combine: product or zip", Shape::Word(COMBINE))
         .or("product"),
     Field::new("exclude", "combinations to leave out", Shape::OneOrMore(&Shape::Choice)),
@@ -83,48 +96,56 @@ pub(super) const SOURCE: Table = &[
         .or("{filename}"),
     Field::new(
         "on_missing",
-        "what a missing file means: fail, skip or prune",
+        "what to do when a file is missing upstream: fail, skip or prune",
         Shape::Word(ON_MISSING),
     )
     .or("fail"),
-    Field::new("max_missing", "how many entries may be missing: a number or a share", Shape::Quota)
-        .such_as("20%"),
-    Field::new("missing_when", "what counts as missing", Shape::Mapping(&MISSING_WHEN_MAPPING)),
+    Field::new(
+        "max_missing",
+        "how many entries may be missing: a number or a percentage",
+        Shape::Quota,
+    )
+    .such_as("20%"),
+    Field::new(
+        "missing_when",
+        "which responses mean that a file is missing",
+        Shape::Mapping(&MISSING_WHEN_MAPPING),
+    ),
     Field::new(
         "missing_ttl",
-        "how long a missing file is not asked for again",
+        "how long a missing file is not requested again",
         Shape::Duration(&[]),
     )
     .or("0s")
     .such_as("1d"),
     Field::new(
         "check",
-        "how long a file counts as fresh: always, never, or an age",
+        "when a file is checked upstream: always, never, or after an age",
         Shape::Duration(CHECK),
     )
     .or("always")
     .such_as("1d"),
-    Field::new("expect", "what the content must be like", Shape::Mapping(&EXPECT_MAPPING)),
+    Field::new("expect", "what the content must satisfy", Shape::Mapping(&EXPECT_MAPPING)),
     Field::new(
         "overrides",
-        "single entries that differ",
+        "exceptions for single entries",
         Shape::List(&Shape::Mapping(&OVERRIDE_MAPPING)),
     ),
-    Field::new("tags", "words that `--only tag:NAME` chooses by", Shape::OneOrMore(&Shape::Text)),
+    Field::new("tags", "names that `--only tag:NAME` accepts", Shape::OneOrMore(&Shape::Text)),
     Field::new(
         "checksums",
-        "where the publisher lists digests: a file, a URL, or sidecars",
+        "where the publisher's checksum list is: a file, a URL, or one URL for each file",
         Shape::Mapping(&CHECKSUMS_MAPPING),
     ),
-    Field::new("sha256", "the SHA-256 of its only file", Shape::Digest(64)),
-    Field::new("sha512", "the SHA-512 of its only file", Shape::Digest(128)),
-    Field::new("sha1", "the SHA-1 of its only file", Shape::Digest(40)),
-    Field::new("md5", "the MD5 of its only file", Shape::Digest(32)),
-    Field::new("blake3", "the BLAKE3 of its only file", Shape::Digest(64)),
+    Field::new("sha256", "the SHA-256 of the only file", Shape::Digest(64)),
+    Field::new("sha512", "the SHA-512 of the only file", Shape::Digest(128)),
+    Field::new("sha1", "the SHA-1 of the only file", Shape::Digest(40)),
+    Field::new("md5", "the MD5 of the only file", Shape::Digest(32)),
+    Field::new("blake3", "the BLAKE3 of the only file", Shape::Digest(64)),
     Field::new("headers", "header fields for the source's own origin", Shape::Headers),
     Field::new(
         "netrc",
-        "whether users and passwords come from ~/.netrc, or from which file",
+        "whether to take credentials from ~/.netrc, or the path of another netrc file",
         Shape::FlagOrPath,
     )
     .or("false"),
@@ -134,7 +155,7 @@ pub(super) const SOURCE: Table = &[
 /// One file of `files`.
 pub(super) const FILE: Table = &[
     Field::new("url", "its URL", Shape::Url),
-    Field::new("path", "where it goes", Shape::Template).or("{filename}"),
+    Field::new("path", "its path below the destination", Shape::Template).or("{filename}"),
     Field::new("size", "its length in bytes", Shape::Size),
     Field::new("sha256", "its SHA-256", Shape::Digest(64)),
     Field::new("sha512", "its SHA-512", Shape::Digest(128)),
@@ -145,39 +166,53 @@ pub(super) const FILE: Table = &[
 
 /// `http`.
 pub(super) const HTTP: Table = &[
-    Field::new("connections", "connections in all", Shape::Number(CONNECTIONS)).or("64"),
+    Field::new("connections", "the most connections at a time", Shape::Number(CONNECTIONS))
+        .or("64"),
     Field::new(
         "connections_per_host",
-        "connections to one origin: a number or auto",
+        "the most connections to one origin: a number or auto",
         Shape::NumberOr(CONNECTIONS, "auto"),
     )
     .or("auto"),
-    Field::new("requests_per_second", "requests a second to one origin", Shape::Rate).such_as("5"),
-    Field::new("rate_limit", "bytes a second", Shape::Size).such_as("2MiB"),
-    Field::new("retries", "further attempts after a failed one", Shape::Number(RETRIES)).or("4"),
+    Field::new("requests_per_second", "the most requests per second to one origin", Shape::Rate)
+        .such_as("5"),
+    Field::new("rate_limit", "the most bytes per second", Shape::Size).such_as("2MiB"),
+    Field::new("retries", "how many times a failed request is repeated", Shape::Number(RETRIES))
+        .or("4"),
     Field::new(
         "max_retry_after",
-        "the longest pause that a server may ask for",
+        "the longest Retry-After of a server that is obeyed",
         Shape::Duration(&[]),
     )
     .or("2min"),
+    Field::new("connect_timeout", "the time limit for making a connection", Shape::Duration(&[]))
+        .or("10s"),
+    Field::new("stall_timeout", "the longest time without a received byte", Shape::Duration(&[]))
+        .or("30s"),
     Field::new(
-        "connect_timeout",
-        "how long a connection may take to be made",
-        Shape::Duration(&[]),
+        "min_rate",
+        "the lowest accepted rate in bytes per second, averaged over a minute",
+        Shape::Size,
     )
-    .or("10s"),
-    Field::new("stall_timeout", "how long no byte may come", Shape::Duration(&[])).or("30s"),
-    Field::new("min_rate", "the slowest rate, averaged over a minute", Shape::Size).or("64B"),
+    .or("64B"),
     Field::new("redirects", "how many redirects are followed", Shape::Number(REDIRECTS)).or("10"),
     Field::new("user_agent", "the User-Agent header", Shape::Text),
     Field::new("proxy", "the URL of a proxy, or none", Shape::Text)
         .such_as("http://proxy.example.org:3128"),
-    Field::new("ca_file", "certificates to trust, instead of the system's", Shape::Text),
-    Field::new("segments", "ranges of one large file at a time", Shape::Number(SEGMENTS)).or("1"),
+    Field::new(
+        "ca_file",
+        "a file with the CA certificates to trust instead of the system's",
+        Shape::Text,
+    ),
+    Field::new(
+        "segments",
+        "how many ranges of one large file are downloaded at a time",
+        Shape::Number(SEGMENTS),
+    )
+    .or("1"),
     Field::new("segment_min_size", "files smaller than this are not segmented", Shape::Size)
         .or("64MiB"),
-    Field::new("http2", "whether HTTP/2 is spoken: auto, never or always", Shape::Word(HTTP2))
+    Field::new("http2", "whether HTTP/2 is used: auto, never or always", Shape::Word(HTTP2))
         .or("auto"),
 ];
 
@@ -185,19 +220,32 @@ pub(super) const HTTP: Table = &[
 pub(super) const EXPECT: Table = &[
     Field::new("content_type", "the media type, such as image/jpeg or image/*", Shape::MediaType)
         .such_as("image/*"),
-    Field::new("min_size", "bytes at least", Shape::Size).or("1"),
-    Field::new("max_size", "bytes at most", Shape::Size),
-    Field::new("kind", "what the first bytes must be, such as jpeg or zip", Shape::Kind),
-    Field::new("unframed", "whether an answer without a length is taken", Shape::Flag).or("false"),
+    Field::new("min_size", "the smallest allowed size", Shape::Size).or("1"),
+    Field::new("max_size", "the largest allowed size", Shape::Size),
+    Field::new(
+        "kind",
+        "the file format, recognized by the first bytes, such as jpeg or zip",
+        Shape::Kind,
+    ),
+    Field::new(
+        "unframed",
+        "whether a response that ends only with the connection is accepted",
+        Shape::Flag,
+    )
+    .or("false"),
 ];
 
 /// `missing_when`.
 pub(super) const MISSING_WHEN: Table = &[
-    Field::new("status", "HTTP statuses", Shape::OneOrMore(&Shape::Number(STATUS)))
-        .or("[404, 410]"),
+    Field::new(
+        "status",
+        "the HTTP statuses of a missing file",
+        Shape::OneOrMore(&Shape::Number(STATUS)),
+    )
+    .or("[404, 410]"),
     Field::new(
         "content_type",
-        "the media type of an error page that comes with success",
+        "the media type of an error page that the server sends with status 200",
         Shape::MediaType,
     )
     .such_as("text/html"),
@@ -213,21 +261,17 @@ pub(super) const LIMITS: Table = &[Field::new(
 
 /// One of `overrides`.
 pub(super) const OVERRIDE: Table = &[
-    Field::new("when", "the values of the entries that it is about", Shape::Choice)
+    Field::new("when", "the values of the entries that it applies to", Shape::Choice)
         .such_as("{n: 7}"),
     Field::new("url", "another URL template", Shape::Url),
     Field::new("path", "another path template", Shape::Template),
-    Field::new("skip", "whether they are left out", Shape::Flag).or("false"),
+    Field::new("skip", "whether the entries are left out", Shape::Flag).or("false"),
     Field::new("sha256", "its SHA-256", Shape::Digest(64)),
     Field::new("sha512", "its SHA-512", Shape::Digest(128)),
     Field::new("sha1", "its SHA-1", Shape::Digest(40)),
     Field::new("md5", "its MD5", Shape::Digest(32)),
     Field::new("blake3", "its BLAKE3", Shape::Digest(64)),
-    Field::new(
-        "reason",
-        "why it differs: required for a digest and for what is skipped",
-        Shape::Text,
-    ),
+    Field::new("reason", "the reason: required with a digest and with skip", Shape::Text),
 ];
 
 /// `checksums`.
@@ -237,36 +281,39 @@ pub(super) const CHECKSUMS: Table = &[
     Field::new("url", "the URL template of a checksum list", Shape::Url),
     Field::new(
         "sidecar",
-        "the URL template of the list of a single file, such as {+url}.sha256",
+        "the URL template of the checksum file of a single file, such as {+url}.sha256",
         Shape::Url,
     ),
     Field::new(
         "algorithm",
-        "the algorithm of its digests, where neither their length nor the list says it",
+        "the algorithm of its digests, if neither their length nor the list tells it",
         Shape::Algorithm,
     ),
     Field::new(
         "pattern",
-        "a regular expression with a group `digest`, and maybe `name`",
+        "a regular expression with a group `digest` and optionally a group `name`",
         Shape::Text,
     ),
-    Field::new("optional", "whether an entry may be missing in the list", Shape::Flag).or("false"),
+    Field::new("optional", "whether entries may be absent from the list", Shape::Flag).or("false"),
 ];
 
 /// A range as a mapping.
 pub(super) const RANGE: Table = &[
     Field::new("from", "the first value", Shape::Text),
     Field::new("to", "the last value", Shape::Text),
-    Field::new("step", "the distance", Shape::Text).or("1"),
+    Field::new("step", "the distance between two values", Shape::Text).or("1"),
 ];
 
-/// A literal.
-pub(super) const LITERAL: Table =
-    &[Field::new("value", "a text that is no range, whatever it looks like", Shape::Text)];
+/// A literal value.
+pub(super) const LITERAL: Table = &[Field::new(
+    "value",
+    "a text that is used literally, even if it looks like a range",
+    Shape::Text,
+)];
 
-/// A list in a file.
+/// Values in a file.
 pub(super) const LIST_FILE: Table =
-    &[Field::new("file", "a file with one value a line", Shape::Text)];
+    &[Field::new("file", "a file with one value on each line", Shape::Text)];
 
 /// Rows in a file.
 pub(super) const ROWS_FILE: Table =
@@ -280,7 +327,7 @@ pub(super) const MANIFEST_MAPPING: Mapping = Mapping {
     one_of: &[],
     rules: &[],
 };
-/// What goes with what in a source.
+/// Keys of a source that require or exclude each other.
 const SOURCE_RULES: &[(&str, &str)] = &[(
     "dependentSchemas",
     r#"{
@@ -289,7 +336,7 @@ const SOURCE_RULES: &[(&str, &str)] = &[(
         "max_missing": {"required": ["on_missing"], "properties": {"on_missing": {"enum": ["skip", "prune"]}}}
     }"#,
 )];
-/// What goes with what in an override.
+/// Keys of an override that require each other.
 const OVERRIDE_RULES: &[(&str, &str)] = &[
     (
         "dependentRequired",
@@ -325,7 +372,7 @@ pub(super) const HTTP_SETTINGS: Mapping = Mapping {
 };
 pub(super) const EXPECT_MAPPING: Mapping = Mapping {
     name: "expect",
-    about: "What the content of a file must be like.",
+    about: "What the content of a file must satisfy.",
     table: EXPECT,
     required: &[],
     one_of: &[],
@@ -333,7 +380,7 @@ pub(super) const EXPECT_MAPPING: Mapping = Mapping {
 };
 pub(super) const MISSING_WHEN_MAPPING: Mapping = Mapping {
     name: "missing_when",
-    about: "What counts as missing.",
+    about: "Which responses mean that a file is missing.",
     table: MISSING_WHEN,
     required: &[],
     one_of: &[],
@@ -349,7 +396,7 @@ pub(super) const LIMITS_MAPPING: Mapping = Mapping {
 };
 pub(super) const OVERRIDE_MAPPING: Mapping = Mapping {
     name: "override",
-    about: "Single entries that differ.",
+    about: "An exception for single entries.",
     table: OVERRIDE,
     required: &["when"],
     one_of: &[],
@@ -357,7 +404,7 @@ pub(super) const OVERRIDE_MAPPING: Mapping = Mapping {
 };
 pub(super) const CHECKSUMS_MAPPING: Mapping = Mapping {
     name: "checksums",
-    about: "Where the publisher lists digests.",
+    about: "Where the publisher's checksum list is.",
     table: CHECKSUMS,
     required: &[],
     one_of: &["file", "url", "sidecar"],
@@ -373,7 +420,7 @@ pub(super) const RANGE_MAPPING: Mapping = Mapping {
 };
 pub(super) const LITERAL_MAPPING: Mapping = Mapping {
     name: "literal",
-    about: "A text that is no range, whatever it looks like.",
+    about: "A text that is used literally, even if it looks like a range.",
     table: LITERAL,
     required: &["value"],
     one_of: &[],

@@ -1,4 +1,4 @@
-//! The validated manifest.
+//! The validated manifest and the types of its parts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::digest::checksums::{List, Rules};
 use crate::digest::{Checksum, Digest};
 use crate::manifest::template::{Matcher, Space, Template};
 
-/// A manifest that was read and found valid: one destination, one or more sources.
+/// A valid manifest: one destination and at least one source.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     pub(super) name: String,
@@ -28,51 +28,52 @@ pub struct Manifest {
     pub(super) max_delete: Option<Quota>,
     pub(super) portable: bool,
     pub(crate) today: jiff::civil::Date,
-    /// What was read beside it.
+    /// The files that the manifest names for values, rows and digests.
     pub(super) beside: Vec<Input>,
-    /// The index of each source's first entry, and at the end the number of all.
+    /// The index of each source's first entry; the last item is the number of all entries.
     pub(super) starts: Vec<u64>,
 }
 
 /// A file that a manifest was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Where it is.
+    /// The path by which it was opened.
     pub file: PathBuf,
-    /// The digest of what was read, without a byte order mark.
+    /// The digest of its content. For the manifest itself, a byte order mark is not included.
     pub sha256: Digest,
 }
 
-/// What is declared together: one URL template with its variables and policies, or a list of files.
+/// One URL template with its variables and policies, or a list of files.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its name, by which `--only` chooses it.
+    /// Its name, which `--only` accepts.
     pub name: String,
-    /// The line of the manifest that it begins on, from 1.
+    /// The line of the manifest on which it begins, from 1.
     pub line: usize,
-    /// What a missing file means.
+    /// What to do when a file is missing upstream.
     pub on_missing: OnMissing,
-    /// More missing entries than this, and the source failed.
+    /// With more missing entries than this, the source fails.
     pub max_missing: Option<Quota>,
-    /// What counts as missing.
+    /// Which responses mean that a file is missing.
     pub missing_when: MissingWhen,
-    /// How long a missing file is not asked for again.
+    /// TTL of a "missing" response: the file is not requested again before it has passed.
     pub missing_ttl: Duration,
-    /// How long a file on disk counts as fresh.
+    /// How long a file on disk counts as fresh, that is, needs no request.
     pub check: Check,
-    /// What the content must be like.
+    /// What the content of each file must satisfy.
     pub expect: Expect,
-    /// Words that `--only tag:NAME` chooses by.
+    /// The names that `--only tag:NAME` accepts.
     pub tags: Vec<String>,
-    /// Header fields for the source's own origin alone.
+    /// Header fields that are sent to the source's own origin only, not to mirrors or other
+    /// origins.
     pub headers: Vec<(String, Secret)>,
-    /// The netrc file with its users and passwords.
+    /// The netrc file, if the source uses one.
     pub(crate) netrc: Option<Credentials>,
-    /// Transport settings.
+    /// The manifest's transport settings with those of the source applied over them.
     pub http: Http,
-    /// The digests of the only file of a source with one.
+    /// The stated digests. Empty unless the source has exactly one file.
     pub(crate) checksums: Vec<Checksum>,
-    /// Where the publisher lists digests.
+    /// Where the publisher's checksum list is.
     pub(crate) published: Option<Published>,
     pub(crate) space: Space,
     pub(crate) locations: Locations,
@@ -83,16 +84,17 @@ pub struct Source {
     pub(crate) overrides: Vec<Override>,
 }
 
-/// Where a source's entries are.
+/// The URLs of a source's entries.
 #[derive(Clone, Debug)]
 pub(crate) enum Locations {
-    /// One template for all, and other names of the same.
+    /// One template for all entries. Alternates are other names of the same file at the same
+    /// origin.
     Templates { url: Template, url_at: Span, alternates: Vec<Template> },
-    /// One by one.
+    /// One URL for each entry.
     Files(Vec<File>),
 }
 
-/// One file of a list.
+/// One item of `files`.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     pub(crate) url: Template,
@@ -107,23 +109,23 @@ pub(crate) struct File {
 pub(crate) struct Published {
     pub(crate) place: ListPlace,
     pub(crate) rules: Rules,
-    /// Whether an entry may be missing in the list.
+    /// If true, an entry that is not in the list has no pin; otherwise it fails.
     pub(crate) optional: bool,
 }
 
 /// Where a checksum list is.
 #[derive(Clone, Debug)]
 pub(crate) enum ListPlace {
-    /// In a file beside the manifest, which was read with it.
+    /// In a local file, which was read together with the manifest.
     File { folder: PathBuf, list: Arc<List> },
-    /// At a URL.
+    /// At one URL for all entries.
     Url(Template),
-    /// At a URL for each entry.
+    /// At a URL of its own for each entry.
     Sidecar(Template),
 }
 
 impl ListPlace {
-    /// The template of its URL, where it has one.
+    /// The template of its URL; `None` for a local file.
     pub(crate) fn template(&self) -> Option<&Template> {
         match self {
             Self::File { .. } => None,
@@ -132,7 +134,7 @@ impl ListPlace {
     }
 }
 
-/// Single entries that differ.
+/// An exception for the entries that `when` matches.
 #[derive(Clone, Debug)]
 pub(crate) struct Override {
     pub(crate) when: Matcher,
@@ -143,64 +145,66 @@ pub(crate) struct Override {
     pub(crate) at: Span,
 }
 
-/// What a missing file means.
+/// What to do when a file is missing upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnMissing {
-    /// The entry failed.
+    /// The entry fails.
     #[default]
     Fail,
-    /// The entry is absent, and the run succeeds. What is here stays.
+    /// The entry counts as absent, and the run can succeed. A local file is kept.
     Skip,
-    /// The entry is absent, and what natsync wrote for it is deleted.
+    /// The entry counts as absent, and a local file that natsync wrote for it is deleted.
     Prune,
 }
 
-/// How many missing entries are allowed.
+/// A limit on a number of files.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Quota {
-    /// So many.
+    /// An absolute number of files.
     Count(u64),
-    /// So many in a hundred of the source's entries.
+    /// A percentage, from 0 to 100.
     Percent(f64),
 }
 
-/// How long a file without a pin counts as fresh.
+/// How long a file without a pin counts as fresh, that is, needs no request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Check {
-    /// Not at all: each run asks.
+    /// Never fresh: each run makes a conditional request.
     #[default]
     Always,
-    /// For ever.
+    /// Always fresh: a file that is there is not requested again.
     Never,
-    /// So long after it was last confirmed.
+    /// Fresh for this long after the last download or confirmation.
     Age(Duration),
 }
 
-/// What becomes of files that the manifest no longer declares.
+/// What to do with files that the manifest no longer declares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Orphans {
-    /// They stay, and are reported.
+    /// Keep and report them.
     #[default]
     Keep,
-    /// Those that natsync wrote go, if they are still what it wrote.
+    /// Delete those that natsync wrote, unless they were changed since.
     Prune,
 }
 
 impl Manifest {
-    /// Its name; the state knows its files by it.
+    /// Its name: that of the key `name`, else the stem of the file name. The state stores files
+    /// under it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The file it was read from.
+    /// The path of the manifest file.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The files that it was made from: its own first, then those that it names for values, rows and
-    /// digests, as they were when they were read. A netrc file, which holds passwords, is not among them.
+    /// The files that were read: the manifest first, then those that it names for values, rows and
+    /// digests, with the digests that they had then. A netrc file is left out, because it holds
+    /// passwords.
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
         let own = Input { file: self.file.clone(), sha256: Digest::of(self.text.as_bytes()) };
@@ -213,37 +217,38 @@ impl Manifest {
         &self.dest
     }
 
-    /// The destination as it may be printed: what came from the environment stands as `${NAME}`.
+    /// The destination as it may be printed: values from the environment are shown as `${NAME}`.
     #[must_use]
     pub fn shown_dest(&self) -> &str {
         &self.shown_dest
     }
 
-    /// Its sources, in order.
+    /// Its sources, in the order of the manifest.
     #[must_use]
     pub fn sources(&self) -> &[Source] {
         &self.sources
     }
 
-    /// Transport settings for all sources.
+    /// The transport settings of the top level. [`Source::http`] has those of a source.
     #[must_use]
     pub fn http(&self) -> &Http {
         &self.http
     }
 
-    /// What becomes of files that it no longer declares.
+    /// What to do with files that it no longer declares.
     #[must_use]
     pub fn orphans(&self) -> Orphans {
         self.orphans
     }
 
-    /// How many files a run may delete; none for the default.
+    /// How many files a run may delete. `None` stands for the default.
     #[must_use]
     pub fn max_delete(&self) -> Option<Quota> {
         self.max_delete
     }
 
-    /// The netrc files that others than their owner can read, each once.
+    /// The netrc files that are readable by users other than their owner, sorted, without
+    /// duplicates.
     #[must_use]
     pub fn open_netrcs(&self) -> Vec<&Path> {
         let mut files: Vec<_> = self
@@ -258,7 +263,7 @@ impl Manifest {
         files
     }
 
-    /// Whether names that not every system tells apart are errors.
+    /// Whether paths that some operating system forbids, or does not distinguish, are errors.
     #[must_use]
     pub fn portable(&self) -> bool {
         self.portable
@@ -266,7 +271,8 @@ impl Manifest {
 }
 
 impl Source {
-    /// The host of all its entries, as it may be printed; none where they may differ.
+    /// The host of all its entries, as it may be printed; `None` if entries may have different
+    /// hosts.
     pub(crate) fn host(&self) -> Option<String> {
         let Locations::Templates { url, .. } = &self.locations else { return None };
         if self.overrides.iter().any(|other| other.url.is_some()) {
@@ -275,7 +281,7 @@ impl Source {
         host_of(url.shown_start()).map(str::to_owned)
     }
 
-    /// Whether the manifest knows the size of some of its files.
+    /// Whether the manifest states the size of at least one of its files.
     #[must_use]
     pub fn has_sizes(&self) -> bool {
         match &self.locations {
@@ -284,7 +290,7 @@ impl Source {
         }
     }
 
-    /// Whether anything is excluded or skipped.
+    /// Whether excludes or overrides can leave out entries.
     pub(crate) fn has_gaps(&self) -> bool {
         !self.excludes.is_empty() || self.overrides.iter().any(|other| other.skip)
     }

@@ -1,12 +1,14 @@
-//! URLs as text.
+//! Checks and parts of URLs that need no more than their text.
 
-/// Whether a URL can be asked for.
+/// Checks that a URL can be requested: it is absolute, its scheme is `http` or `https`, and it has
+/// a host. The error is a fragment that says what is wrong.
 pub(super) fn check_url(url: &str) -> Result<(), String> {
     let parsed = url::Url::parse(url).map_err(|error| error.to_string())?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(format!("`{}:` is not supported", parsed.scheme()));
     }
-    // Parsers make up what is missing here (WHATWG URL, section 4.4); in a manifest it is a slip.
+    // A URL parser repairs missing or extra slashes here (WHATWG URL, section 4.4). In a manifest
+    // they are a mistake.
     let begins_well = url.split_once("://").is_some_and(|(scheme, rest)| {
         scheme.eq_ignore_ascii_case(parsed.scheme()) && !rest.starts_with(['/', '\\'])
     });
@@ -16,7 +18,8 @@ pub(super) fn check_url(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The host of a URL, with its port where that is not the usual one; none where the text does not reach so far.
+/// The host of a URL and its port, if the URL states one. `None` if no `/` ends the authority: then
+/// `url`, the constant beginning of a template, may not contain the whole host.
 #[must_use]
 pub(crate) fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::failures::{end_of_second, failures};
-use super::{Options, Prepared, lacked_lists, prepare};
+use super::{Looked, Options, lacked_lists, look};
+use crate::dest::Stat;
 use crate::dest::state::{FileRecord, State};
-use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Checksum, Digest, Digests};
 use crate::event::{Reporter, warn};
 use crate::manifest::Manifest;
@@ -18,7 +18,6 @@ use crate::ops::scope::Scope;
 use crate::pin::Pinned;
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::{Content, DigestFrom, Lock};
-use crate::pin::lookup::Pins;
 use crate::plan::{OnDisk, Step};
 use crate::stop::Stop;
 
@@ -118,19 +117,16 @@ pub fn explain(
     let path = entry.path();
     let selection = Selection::all().among([path.as_str()]);
     let options = Options { selection, ..options.clone() };
-    let Prepared { hashes, lock, .. } = prepare(manifest, &options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
-    let state = dest.as_ref().and_then(|dest| {
-        let opened = State::look(dest, manifest.name());
-        warn(reporter, opened.warning);
-        opened.value
+    let looked = look(manifest, &options, reporter)?;
+    let pins = looked.pins(manifest);
+    let Looked { hashes, lock, dest, state } = &looked;
+    let listed = entry.source().published.is_some().then(|| {
+        let lists = Lists::kept(state.as_ref().map(|state| state as _));
+        let said = lists.of(manifest, &entry, path.as_str());
+        listed(said, lists.lacked_some())
     });
-    let lists = Lists::kept(state.as_ref().map(|state| state as _));
-    let said = lists.of(manifest, &entry, path.as_str());
-    let listed = entry.source().published.is_some().then(|| listed(said, lists.lacked_some()));
-    let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     let scope = Scope { manifest, options: &options, pins: &pins, dest: dest.as_ref(), stop };
-    let scan = scan(scope, state.as_ref(), &hashes, reporter);
+    let scan = scan(scope, state.as_ref(), hashes, reporter);
     let Evidence { pinned, mut disk, step } = decide_one(scope, &scan.inventory, &entry)?;
     warn(reporter, lacked_lists(&pins));
     if scan.damaged {

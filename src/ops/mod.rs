@@ -13,6 +13,8 @@ pub(crate) mod export;
 pub(crate) mod failures;
 mod fetch_lists;
 #[cfg(feature = "cli")]
+pub(crate) mod find_manifests;
+#[cfg(feature = "cli")]
 pub(crate) mod init;
 mod lock;
 mod lock_drift;
@@ -34,13 +36,12 @@ use crate::dest::Dest;
 use crate::dest::state::State;
 pub use crate::dest::state::{FileRecord, Provenance};
 use crate::dest::{DestError, RunGuard};
-use crate::event::{Event, Phase, Reporter};
+use crate::event::{Event, Phase, Reporter, warn};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
-pub use crate::ops::options::Options;
 use crate::ops::scope::Scope;
 use crate::pin::Pinned;
 use crate::pin::checksum_lists::Lists;
@@ -54,6 +55,7 @@ pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
 pub use lock::{LockReport, lock};
 pub use lock_drift::{Drift, Named, lock_drift};
+pub use options::{Environment, Options};
 pub use plan::{plan, save_plan};
 #[cfg(feature = "cli")]
 pub(crate) use report::overview;
@@ -103,6 +105,40 @@ fn prepare(
     Ok(Prepared { began, hashes, lock: lock? })
 }
 
+/// What a command that only looks works with.
+struct Looked {
+    hashes: PathHashes,
+    lock: Option<Lock>,
+    /// None if the destination does not exist yet.
+    dest: Option<Dest>,
+    /// None if there is no state that can be used.
+    state: Option<State>,
+}
+
+/// Prepares a command that only looks: opens the destination and its state without writing.
+fn look(
+    manifest: &Manifest,
+    options: &Options,
+    reporter: &mut dyn Reporter,
+) -> Result<Looked, RunError> {
+    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
+    let dest = Dest::open(manifest.dest())?;
+    let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
+    let state = opened.and_then(|opened| {
+        warn(reporter, opened.warning);
+        opened.value
+    });
+    Ok(Looked { hashes, lock, dest, state })
+}
+
+impl Looked {
+    /// The pins, with the checksum lists of the last run.
+    fn pins<'a>(&'a self, manifest: &'a Manifest) -> Pins<'a> {
+        let lists = Lists::kept(self.state.as_ref().map(|state| state as _));
+        Pins::new(manifest, self.lock.as_ref()).with_lists(lists)
+    }
+}
+
 fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
     loop {
         match RunGuard::acquire(dest.path()) {
@@ -115,25 +151,20 @@ fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
 }
 
 /// What transfers need beside the scope of a command.
-struct Means {
+struct Means<'a> {
     /// The transport settings of each source.
     settings: Vec<Http>,
-    network: Internet<'static>,
+    network: Internet<'a>,
 }
 
-impl Means {
-    fn new(scope: Scope<'_>) -> Self {
+impl<'a> Means<'a> {
+    fn new(scope: Scope<'a>) -> Self {
         let settings = settings(scope.manifest, scope.options);
-        Self { settings, network: Internet::new(&environment) }
+        Self { settings, network: Internet::new(scope.options.environment.lookup()) }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the proxy variables of the process")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-fn work<'a>(scope: Scope<'a>, means: &'a Means) -> Work<'a> {
+fn work<'a>(scope: Scope<'a>, means: &'a Means<'a>) -> Work<'a> {
     let Scope { manifest, options, pins, stop, .. } = scope;
     Work {
         manifest,

@@ -1,5 +1,8 @@
 //! What a caller asks of a run, beyond what the manifest says.
 
+use std::fmt;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::http::rewrite::Rewrites;
@@ -43,6 +46,33 @@ pub struct Options {
     pub max_delete: Option<Quota>,
     /// Tell the action of each entry.
     pub report_actions: bool,
+    /// Where the proxy variables (`HTTPS_PROXY`, `NO_PROXY` and the like) are looked up.
+    pub environment: Environment,
     /// The instant that ages are counted to; the moment itself by default.
     pub now: Option<Timestamp>,
+}
+
+/// A look-up of environment variables. The default one is empty, so that a library call depends on
+/// nothing but its arguments; a program passes `Environment::new(|name| std::env::var(name).ok())`.
+#[derive(Clone, Default)]
+pub struct Environment(Option<Arc<Lookup>>);
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl Environment {
+    /// An environment that `lookup` answers for.
+    pub fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(lookup)))
+    }
+
+    pub(crate) fn lookup(&self) -> &Lookup {
+        self.0.as_deref().unwrap_or(&|_| None)
+    }
+}
+
+/// Values are not shown: they may be secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Environment(..)" } else { "Environment(empty)" })
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{
-    Means, Options, Prepared, lacked_lists, needs_network, obstructed, prepare, with_pins, work,
+    Looked, Means, Options, lacked_lists, look, needs_network, obstructed, with_pins, work,
 };
 use crate::dest::Dest;
 use crate::dest::state::State;
@@ -14,8 +14,6 @@ use crate::ops::decide_all::{scan, survey};
 use crate::ops::error::RunError;
 use crate::ops::saved_plan::{self, Details, Recipe};
 use crate::ops::scope::Scope;
-use crate::pin::checksum_lists::Lists;
-use crate::pin::lookup::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Share, Shares, Step};
 use crate::stop::Stop;
 use crate::transfer::{self, Questions};
@@ -30,18 +28,12 @@ pub fn plan(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Plan, RunError> {
-    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
-    let state = dest.as_ref().and_then(|dest| {
-        let opened = State::look(dest, manifest.name());
-        warn(reporter, opened.warning);
-        opened.value
-    });
+    let looked = look(manifest, options, reporter)?;
+    let pins = looked.pins(manifest);
+    let Looked { hashes, lock, dest, state } = &looked;
     super::lock_drift::check_locked(manifest, options, lock.as_ref())?;
-    let lists = Lists::kept(state.as_ref().map(|state| state as _));
-    let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
-    let scan = scan(scope, state.as_ref(), &hashes, reporter);
+    let scan = scan(scope, state.as_ref(), hashes, reporter);
     let damaged = scan.damaged;
     let mut plan = survey(scope, scan, &|_| {}, reporter)?;
     warn(reporter, lacked_lists(&pins));

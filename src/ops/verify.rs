@@ -9,18 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::{Prepared, prepare};
+use super::{Looked, look};
 use crate::dest::inventory::Inventory;
-use crate::dest::state::{Fingerprint, State};
+use crate::dest::state::Fingerprint;
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digest, Digests};
-use crate::event::{Event, Finding, Phase, Reporter, Verified, warn};
+use crate::event::{Event, Finding, Phase, Reporter, Verified};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::manifest::{Manifest, OnMissing};
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
-use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::pin::{Pin, Pinned};
 use crate::plan::{PinMatch, compare_with_pin};
@@ -102,16 +101,10 @@ pub fn verify(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Findings, RunError> {
-    let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
-    let state = dest.as_ref().and_then(|dest| {
-        let opened = State::look(dest, manifest.name());
-        warn(reporter, opened.warning);
-        opened.value
-    });
-    let known = Inventory::of_state(state.as_ref(), &hashes);
-    let pins = Pins::new(manifest, lock.as_ref())
-        .with_lists(Lists::kept(state.as_ref().map(|state| state as _)));
+    let looked = look(manifest, options, reporter)?;
+    let pins = looked.pins(manifest);
+    let Looked { hashes, dest, state, .. } = &looked;
+    let known = Inventory::of_state(state.as_ref(), hashes);
     let work = Verification {
         manifest,
         options,

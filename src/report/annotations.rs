@@ -21,7 +21,7 @@ use crate::plan::Counts;
 ///
 /// Warnings are written at once. Failures are written at the end, one annotation per group, because
 /// GitHub shows only ten annotations per step.
-pub struct Annotations<'a> {
+pub(crate) struct Annotations<'a> {
     console: &'a Console,
     troubles: Troubles<'a>,
 }
@@ -32,7 +32,7 @@ const LONGEST: usize = 600;
 impl<'a> Annotations<'a> {
     /// Annotations in the output of `console`. `None` outside of GitHub Actions.
     #[must_use]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Option<Self> {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Option<Self> {
         let troubles = Troubles::new(Names::new(manifest));
         console.is_in_workflow().then_some(Self { console, troubles })
     }
@@ -51,12 +51,12 @@ impl<'a> Annotations<'a> {
         });
     }
 
-    fn tell(&self, trouble: &Trouble, level: Level, title: &str) {
+    fn annotate_trouble(&self, trouble: &Trouble, level: Level, title: &str) {
         let line = trouble.source.map(|source| self.manifest().sources()[source].line);
         self.annotate(level, line, title, &message_of(trouble));
     }
 
-    fn tell_all(&self, is_plan: bool) {
+    fn annotate_all(&self, is_plan: bool) {
         // For a plan, a path conflict is a result, not a failure.
         let is_conflict =
             |trouble: &Trouble| is_plan && trouble.kind == Some(ErrorKind::PathConflict);
@@ -64,15 +64,15 @@ impl<'a> Annotations<'a> {
             self.troubles.list().into_iter().partition(is_conflict);
         for conflict in &conflicts {
             let number = Count(conflict.count(), "conflict", "conflicts");
-            self.tell(conflict, Level::Warning, &number.to_string());
+            self.annotate_trouble(conflict, Level::Warning, &number.to_string());
         }
         let room = self.console.annotations_left(Level::Error);
-        let told = if errors.len() <= room { room } else { room.saturating_sub(1) };
-        for trouble in errors.iter().take(told) {
-            self.tell(trouble, Level::Error, &title_of(trouble));
+        let shown = if errors.len() <= room { room } else { room.saturating_sub(1) };
+        for trouble in errors.iter().take(shown) {
+            self.annotate_trouble(trouble, Level::Error, &title_of(trouble));
         }
-        if told < errors.len() {
-            let rest = Count((errors.len() - told) as u64, "more group", "more groups");
+        if shown < errors.len() {
+            let rest = Count((errors.len() - shown) as u64, "more group", "more groups");
             let message =
                 format!("GitHub shows {MOST} annotations per step; the log has all of them.");
             self.annotate(Level::Error, None, &format!("{rest} of failures"), &message);
@@ -95,7 +95,7 @@ impl Closing<Ended<'_>> for Annotations<'_> {
             EndedWith::Account(Account::Planned(counts)) => Some(counts),
             _ => None,
         };
-        self.tell_all(counts.is_some());
+        self.annotate_all(counts.is_some());
         if let Some(counts) = counts
             && ended.status == ExitStatus::Drift
         {
@@ -108,9 +108,9 @@ impl Closing<Ended<'_>> for Annotations<'_> {
 fn drift(counts: &Counts) -> String {
     let counts =
         [(counts.fetch, "to fetch"), (counts.replace, "to replace"), (counts.prune, "to prune")];
-    let told = counts.iter().filter(|(count, _)| 0 < *count);
-    let told: Vec<_> = told.map(|(count, what)| format!("{count} {what}")).collect();
-    told.join(", ")
+    let shown = counts.iter().filter(|(count, _)| 0 < *count);
+    let shown: Vec<_> = shown.map(|(count, what)| format!("{count} {what}")).collect();
+    shown.join(", ")
 }
 
 fn title_of(trouble: &Trouble) -> String {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -15,20 +16,16 @@ use crate::ops::error::RunError;
 
 /// Output settings from the command line.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Settings {
-    /// Format of the results.
+pub(crate) struct Settings {
     pub format: Format,
-    /// Amount of output.
     pub verbosity: Verbosity,
-    /// Use of colour.
     pub color: When,
-    /// Display of progress.
     pub progress: When,
 }
 
 /// Format of the results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Text for people.
     #[default]
     Human,
@@ -38,7 +35,7 @@ pub enum Format {
 
 /// Amount of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// Only errors.
     Quiet,
     /// Summaries.
@@ -50,7 +47,7 @@ pub enum Verbosity {
 
 /// When to do something that by default depends on the stream being a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// Only on a terminal.
     #[default]
     Auto,
@@ -74,7 +71,7 @@ pub(super) enum ProgressKind {
 ///
 /// While a progress display is shown, output is buffered until the next [`Console::tick`], so that
 /// the display and the lines do not overwrite each other.
-pub struct Console {
+pub(crate) struct Console {
     settings: Settings,
     out: RefCell<Output>,
     out_paint: Paint,
@@ -126,16 +123,16 @@ impl Width {
 }
 
 impl Console {
-    /// A console on the streams of this process.
+    /// A console on the streams of this process. `env` looks up environment variables: the kind of
+    /// terminal, and whether the process runs in a step of GitHub Actions.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the kind of terminal")]
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, env: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let out_terminal = io::stdout().is_terminal();
         let err_terminal = io::stderr().is_terminal();
         let json = settings.format == Format::Json;
         let out_color = !json && is_colored(settings.color, &io::stdout());
         let err_color = is_colored(settings.color, &io::stderr());
-        let redraws = err_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let redraws = err_terminal && env("TERM").is_none_or(|term| term != "dumb");
         let progress = match settings.progress {
             _ if settings.verbosity == Verbosity::Quiet => ProgressKind::Off,
             When::Never => ProgressKind::Off,
@@ -157,7 +154,7 @@ impl Console {
             err_width: if err_terminal { Width::OfStderr } else { Width::Unlimited },
             screen: RefCell::new(Screen::new(redraws)),
             progress,
-            workflow: Workflow::of_environment(),
+            workflow: Workflow::of(env),
         }
     }
 
@@ -165,7 +162,7 @@ impl Console {
     /// terminals of that many columns.
     #[must_use]
     #[cfg(test)]
-    pub fn of(
+    pub(crate) fn of(
         settings: Settings,
         out: Box<dyn Write>,
         err: Box<dyn Write>,
@@ -195,54 +192,52 @@ impl Console {
 
     /// Whether `--json` was given.
     #[must_use]
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.settings.format == Format::Json
     }
 
     /// Whether `--quiet` was given.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.settings.verbosity == Verbosity::Quiet
     }
 
     /// Whether `--verbose` was given.
     #[must_use]
-    pub fn is_verbose(&self) -> bool {
+    pub(crate) fn is_verbose(&self) -> bool {
         self.settings.verbosity == Verbosity::Verbose
     }
 
-    /// Styles for stdout.
     #[must_use]
-    pub fn out_paint(&self) -> Paint {
+    pub(crate) fn out_paint(&self) -> Paint {
         self.out_paint
     }
 
     /// Columns of stdout, if it is a terminal.
     #[must_use]
-    pub fn out_width(&self) -> Option<usize> {
+    pub(crate) fn out_width(&self) -> Option<usize> {
         self.out_width.columns()
     }
 
-    /// Styles for stderr.
     #[must_use]
-    pub fn err_paint(&self) -> Paint {
+    pub(crate) fn err_paint(&self) -> Paint {
         self.err_paint
     }
 
     /// Columns of stderr, if it is a terminal.
     #[must_use]
-    pub fn err_width(&self) -> Option<usize> {
+    pub(crate) fn err_width(&self) -> Option<usize> {
         self.err_width.columns()
     }
 
     /// Writes complete lines of results to stdout.
-    pub fn result(&self, lines: &str) {
+    pub(crate) fn result(&self, lines: &str) {
         let lines = self.harmless(lines);
         self.results(|writer| writer.write_all(lines.as_bytes()));
     }
 
     /// Lets `write` write complete lines for programs to stdout, unchanged.
-    pub fn results(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    pub(crate) fn results(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         // On a terminal both streams are read as one text, so keep the order of the writes.
         if !self.err_waiting.borrow().is_empty() {
             self.release();
@@ -255,14 +250,14 @@ impl Console {
 
     /// False once a write to stdout failed: later results are discarded.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.out.borrow().is_open()
     }
 
     /// Writes complete lines of messages to stderr. Errors are ignored: there is no other stream to
     /// report them on.
-    pub fn say(&self, lines: &str) {
-        self.utter(&self.harmless(lines));
+    pub(crate) fn say(&self, lines: &str) {
+        self.write_err(&self.harmless(lines));
     }
 
     /// Writes an annotation for GitHub Actions. Does nothing elsewhere.
@@ -271,7 +266,7 @@ impl Console {
         if let Some(workflow) = self.workflow.as_ref().filter(|_| is_wanted)
             && let Some(command) = workflow.command(annotation)
         {
-            self.utter(&command);
+            self.write_err(&command);
         }
     }
 
@@ -290,7 +285,7 @@ impl Console {
         if self.workflow.is_some() { harmless(lines) } else { Cow::Borrowed(lines) }
     }
 
-    fn utter(&self, lines: &str) {
+    fn write_err(&self, lines: &str) {
         if lines.is_empty() {
             return;
         }
@@ -307,14 +302,14 @@ impl Console {
     }
 
     /// Like [`Console::say`], but silent with `--quiet`.
-    pub fn remark(&self, lines: &str) {
+    pub(crate) fn remark(&self, lines: &str) {
         if !self.is_quiet() {
             self.say(lines);
         }
     }
 
     /// Writes what is buffered. Call it several times a second while work goes on.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         self.release();
     }
 
@@ -340,7 +335,7 @@ impl Console {
 
     /// Removes the progress display after a panic. The panic may have happened while the display
     /// was borrowed; then it stays.
-    pub fn abandon_display(&self) {
+    pub(crate) fn abandon_display(&self) {
         if let Ok(mut screen) = self.screen.try_borrow_mut() {
             screen.clear();
         }
@@ -350,7 +345,7 @@ impl Console {
     ///
     /// # Errors
     /// When results were lost, other than by a closed pipe.
-    pub fn finish(&self) -> Result<(), RunError> {
+    pub(crate) fn finish(&self) -> Result<(), RunError> {
         self.hide();
         match self.out.borrow_mut().error() {
             Some(error) => Err(RunError::Output(error)),

@@ -9,18 +9,16 @@ use crate::plan::Counts;
 
 /// The end of a command's work on one manifest.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended<'a> {
+pub(crate) struct Ended<'a> {
     /// Exit status of the process, if this was its only manifest.
     pub status: ExitStatus,
-    /// Duration of the work.
     pub elapsed: Duration,
-    /// Result of the work.
     pub with: EndedWith<'a>,
 }
 
 /// Result of a command's work on one manifest.
 #[derive(Clone, Copy, Debug)]
-pub enum EndedWith<'a> {
+pub(crate) enum EndedWith<'a> {
     /// The work was completed, or ended early with an outcome for each entry.
     Account(Account),
     /// An error ended the work.
@@ -31,7 +29,7 @@ pub enum EndedWith<'a> {
 
 /// Counts of entries by their result.
 #[derive(Clone, Copy, Debug)]
-pub enum Account {
+pub(crate) enum Account {
     /// Result of `apply` and `lock`.
     Applied(Summary),
     /// Result of `verify`.

@@ -13,7 +13,7 @@ const USUAL_WIDTH: usize = 120;
 
 /// Prints an error to stderr, with `--json` also as a JSON line to stdout, and in a workflow also
 /// as an annotation.
-pub fn print_error(console: &Console, error: &RunError) {
+pub(crate) fn print_error(console: &Console, error: &RunError) {
     if console.is_json() {
         write_error(console, error);
     }
@@ -39,7 +39,7 @@ pub(super) fn hint_of(error: &RunError) -> Option<&str> {
 }
 
 /// Prints that a bug in natsync ended the run. `place` is a place in the source.
-pub fn print_bug(console: &Console, place: &str) {
+pub(crate) fn print_bug(console: &Console, place: &str) {
     let message = format!("this is a bug in natsync ({place})");
     if console.is_json() {
         write_plain_error(console, "bug", &message);
@@ -49,7 +49,7 @@ pub fn print_bug(console: &Console, place: &str) {
 }
 
 /// Prints an error of the command line as a JSON line. clap has printed it to stderr already.
-pub fn print_usage(console: &Console, message: &str) {
+pub(crate) fn print_usage(console: &Console, message: &str) {
     write_plain_error(console, "usage", message);
 }
 

@@ -9,18 +9,18 @@ use std::path::Path;
 /// `Display` writes every character that could steer a terminal or reorder a line as `\u{..}`:
 /// control characters, including newlines, and the invisible marks of text direction.
 #[derive(Clone, Copy, Debug)]
-pub struct Untrusted<'a>(pub &'a str);
+pub(crate) struct Untrusted<'a>(pub &'a str);
 
 impl<'a> Untrusted<'a> {
     /// The escaped text.
     #[must_use]
-    pub fn escaped(self) -> Cow<'a, str> {
+    pub(crate) fn escaped(self) -> Cow<'a, str> {
         if self.is_plain() { Cow::Borrowed(self.0) } else { Cow::Owned(self.to_string()) }
     }
 
     /// The escaped form of a file system path. Bytes that are not UTF-8 become `\x..`.
     #[must_use]
-    pub fn path(path: &Path) -> String {
+    pub(crate) fn path(path: &Path) -> String {
         let mut escaped = String::new();
         for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
             let _ = write!(escaped, "{}", Untrusted(chunk.valid()));

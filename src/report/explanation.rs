@@ -18,7 +18,7 @@ use crate::plan::{Action, Decision, Found, OnDisk, Reason, Step};
 use crate::report::units::{Bytes, Elapsed};
 
 /// Prints what is known about an entry. Ages are relative to `now`.
-pub fn print_explanation(
+pub(crate) fn print_explanation(
     console: &Console,
     manifest: &Manifest,
     explanation: &Explanation,

@@ -16,7 +16,7 @@ use crate::manifest::entry::{Entry, EntryIndex};
 use crate::manifest::select::Selection;
 
 /// The file of `--failed`.
-pub struct FailedFile {
+pub(crate) struct FailedFile {
     out: BufWriter<AtomicFile>,
     /// The first write error. It is reported when the file is published.
     error: Option<io::Error>,
@@ -27,12 +27,12 @@ impl FailedFile {
     ///
     /// # Errors
     /// When the draft cannot be created.
-    pub fn create(file: &Path) -> io::Result<Self> {
+    pub(crate) fn create(file: &Path) -> io::Result<Self> {
         Ok(Self { out: BufWriter::new(AtomicFile::create(file)?), error: None })
     }
 
     /// A reporter that writes the chosen entries of one manifest.
-    pub fn of<'a>(
+    pub(crate) fn of<'a>(
         &'a mut self,
         manifest: &'a Manifest,
         selection: &'a Selection,
@@ -44,7 +44,7 @@ impl FailedFile {
     ///
     /// # Errors
     /// When the file could not be written.
-    pub fn publish(self) -> io::Result<()> {
+    pub(crate) fn publish(self) -> io::Result<()> {
         match self.error {
             Some(error) => Err(error),
             None => self.out.into_inner().map_err(IntoInnerError::into_error)?.publish(),

@@ -11,7 +11,7 @@ use crate::manifest::Manifest;
 use crate::ops::Findings;
 
 /// Prints the findings about the files of one manifest.
-pub struct Verdicts<'a> {
+pub(crate) struct Verdicts<'a> {
     console: &'a Console,
     names: Names<'a>,
 }
@@ -19,11 +19,11 @@ pub struct Verdicts<'a> {
 impl<'a> Verdicts<'a> {
     /// A reporter that prints to `console`.
     #[must_use]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest) }
     }
 
-    fn is_told(&self, verified: &Verified) -> bool {
+    fn is_printed(&self, verified: &Verified) -> bool {
         match verified.finding {
             Finding::Modified | Finding::Gone => true,
             Finding::Unknown => verified.failure.is_some() || self.console.is_verbose(),
@@ -52,7 +52,7 @@ impl<'a> Verdicts<'a> {
 impl Reporter for Verdicts<'_> {
     fn event(&mut self, event: &Event) {
         if let Event::Verified { entry, verified } = event
-            && self.is_told(verified)
+            && self.is_printed(verified)
         {
             self.console.result(&self.line(&self.names.path(*entry), verified));
         }
@@ -81,17 +81,17 @@ fn describe(findings: &Findings) -> String {
         (findings.unknown, "unknown"),
         (findings.absent, "absent"),
     ];
-    let told: Vec<_> = counts
+    let counts: Vec<_> = counts
         .iter()
         .filter(|(count, _)| 0 < *count)
         .map(|(count, finding)| format!("{count} {finding}"))
         .collect();
-    let told = if told.is_empty() { Count::files(0).to_string() } else { told.join(", ") };
+    let counts = if counts.is_empty() { Count::files(0).to_string() } else { counts.join(", ") };
     let read = match findings.bytes {
         0 => String::new(),
         bytes => format!(" ({} at {})", Bytes(bytes), Rate::of(bytes, findings.elapsed)),
     };
-    format!("{told} in {}{read}", Elapsed(findings.elapsed))
+    format!("{counts} in {}{read}", Elapsed(findings.elapsed))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod explanation;
 mod objects;
 #[cfg(test)]
 mod schema;
+mod write;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,8 +18,9 @@ pub(crate) use explanation::write_explanation;
 use objects::{
     ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, FailureObject, InitLine, Line,
     PlanSummaryLine, ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine,
-    VerifySummaryLine, write_line, write_line_to,
+    VerifySummaryLine,
 };
+use write::{write_line, write_line_to};
 
 use super::console::Console;
 use super::names::Names;
@@ -34,7 +36,7 @@ use crate::ops::{Drift, Findings, LockReport};
 use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 
 /// Prints the results of a command about one manifest as JSON lines.
-pub struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     console: &'a Console,
     names: Names<'a>,
     of: LinesOf,
@@ -51,13 +53,13 @@ enum LinesOf {
 impl<'a> Lines<'a> {
     /// Lines of `apply`.
     #[must_use]
-    pub fn of_apply(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn of_apply(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Apply }
     }
 
     /// Lines of `lock`.
     #[must_use]
-    pub fn of_lock(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn of_lock(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Lock }
     }
 
@@ -85,13 +87,13 @@ impl<'a> Lines<'a> {
 
     /// Lines of `plan`.
     #[must_use]
-    pub fn of_plan(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn of_plan(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Plan }
     }
 
     /// Lines of `verify`.
     #[must_use]
-    pub fn of_verify(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn of_verify(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self { console, names: Names::new(manifest), of: LinesOf::Verify }
     }
 

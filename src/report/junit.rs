@@ -29,7 +29,7 @@ use crate::manifest::entry::EntryIndex;
 use crate::ops::error::{ExitStatus, RunError};
 
 /// The file of `--junit`.
-pub struct Junit {
+pub(crate) struct Junit {
     out: Writer<BufWriter<AtomicFile>>,
     command: &'static str,
     /// The first write error. It is reported when the file is published.
@@ -41,7 +41,7 @@ impl Junit {
     ///
     /// # Errors
     /// When the draft cannot be created.
-    pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
+    pub(crate) fn create(file: &Path, command: &'static str) -> io::Result<Self> {
         let out = Writer::new_with_indent(BufWriter::new(AtomicFile::create(file)?), b' ', 2);
         let mut junit = Self { out, command, error: None };
         junit.attempt(|out| {
@@ -53,7 +53,10 @@ impl Junit {
     }
 
     /// A reporter that writes the suites of one manifest.
-    pub fn of<'a>(&'a mut self, manifest: &'a Manifest) -> impl for<'e> Closing<Ended<'e>> + 'a {
+    pub(crate) fn of<'a>(
+        &'a mut self,
+        manifest: &'a Manifest,
+    ) -> impl for<'e> Closing<Ended<'e>> + 'a {
         Part {
             junit: self,
             names: Names::new(manifest),
@@ -66,7 +69,7 @@ impl Junit {
     }
 
     /// Writes a suite with an error for a manifest that cannot be used.
-    pub fn refused(&mut self, file: &Path, error: &RunError) {
+    pub(crate) fn refused(&mut self, file: &Path, error: &RunError) {
         let command = self.command;
         let name = Untrusted::path(file);
         self.attempt(|out| {
@@ -82,7 +85,7 @@ impl Junit {
     ///
     /// # Errors
     /// When the file could not be written.
-    pub fn publish(mut self) -> io::Result<()> {
+    pub(crate) fn publish(mut self) -> io::Result<()> {
         self.attempt(|out| out.write_event(Xml::End(BytesEnd::new("testsuites"))));
         match self.error {
             Some(error) => Err(error),
@@ -108,7 +111,7 @@ impl Junit {
 struct Part<'a> {
     junit: &'a mut Junit,
     names: Names<'a>,
-    cases: Vec<Told>,
+    cases: Vec<EntryCase>,
     failures: Failures,
     /// When the running transfers began.
     begun: HashMap<EntryIndex, Instant>,
@@ -120,15 +123,15 @@ struct Part<'a> {
 
 /// A test case. Kept small, because there may be very many.
 #[derive(Clone, Copy)]
-struct Told {
+struct EntryCase {
     entry: EntryIndex,
     millis: u32,
-    how: How,
+    result: CaseResult,
 }
 
 /// The result of an entry.
 #[derive(Clone, Copy)]
-enum How {
+enum CaseResult {
     Good,
     Absent,
     Skipped,
@@ -164,7 +167,7 @@ impl Failures {
 impl Reporter for Part<'_> {
     #[expect(clippy::disallowed_methods, reason = "the time that a test case takes")]
     fn event(&mut self, event: &Event) {
-        let (entry, how) = match event {
+        let (entry, result) = match event {
             Event::Started { entry } => {
                 self.begun.entry(*entry).or_insert_with(Instant::now);
                 return;
@@ -182,41 +185,43 @@ impl Reporter for Part<'_> {
             Event::Finished { entry, outcome, .. } => match outcome {
                 Outcome::Kept => return,
                 Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged { .. } => {
-                    (*entry, How::Good)
+                    (*entry, CaseResult::Good)
                 }
-                Outcome::Absent => (*entry, How::Absent),
-                Outcome::Skipped => (*entry, How::Skipped),
-                Outcome::Failed(failure) => (*entry, How::Failed(self.failures.number(failure))),
+                Outcome::Absent => (*entry, CaseResult::Absent),
+                Outcome::Skipped => (*entry, CaseResult::Skipped),
+                Outcome::Failed(failure) => {
+                    (*entry, CaseResult::Failed(self.failures.number(failure)))
+                }
             },
             Event::Verified { entry, verified } => match (&verified.failure, verified.finding) {
-                (Some(failure), _) => (*entry, How::Failed(self.failures.number(failure))),
-                (None, Finding::Ok) => (*entry, How::Good),
-                (None, Finding::Absent) => (*entry, How::Absent),
-                (None, Finding::Modified) => (*entry, How::Modified),
-                (None, Finding::Gone) => (*entry, How::Gone),
-                (None, Finding::Unknown) => (*entry, How::Unknown),
+                (Some(failure), _) => (*entry, CaseResult::Failed(self.failures.number(failure))),
+                (None, Finding::Ok) => (*entry, CaseResult::Good),
+                (None, Finding::Absent) => (*entry, CaseResult::Absent),
+                (None, Finding::Modified) => (*entry, CaseResult::Modified),
+                (None, Finding::Gone) => (*entry, CaseResult::Gone),
+                (None, Finding::Unknown) => (*entry, CaseResult::Unknown),
             },
             _ => return,
         };
         let took = self.begun.remove(&entry).map_or(Duration::ZERO, |begun| begun.elapsed());
         let millis = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
-        self.cases.push(Told { entry, millis, how });
+        self.cases.push(EntryCase { entry, millis, result });
     }
 }
 
 impl Closing<Ended<'_>> for Part<'_> {
     fn close(&mut self, ended: &Ended<'_>) {
         // Entries are numbered source by source, so this also groups the cases by source.
-        self.cases.sort_unstable_by_key(|told| told.entry.0);
+        self.cases.sort_unstable_by_key(|case| case.entry.0);
         let Self { junit, names, cases, failures, whole, sources, .. } = self;
         let command = junit.command;
         junit.attempt(|out| {
             write_run(out, command, names.manifest(), whole, ended)?;
-            let of = |told: &Told| names.source_index(told.entry);
+            let of = |case: &EntryCase| names.source_index(case.entry);
             let mut rest = &cases[..];
             for source in 0..names.manifest().sources().len() {
                 let (these, others) =
-                    rest.split_at(rest.partition_point(|told| of(told) <= source));
+                    rest.split_at(rest.partition_point(|case| of(case) <= source));
                 rest = others;
                 let failed = sources.iter().filter(|(at, _)| *at == source);
                 let failed: Vec<_> = failed.map(|(_, why)| why.clone()).collect();
@@ -279,23 +284,28 @@ fn write_source<W: Write>(
     out: &mut Writer<W>,
     names: &Names<'_>,
     source: usize,
-    cases: &[Told],
+    cases: &[EntryCase],
     failures: &Failures,
     failed: &[Failure],
 ) -> io::Result<()> {
     let manifest = names.manifest();
     let source = &manifest.sources()[source];
-    let count = |is: fn(How) -> bool| cases.iter().filter(|told| is(told.how)).count() as u64;
-    let millis: u64 = cases.iter().map(|told| u64::from(told.millis)).sum();
+    let count =
+        |is: fn(CaseResult) -> bool| cases.iter().filter(|case| is(case.result)).count() as u64;
+    let millis: u64 = cases.iter().map(|case| u64::from(case.millis)).sum();
     let name = format!("{}/{}", manifest.name(), source.name);
     let class = format!("{}.{}", manifest.name(), source.name);
     let whole = u64::from(!failed.is_empty());
     let suite = Suite {
         name: &name,
         tests: cases.len() as u64 + whole,
-        failures: count(|how| matches!(how, How::Failed(_) | How::Modified | How::Gone)) + whole,
+        failures: count(|result| {
+            matches!(result, CaseResult::Failed(_) | CaseResult::Modified | CaseResult::Gone)
+        }) + whole,
         errors: 0,
-        skipped: count(|how| matches!(how, How::Absent | How::Skipped | How::Unknown)),
+        skipped: count(|result| {
+            matches!(result, CaseResult::Absent | CaseResult::Skipped | CaseResult::Unknown)
+        }),
         time: Some(Duration::from_millis(millis)),
         properties: Vec::new(),
     };
@@ -304,22 +314,24 @@ fn write_source<W: Write>(
             let case = Case { class: &class, name: "the source as a whole", time: None };
             case.write(out, Mark::of_all(failed).as_slice())?;
         }
-        for told in cases {
-            let mark = match told.how {
-                How::Good => None,
-                How::Absent => {
+        for case in cases {
+            let mark = match case.result {
+                CaseResult::Good => None,
+                CaseResult::Absent => {
                     Some(Mark::Skipped("absent: upstream does not have it, which is allowed"))
                 }
-                How::Skipped => Some(Mark::Skipped("not tried: the run ended before")),
-                How::Unknown => Some(Mark::Skipped("neither a pin nor a record to compare with")),
-                How::Modified => {
+                CaseResult::Skipped => Some(Mark::Skipped("not tried: the run ended before")),
+                CaseResult::Unknown => {
+                    Some(Mark::Skipped("neither a pin nor a record to compare with"))
+                }
+                CaseResult::Modified => {
                     Some(Mark::found("modified", "the file differs from its pin or record"))
                 }
-                How::Gone => Some(Mark::found("gone", "the file does not exist")),
-                How::Failed(number) => failures.get(number).map(Mark::failed),
+                CaseResult::Gone => Some(Mark::found("gone", "the file does not exist")),
+                CaseResult::Failed(number) => failures.get(number).map(Mark::failed),
             };
-            let time = Some(Duration::from_millis(u64::from(told.millis)));
-            let path = names.path(told.entry);
+            let time = Some(Duration::from_millis(u64::from(case.millis)));
+            let path = names.path(case.entry);
             Case { class: &class, name: &path, time }.write(out, mark.as_slice())?;
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::manifest::entry::EntryIndex;
 use crate::plan::{Action, Counts, Decision, Plan, Reason};
 
 /// Prints the plan of one manifest: a short list by source, or with `-v` every entry.
-pub struct Listing<'a> {
+pub(crate) struct Listing<'a> {
     console: &'a Console,
     names: Names<'a>,
     /// The last action. It is printed at the next event, which may say that it has a path conflict.
@@ -97,7 +97,7 @@ impl Kind {
 impl<'a> Listing<'a> {
     /// A reporter that prints to `console`.
     #[must_use]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         Self {
             console,
             names: Names::new(manifest),

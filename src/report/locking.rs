@@ -51,7 +51,7 @@ fn describe(report: &LockReport) -> String {
 }
 
 /// Prints how a lock and its manifest differ.
-pub fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
+pub(crate) fn print_drift(console: &Console, manifest: &Manifest, drift: &Drift) {
     if drift.is_some() {
         let file = crate::pin::lock::file_of(manifest.file());
         annotate_drift(console, &file, manifest, &differences(drift).join("\n"));

@@ -23,7 +23,7 @@ use crate::manifest::Manifest;
 use crate::ops::error::ExitStatus;
 
 /// The file of `--metrics`.
-pub struct Metrics {
+pub(crate) struct Metrics {
     file: PathBuf,
     draft: AtomicFile,
     command: &'static str,
@@ -69,20 +69,23 @@ impl Metrics {
     ///
     /// # Errors
     /// When the draft cannot be created.
-    pub fn create(file: &Path, command: &'static str) -> io::Result<Self> {
+    pub(crate) fn create(file: &Path, command: &'static str) -> io::Result<Self> {
         let draft = AtomicFile::create(file)?;
         Ok(Self { file: file.to_owned(), draft, command, runs: BTreeMap::new() })
     }
 
     /// A reporter that counts the failures of one manifest.
-    pub fn of<'a>(&'a mut self, manifest: &'a Manifest) -> impl for<'e> Closing<Ended<'e>> + 'a {
+    pub(crate) fn of<'a>(
+        &'a mut self,
+        manifest: &'a Manifest,
+    ) -> impl for<'e> Closing<Ended<'e>> + 'a {
         let key = self.key(manifest.name(), manifest.file());
         Part { metrics: self, key, failures: BTreeMap::new() }
     }
 
     /// Adds the samples of a manifest that cannot be used. Its name is unknown, so the file name
     /// stands for it.
-    pub fn refused(&mut self, file: &Path, status: ExitStatus) {
+    pub(crate) fn refused(&mut self, file: &Path, status: ExitStatus) {
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let key = self.key(name.as_deref().unwrap_or_default(), file);
         let mut run = Run::default();
@@ -104,7 +107,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When the file could not be written.
-    pub fn publish(self) -> io::Result<()> {
+    pub(crate) fn publish(self) -> io::Result<()> {
         let before = read(&self.file);
         let text = render(before, self.runs);
         let mut draft = self.draft;

@@ -4,36 +4,32 @@ use crate::manifest::entry::{Entries, Entry, EntryIndex};
 use crate::manifest::{Manifest, Source};
 
 /// Looks up entries of one manifest by index.
-pub struct Names<'m> {
+pub(super) struct Names<'m> {
     manifest: &'m Manifest,
     entries: Entries<'m>,
 }
 
 impl<'m> Names<'m> {
-    /// Names for the entries of `manifest`.
     #[must_use]
-    pub fn new(manifest: &'m Manifest) -> Self {
+    pub(super) fn new(manifest: &'m Manifest) -> Self {
         Self { manifest, entries: manifest.entries() }
     }
 
-    /// The manifest.
     #[must_use]
-    pub fn manifest(&self) -> &'m Manifest {
+    pub(super) fn manifest(&self) -> &'m Manifest {
         self.manifest
     }
 
-    /// The entry with that index.
-    ///
     /// # Panics
     /// When the manifest has no such entry: an event that names one is a bug.
     #[must_use]
-    pub fn entry(&self, index: EntryIndex) -> Entry<'m> {
+    pub(super) fn entry(&self, index: EntryIndex) -> Entry<'m> {
         self.entries.get(index).expect("an event names an entry of the manifest")
     }
 
     /// The path below the destination, unescaped: print it through [`super::Untrusted`].
     #[must_use]
-    pub fn path(&self, index: EntryIndex) -> String {
+    pub(super) fn path(&self, index: EntryIndex) -> String {
         let mut path = String::new();
         self.entry(index).write_path(&mut path);
         path
@@ -41,13 +37,12 @@ impl<'m> Names<'m> {
 
     /// Index of the entry's source in the manifest.
     #[must_use]
-    pub fn source_index(&self, index: EntryIndex) -> usize {
+    pub(super) fn source_index(&self, index: EntryIndex) -> usize {
         self.entries.source_of(index)
     }
 
-    /// Source that declares the entry.
     #[must_use]
-    pub fn source(&self, index: EntryIndex) -> &'m Source {
+    pub(super) fn source(&self, index: EntryIndex) -> &'m Source {
         &self.manifest.sources()[self.source_index(index)]
     }
 }

@@ -16,7 +16,7 @@ use crate::manifest::entry::EntryIndex;
 use crate::plan::Counts;
 
 /// Prints the outcomes of the entries of one manifest.
-pub struct Outcomes<'a> {
+pub(crate) struct Outcomes<'a> {
     console: &'a Console,
     names: Names<'a>,
     planned: Option<Counts>,
@@ -27,7 +27,7 @@ pub struct Outcomes<'a> {
 impl<'a> Outcomes<'a> {
     /// A reporter that prints to `console`.
     #[must_use]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         let sources = vec![Summary::default(); manifest.sources().len()];
         Self { console, names: Names::new(manifest), planned: None, sources }
     }
@@ -44,7 +44,7 @@ impl<'a> Outcomes<'a> {
         Untrusted(self.names.manifest().name())
     }
 
-    fn tell_plan(&mut self, figures: &Figures) {
+    fn print_plan(&mut self, figures: &Figures) {
         self.planned = Some(figures.counts);
         let bold = self.console.err_paint().bold();
         let dest = self.names.manifest().shown_dest();
@@ -110,7 +110,7 @@ impl Reporter for Outcomes<'_> {
         match event {
             Event::Planned { counts, known_bytes, unknown_sizes } => {
                 let (known_bytes, unknown_sizes) = (*known_bytes, *unknown_sizes);
-                self.tell_plan(&Figures {
+                self.print_plan(&Figures {
                     counts: *counts,
                     conflicts: 0,
                     known_bytes,
@@ -173,13 +173,13 @@ fn describe(summary: &Summary, planned: Option<&Counts>) -> String {
         };
         return format!("{}{absent}, nothing to do", Count::entries(summary.entries));
     }
-    let told: Vec<_> = counts
+    let counts: Vec<_> = counts
         .iter()
         .filter(|(count, _)| 0 < *count)
         .map(|(count, outcome)| format!("{count} {outcome}"))
         .collect();
-    let told = if told.is_empty() { Count::entries(0).to_string() } else { told.join(", ") };
-    let mut text = format!("{told} in {}", Elapsed(summary.elapsed));
+    let counts = if counts.is_empty() { Count::entries(0).to_string() } else { counts.join(", ") };
+    let mut text = format!("{counts} in {}", Elapsed(summary.elapsed));
     if 0 < summary.bytes {
         let _ = write!(
             text,

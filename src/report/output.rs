@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 /// Writing never returns an error, because lost output must not stop the work on the files. A
 /// closed pipe (`| head`) silently ends the output. Any other error is kept, and [`Output::error`]
 /// returns it at the end of the run.
-pub struct Output {
+pub(super) struct Output {
     writer: BufWriter<Box<dyn Write>>,
     state: State,
     at_once: bool,
@@ -27,24 +27,24 @@ impl Output {
     /// Creates a buffer over `stream`. With `at_once`, for a terminal, each complete line is
     /// flushed.
     #[must_use]
-    pub fn new(stream: Box<dyn Write>, at_once: bool) -> Self {
+    pub(super) fn new(stream: Box<dyn Write>, at_once: bool) -> Self {
         Self { writer: BufWriter::with_capacity(BUFFER, stream), state: State::Open, at_once }
     }
 
     /// False once a write failed: later output is discarded.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
     }
 
     /// Writes `text` unchanged.
     #[cfg(test)]
-    pub fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.attempt(|writer| writer.write_all(text.as_bytes()));
     }
 
     /// Lets `write` write complete lines, unless the output failed before.
-    pub fn attempt(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    pub(super) fn attempt(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         if self.is_open() {
             let result = write(&mut self.writer);
             self.note(result);
@@ -52,7 +52,7 @@ impl Output {
     }
 
     /// Flushes if the stream is a terminal. Call it after each complete line.
-    pub fn line_done(&mut self) {
+    pub(super) fn line_done(&mut self) {
         if self.at_once {
             self.flush();
         }
@@ -60,12 +60,12 @@ impl Output {
 
     /// Whether there are buffered bytes.
     #[must_use]
-    pub fn has_waiting(&self) -> bool {
+    pub(super) fn has_waiting(&self) -> bool {
         self.is_open() && !self.writer.buffer().is_empty()
     }
 
     /// Writes the buffered bytes to the stream.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         if self.is_open() {
             let result = self.writer.flush();
             self.note(result);
@@ -74,7 +74,7 @@ impl Output {
 
     /// Takes the error that ended the output. A closed pipe is not an error. Later calls return
     /// `None`.
-    pub fn error(&mut self) -> Option<io::Error> {
+    pub(super) fn error(&mut self) -> Option<io::Error> {
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Failed(error) => Some(error),
             open_or_closed => {

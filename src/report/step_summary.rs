@@ -20,7 +20,7 @@ use crate::ops::error::{ExitStatus, RunError};
 
 /// The file that `GITHUB_STEP_SUMMARY` names.
 #[derive(Debug)]
-pub struct StepSummary {
+pub(crate) struct StepSummary {
     file: PathBuf,
     command: &'static str,
     /// The first write error.
@@ -37,17 +37,20 @@ const MOST_PROBLEMS: usize = 20;
 impl StepSummary {
     /// A summary of `command` in `file`.
     #[must_use]
-    pub fn new(file: PathBuf, command: &'static str) -> Self {
+    pub(crate) fn new(file: PathBuf, command: &'static str) -> Self {
         Self { file, command, error: None }
     }
 
     /// A reporter that appends the section about one manifest.
-    pub fn of<'a>(&'a mut self, manifest: &'a Manifest) -> impl for<'e> Closing<Ended<'e>> + 'a {
+    pub(crate) fn of<'a>(
+        &'a mut self,
+        manifest: &'a Manifest,
+    ) -> impl for<'e> Closing<Ended<'e>> + 'a {
         Part { troubles: Troubles::new(Names::new(manifest)), summary: self }
     }
 
     /// Appends a section about a manifest that cannot be used.
-    pub fn refused(&mut self, file: &Path, error: &RunError) {
+    pub(crate) fn refused(&mut self, file: &Path, error: &RunError) {
         let file = Untrusted::path(file);
         let mut text = format!("### natsync {}: {}\n\n", self.command, Text(&file));
         write_error(&mut text, ExitStatus::Usage, error);
@@ -56,7 +59,7 @@ impl StepSummary {
 
     /// The first write error, if any.
     #[must_use]
-    pub fn finish(self) -> Option<io::Error> {
+    pub(crate) fn finish(self) -> Option<io::Error> {
         self.error
     }
 

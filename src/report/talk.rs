@@ -18,7 +18,7 @@ use crate::failure::ErrorKind;
 use crate::manifest::Manifest;
 
 /// Writes the messages of one command about one manifest.
-pub struct Talk<'a> {
+pub(crate) struct Talk<'a> {
     console: &'a Console,
     names: Names<'a>,
     label: String,
@@ -47,7 +47,7 @@ impl<'a> Talk<'a> {
     /// Messages of a command that changes files, or reads them.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
-    pub fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         let display = match console.progress() {
             ProgressKind::Off => Display::Off,
             ProgressKind::Lines => Display::Lines(Plain::default()),
@@ -71,16 +71,16 @@ impl<'a> Talk<'a> {
     /// Messages of a command that only plans. A path conflict is then part of the results, not a
     /// failure.
     #[must_use]
-    pub fn of_plan(console: &'a Console, manifest: &'a Manifest) -> Self {
+    pub(crate) fn of_plan(console: &'a Console, manifest: &'a Manifest) -> Self {
         let mut talk = Self::new(console, manifest);
         talk.conflicts_fail = false;
         talk
     }
 
     /// Removes the progress display and prints the failures.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.console.hide();
-        self.tell_orphans();
+        self.print_orphans();
         let lines =
             self.failures.render(&self.names, self.console.err_paint(), self.console.err_width());
         self.console.say(&lines);
@@ -97,7 +97,7 @@ impl<'a> Talk<'a> {
         self.console.remark(&format!("{note}note:{note:#} {}\n", Untrusted(message)));
     }
 
-    fn tell_orphans(&mut self) {
+    fn print_orphans(&mut self) {
         if self.orphans == 0 {
             return;
         }

@@ -5,7 +5,7 @@ use crate::failure::ErrorKind;
 use crate::ops::error::ExitStatus;
 
 /// Hands each event to several reporters, in order.
-pub struct Tee<'a, 'r>(pub &'a mut [&'r mut dyn Reporter]);
+pub(crate) struct Tee<'a, 'r>(pub &'a mut [&'r mut dyn Reporter]);
 
 impl Reporter for Tee<'_, '_> {
     fn event(&mut self, event: &Event) {
@@ -22,14 +22,14 @@ impl Reporter for Tee<'_, '_> {
 }
 
 /// A reporter that writes its end when the run has returned a `T`.
-pub trait Closing<T>: Reporter {
+pub(crate) trait Closing<T>: Reporter {
     /// Writes the end of the report.
     fn close(&mut self, value: &T);
 }
 
 /// Facts of a run that affect its exit status and are not part of its summary.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     failed: bool,
     source_failed: bool,
     disk_full: bool,
@@ -38,7 +38,7 @@ pub struct Tally {
 impl Tally {
     /// Exit status of a run that applied a manifest, unless a signal ended it.
     #[must_use]
-    pub fn applied(&self, summary: &Summary) -> ExitStatus {
+    pub(crate) fn applied(self, summary: &Summary) -> ExitStatus {
         if self.disk_full {
             ExitStatus::Storage
         } else if self.source_failed || !summary.is_success() {
@@ -51,7 +51,7 @@ impl Tally {
     /// Whether the plan is incomplete because something failed, such as a request of `--refresh`. A
     /// path conflict is a result of planning, not a failure.
     #[must_use]
-    pub fn plan_failed(&self) -> bool {
+    pub(crate) fn plan_failed(self) -> bool {
         self.failed || self.source_failed
     }
 }

@@ -8,62 +8,62 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Styles for one stream. Without colour, they print nothing. Meaning must never depend on colour
 /// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paint {
+pub(crate) struct Paint {
     on: bool,
 }
 
 impl Paint {
     /// Styles with colour, or without.
     #[must_use]
-    pub fn new(on: bool) -> Self {
+    pub(crate) fn new(on: bool) -> Self {
         Self { on }
     }
 
     /// Whether the stream gets colour.
     #[must_use]
-    pub fn is_on(self) -> bool {
+    pub(crate) fn is_on(self) -> bool {
         self.on
     }
 
     /// Errors and deletions.
     #[must_use]
-    pub fn error(self) -> Style {
+    pub(crate) fn error(self) -> Style {
         self.style(AnsiColor::Red.on_default().bold())
     }
 
     /// Warnings.
     #[must_use]
-    pub fn warning(self) -> Style {
+    pub(crate) fn warning(self) -> Style {
         self.style(AnsiColor::Yellow.on_default().bold())
     }
 
     /// New files.
     #[must_use]
-    pub fn added(self) -> Style {
+    pub(crate) fn added(self) -> Style {
         self.style(AnsiColor::Green.on_default())
     }
 
     /// Replaced files.
     #[must_use]
-    pub fn changed(self) -> Style {
+    pub(crate) fn changed(self) -> Style {
         self.style(AnsiColor::Yellow.on_default())
     }
 
     /// Notes, hints and revalidations.
     #[must_use]
-    pub fn note(self) -> Style {
+    pub(crate) fn note(self) -> Style {
         self.style(AnsiColor::Cyan.on_default())
     }
 
     /// Secondary text.
     #[must_use]
-    pub fn dim(self) -> Style {
+    pub(crate) fn dim(self) -> Style {
         self.style(Style::new().dimmed())
     }
 
     /// Headings.
     #[must_use]
-    pub fn bold(self) -> Style {
+    pub(crate) fn bold(self) -> Style {
         self.style(Style::new().bold())
     }
 
@@ -74,14 +74,14 @@ impl Paint {
 
 /// The number of terminal columns of a text.
 #[must_use]
-pub fn width_of(text: &str) -> usize {
+pub(crate) fn width_of(text: &str) -> usize {
     text.width()
 }
 
 /// Shortens a text to `width` columns by replacing its middle with `…`. The tail keeps the larger
 /// part, because the end of a path says more than its middle.
 #[must_use]
-pub fn fit(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn fit(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
         return Cow::Borrowed(text);
     }
@@ -98,7 +98,7 @@ pub fn fit(text: &str, width: usize) -> Cow<'_, str> {
 /// Breaks a text after commas into lines of at most `width` columns, where possible. Lines after
 /// the first are indented.
 #[must_use]
-pub fn wrap(text: &str, width: Option<usize>) -> String {
+pub(super) fn wrap(text: &str, width: Option<usize>) -> String {
     const INDENT: &str = "    ";
     let Some(width) = width.filter(|&width| width < text.width()) else {
         return text.to_owned();
@@ -121,7 +121,7 @@ pub fn wrap(text: &str, width: Option<usize>) -> String {
 /// Breaks a text at blanks into lines of at most `width` columns. The first line starts at column
 /// `before`, the others at `indent`. A word is never broken, so that URLs can be copied.
 #[must_use]
-pub fn wrap_words(text: &str, width: Option<usize>, before: usize, indent: usize) -> String {
+pub(super) fn wrap_words(text: &str, width: Option<usize>, before: usize, indent: usize) -> String {
     let Some(width) = width.filter(|&width| width < before + text.width()) else {
         return text.to_owned();
     };

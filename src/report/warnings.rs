@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Bytes;
+use super::units::Bytes;
 use crate::event::Event;
 
 /// The message of a warning, unescaped. `None` for other events.

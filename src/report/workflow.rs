@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::env;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -64,11 +63,6 @@ impl<'a> Annotation<'a> {
 
 impl Workflow {
     /// The step, if the environment says that there is one.
-    #[expect(clippy::disallowed_methods, reason = "the variables of a step of GitHub Actions")]
-    pub(super) fn of_environment() -> Option<Self> {
-        Self::of(|name| env::var_os(name))
-    }
-
     pub(super) fn of(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         (variable("GITHUB_ACTIONS")? == "true").then(|| Self {
             workspace: variable("GITHUB_WORKSPACE").filter(|path| !path.is_empty()).map(Into::into),

@@ -57,7 +57,7 @@ fn the_reference_page_equals_the_help() {
     let written = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         written == page,
-        "docs/cli.md is not what `--help` prints; `UPDATE=1 cargo test the_reference_is` writes it anew"
+        "docs/cli.md is not what `--help` prints; `UPDATE=1 cargo test the_reference_page` writes it anew"
     );
 }
 

@@ -137,7 +137,7 @@ fn a_file_that_is_wrong_is_an_error_that_quotes_nothing_of_it() {
     let run = world.run(["apply"]).code(2);
     tells_nothing(&run);
     assert!(!run.output().contains("two-words"), "{}", run.output());
-    assert!(run.stderr.contains(".netrc` is wrong on line 2"), "{}", run.stderr);
+    assert!(run.stderr.contains(".netrc` has an error on line 2"), "{}", run.stderr);
     assert!(run.stderr.contains("natsync.yaml:5:12"), "{}", run.stderr);
     world.delete(".netrc");
     let run = world.run(["apply"]).code(2);

@@ -6,6 +6,7 @@
 //! URLs alone, so no secret.
 
 mod note;
+mod paths;
 mod record;
 mod runs;
 mod schema;
@@ -22,6 +23,7 @@ use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
 use crate::threads::{into_inner, lock};
 pub(crate) use note::Note;
+pub(crate) use paths::RecordedPaths;
 use record::{COLUMNS, NO_RECORD, second};
 pub use record::{FileRecord, Provenance};
 pub(crate) use record::{Fingerprint, RecordRef};

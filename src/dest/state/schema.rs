@@ -112,7 +112,11 @@ pub(super) fn look(dest: &Dest) -> Opened<Option<Connection>> {
         }
         _ => {}
     }
-    match open_to_read(dest) {
+    let opened = open_to_read(dest).and_then(|connection| {
+        check(&connection)?;
+        Ok(connection)
+    });
+    match opened {
         Ok(connection) => Opened { value: Some(connection), warning: None },
         Err(why) => Opened {
             value: None,
@@ -232,8 +236,23 @@ fn open_to_read(dest: &Dest) -> Result<Connection, Unusable> {
         )?,
     };
     connection.busy_timeout(Duration::from_secs(2))?;
-    check(&connection)?;
     Ok(connection)
+}
+
+/// Opens a state to read what all versions have in common. None if there is no state.
+///
+/// # Errors
+/// When the file cannot be read, or another program wrote it.
+pub(super) fn open_any_version(dest: &Dest) -> io::Result<Option<Connection>> {
+    match dest.control_stat(FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        _ => {}
+    }
+    let opened = open_to_read(dest).and_then(|connection| {
+        check_application(&connection)?;
+        Ok(connection)
+    });
+    opened.map(Some).map_err(|why| io::Error::other(why.describe()))
 }
 
 fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
@@ -246,10 +265,7 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn check(connection: &Connection) -> Result<(), Unusable> {
-    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    if application != APPLICATION {
-        return Err(Unusable::Foreign);
-    }
+    check_application(connection)?;
     let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version != VERSION {
         return Err(Unusable::Version(version));
@@ -260,4 +276,9 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
     connection.prepare("SELECT path FROM place")?;
     connection.prepare("SELECT id, manifest, record FROM runs")?;
     Ok(())
+}
+
+fn check_application(connection: &Connection) -> Result<(), Unusable> {
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if application == APPLICATION { Ok(()) } else { Err(Unusable::Foreign) }
 }

@@ -1,11 +1,11 @@
-//! One line of a checksum list, in each of the dialects.
+//! Parser for one line of a checksum list.
 
 use crate::digest::{Algorithm, Checksum};
 
-/// What a line says.
+/// A parsed line.
 #[derive(Debug, PartialEq)]
 pub(super) struct Said {
-    /// Of which file; none where a digest stands alone.
+    /// The name of the file; `None` if the line has a digest only.
     pub(super) name: Option<Vec<u8>>,
     pub(super) digest: Stated,
 }
@@ -13,15 +13,15 @@ pub(super) struct Said {
 /// The digest of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stated {
-    /// One that can be checked.
+    /// A digest that natsync can check.
     Known(Checksum),
-    /// One under an algorithm that natsync does not compute, or something else about the file.
+    /// A digest of an algorithm that natsync does not compute, or another value such as `SIZE`.
     Foreign,
 }
 
-/// Reads a line. `wanted` is the algorithm that the manifest names.
+/// Parses a line. `wanted` is the algorithm that the manifest names for digests without a tag.
 pub(super) fn read(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, String> {
-    // coreutils marks a line whose name it had to escape.
+    // coreutils writes a backslash before a line whose name it had to escape.
     let (escaped, rest) = match line.strip_prefix(b"\\") {
         Some(rest) => (true, rest),
         None => (false, line),
@@ -36,7 +36,8 @@ pub(super) fn read(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, Strin
     Ok(said)
 }
 
-/// `SHA256 (name) = HEX`, and OpenSSL's `SHA2-256(name)= HEX`.
+/// Parses a line of BSD, `SHA256 (name) = HEX`, or OpenSSL, `SHA2-256(name)= HEX`. `None` if it has
+/// another format.
 fn tagged(line: &[u8]) -> Option<Result<Said, String>> {
     let open = line.iter().position(|&byte| byte == b'(')?;
     let tag = std::str::from_utf8(&line[..open]).ok()?;
@@ -47,7 +48,7 @@ fn tagged(line: &[u8]) -> Option<Result<Said, String>> {
     if !is_tag {
         return None;
     }
-    // A name may have all of it in itself, a digest has nothing of it.
+    // Search from the end: the name may contain these characters, the digest cannot.
     let (name, digest) = [&b") = "[..], b")= ", b")="].iter().find_map(|mark| {
         let at = line.windows(mark.len()).rposition(|window| window == *mark)?;
         (open < at).then(|| (&line[open + 1..at], &line[at + mark.len()..]))
@@ -67,12 +68,13 @@ fn tagged(line: &[u8]) -> Option<Result<Said, String>> {
     Some(
         match std::str::from_utf8(digest).ok().and_then(|hex| Checksum::from_hex(algorithm, hex)) {
             Some(checksum) => Ok(Said { name, digest: Stated::Known(checksum) }),
-            None => Err(format!("`{}` is no {algorithm}", excerpt(digest))),
+            None => Err(format!("`{}` is not a {algorithm} digest", excerpt(digest))),
         },
     )
 }
 
-/// `HEX  name`, `HEX *name`, `HEX` alone, each also with `sha256:` before the digits.
+/// Parses a line of coreutils, `HEX  name` or `HEX *name`, or `HEX` alone. The digits may have a
+/// prefix such as `sha256:`.
 fn digest_first(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, String> {
     let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
@@ -86,9 +88,10 @@ fn digest_first(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, String> 
     Ok(Said { name, digest })
 }
 
-/// Hexadecimal digits, of the algorithm that stands before them, that is wanted, or that has so many.
+/// Parses hexadecimal digits. Their algorithm is that of the prefix, else `wanted`, else the usual
+/// one of their number.
 pub(super) fn digest_of(word: &[u8], wanted: Option<Algorithm>) -> Result<Checksum, String> {
-    let nonsense = || format!("`{}` is no line of a checksum list", excerpt(word));
+    let nonsense = || format!("`{}` is not a line of a checksum list", excerpt(word));
     let text = std::str::from_utf8(word).map_err(|_| nonsense())?;
     let (algorithm, hex) = match text.split_once(':') {
         Some((name, hex)) => (Some(Algorithm::named(name).ok_or_else(nonsense)?), hex),
@@ -102,7 +105,7 @@ pub(super) fn digest_of(word: &[u8], wanted: Option<Algorithm>) -> Result<Checks
         return Err(format!("no algorithm has digests of {digits} digits"));
     };
     Checksum::from_hex(algorithm, hex)
-        .ok_or_else(|| format!("a digest of {digits} digits is no {algorithm}"))
+        .ok_or_else(|| format!("a digest of {digits} digits is not a {algorithm}"))
 }
 
 fn unescape(name: &[u8]) -> Result<Vec<u8>, String> {
@@ -122,7 +125,7 @@ fn unescape(name: &[u8]) -> Result<Vec<u8>, String> {
     Ok(plain)
 }
 
-/// The beginning of what stands there, for a message.
+/// The beginning of a text, for a message.
 pub(super) fn excerpt(text: &[u8]) -> String {
     const MOST: usize = 40;
     let text = String::from_utf8_lossy(text);

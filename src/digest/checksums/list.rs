@@ -1,4 +1,4 @@
-//! A whole list: read once, looked up many times.
+//! A whole list: parsed once, searched many times.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -8,19 +8,21 @@ use regex::bytes::Regex;
 use super::line::{Said, Stated, digest_of, excerpt, read};
 use crate::digest::{Algorithm, Checksum};
 
-/// How a list is to be read.
+/// Options for parsing a list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
-    /// The algorithm; else that of the tag, or the usual one of the digest's length.
+    /// The algorithm. If absent, it is that of the line's tag, or the usual one of the digest's
+    /// length.
     pub(crate) algorithm: Option<Algorithm>,
-    /// What finds the digest in a line (a group `digest`), and maybe the name (`name`). Lines that do
-    /// not match are passed over.
+    /// A pattern that replaces the usual formats. Its group `digest` matches the digest of a line,
+    /// its optional group `name` the name. Lines that do not match are ignored.
     pub(crate) pattern: Option<Regex>,
-    /// The list is about one file alone: a single digest holds whatever name stands beside it.
+    /// The list belongs to one file: if it has only one name, its digest applies whatever that name
+    /// is.
     pub(crate) whole: bool,
 }
 
-/// What is wrong with a list, and on which line, from 1.
+/// An error in a list. `line` counts from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListProblem {
     pub(crate) line: Option<usize>,
@@ -36,29 +38,29 @@ impl std::fmt::Display for ListProblem {
     }
 }
 
-/// What a list says of an entry.
+/// The result of searching a list for an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
-    /// All of these digests.
+    /// The entry has these digests, at most one of each algorithm.
     Listed(Vec<Checksum>),
-    /// Nothing.
+    /// The list has no digest for the entry that natsync can check.
     Unlisted,
-    /// Different things, of files in different folders.
+    /// Files of this name in different folders have different digests.
     Ambiguous,
 }
 
 /// A checksum list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct List {
-    /// All names, one after the other.
+    /// All names, concatenated.
     names: Vec<u8>,
-    /// In the order of names.
+    /// Sorted by name.
     items: Vec<Item>,
-    /// One item for each last component of names, in their order; made when it is needed first.
+    /// One item for each distinct last component of a name, sorted by it. Computed on first use.
     by_base: OnceLock<Vec<Base>>,
-    /// Digests that stand alone, or that belong to the only name of a list about one file.
+    /// Digests of lines without a name, or those of the only name if [`Rules::whole`] is set.
     bare: Vec<Checksum>,
-    /// Where the first of those stands.
+    /// The line of the first digest without a name.
     bare_line: Option<usize>,
 }
 
@@ -68,23 +70,25 @@ struct Item {
     end: u32,
     line: u32,
     digest: Stated,
-    /// The name without the blanks at its end, which may be part of it or not.
+    /// True for the second item of a line whose name ends in blanks: this one has the name without
+    /// them, since they may or may not be part of it.
     trimmed: bool,
 }
 
-/// The files that have one last component.
+/// All files whose names have the same last component, represented by one of them.
 #[derive(Clone, Copy, Debug)]
 struct Base {
     item: u32,
-    /// Whether the list says different things of them.
+    /// Whether they have different digests.
     ambiguous: bool,
 }
 
 impl List {
-    /// Reads a list.
+    /// Parses a list.
     ///
     /// # Errors
-    /// When it is none, when a line is not understood, when it contradicts itself.
+    /// When the text is not a checksum list, when a line cannot be parsed, or when one name has two
+    /// different digests of one algorithm.
     pub(crate) fn parse(content: &[u8], rules: &Rules) -> Result<Self, ListProblem> {
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let problem = |message: &str| ListProblem { line: None, message: message.to_owned() };
@@ -114,7 +118,7 @@ impl List {
                 None => read(line, rules.algorithm),
             };
             let mut said = said.map_err(|message| ListProblem { line: Some(number), message })?;
-            // Of several algorithms the manifest may have chosen one.
+            // If the manifest names an algorithm, digests of all others are ignored.
             if let (Stated::Known(digest), Some(wanted)) = (said.digest, rules.algorithm)
                 && digest.algorithm() != wanted
             {
@@ -126,12 +130,12 @@ impl List {
         if !has_digest && list.bare.is_empty() {
             let message = match (&rules.pattern, rules.algorithm) {
                 (Some(_), _) => "no line matches `pattern`".to_owned(),
-                (None, Some(wanted)) => format!("it has no {wanted}"),
+                (None, Some(wanted)) => format!("it has no {wanted} digest"),
                 (None, None) => "it has no digest that natsync can check".to_owned(),
             };
             return Err(ListProblem { line: None, message });
         }
-        // A line that was cut off after its digest would speak for every file.
+        // Otherwise a line that was truncated after its digest would apply to every file.
         if let (Some(_), Some(line)) = (list.items.first(), list.bare_line) {
             let message = "a digest without a name, in a list of names".to_owned();
             return Err(ListProblem { line: Some(line), message });
@@ -143,8 +147,8 @@ impl List {
         Ok(list)
     }
 
-    /// All names with their digests, in the order of names. Lines under algorithms that natsync does not compute are left
-    /// out.
+    /// All names with their digests, sorted by name. Digests of algorithms that natsync does not
+    /// compute are left out.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&[u8], Checksum)> {
         self.items.iter().filter_map(|item| match item.digest {
             Stated::Known(checksum) => Some((self.name(item), checksum)),
@@ -152,8 +156,8 @@ impl List {
         })
     }
 
-    /// What it says of an entry that may be listed under any of these names, the best first: by the
-    /// whole name, then by the last component alone.
+    /// Searches for an entry that may be listed under any of these names, in order of preference:
+    /// first by whole names, then by their last components, then for digests without a name.
     pub(crate) fn find(&self, names: &[&str]) -> Lookup {
         let exact = names.iter().map(|name| self.named(&normal(name.as_bytes())));
         let by_base = names.iter().map(|name| self.based(base(name.as_bytes())));
@@ -164,8 +168,8 @@ impl List {
         }
     }
 
-    /// What is said of a name. Where that is nothing that can be checked, the name is unlisted; where
-    /// it is not there at all, the answer is none.
+    /// Searches for a name. `Unlisted` if it has no digest that can be checked; `None` if the list
+    /// does not contain the name.
     fn named(&self, name: &[u8]) -> Option<Lookup> {
         let from = self.items.partition_point(|item| self.name(item) < name);
         let mut digests: Vec<Checksum> = Vec::new();
@@ -193,7 +197,8 @@ impl List {
         self.named(self.name(&self.items[item as usize]))
     }
 
-    /// Files in several folders count as one only where the list says the same of each.
+    /// Computes `by_base`. A last component that occurs in several folders is ambiguous unless all
+    /// these files have the same digests.
     fn bases(&self) -> Vec<Base> {
         let count = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
         let mut items: Vec<u32> = (0..count).filter(|&item| !self.base(item).is_empty()).collect();
@@ -228,7 +233,8 @@ impl List {
                 Some(other) if *other == digest => Ok(()),
                 Some(_) => Err(ListProblem {
                     line: Some(number),
-                    message: "a second digest without a name, and another one".to_owned(),
+                    message: "a second digest without a name, which differs from the first one"
+                        .to_owned(),
                 }),
                 None => {
                     self.bare.push(digest);
@@ -255,7 +261,8 @@ impl List {
         Ok(())
     }
 
-    /// Brings the items into order, and makes sure that they do not contradict each other.
+    /// Sorts the items, removes duplicates, and checks that no name has two digests of one
+    /// algorithm.
     fn sort(&mut self) -> Result<(), ListProblem> {
         let names = std::mem::take(&mut self.names);
         let name = |item: &Item| &names[item.start as usize..item.end as usize];
@@ -265,7 +272,7 @@ impl List {
         });
         self.items.dedup_by(|later, earlier| {
             let same = (later.trimmed, later.digest) == (earlier.trimmed, earlier.digest);
-            // A name that is there as it is needs no guess.
+            // A name that occurs literally takes precedence over a trimmed one.
             let guess = later.trimmed && !earlier.trimmed;
             (same || guess) && name(later) == name(earlier)
         });
@@ -286,7 +293,7 @@ impl List {
         Ok(())
     }
 
-    /// A list about one file, whatever name it had where the list was made.
+    /// Applies [`Rules::whole`]: the publisher may have made the list under another file name.
     fn take_as_whole(&mut self) {
         let whole: Vec<_> = self.items.iter().filter(|item| !item.trimmed).collect();
         let names = whole.windows(2).any(|pair| self.name(pair[0]) != self.name(pair[1]));
@@ -305,8 +312,8 @@ impl List {
     }
 }
 
-/// Lines that say something, with their numbers: no blank ones, no comments, not the wrapper of a
-/// signed message (RFC 9580, section 7), whose signature is somebody else's to check.
+/// The lines with content, with their numbers from 1. It skips blank lines, comments, and the
+/// header and signature of a signed message (RFC 9580, section 7). The signature is not verified.
 struct Lines<'c> {
     rest: Option<&'c [u8]>,
     number: usize,
@@ -355,9 +362,9 @@ impl<'c> Iterator for Lines<'c> {
                 Part::Head if line.starts_with(b"Hash: ") => continue,
                 Part::Head => {
                     self.rest = None;
-                    return Some(
-                        Err(self.problem("the head of a signed message has only `Hash:`")),
-                    );
+                    return Some(Err(
+                        self.problem("the head of a signed message can have only `Hash:` lines")
+                    ));
                 }
                 Part::Signed if line == b"-----BEGIN PGP SIGNATURE-----" => {
                     self.part = Part::Signature;
@@ -399,7 +406,7 @@ fn by_pattern(
     Some(digest.map(|digest| Said { name, digest: Stated::Known(digest) }))
 }
 
-/// Without `./` and doubled slashes.
+/// Removes `./` and doubled slashes from a name.
 fn normal(name: &[u8]) -> Cow<'_, [u8]> {
     let is_plain = !name.starts_with(b"./")
         && !name.windows(2).any(|pair| pair == b"//")
@@ -415,7 +422,7 @@ fn normal(name: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(normal)
 }
 
-/// The last component. What leads out of a folder has none.
+/// The last component of a name; empty for `..`.
 fn base(name: &[u8]) -> &[u8] {
     let base = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
     if base == b".." { b"" } else { base }

@@ -1,12 +1,13 @@
-//! Checksum lists as publishers write them, read strictly: a line that is not understood is an error,
-//! never passed over.
+//! Parser for publishers' checksum lists, in the formats of coreutils, BSD and OpenSSL.
 //!
-//! Names in a list only select a digest for an entry that the manifest declares; they never make a path.
+//! It is strict: a line that it cannot parse is an error, because a skipped line could leave a file
+//! unchecked. Names in a list only select a digest for an entry of the manifest. They are never
+//! used as paths.
 
 mod line;
 mod list;
 
-/// A list with more bytes is not read.
+/// Largest accepted list, in bytes.
 pub(crate) const LARGEST: u64 = 256 << 20;
 
 pub(crate) use list::{List, Lookup, Rules};

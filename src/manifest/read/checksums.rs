@@ -1,4 +1,4 @@
-//! Digests that a manifest states, and where publishers list them.
+//! Digests that a manifest states (`sha256` and others), and the key `checksums`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::manifest::template::Use;
 use crate::manifest::types::{ListPlace, Published};
 
 impl Reader<'_> {
-    /// The digests among the keys of a mapping.
+    /// Reads all digests that a mapping states.
     pub(super) fn checksums(&mut self, fields: &Fields<'_>) -> Vec<Checksum> {
         Algorithm::DECLARED
             .into_iter()
@@ -31,12 +31,12 @@ impl Reader<'_> {
     }
 
     /// The first key that states a digest.
-    #[expect(clippy::unused_self, reason = "it is asked as the other questions are")]
+    #[expect(clippy::unused_self, reason = "called like the other reading methods")]
     pub(super) fn stated<'n>(&self, fields: &Fields<'n>) -> Option<(&'n Key, &'n Node)> {
         Algorithm::DECLARED.into_iter().find_map(|algorithm| fields.item(algorithm.as_str()))
     }
 
-    /// Where the publisher lists digests.
+    /// Reads `checksums`.
     pub(super) fn published(&mut self, node: &Node, uses: &mut Uses) -> Option<Published> {
         let fields = Fields::open(self, node, CHECKSUMS, "`checksums`")?;
         let places: Vec<_> =
@@ -45,7 +45,7 @@ impl Reader<'_> {
             let message = if places.is_empty() {
                 "`checksums` needs one of `file`, `url` and `sidecar`"
             } else {
-                "`checksums` takes only one of `file`, `url` and `sidecar`"
+                "`checksums` can have only one of `file`, `url` and `sidecar`"
             };
             let hint = "such as `checksums: {sidecar: \"{+url}.sha256\"}`";
             self.problem(node.at, message, Some(hint.to_owned()));
@@ -81,14 +81,14 @@ impl Reader<'_> {
                 Some(regex)
             }
             Ok(_) => {
-                let hint = "write `(?<digest>[0-9a-f]{64})` where the digest stands";
+                let hint = "write `(?<digest>[0-9a-f]{64})` in the place of the digest";
                 self.problem(node.at, "`pattern` has no group `digest`", Some(hint.to_owned()));
                 None
             }
             Err(error) => {
                 let text = error.to_string();
                 let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                let message = format!("`pattern` is no regular expression: {why}");
+                let message = format!("`pattern` is not a valid regular expression: {why}");
                 self.problem(node.at, message, None);
                 None
             }

@@ -1,4 +1,4 @@
-//! `${NAME}` in the few places where it means something.
+//! References to environment variables (`${NAME}`), which only some keys allow.
 
 use super::node::Node;
 use super::reader::Reader;
@@ -6,7 +6,7 @@ use crate::manifest::problem::Span;
 use crate::manifest::secret::Secret;
 use crate::manifest::template::{Piece, SyntaxError, parse};
 
-/// A text with its environment values, and as it may be shown.
+/// A text with its environment variables replaced, and the form that may be printed.
 #[derive(Clone, Debug)]
 pub(super) struct Expanded {
     pub(super) value: Secret,
@@ -14,7 +14,8 @@ pub(super) struct Expanded {
 }
 
 impl Reader<'_> {
-    /// The value of an environment variable, or a problem.
+    /// The value of an environment variable. One that is not set and has no default is a problem,
+    /// for which `at` and `len` say where in the node the reference is.
     pub(super) fn environment(
         &mut self,
         node: &Node,
@@ -38,7 +39,7 @@ impl Reader<'_> {
         value
     }
 
-    /// A text in which only `${NAME}` means something.
+    /// Replaces `${NAME}` in a text that has no other syntax.
     pub(super) fn expand(&mut self, node: &Node, what: &str) -> Option<Expanded> {
         let text = self.text(node, what)?.to_owned();
         let mut expanded = Expanded { value: Secret::new(String::new()), shown: String::new() };
@@ -74,7 +75,9 @@ impl Reader<'_> {
         Some(expanded)
     }
 
-    /// The place of a part of a scalar, where the scalar stands in the manifest as it reads.
+    /// The place of a part of a scalar. If the scalar is written with escapes or on several lines,
+    /// so that offsets in its value are not offsets in the file, the place is that of the whole
+    /// scalar.
     pub(super) fn within(&self, node: &Node, at: usize, len: usize) -> Span {
         let Some(text) = node.text() else {
             return node.at;

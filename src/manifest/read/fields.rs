@@ -4,7 +4,7 @@ use super::node::{Key, Kind, Node};
 use super::reader::Reader;
 use crate::manifest::shape::Table;
 
-/// A mapping whose keys are known.
+/// A mapping whose keys were compared with a table.
 #[derive(Debug)]
 pub(super) struct Fields<'n> {
     pub(super) node: &'n Node,
@@ -12,8 +12,8 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Opens a mapping. Keys that the table does not have are problems; `place` says where, such as
-    /// the source's name.
+    /// Opens a mapping. Keys that are not in the table are problems. `place` names the mapping in
+    /// messages, such as "source `a`".
     pub(super) fn open(
         reader: &mut Reader<'_>,
         node: &'n Node,
@@ -26,7 +26,7 @@ impl<'n> Fields<'n> {
             reader.problem(
                 node.at,
                 format!("{place} must be a mapping, this is {}", node.describe()),
-                Some(format!("it takes keys such as {}", keys.join(", "))),
+                Some(format!("it has keys such as {}", keys.join(", "))),
             );
             return None;
         };
@@ -39,7 +39,7 @@ impl<'n> Fields<'n> {
                 None => {
                     let keys: Vec<_> =
                         table.iter().map(|field| format!("`{}`", field.name)).collect();
-                    format!("{place} takes {}", keys.join(", "))
+                    format!("{place} can have {}", keys.join(", "))
                 }
             };
             reader.problem(key.at, format!("unknown field `{}` in {place}", key.name), Some(hint));
@@ -47,24 +47,22 @@ impl<'n> Fields<'n> {
         Some(Self { node, items: items.iter().map(|(key, value)| (key, value)).collect() })
     }
 
-    /// The value of a key.
     pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
         self.item(name).map(|(_, value)| value)
     }
 
-    /// A key with its value.
     pub(super) fn item(&self, name: &str) -> Option<(&'n Key, &'n Node)> {
         self.items.iter().find(|(key, _)| key.name == name).copied()
     }
 }
 
-/// The known word that a wrong one is most likely meant to be.
+/// The known word that is most similar to a misspelled one. `None` if none is similar enough.
 pub(super) fn nearest<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let known: Vec<_> = known.into_iter().collect();
-    // A word that was cut short is nearer than one with other letters.
+    // An abbreviation (`var` for `vars`) is more likely than a word with other letters.
     let stem = wrong.to_lowercase();
     let stem = stem.strip_suffix('y').unwrap_or(&stem);
     if 3 <= stem.len()
@@ -78,7 +76,8 @@ pub(super) fn nearest<'a>(
     (distance <= 1 + wrong.len() / 4).then_some(word)
 }
 
-/// How many letters must be changed, added, dropped or swapped with the next (optimal string alignment).
+/// The edit distance of two words, where swapping adjacent letters counts as one edit (optimal
+/// string alignment distance).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) =
         (a.chars().take(64).collect(), b.chars().take(64).collect());
@@ -110,7 +109,7 @@ mod tests {
     use crate::manifest::tables::SOURCE;
 
     #[test]
-    fn slips_are_understood() {
+    fn a_misspelled_key_gets_a_suggestion() {
         let keys = || SOURCE.iter().map(|field| field.name);
         for (wrong, meant) in [
             ("on_mising", "on_missing"),

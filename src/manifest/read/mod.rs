@@ -1,4 +1,10 @@
-//! Reading a manifest: from the file to a [`Manifest`], or to everything that is wrong with it.
+//! Reads a manifest: the file becomes YAML nodes, and the nodes become a [`Manifest`] or a list of
+//! everything that is wrong.
+//!
+//! `node` is the only file that uses the YAML library. `reader` holds what all other files share:
+//! they add methods to [`Reader`], one group of keys in each file, and report problems through it.
+//! Reading goes on after a problem, so that one run reports all independent problems. `recognise`
+//! tells a manifest from other YAML.
 
 mod checksums;
 mod environment;
@@ -8,79 +14,50 @@ mod node;
 mod options;
 mod policies;
 mod reader;
+#[cfg(feature = "cli")]
+mod recognise;
 mod rows;
 pub(crate) mod scalars;
 mod sources;
 mod templates;
+mod text;
 mod transport;
 mod values;
 
 pub use options::LoadOptions;
+#[cfg(feature = "cli")]
+pub(crate) use recognise::is_manifest;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::http::Http;
-use crate::manifest::problem::{Problem, Problems, Span, Text};
+use crate::manifest::problem::{Problems, Span, Text};
 use crate::manifest::tables::{LIMITS, MANIFEST, MOST_ENTRIES, PRUNE};
 use crate::manifest::types::{Manifest, Orphans, Source};
 use fields::{Fields, nearest};
 use node::{Kind, Node};
 use reader::{LIMIT_HINT, Reader};
+use text::{read_text, without_mark};
 
-/// A manifest is at most so long.
-const LARGEST: u64 = 64 * 1024 * 1024;
-/// How many entries a manifest may expand to, unless it says otherwise.
+/// Default of `limits: {entries: ..}`.
 const ENTRIES: u64 = 10_000_000;
 
 impl Manifest {
-    /// Reads a manifest.
+    /// Reads a manifest file, and the files that it names.
     ///
     /// # Errors
-    /// Everything that is wrong with it, where the problems do not depend on each other.
+    /// When the file cannot be read or is not a valid manifest. All problems that do not follow
+    /// from another one are returned.
     pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        let fail = |message: String, hint: Option<&str>| {
-            let problem = Problem::of_file(file, message);
-            Problems::new(vec![match hint {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            }])
-        };
-        let metadata = std::fs::metadata(file).map_err(|error| {
-            let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then_some("name a manifest, or make `natsync.yaml` here");
-            fail(format!("cannot read the manifest: {error}"), hint)
-        })?;
-        if !metadata.is_file() {
-            return Err(fail("the manifest is no regular file".to_owned(), None));
-        }
-        let mut bytes = Vec::new();
-        std::fs::File::open(file)
-            .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
-            .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
-        if LARGEST < bytes.len() as u64 {
-            return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(file, &text, options),
-            Err(error) => {
-                let good = error.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
-                let text = Text { file, source: &text };
-                let problem = text.problem(
-                    Span { start: good, end: good },
-                    "the manifest is not UTF-8 from here on",
-                );
-                Err(Problems::new(vec![problem.hint("save it as UTF-8")]))
-            }
-        }
+        Self::parse(file, &read_text(file)?, options)
     }
 
-    /// Reads a manifest's text. `file` is where it stands: paths in it are relative to that.
+    /// Reads a manifest from its text. `file` is its path: relative paths in the text are resolved
+    /// against its parent directory.
     ///
     /// ```
     /// use std::path::Path;
-    /// use natsync::entry::Form;
+    /// use natsync::manifest::entry::Form;
     /// use natsync::{LoadOptions, Manifest};
     ///
     /// let text = "
@@ -95,8 +72,9 @@ impl Manifest {
     /// assert_eq!(entry.url(Form::Shown), "https://example.org/0824-02.jpg");
     /// assert_eq!(entry.path().as_str(), "0824-02.jpg");
     ///
-    /// // All that is wrong with one, with its place.
-    /// let wrong = Manifest::parse(Path::new("a.yaml"), "version: 1\nsource: []\n", &LoadOptions::default());
+    /// // Problems have a place and a hint.
+    /// let text = "version: 1\nsource: []\n";
+    /// let wrong = Manifest::parse(Path::new("a.yaml"), text, &LoadOptions::default());
     /// assert!(wrong.unwrap_err().to_string().contains("did you mean `sources`?"));
     /// # Ok::<(), natsync::manifest::Problems>(())
     /// ```
@@ -104,8 +82,7 @@ impl Manifest {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(file: &Path, text: &str, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        // A mark at the beginning is no part of the text.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = without_mark(text);
         let place = Text { file, source: text };
         let node = node::parse(&place).map_err(Problems::new)?;
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
@@ -197,7 +174,7 @@ impl Reader<'_> {
         self.name(node, "name")
     }
 
-    /// A name that people read and type.
+    /// A name: not blank, and without control characters.
     pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<String> {
         let text = self.text(node, what)?.to_owned();
         if text.trim().is_empty() || text.chars().any(char::is_control) {
@@ -238,13 +215,14 @@ impl Reader<'_> {
         if expanded.value.expose().is_empty() || expanded.value.expose().contains('\0') {
             self.problem(
                 node.at,
-                "`dest` is no directory",
+                "`dest` is not a directory name",
                 Some("`.` is the manifest's own folder".to_owned()),
             );
             return None;
         }
         let dest = self.folder.join(expanded.value.expose());
-        // What is shown is the way from the current directory, too, unless part of it is hidden.
+        // Show the path relative to the current directory, too, unless it has a value from the
+        // environment.
         let shown = if expanded.value.expose() == expanded.shown {
             dest.display().to_string()
         } else {
@@ -265,7 +243,7 @@ impl Reader<'_> {
             self.problem(
                 Span { start: 0, end: 0 },
                 "`sources` is missing",
-                Some("it is a list of what the destination holds".to_owned()),
+                Some("it is the list of sources whose files the destination holds".to_owned()),
             );
             return Vec::new();
         };
@@ -304,7 +282,7 @@ impl Reader<'_> {
         sources
     }
 
-    /// What is set from outside must be a variable of some source.
+    /// Each variable of `--set` must be declared by a source.
     fn set_variables(&mut self, fields: &Fields<'_>, sources: &[Source]) {
         let names = || {
             sources
@@ -313,7 +291,7 @@ impl Reader<'_> {
                 .map(|declared| declared.name.as_str())
         };
         for (name, _) in self.options.set {
-            // A source that could not be read may declare it.
+            // After a problem, the source that declares the variable may be missing from `sources`.
             if self.problems.is_empty() && !names().any(|declared| declared == name) {
                 let hint = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
                 let at = fields.item("sources").map_or(fields.node.at, |(key, _)| key.at);
@@ -326,7 +304,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The index of each source's first entry, and the number of all.
+    /// The index of each source's first entry, followed by the number of all entries.
     fn count(&mut self, fields: &Fields<'_>, sources: &[Source]) -> Vec<u64> {
         let mut starts = vec![0u64];
         for source in sources {

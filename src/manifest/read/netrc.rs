@@ -1,4 +1,4 @@
-//! The setting `netrc`: a file with users and passwords, read when a source asks for it.
+//! The key `netrc` of a source, and reading the file that it names.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::reader::Reader;
 use crate::manifest::netrc_file::{Credentials, LARGEST, Netrc};
 
 impl Reader<'_> {
-    /// `true`: the user's own file; a text: that one; `false`: none.
+    /// `true` stands for the user's own netrc file, `false` for none, and any other text is a path.
     pub(super) fn netrc(&mut self, node: &Node) -> Option<Credentials> {
         let file = match self.text(node, "netrc")? {
             "false" => return None,
@@ -35,13 +35,14 @@ impl Reader<'_> {
         match Netrc::parse(&text) {
             Ok(netrc) => Some(Credentials { netrc: Arc::new(netrc), file, is_open }),
             Err(error) => {
-                let message = format!("the netrc file `{shown}` is wrong on {error}");
+                let message = format!("the netrc file `{shown}` has an error on {error}");
                 self.problem(node.at, message, None);
                 None
             }
         }
     }
 
+    /// The file that `NETRC` names, or `.netrc` in the home directory.
     fn users_netrc(&mut self, node: &Node) -> Option<PathBuf> {
         let named = |name| (self.options.env)(name).filter(|value| !value.is_empty());
         if let Some(file) = named("NETRC") {
@@ -60,7 +61,7 @@ impl Reader<'_> {
 fn read(file: &Path) -> Result<(String, bool), String> {
     let metadata = std::fs::metadata(file).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
-        return Err("it is no regular file".to_owned());
+        return Err("it is not a regular file".to_owned());
     }
     let mut bytes = Vec::new();
     std::fs::File::open(file)

@@ -1,7 +1,7 @@
-//! YAML as a tree of nodes that know where they stand.
+//! YAML as a tree of nodes with their places in the text.
 //!
-//! A scalar is the text as it was written: `1.10` stays `1.10` and `no` stays `no`, since nothing here
-//! guesses at types. All use of the YAML library is in this file.
+//! A scalar keeps its text as it was written: `1.10` stays `1.10` and `no` stays `no`, because
+//! YAML's implicit types are ignored. This is the only file that uses the YAML library.
 
 use std::fmt;
 
@@ -10,30 +10,29 @@ use serde_yaml::{DuplicateKeyPolicy, Spanned};
 
 use crate::manifest::problem::{Problem, Span, Text};
 
-/// A longer value is no URL, path or word that anything could be done with.
+/// Largest accepted scalar, in bytes: a longer one cannot be a useful URL, path or word.
 const LONGEST_SCALAR: usize = 64 * 1024;
 
-/// A node and its place.
+/// A node with its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: Span,
     pub(super) kind: Kind,
 }
 
-/// What a node is.
+/// The content of a node.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    /// Nothing was written.
+    /// No value, as after `key:`.
     Empty,
     /// A scalar, as it was written.
     Scalar(String),
-    /// A list.
     List(Vec<Node>),
-    /// A mapping, in order. Keys are scalars.
+    /// A mapping, in the order of the text.
     Mapping(Vec<(Key, Node)>),
 }
 
-/// A key and its place.
+/// A key with its place.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) at: Span,
@@ -41,17 +40,17 @@ pub(super) struct Key {
 }
 
 impl Node {
-    /// What it is, in words.
+    /// What the node is, for messages.
     pub(super) fn describe(&self) -> &'static str {
         match self.kind {
-            Kind::Empty => "nothing",
+            Kind::Empty => "empty",
             Kind::Scalar(_) => "a single value",
             Kind::List(_) => "a list",
             Kind::Mapping(_) => "a mapping",
         }
     }
 
-    /// Its text, if it is a scalar.
+    /// The text of a scalar.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar(text) => Some(text),
@@ -60,12 +59,34 @@ impl Node {
     }
 }
 
-/// Reads a document.
+/// Parses a text that has one YAML document.
 ///
 /// # Errors
-/// When it is no YAML, is more than one document, repeats a key, or is made to explode.
+/// When the text is not YAML, has more than one document, repeats a key in a mapping, or exceeds a
+/// limit, as with aliases that expand exponentially.
 pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
-    let options = serde_yaml::options! {
+    let raw: Spanned<Raw> = match serde_yaml::from_str_with_options(text.source, options()) {
+        Ok(raw) => raw,
+        Err(error) => return Err(vec![explain(text, &error)]),
+    };
+    let mut problems = Vec::new();
+    let node = resolve(text, raw, &mut problems);
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+/// Reads all documents of a text within the bounds of [`parse`]. `T` decides what is kept of them.
+/// Documents without content are left out.
+///
+/// # Errors
+/// The first place that is not YAML, or where a bound is exceeded.
+#[cfg(feature = "cli")]
+pub(super) fn documents<'t, T: Deserialize<'t>>(text: &Text<'t>) -> Result<Vec<T>, Vec<Problem>> {
+    serde_yaml::from_multiple_with_options(text.source, options())
+        .map_err(|error| vec![explain(text, &error)])
+}
+
+fn options() -> serde_yaml::Options {
+    serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_nodes: 5_000_000,
             max_events: 20_000_000,
@@ -77,20 +98,14 @@ pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
-    };
-    let raw: Spanned<Raw> = match serde_yaml::from_str_with_options(text.source, options) {
-        Ok(raw) => raw,
-        Err(error) => return Err(vec![explain(text, &error)]),
-    };
-    let mut problems = Vec::new();
-    let node = resolve(text, raw, &mut problems);
-    if problems.is_empty() { Ok(node) } else { Err(problems) }
+    }
 }
 
-/// A node as the library hands it over.
+/// A node as the library delivers it.
 enum Raw {
     Empty,
-    /// A scalar that looks like a number or a boolean: its text stands in the source.
+    /// A scalar that the library takes for a number or a boolean. Its text must be read from the
+    /// source.
     Plain,
     Text(String),
     List(Vec<Spanned<Raw>>),
@@ -187,7 +202,7 @@ fn resolve(text: &Text<'_>, raw: Spanned<Raw>, problems: &mut Vec<Problem>) -> N
         return Node { at, kind: Kind::Empty };
     }
     let kind = match raw.value {
-        // `~` and `null` are texts where a text is meant; nothing at all is not.
+        // `~` and `null` keep their text. Only a value that is not written at all is empty.
         Raw::Empty => {
             Some(written()).filter(|text| !text.is_empty()).map_or(Kind::Empty, Kind::Scalar)
         }
@@ -256,7 +271,7 @@ fn explain(text: &Text<'_>, error: &serde_yaml::Error) -> Problem {
         let hint = "write out what its aliases stand for, or split the manifest";
         return text.problem(at, "the manifest expands beyond all bounds from here on").hint(hint);
     }
-    // The library's words may go on with an excerpt of its own: the first line says what is wrong.
+    // The first line of the library's message says what is wrong; an excerpt may follow.
     let words = words.lines().next().unwrap_or_default();
     let message = match words.rfind(" at line ") {
         Some(place) => &words[..place],

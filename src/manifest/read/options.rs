@@ -1,24 +1,25 @@
-//! What a manifest is read with.
+//! The inputs of reading a manifest, besides its text.
 
 use std::path::Path;
 
-/// What a manifest is read with, beside its text.
+/// The inputs of reading a manifest, besides its text.
 #[derive(Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// What `today` means, for the whole run.
+    /// The date that `today` stands for, constant for the whole run.
     pub today: jiff::civil::Date,
-    /// Values that stand instead of those of the manifest's variables.
+    /// Variables and the values that replace those of the manifest (`--set`). The last one of a
+    /// name wins.
     pub set: &'a [(String, String)],
-    /// Looks up an environment variable.
+    /// Looks up an environment variable, for `${NAME}` and the default netrc file.
     pub env: &'a dyn Fn(&str) -> Option<String>,
-    /// The destination, instead of the manifest's; relative to the current directory.
+    /// A destination that replaces the manifest's, relative to the current directory.
     pub dest: Option<&'a Path>,
 }
 
 impl Default for LoadOptions<'_> {
-    /// The date of today (UTC), and an empty environment: `${NAME}` in a manifest is an error unless it
-    /// has a default. A program that wants the environment of its process passes
-    /// `&|name| std::env::var(name).ok()`.
+    /// The current date in UTC, and an empty environment: `${NAME}` in a manifest is an error unless
+    /// it has a default. To use the environment of the process, pass
+    /// `&|name| std::env::var(name).ok()` as `env`.
     fn default() -> Self {
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
         Self { today, set: &[], env: &|_| None, dest: None }

@@ -1,4 +1,4 @@
-//! What a source asks of its files: what is missing, what is fresh, what a content must be like.
+//! Policies of a source: missing files, freshness, expected content, tags and headers.
 
 use super::fields::Fields;
 use super::node::{Kind, Node};
@@ -9,7 +9,7 @@ use crate::manifest::secret::Secret;
 use crate::manifest::tables::{EXPECT, MISSING_WHEN, ON_MISSING, STATUS};
 use crate::manifest::types::{Check, OnMissing};
 
-/// Header fields that belong to the transfer itself.
+/// Header fields that natsync itself controls, in lower case.
 const OWN_HEADERS: [&str; 14] = [
     "host",
     "range",
@@ -123,7 +123,7 @@ impl Reader<'_> {
         let mut headers = Vec::new();
         for (key, value) in items {
             if ::http::header::HeaderName::from_bytes(key.name.as_bytes()).is_err() {
-                self.problem(key.at, format!("`{}` is no name of a header", key.name), None);
+                self.problem(key.at, format!("`{}` is not a valid header name", key.name), None);
                 continue;
             }
             if OWN_HEADERS.contains(&key.name.to_ascii_lowercase().as_str()) {
@@ -140,7 +140,7 @@ impl Reader<'_> {
             if ::http::header::HeaderValue::from_str(expanded.value.expose()).is_err() {
                 self.problem(
                     value.at,
-                    format!("the value of `{}` has characters that no header has", key.name),
+                    format!("the value of `{}` has characters that a header cannot have", key.name),
                     None,
                 );
                 continue;

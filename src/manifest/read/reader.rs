@@ -1,4 +1,4 @@
-//! What all parts of the reading share.
+//! The state of reading one manifest, shared by all files of this module.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -9,23 +9,24 @@ use crate::digest::Digest;
 use crate::manifest::problem::{Problem, Span, Text};
 use crate::manifest::types::Input;
 
-/// What to do about a manifest that is too large.
-pub(super) const LIMIT_HINT: &str = "raise `limits: {entries: ...}` if that is meant";
+/// The hint for a manifest with too many entries.
+pub(super) const LIMIT_HINT: &str = "if this is intended, raise `limits: {entries: ...}`";
 
-/// What all parts of the reading share.
+/// The state of reading one manifest. It collects problems instead of stopping at the first one.
 pub(super) struct Reader<'a> {
     pub(super) text: Text<'a>,
+    /// The directory of the manifest, against which relative paths are resolved.
     pub(super) folder: PathBuf,
     pub(super) options: &'a LoadOptions<'a>,
     pub(super) problems: Vec<Problem>,
-    /// How many entries there may be.
+    /// The most entries that the manifest may expand to.
     pub(super) limit: u64,
-    /// The files that were read beside the manifest.
+    /// The files that the manifest names and that were read so far.
     pub(super) beside: Vec<Input>,
 }
 
 impl Reader<'_> {
-    /// Takes note of a problem.
+    /// Records a problem.
     pub(super) fn problem(&mut self, at: Span, message: impl Into<String>, hint: Option<String>) {
         let problem = self.text.problem(at, message);
         self.problems.push(match hint {
@@ -34,13 +35,13 @@ impl Reader<'_> {
         });
     }
 
-    /// The bytes of a file that the manifest names, at most so many.
+    /// Reads a file that the manifest names. A file of more than `most` bytes is a problem.
     pub(super) fn read_beside(&mut self, node: &Node, key: &str, most: u64) -> Option<Vec<u8>> {
         let name = self.text(node, key)?.to_owned();
         let file = self.folder.join(&name);
         let read = || -> std::io::Result<Vec<u8>> {
             if !std::fs::metadata(&file)?.is_file() {
-                return Err(std::io::Error::other("it is no regular file"));
+                return Err(std::io::Error::other("it is not a regular file"));
             }
             let mut content = Vec::new();
             std::fs::File::open(&file)?.take(most + 1).read_to_end(&mut content)?;

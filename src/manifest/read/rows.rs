@@ -1,4 +1,4 @@
-//! Variables that go together, a row at a time (`rows`).
+//! The key `rows`: variables whose values are paired row by row.
 
 use super::fields::{Fields, nearest};
 use super::node::{Kind, Node};
@@ -8,7 +8,8 @@ use crate::manifest::tables::ROWS_FILE;
 use crate::manifest::vars::{Segment, Texts, Values};
 
 impl Reader<'_> {
-    /// The columns: name, values, place, and whether each must be used.
+    /// Reads `rows`. Each column is a name, its values, its place, and whether a template must use
+    /// it.
     pub(super) fn rows(&mut self, node: &Node) -> Vec<(String, Values, Span, bool)> {
         let columns = match &node.kind {
             Kind::List(items) if !items.is_empty() => self.inline_rows(items),
@@ -48,7 +49,7 @@ impl Reader<'_> {
                 if let Some((name, _, at)) =
                     columns.iter().find(|(name, ..)| !crate::manifest::template::is_name(name))
                 {
-                    self.problem(*at, format!("`{name}` is no name of a variable"), None);
+                    self.problem(*at, format!("`{name}` is not a valid variable name"), None);
                     return None;
                 }
             }
@@ -67,7 +68,7 @@ impl Reader<'_> {
                 let Some((_, cell)) = cells.iter().find(|(key, _)| key.name == *name) else {
                     self.problem(
                         item.at,
-                        format!("this row has no `{name}`, as the first has"),
+                        format!("this row has no `{name}`, but the first row has"),
                         None,
                     );
                     return None;
@@ -97,7 +98,7 @@ impl Reader<'_> {
                 csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                     format!("{len} fields instead of {expected_len}")
                 }
-                _ => "it is no CSV that can be read".to_owned(),
+                _ => "it is not readable CSV".to_owned(),
             };
             this.problem(node.at, format!("the rows cannot be used: {what}{line}"), None);
         };
@@ -124,7 +125,7 @@ impl Reader<'_> {
             self.problem(node.at, "the CSV file has no row", None);
             return None;
         }
-        // A publisher's table has more columns than a URL needs, and names that are no variables.
+        // A publisher's table may have unused columns, and columns whose names cannot be variables.
         let usable = names
             .into_iter()
             .zip(columns)

@@ -1,4 +1,4 @@
-//! Single values: durations, sizes, numbers, words.
+//! Scalars: durations, sizes, numbers, words.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::reader::Reader;
 use crate::manifest::types::Quota;
 
 impl Reader<'_> {
-    /// The text of a node, or a problem.
+    /// The text of a node. A list or a mapping is a problem.
     pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
         match node.text() {
             Some(text) => Some(text),
@@ -22,7 +22,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A text that `parse` takes, or a problem that says what it should be.
+    /// The value that `parse` returns. If that is `None`, the problem's hint says that the value
+    /// must be `wanted`.
     pub(super) fn parsed<T>(
         &mut self,
         node: &Node,
@@ -42,7 +43,7 @@ impl Reader<'_> {
         parsed
     }
 
-    /// One of the words that a table has for a key.
+    /// One of the words that `tables` lists for a key.
     pub(super) fn word(
         &mut self,
         node: &Node,
@@ -58,7 +59,6 @@ impl Reader<'_> {
         self.parsed(node, key, &wanted, |text| words.iter().copied().find(|word| *word == text))
     }
 
-    /// A whole number within bounds.
     pub(super) fn number(&mut self, node: &Node, what: &str, least: u64, most: u64) -> Option<u64> {
         let wanted = if most == u64::MAX {
             format!("a whole number from {least}")
@@ -70,17 +70,14 @@ impl Reader<'_> {
         })
     }
 
-    /// A length of time.
     pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
         self.parsed(node, what, "a time such as `30s`, `5min`, `1h30min` or `2d`", parse_duration)
     }
 
-    /// A number of bytes.
     pub(super) fn size(&mut self, node: &Node, what: &str) -> Option<u64> {
         self.parsed(node, what, "a number of bytes such as `4096`, `64MiB` or `10MB`", parse_size)
     }
 
-    /// Yes or no.
     pub(super) fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
         self.parsed(node, what, "`true` or `false`", |text| match text {
             "true" => Some(true),
@@ -89,7 +86,6 @@ impl Reader<'_> {
         })
     }
 
-    /// A number, or a share in percent.
     pub(super) fn quota(&mut self, node: &Node, what: &str) -> Option<Quota> {
         self.parsed(node, what, "a number such as `100`, or a share such as `20%`", |text| {
             match text.strip_suffix('%') {
@@ -109,7 +105,7 @@ fn parse_whole(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Reads `30s`, `1h30min`, `500ms`, `0`.
+/// Parses a duration: `30s`, `1h30min`, `500ms`, `0`.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -142,7 +138,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// Reads `4096`, `64MiB`, `1.5MB`, and the same with `/s`.
+/// Parses a number of bytes: `4096`, `64MiB`, `1.5MB`. A suffix `/s` is ignored.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim().strip_suffix("/s").unwrap_or(text.trim());
     let digits = text
@@ -167,7 +163,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
         let places = u32::try_from(fraction.len()).ok().filter(|&places| places <= 9)?;
         bytes += u128::from(parse_whole(fraction)?) * u128::from(unit) / 10u128.pow(places);
     }
-    // A file's length is a signed number on every system.
+    // Operating systems use signed 64-bit file lengths.
     u64::try_from(bytes).ok().filter(|&bytes| i64::try_from(bytes).is_ok())
 }
 
@@ -176,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_are_parsed() {
         let seconds = |text| parse_duration(text).map(|time| time.as_secs_f64());
         for (text, expected) in [
             ("0s", 0.0),
@@ -198,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_are_parsed() {
         for (text, expected) in [
             ("0", 0),
             ("4096", 4096),

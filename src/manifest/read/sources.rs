@@ -1,4 +1,4 @@
-//! A source: its templates, its policies, its exceptions.
+//! Sources: their locations, paths and overrides. Policies are read in `policies`.
 
 use super::fields::Fields;
 use super::node::{Kind, Node};
@@ -112,7 +112,7 @@ impl Reader<'_> {
         self.first_entry(&source).then_some(source)
     }
 
-    /// The variables, which a list of files has none of.
+    /// The variables of a source. A list of files has none: its only dimension is the list itself.
     fn declared(&mut self, fields: &Fields<'_>, name: &str) -> Option<Uses> {
         let Some(files) = fields.get("files") else {
             let declared = self.space(fields, name)?;
@@ -270,7 +270,8 @@ impl Reader<'_> {
         Some(Override { when: when?, url, path, checksums, skip: skip?, at: node.at })
     }
 
-    /// Looks at the first entry: what is wrong with its URL is wrong with all of them.
+    /// Checks the URLs of the first entry, or of all items of `files`: most mistakes in a template
+    /// show in every entry, and here the problem has its place in the template.
     fn first_entry(&mut self, source: &Source) -> bool {
         let before = self.problems.len();
         let files: Vec<(&Template, Span, u64)> = match &source.locations {
@@ -293,7 +294,7 @@ impl Reader<'_> {
             if let Err(why) = check_url(&sent) {
                 self.problem(
                     at,
-                    format!("this is no URL that can be asked for: {why}"),
+                    format!("this is not a URL that can be requested: {why}"),
                     Some("it begins with `http://` or `https://` and a host".to_owned()),
                 );
                 continue;
@@ -318,8 +319,7 @@ impl Reader<'_> {
                 text
             };
             if url.has_secrets() && path.needs_url() && write(&sent) != write(&shown) {
-                let message =
-                    "the path would hold a value that came from the environment, or a password";
+                let message = "the path would contain a value from the environment, or a password";
                 self.problem(
                     source.path_at,
                     message,
@@ -356,7 +356,7 @@ impl Reader<'_> {
             if let Err(why) = check_url(&mirrored) {
                 self.problem(
                     source.path_at,
-                    format!("{what} is no URL that can be asked for: {why}"),
+                    format!("{what} is not a URL that can be requested: {why}"),
                     Some("it begins with `http://` or `https://` and a host".to_owned()),
                 );
             }

@@ -1,4 +1,4 @@
-//! Templates of a manifest: parsed, and made for their source's variables.
+//! Templates in a manifest: parsing, and binding them to the variables of their source.
 
 use super::fields::Fields;
 use super::node::{Kind, Node};
@@ -8,7 +8,7 @@ use crate::manifest::template::{
     Builtin, Case, Format, FormatError, Insert, Piece, Template, Use, encode_literal, parse,
 };
 
-/// A source's variables, and which of them are used.
+/// A source's variables, and whether a template uses each.
 pub(super) struct Uses {
     pub(super) declared: Declared,
     pub(super) used: Vec<bool>,
@@ -35,7 +35,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A template made for the source's variables.
+    /// Parses a template and binds it to the source's variables.
     pub(super) fn template(
         &mut self,
         node: &Node,
@@ -108,7 +108,7 @@ impl Reader<'_> {
                 );
             }
             Some(_) if insert.format != Format::Plain => {
-                self.problem(at, format!("`{{{}}}` takes no format", insert.name), None);
+                self.problem(at, format!("`{{{}}}` cannot have a format", insert.name), None);
             }
             Some(builtin) => template.push_builtin(builtin, insert, place),
         }
@@ -129,7 +129,7 @@ impl Reader<'_> {
     }
 }
 
-/// `{filename}`.
+/// The default of `path`: `{filename}`.
 pub(super) fn default_path() -> Template {
     let insert = Insert {
         name: "filename".to_owned(),
@@ -148,8 +148,8 @@ fn explain_format(name: &str, error: &FormatError) -> (String, String) {
     let hint = match error {
         FormatError::NoNumber(_) => "`{n:03}` is for whole numbers".to_owned(),
         FormatError::NoDate(_) => "a date is written 2009-08-17".to_owned(),
-        FormatError::BadFormat(_) => "it is a format of strftime, such as `%Y-%m-%d`".to_owned(),
-        FormatError::Slash(_) => format!("`{{+{name}}}` lets it make folders"),
+        FormatError::BadFormat(_) => "it is a strftime format, such as `%Y-%m-%d`".to_owned(),
+        FormatError::Slash(_) => format!("`{{+{name}}}` allows slashes, which make folders"),
     };
     (format!("`{name}` cannot be inserted: {error}"), hint)
 }

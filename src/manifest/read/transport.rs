@@ -1,4 +1,4 @@
-//! Reading transport settings.
+//! The key `http`: transport settings.
 
 use super::fields::Fields;
 use super::node::Node;
@@ -8,7 +8,7 @@ use crate::manifest::shape::Bounds;
 use crate::manifest::tables::{CONNECTIONS, HTTP, HTTP2, REDIRECTS, RETRIES, SEGMENTS};
 
 impl Reader<'_> {
-    /// Transport settings: what is not said is as in `general`.
+    /// Reads transport settings. Keys that are absent have the values of `general`.
     pub(super) fn http(&mut self, node: &Node, general: &Http) -> Http {
         let mut http = general.clone();
         let Some(fields) = Fields::open(self, node, HTTP, "`http`") else {
@@ -119,7 +119,7 @@ impl Reader<'_> {
         if url.is_none() {
             self.problem(
                 node.at,
-                "`proxy` is no URL of an http proxy",
+                "`proxy` is not the URL of an HTTP proxy",
                 Some("such as `http://proxy.example.org:3128`, or `none`".to_owned()),
             );
             return None;

@@ -8,19 +8,19 @@ use crate::manifest::tables::{COMBINE, LIST_FILE, LITERAL, RANGE};
 use crate::manifest::template::{Matcher, Space, Variable};
 use crate::manifest::vars::{RangeError, Segment, Texts, Values, parse_range, range_of};
 
-/// A list of values in a file is at most so long.
+/// Largest accepted file with values or rows, in bytes.
 const LARGEST_LIST: u64 = 1 << 30;
 
 /// A source's variables with the places where they are declared.
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) space: Space,
-    /// Where each variable is declared, and whether it must be used.
+    /// Where each variable is declared, and whether a template must use it.
     pub(super) places: Vec<(Span, bool)>,
 }
 
 impl Reader<'_> {
-    /// The combinations of a source's variables.
+    /// Reads `vars`, `rows` and `combine`: the combinations of a source's variables.
     pub(super) fn space(&mut self, fields: &Fields<'_>, source: &str) -> Option<Declared> {
         let before = self.problems.len();
         let rows = fields.get("rows").map(|node| self.rows(node)).unwrap_or_default();
@@ -50,7 +50,7 @@ impl Reader<'_> {
         if before < self.problems.len() {
             return None;
         }
-        // Rows vary slowest; zipped variables go along one dimension.
+        // Rows are the first dimension, which varies slowest. Zipped variables share one dimension.
         let mut lengths: Vec<u64> =
             rows.first().map(|(_, values, ..)| values.len()).into_iter().collect();
         let first = lengths.len();
@@ -94,7 +94,9 @@ impl Reader<'_> {
                 self.problem(
                     *at,
                     message,
-                    Some("give them as many values each, or use `combine: product`".to_owned()),
+                    Some(
+                        "give both the same number of values, or use `combine: product`".to_owned(),
+                    ),
                 );
             }
         }
@@ -111,7 +113,7 @@ impl Reader<'_> {
             self.problem(
                 node.at,
                 format!("`vars` must be a mapping, this is {}", node.describe()),
-                Some("it takes names with their values, such as `n: 1..26`".to_owned()),
+                Some("it has names with their values, such as `n: 1..26`".to_owned()),
             );
             return;
         };
@@ -119,7 +121,7 @@ impl Reader<'_> {
             if !crate::manifest::template::is_name(&key.name) {
                 self.problem(
                     key.at,
-                    format!("`{}` is no name of a variable", key.name),
+                    format!("`{}` is not a valid variable name", key.name),
                     Some(
                         "names have letters, digits, `_` and `-`, and begin with a letter or `_`"
                             .to_owned(),
@@ -147,7 +149,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A value from the command line, in the forms that a scalar or a list has.
+    /// Parses the value of `--set`: a scalar, a range, or a list in brackets.
     fn set_values(&mut self, text: &str, name: &str, at: Span) -> Option<Values> {
         let inner = text.trim().strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
         let items: Vec<&str> = match inner {
@@ -169,7 +171,7 @@ impl Reader<'_> {
         Some(values)
     }
 
-    /// The values of a variable, in any of their forms.
+    /// Reads the values of a variable: a scalar, a range, a mapping, or a list of these.
     pub(super) fn values(&mut self, node: &Node, name: &str) -> Option<Values> {
         let mut values = Values::default();
         match &node.kind {
@@ -285,7 +287,7 @@ impl Reader<'_> {
         Some(Segment::Texts(texts))
     }
 
-    /// The content of a list that the manifest names, which is UTF-8 text of a bounded size.
+    /// Reads a file with values or rows that the manifest names. It must be UTF-8.
     pub(super) fn read_text(&mut self, node: &Node, key: &str) -> Option<String> {
         let content = self.read_beside(node, key, LARGEST_LIST)?;
         let text = String::from_utf8(content);
@@ -297,7 +299,7 @@ impl Reader<'_> {
         text.ok()
     }
 
-    /// A choice of combinations.
+    /// Reads a condition on variables (`exclude`, `when`).
     pub(super) fn matcher(&mut self, node: &Node, space: &Space, place: &str) -> Option<Matcher> {
         let Kind::Mapping(items) = &node.kind else {
             self.problem(
@@ -313,7 +315,7 @@ impl Reader<'_> {
         if items.is_empty() {
             self.problem(
                 node.at,
-                format!("{place} names no variable, so it would mean every entry"),
+                format!("{place} names no variable, so it would match every entry"),
                 None,
             );
             return None;
@@ -330,13 +332,14 @@ impl Reader<'_> {
                 complete = false;
                 continue;
             };
-            // One that meets no value now may meet some on another day, or with `--set`.
+            // A condition that matches no value is allowed: on another day, or with `--set`, it may
+            // match some.
             matcher.add(space, variable, &named, self.options.today);
         }
         complete.then_some(matcher)
     }
 
-    /// A name that is used and not declared.
+    /// Reports a variable that is used but not declared.
     pub(super) fn undeclared(&mut self, at: Span, name: &str, space: &Space) {
         let declared = || space.variables().iter().map(|variable| variable.name.as_str());
         let hint = match nearest(name, declared()) {
@@ -367,7 +370,7 @@ fn range_hint(error: RangeError, text: &str) -> String {
         RangeError::Padding => {
             "write as many digits as the values should have, such as `001..100`".to_owned()
         }
-        RangeError::TooLong => "narrow it".to_owned(),
+        RangeError::TooLong => "narrow the range".to_owned(),
         RangeError::Step => "such as `0..100..10`".to_owned(),
         RangeError::DateStep | RangeError::TimeStep => {
             "such as `2009-08-17..2009-11-09..7d`".to_owned()

@@ -1,11 +1,11 @@
-//! The reader and the schema take and refuse alike.
+//! The reader and the schema accept and reject the same manifests.
 
 use std::path::Path;
 
 use super::*;
 use crate::manifest::{LoadOptions, Manifest};
 
-/// Whether the reader takes a manifest, and whether the schema does.
+/// Whether the reader accepts a manifest, and whether the schema does.
 fn both(text: &str) -> (bool, bool) {
     let env = |_: &str| None;
     let options =
@@ -16,7 +16,7 @@ fn both(text: &str) -> (bool, bool) {
     (read.is_ok(), validator.is_valid(&value))
 }
 
-/// A manifest with one setting, where it belongs.
+/// A manifest with one setting in the mapping `place`.
 fn with(place: &str, setting: &str) -> String {
     let own = if place == "top" { format!("{setting}\n") } else { String::new() };
     let url = if place == "files" {
@@ -239,7 +239,7 @@ fn the_reader_and_the_schema_agree() {
     }
 }
 
-/// What a default or an example says, the reader takes.
+/// The reader accepts every default and every example of the tables.
 #[test]
 fn defaults_and_examples_are_valid() {
     let tables = [
@@ -251,7 +251,7 @@ fn defaults_and_examples_are_valid() {
     for (place, table) in tables {
         for field in table {
             for text in [field.default, field.example].into_iter().flatten() {
-                // They are of what stands there already, or need a file.
+                // These keys are in the manifest already, or need other keys.
                 if ["url", "path", "max_missing", "dest"].contains(&field.name) {
                     continue;
                 }
@@ -268,7 +268,7 @@ fn defaults_and_examples_are_valid() {
 }
 
 #[test]
-fn every_word_is_one_of_the_reader() {
+fn the_reader_accepts_every_word() {
     use super::super::tables::{HTTP, SOURCE};
     for (place, table) in [("top", MANIFEST_MAPPING.table), ("source", SOURCE), ("http", HTTP)] {
         for field in table.iter().filter(|field| field.name != "version") {

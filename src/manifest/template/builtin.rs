@@ -1,30 +1,29 @@
-//! What a template knows of an entry without being told: its URL and the parts of it.
+//! The built-in names of templates: an entry's URL, the parts of it, and the entry's index.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// A name that need not be declared.
+/// A name that a template can insert without a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Builtin {
     /// The whole URL.
     Url,
-    /// The last segment of its path, decoded.
+    /// The last segment of the URL's path, percent-decoded.
     Filename,
-    /// That without its last ending.
+    /// The file name without its extension.
     Stem,
-    /// The last ending, without the dot.
+    /// The extension, without the dot. Of `a.tar.gz` that is `gz`.
     Ext,
-    /// The host.
+    /// The host, without user and port.
     Host,
-    /// The folders of its path, without outer slashes.
+    /// The folders of the URL's path, percent-decoded, without outer slashes.
     Dir,
-    /// The entry's number in its source, from 0.
+    /// The entry's position in its source, from 0.
     Index,
 }
 
 impl Builtin {
-    /// All of them with their names.
     pub(crate) const NAMES: [(&'static str, Self); 7] = [
         ("url", Self::Url),
         ("filename", Self::Filename),
@@ -35,12 +34,11 @@ impl Builtin {
         ("index", Self::Index),
     ];
 
-    /// The one of that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|&(_, builtin)| builtin)
     }
 
-    /// Hands its text to `write`.
+    /// Calls `write` with its text. Without a URL, only `Index` has one.
     pub(super) fn write(self, position: u64, url: Option<&UrlParts<'_>>, write: impl FnOnce(&str)) {
         if self == Self::Index {
             return write(&position.to_string());
@@ -58,7 +56,7 @@ impl Builtin {
     }
 }
 
-/// A URL taken apart as text, since it need not be whole: in its shown form parts may be hidden.
+/// A URL split as text. A URL parser cannot be used, because the shown form may have placeholders.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UrlParts<'a> {
     whole: &'a str,
@@ -67,9 +65,9 @@ pub(crate) struct UrlParts<'a> {
 }
 
 impl<'a> UrlParts<'a> {
-    /// Takes a URL apart.
     pub(crate) fn new(whole: &'a str) -> Self {
-        // For every entry that has no path of its own: the general searchers of texts take longer to make than this.
+        // This runs for each entry whose path comes from its URL. For such short texts, `str::find`
+        // with a string spends more time on preparing its searcher than `memchr` on the search.
         let bytes = whole.as_bytes();
         let scheme = memchr::memchr_iter(b':', bytes).find(|&at| bytes[at..].starts_with(b"://"));
         let rest = &whole[scheme.map_or(0, |at| at + "://".len())..];
@@ -82,7 +80,7 @@ impl<'a> UrlParts<'a> {
         Self { whole, authority, path }
     }
 
-    /// The last segment of the path, decoded. What is not UTF-8 stays encoded.
+    /// The last segment of the path, percent-decoded; it stays encoded if the result is not UTF-8.
     pub(crate) fn filename(&self) -> Cow<'a, str> {
         let slash = memchr::memrchr(b'/', self.path.as_bytes());
         decode(&self.path[slash.map_or(0, |slash| slash + 1)..])
@@ -94,7 +92,8 @@ impl<'a> UrlParts<'a> {
 
     fn host(&self) -> &'a str {
         let host = self.authority.rsplit_once('@').map_or(self.authority, |(_, host)| host);
-        // The colons of an IPv6 address stand within brackets.
+        // The colons of an IPv6 address are inside brackets, so they are not followed by digits
+        // only.
         match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn a_url_is_split_into_its_parts() {
         let url = UrlParts::new("https://me:pw@example.org:8443/a/b%20c/file.tar.gz?x=/y#z");
         assert_eq!(
             (url.filename().as_ref(), url.dir().as_ref(), url.host()),

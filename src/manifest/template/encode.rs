@@ -4,10 +4,10 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::Encoding;
 
-/// All but unreserved characters.
+/// All characters except unreserved ones.
 const SIMPLE: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const SLASHES: AsciiSet = SIMPLE.remove(b'/');
-/// What stands in no URL as itself.
+/// The characters that cannot occur in a URL.
 const LITERAL: AsciiSet = CONTROLS
     .add(b' ')
     .add(b'"')
@@ -20,7 +20,6 @@ const LITERAL: AsciiSet = CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Appends a value.
 pub(super) fn encode(text: &str, encoding: Encoding, into: &mut String) {
     match encoding {
         Encoding::None => into.push_str(text),
@@ -30,11 +29,11 @@ pub(super) fn encode(text: &str, encoding: Encoding, into: &mut String) {
     }
 }
 
-/// Appends a text that is part of a URL already: reserved characters and `%41` stay, and only what
-/// can stand in no URL is encoded.
+/// Appends a text that is already part of a URL: reserved characters and escapes such as `%41` are
+/// kept, and only characters that cannot occur in a URL are encoded.
 pub(crate) fn encode_literal(text: &str, into: &mut String) {
     let mut rest = text;
-    // A percent sign stays only where it encodes something.
+    // A percent sign is kept only if two hexadecimal digits follow it.
     while let Some(place) = rest.find('%') {
         into.extend(utf8_percent_encode(&rest[..place], &LITERAL));
         let after = rest.as_bytes().get(place + 1..place + 3);
@@ -45,8 +44,8 @@ pub(crate) fn encode_literal(text: &str, into: &mut String) {
     into.extend(utf8_percent_encode(rest, &LITERAL));
 }
 
-/// Puts `***` in the place of a password in the URL that begins at `start`. A user without a password is
-/// a token more often than a name.
+/// Replaces the password of the URL that begins at `start` with `***`. A user without a password is
+/// replaced, too: it is more often a token than a name.
 pub(super) fn mask_password(url: &mut String, start: usize) {
     let Some(scheme) = url[start..].find("://") else {
         return;
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn as_in_the_rfc() {
+    fn values_are_encoded_as_in_rfc_6570() {
         assert_eq!(encoded("a b/c?ü~", Encoding::Simple), "a%20b%2Fc%3F%C3%BC~");
         assert_eq!(encoded("a b/c?ü", Encoding::Reserved), "a%20b/c?%C3%BC");
         assert_eq!(encoded("50%25 %zz", Encoding::Reserved), "50%25%20%25zz");
@@ -103,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded_again(text in "\\PC{0,30}") {
+        fn decoding_reverses_encoding(text in "\\PC{0,30}") {
             let decoded = percent_encoding::percent_decode_str(&encoded(&text, Encoding::Simple)).decode_utf8().unwrap().into_owned();
             prop_assert_eq!(decoded, text.clone());
             prop_assert!(encoded(&text, Encoding::Simple).bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)));

@@ -1,14 +1,14 @@
-//! Choosing combinations by their values (`exclude`, `overrides`).
+//! Conditions on combinations of values (`exclude`, and `when` of `overrides`).
 
 use super::Space;
 use crate::manifest::vars::Values;
 
-/// A condition on variables: all of them must have one of the named values.
+/// A condition on variables: each of them must have one of the named values. For each variable, it
+/// keeps one bit for each of its values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matcher(Vec<(usize, Vec<u64>)>);
 
 impl Matcher {
-    /// Adds a condition on a variable.
     pub(crate) fn add(
         &mut self,
         space: &Space,
@@ -26,7 +26,7 @@ impl Matcher {
         self.0.push((variable, bits));
     }
 
-    /// Whether a combination meets every condition.
+    /// Whether the combination at a position satisfies the condition on every variable.
     pub(crate) fn matches(&self, space: &Space, position: u64) -> bool {
         self.0.iter().all(|(variable, bits)| {
             let index = space.index_of(*variable, position);

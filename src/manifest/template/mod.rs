@@ -1,7 +1,7 @@
-//! Templates: parsed once, rendered many times into the caller's buffer.
+//! Templates of URLs and paths: parsed once, rendered many times into the caller's buffer.
 //!
-//! `{name}` inserts a value. In a URL it is percent-encoded as in RFC 6570, `{+name}` leaving
-//! reserved characters as they are; in a path it goes in as text.
+//! `{name}` inserts a value. In a URL the value is percent-encoded as in RFC 6570, section 3.2;
+//! `{+name}` keeps reserved characters. In a path the value is inserted unchanged.
 
 mod builtin;
 mod encode;
@@ -19,16 +19,17 @@ use encode::{encode, mask_password};
 
 use crate::manifest::vars::{Texts, Value};
 
-/// Values of a variable with no more than these are rendered when the template is made: that finds
-/// what cannot be formatted, and dates are slow to format.
+/// If a variable has at most this many values, they are formatted when the template is made. That
+/// reports all values that cannot be formatted, and saves time, since formatting dates is slow.
 const RENDERED: u64 = 1 << 16;
 
-/// Where a template is used; it decides how values go in.
+/// Where a template is used, which determines the encoding of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// The declared URL, or an alternate: no built-in but `index`, since the others come from it.
+    /// The declared URL, or an alternate. `index` is the only built-in here: the others are parts
+    /// of the URL.
     Url,
-    /// A mirror: built-ins speak of the URL.
+    /// A mirror or a checksum list, whose built-ins are parts of the declared URL.
     Mirror,
     /// A path.
     Path,
@@ -37,18 +38,18 @@ pub(crate) enum Use {
 /// The form of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As it may be printed and stored: a value from the environment stands as `${NAME}`, a password
-    /// as `***`.
+    /// As it may be printed and stored: a value from the environment is shown as `${NAME}`, a
+    /// password as `***`.
     Shown,
-    /// As it is asked for.
+    /// As it is requested, with all secrets.
     Sent,
 }
 
-/// A template made for a source's variables.
+/// A template that is bound to the variables of a source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Template {
     parts: Vec<Part>,
-    /// Whether a password may stand in it.
+    /// Whether a rendered URL may contain a user or a password.
     may_hold_user: bool,
 }
 
@@ -67,7 +68,7 @@ struct Inserted {
     how: How,
 }
 
-/// How a text goes in.
+/// How a text is changed before it is inserted.
 #[derive(Clone, Copy, Debug)]
 struct How {
     case: Case,
@@ -77,56 +78,53 @@ struct How {
 /// The part of an insertion after the colon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// As the value is.
+    /// The value's own form.
     Plain,
-    /// A number with at least so many digits.
+    /// A number, padded with zeros to at least this many digits.
     Pad(usize),
-    /// A date, by strftime.
+    /// A date in a strftime format.
     Date(String),
 }
 
 /// The part of an insertion after the bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// As it is.
     Kept,
-    /// In lower case.
     Lower,
-    /// In upper case.
     Upper,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
-    /// As text.
+    /// Unchanged.
     None,
-    /// All but unreserved characters.
+    /// All characters except unreserved ones (RFC 3986, section 2.3) are encoded.
     Simple,
-    /// The same, but slashes stay.
+    /// As `Simple`, but slashes are kept.
     Slashes,
-    /// Reserved characters stay, too.
+    /// Reserved characters (RFC 3986, section 2.2) are kept, too.
     Reserved,
 }
 
-/// Why a value cannot go in.
+/// Why a value cannot be inserted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
-    /// Padding is for numbers.
-    #[error("`{0}` is no whole number, so it cannot be padded")]
+    /// The value is to be padded, but is not a number.
+    #[error("`{0}` is not a whole number, so it cannot be padded")]
     NoNumber(String),
-    /// A date format is for dates.
-    #[error("`{0}` is no date")]
+    /// The value has a date format, but is not a date.
+    #[error("`{0}` is not a date")]
     NoDate(String),
-    /// The format itself.
-    #[error("`{0}` is no date format that can be used here")]
+    /// The date format is invalid, or needs more than a date and a time of day.
+    #[error("`{0}` is not a date format that can be used here")]
     BadFormat(String),
-    /// It would make a folder.
+    /// The value would add a folder to the path.
     #[error("`{0}` has a slash")]
     Slash(String),
 }
 
 impl Template {
-    /// Adds a text. `shown` is what stands for it where it may be printed.
+    /// Adds a constant text. `shown` replaces it in [`Form::Shown`].
     pub(crate) fn push_text(&mut self, sent: &str, shown: Option<&str>) {
         self.may_hold_user |= sent.contains('@') || shown.is_some();
         if let (Some(Part::Text { sent: before, shown: None }), None) =
@@ -141,7 +139,7 @@ impl Template {
     /// Adds the value of a variable.
     ///
     /// # Errors
-    /// When one of its values cannot be formatted so.
+    /// When one of its values cannot be formatted as `insert` says.
     pub(crate) fn push_value(
         &mut self,
         space: &Space,
@@ -163,7 +161,7 @@ impl Template {
             place == Use::Path && !insert.reserved && !matches!(insert.format, Format::Date(_));
         let mut texts = Texts::default();
         let mut scratch = String::new();
-        // The values of a long range are all alike: its first tells whether they can be formatted.
+        // All values of a range have one type: if the first can be formatted, all can.
         let looked_at =
             if RENDERED < values.len() && !values.has_texts() { 1 } else { values.len() };
         for index in 0..looked_at {
@@ -186,7 +184,6 @@ impl Template {
         Ok(())
     }
 
-    /// Adds a built-in.
     pub(crate) fn push_builtin(&mut self, builtin: Builtin, insert: &Insert, place: Use) {
         let encoding = match place {
             Use::Path => Encoding::None,
@@ -196,19 +193,19 @@ impl Template {
         self.parts.push(Part::Builtin { builtin, how: How { case: insert.case, encoding } });
     }
 
-    /// Whether it needs the entry's URL.
+    /// Whether [`Self::render`] needs the entry's URL.
     pub(crate) fn needs_url(&self) -> bool {
         self.parts
             .iter()
             .any(|part| matches!(part, Part::Builtin { builtin, .. } if *builtin != Builtin::Index))
     }
 
-    /// Whether it is the same for every entry.
+    /// Whether it renders to the same text for every entry.
     pub(crate) fn is_constant(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Text { .. }))
     }
 
-    /// Whether a part of it is the file name in the URL.
+    /// Whether it inserts the file name of the URL, or a part of that.
     pub(crate) fn uses_filename(&self) -> bool {
         let names = [Builtin::Filename, Builtin::Stem, Builtin::Ext];
         self.parts
@@ -216,7 +213,7 @@ impl Template {
             .any(|part| matches!(part, Part::Builtin { builtin, .. } if names.contains(builtin)))
     }
 
-    /// The text that it begins with, whatever the entry.
+    /// The constant text with which it begins, which may be empty.
     pub(crate) fn literal_start(&self) -> &str {
         match self.parts.first() {
             Some(Part::Text { sent, .. }) => sent,
@@ -224,7 +221,7 @@ impl Template {
         }
     }
 
-    /// The same as it may be printed.
+    /// As [`Self::literal_start`], in the form that may be printed.
     pub(crate) fn shown_start(&self) -> &str {
         match self.parts.first() {
             Some(Part::Text { sent, shown }) => shown.as_deref().unwrap_or(sent),
@@ -232,13 +229,13 @@ impl Template {
         }
     }
 
-    /// Whether a part may not be printed as it is sent.
+    /// Whether its two forms may differ.
     pub(crate) fn has_secrets(&self) -> bool {
         self.may_hold_user
     }
 
-    /// Renders it for the entry at a position of the space. `url` is the entry's URL in the same
-    /// form, for a template that needs it.
+    /// Appends the text for the entry at a position of the space. `url` is the entry's URL in the
+    /// same form, required if [`Self::needs_url`].
     #[expect(clippy::cast_possible_truncation, reason = "rendered values are in memory")]
     pub(crate) fn render(
         &self,
@@ -261,7 +258,7 @@ impl Template {
                 }
                 Part::Value(inserted) => {
                     let value = space.value(inserted.variable, position);
-                    // Whether it can be formatted was found out when the template was made.
+                    // `push_value` has checked that it can be formatted.
                     let _ = inserted.write(value, today, into);
                 }
                 Part::Builtin { builtin, how } => {
@@ -290,7 +287,7 @@ impl Inserted {
         match &self.format {
             Format::Plain => match value {
                 Value::Text(text) => self.how.write(text, into),
-                // Digits and letters need no encoding.
+                // Digits and letters are never encoded.
                 Value::Number { .. } => value.write(into),
                 Value::Letters { .. } if self.how.case == Case::Kept => value.write(into),
                 _ => self.how.write(&text(value), into),

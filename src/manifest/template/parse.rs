@@ -1,36 +1,34 @@
-//! The syntax of templates.
+//! The syntax of templates. It knows no variables: whether a name is declared is checked later.
 
 use super::{Case, Format};
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// Text as it stands.
+    /// Constant text, with doubled braces replaced by single ones.
     Text(String),
     /// `${NAME}` or `${NAME:-default}`.
     Environment { name: String, default: Option<String>, at: usize, len: usize },
-    /// `{name}` in any of its forms.
+    /// `{name}`, with all its options.
     Insert(Insert),
 }
 
 /// An insertion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Insert {
-    /// What is inserted.
+    /// The name of a variable or a built-in.
     pub(crate) name: String,
-    /// Whether reserved characters stay (`{+name}`).
+    /// Whether reserved characters are kept (`{+name}`).
     pub(crate) reserved: bool,
-    /// How the value is formatted.
     pub(crate) format: Format,
-    /// Upper or lower case.
     pub(crate) case: Case,
-    /// Where it stands in the template, in bytes, braces included.
+    /// The byte offset of the opening brace in the template.
     pub(crate) at: usize,
-    /// How long it is.
+    /// The length in bytes, including the braces.
     pub(crate) len: usize,
 }
 
-/// What is wrong, and where in the template.
+/// A syntax error; `at` and `len` are its place in the template, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     pub(crate) message: String,
@@ -39,10 +37,10 @@ pub(crate) struct SyntaxError {
     pub(crate) len: usize,
 }
 
-/// The widest number that padding makes.
+/// The largest width for padding.
 const WIDEST: usize = 64;
 
-/// Parses a template. `environment` says whether `${NAME}` means something here.
+/// Parses a template. `${NAME}` is a reference to the environment only if `environment` is true.
 pub(crate) fn parse(text: &str, environment: bool) -> Result<Vec<Piece>, SyntaxError> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -65,7 +63,7 @@ pub(crate) fn parse(text: &str, environment: bool) -> Result<Vec<Piece>, SyntaxE
                 return fail(
                     rest,
                     end + 1,
-                    "this is no name of an environment variable",
+                    "this is not a valid environment variable name",
                     "write `${NAME}` or `${NAME:-default}`",
                 );
             }
@@ -164,14 +162,14 @@ fn insert(inner: &str, at: usize, len: usize) -> Result<Insert, SyntaxError> {
     }
     if !is_name(name) {
         return Err(error(
-            format!("`{name}` is no name of a variable"),
+            format!("`{name}` is not a valid variable name"),
             "names have letters, digits, `_` and `-`, and begin with a letter or `_`",
         ));
     }
     Ok(Insert { name: name.to_owned(), reserved, format, case, at, len })
 }
 
-/// Whether a text can be a variable's name.
+/// Whether a text is a valid variable name.
 pub(crate) fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
     characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
@@ -194,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form() {
+    fn every_form_is_parsed() {
         let insert = insert_of("{week:%m%d|upper}");
         assert_eq!(
             (insert.name.as_str(), insert.format, insert.case),
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_has_its_place() {
+    fn errors_have_their_place() {
         for (text, at) in [
             ("a{", 1),
             ("a}", 1),
@@ -229,13 +227,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(text in "[{}$+:%|0-9a-z/\u{e4}-]{0,24}") {
+        fn parsing_never_panics(text in "[{}$+:%|0-9a-z/\u{e4}-]{0,24}") {
             let _ = parse(&text, true);
             let _ = parse(&text, false);
         }
 
         #[test]
-        fn text_with_doubled_braces_is_itself(text in "[{}$a-z/]{0,24}") {
+        fn doubled_braces_stand_for_single_ones(text in "[{}$a-z/]{0,24}") {
             let doubled = text.replace('{', "{{").replace('}', "}}");
             let pieces = parse(&doubled, false).unwrap();
             let joined: String = pieces.iter().map(|piece| match piece { Piece::Text(text) => text.as_str(), _ => "?" }).collect();

@@ -1,4 +1,4 @@
-//! All combinations of a source's variables, by number.
+//! The combinations of a source's variables, addressed by position.
 
 use crate::manifest::vars::{Value, Values};
 
@@ -7,11 +7,11 @@ use crate::manifest::vars::{Value, Values};
 pub(crate) struct Variable {
     pub(crate) name: String,
     pub(crate) values: Values,
-    /// Which of the space's dimensions it goes along: those of a row, and zipped ones, share one.
+    /// The index of its dimension. Variables of one row, and zipped variables, share a dimension.
     pub(crate) dimension: usize,
 }
 
-/// A product of dimensions; the last varies fastest.
+/// The Cartesian product of dimensions. The last one varies fastest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Space {
     variables: Vec<Variable>,
@@ -21,7 +21,7 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// With dimensions of these lengths. `None` when their product cannot be counted.
+    /// Makes a space with dimensions of these lengths. `None` if their product overflows.
     pub(crate) fn new(variables: Vec<Variable>, lengths: &[u64]) -> Option<Self> {
         let mut stride = 1u64;
         let mut dimensions: Vec<_> = Vec::with_capacity(lengths.len());
@@ -33,22 +33,21 @@ impl Space {
         Some(Self { variables, dimensions, count: stride })
     }
 
-    /// How many combinations there are.
+    /// The number of combinations.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The variables, in the order in which they were declared.
+    /// The variables, in the order of declaration.
     pub(crate) fn variables(&self) -> &[Variable] {
         &self.variables
     }
 
-    /// One of them.
     pub(crate) fn variable(&self, variable: usize) -> &Variable {
         &self.variables[variable]
     }
 
-    /// The one of that name.
+    /// The index of the variable with that name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.variables.iter().position(|variable| variable.name == name)
     }
@@ -58,13 +57,13 @@ impl Space {
         &self.dimensions
     }
 
-    /// Which of a variable's values belongs to a combination.
+    /// The index of a variable's value in the combination at a position.
     pub(crate) fn index_of(&self, variable: usize, position: u64) -> u64 {
         let (length, stride) = self.dimensions[self.variables[variable].dimension];
         position / stride % length
     }
 
-    /// A variable's value in a combination.
+    /// A variable's value in the combination at a position.
     pub(crate) fn value(&self, variable: usize, position: u64) -> Value<'_> {
         self.variables[variable].values.get(self.index_of(variable, position))
     }

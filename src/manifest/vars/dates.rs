@@ -1,4 +1,4 @@
-//! Ranges of dates and moments, on the civil calendar.
+//! Ranges of dates and of dates with a time, in the Gregorian calendar, without time zones.
 
 use std::fmt;
 
@@ -15,7 +15,6 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// As the calendar has it.
     pub(crate) fn datetime(self) -> DateTime {
         self.at
     }
@@ -41,8 +40,8 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Dates at equal distances: each is the first plus so many steps, so months from the 31st end on the
-/// last day of shorter ones and come back to the 31st.
+/// Dates at equal distances. Each is computed from the first one: a range of months from the 31st
+/// has the last day of shorter months, and the 31st again after them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dates {
     start: Moment,
@@ -59,7 +58,7 @@ enum Unit {
 }
 
 impl Dates {
-    /// From one to the other. A time of day in either makes it a range of moments.
+    /// A range from `start` to `end`. If one of them has a time of day, all values have one.
     pub(super) fn new(start: Moment, end: Moment, step: Option<&str>) -> Result<Self, RangeError> {
         let timed = start.timed || end.timed;
         let (mut step, unit) = parse_step(step.unwrap_or("1d"))?;
@@ -86,7 +85,7 @@ impl Dates {
     }
 
     pub(super) fn get(&self, index: u64) -> Moment {
-        // Within the ends, which are on the calendar.
+        // Cannot fail: the value is between two valid dates.
         let at = self.at(index).unwrap_or(self.start.at);
         Moment { at, timed: self.start.timed }
     }
@@ -106,7 +105,8 @@ impl Dates {
         self.start.at.checked_add(span.ok()?).ok()
     }
 
-    /// How many whole steps lead towards a moment without passing it.
+    /// The largest number of steps that does not pass a moment. `None` if the start is already
+    /// past it.
     fn steps_to(&self, end: DateTime) -> Option<u64> {
         let up = 0 < self.step;
         let passed = |at: DateTime| if up { end < at } else { at < end };
@@ -119,7 +119,7 @@ impl Dates {
             Unit::Minutes => minutes(end) - minutes(self.start.at),
         };
         let mut steps = apart.unsigned_abs() / self.step.unsigned_abs();
-        // The estimate looks at whole units alone: a day or a minute of the last may be wanting.
+        // The estimate ignores smaller units, so the last step may be incomplete.
         while 0 < steps && self.at(steps).is_none_or(passed) {
             steps -= 1;
         }
@@ -156,7 +156,7 @@ fn parse_step(text: &str) -> Result<(i64, Unit), RangeError> {
     Ok((number.checked_mul(factor).ok_or(RangeError::TooLong)?, unit))
 }
 
-/// Reads `2009-08-17`, `2024-02-28T22:00`, `today` or `today-30d`.
+/// Parses `2009-08-17`, `2024-02-28T22:00`, `today` or `today-30d`.
 pub(crate) fn parse_moment(text: &str, today: Date) -> Option<Moment> {
     if let Some(rest) = text.strip_prefix("today") {
         let start = Moment { at: today.to_datetime(jiff::civil::Time::midnight()), timed: false };
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn weeks() {
+    fn steps_of_weeks() {
         let weeks = range("2009-08-17", "2009-11-09", Some("7d"));
         assert_eq!(
             (weeks.len(), weeks[0].as_str(), weeks[12].as_str()),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn moments() {
+    fn steps_of_hours_and_minutes() {
         assert_eq!(
             range("2024-02-28T22:00", "2024-02-29T01:00", Some("1h")),
             ["2024-02-28T22:00", "2024-02-28T23:00", "2024-02-29T00:00", "2024-02-29T01:00"]
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_ranges_and_dates_are_rejected() {
         let moment = |text| parse_moment(text, TODAY).unwrap();
         let (a, b) = (moment("2024-01-01"), moment("2024-02-01"));
         assert_eq!(Dates::new(a, b, Some("0d")).unwrap_err(), RangeError::ZeroStep);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn membership() {
+    fn contains_only_its_own_values() {
         let moment = |text| parse_moment(text, TODAY).unwrap();
         let dates = Dates::new(moment("2024-01-31"), moment("2024-12-31"), Some("1mo")).unwrap();
         assert!(dates.contains(moment("2024-02-29")));

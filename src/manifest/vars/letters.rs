@@ -1,8 +1,9 @@
-//! Ranges of letters: a, b, .. z, aa, ab, as the columns of a table are named.
+//! Ranges of letters: a, b, .. z, aa, ab, like the column names of a spreadsheet.
 
 use super::RangeError;
 
-/// Letters at equal distances. A text of letters is a number in base 26 whose digits run from 1.
+/// Letters at equal distances. A text stands for a number in bijective base 26: its digits are 1 to
+/// 26.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Letters {
     start: u64,
@@ -12,11 +13,11 @@ pub(crate) struct Letters {
     upper: bool,
 }
 
-/// Longer ones are words, and their number would not fit.
+/// Largest accepted length. The number of a text with 14 letters would not fit into 64 bits.
 const LONGEST: usize = 12;
 
 impl Letters {
-    /// From one to the other, both of one case. `None` when the ends are no such letters.
+    /// A range between two ends of the same case. `None` if the ends are not letters of one case.
     pub(super) fn new(
         start: &str,
         end: &str,
@@ -76,7 +77,7 @@ fn parse(text: &str, upper: bool) -> Option<u64> {
     })
 }
 
-/// Writes the letters with that number.
+/// Appends the letters with that number.
 pub(super) fn write(number: u64, upper: bool, into: &mut String) {
     let first = if upper { b'A' } else { b'a' };
     let mut letters = [0; 16];
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges() {
+    fn ranges_go_up_and_down() {
         assert_eq!(range("a", "e", Some(2)), ["a", "c", "e"]);
         assert_eq!(range("C", "A", None), ["C", "B", "A"]);
         assert_eq!(range("y", "ab", None), ["y", "z", "aa", "ab"]);
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_letter_range() {
+    fn other_texts_are_not_a_range() {
         assert!(Letters::new("a", "9", None).is_none());
         assert!(Letters::new("a", "Z", None).is_none());
         assert!(Letters::new("a", &"z".repeat(13), None).is_none());

@@ -1,5 +1,5 @@
-//! Variables and the values they take: bounded, and computed from an index, so that a range of ten
-//! million costs as much memory as one of two.
+//! The values of variables. A value is computed from its index, so that a range of ten million
+//! values needs no more memory than a range of two.
 
 mod dates;
 mod letters;
@@ -19,41 +19,40 @@ use std::fmt::Write as _;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
     segments: Vec<Segment>,
-    /// How many values come before the end of each segment.
+    /// For each segment, the number of values up to its end.
     ends: Vec<u64>,
 }
 
 /// A run of values of one kind.
 #[derive(Clone, Debug)]
 pub(crate) enum Segment {
-    /// Texts as they were written.
+    /// Texts, as they were written.
     Texts(Texts),
     /// Whole numbers.
     Numbers(numbers::Numbers),
-    /// Letters, as columns of a table are named.
+    /// Letters, like the column names of a spreadsheet.
     Letters(letters::Letters),
-    /// Dates, or moments.
+    /// Dates, with or without a time.
     Dates(dates::Dates),
 }
 
 /// One value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
-    /// A text as it was written.
+    /// A text, as it was written.
     Text(&'a str),
-    /// A number with at least so many digits.
+    /// A number, written with at least `width` digits.
     Number { value: i64, width: usize },
-    /// Letters.
+    /// Letters, as their number in bijective base 26.
     Letters { number: u64, upper: bool },
-    /// A date, or a moment.
+    /// A date, with or without a time.
     Date(Moment),
 }
 
 impl Values {
-    /// Adds values at the end.
     pub(crate) fn push(&mut self, segment: Segment) {
         match (&mut self.segments[..], segment) {
-            // Scalars of a list come one by one and are kept together.
+            // The scalars of a list are pushed one by one: merge them into one segment.
             ([.., Segment::Texts(texts)], Segment::Texts(more)) => {
                 texts.append(&more);
                 self.ends.pop();
@@ -65,12 +64,11 @@ impl Values {
         self.ends.push(before.saturating_add(added));
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> u64 {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// The value at a position below [`Self::len`].
+    /// Panics if `index` is not below [`Self::len`].
     pub(crate) fn get(&self, index: u64) -> Value<'_> {
         let segment = match &self.ends[..] {
             [_] => 0,
@@ -80,18 +78,17 @@ impl Values {
         self.segments[segment].get(index - before)
     }
 
-    /// Whether some of them are texts, each of which may be anything.
+    /// Whether some values are texts, which need not have the same type as the first value.
     pub(crate) fn has_texts(&self) -> bool {
         self.segments.iter().any(|segment| matches!(segment, Segment::Texts(_)))
     }
 
-    /// All values, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Value<'_>> {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// Whether one of them is equal to a value: as a number where both are numbers, as a date where
-    /// both are dates, else as a text.
+    /// Whether one of them is equal to a value: as numbers if both are numbers, as dates if both
+    /// are dates, otherwise as texts.
     pub(crate) fn contains(&self, value: Value<'_>, today: jiff::civil::Date) -> bool {
         self.segments.iter().any(|segment| segment.contains(value, today))
     }
@@ -140,7 +137,7 @@ impl Segment {
 }
 
 impl Value<'_> {
-    /// Writes it in its own form.
+    /// Appends its text.
     pub(crate) fn write(&self, into: &mut String) {
         match *self {
             Self::Text(text) => into.push_str(text),
@@ -152,7 +149,7 @@ impl Value<'_> {
         }
     }
 
-    /// The number that it is, or that its text is.
+    /// Its number, if it is a number or a text of one.
     pub(crate) fn as_number(&self) -> Option<i64> {
         match *self {
             Self::Number { value, .. } => Some(value),
@@ -161,7 +158,7 @@ impl Value<'_> {
         }
     }
 
-    /// The date that it is, or that its text is.
+    /// Its date, if it is a date or a text of one.
     pub(crate) fn as_moment(&self, today: jiff::civil::Date) -> Option<Moment> {
         match *self {
             Self::Date(moment) => Some(moment),
@@ -212,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_ranges_is_one_after_the_other() {
+    fn the_ranges_of_a_list_follow_each_other() {
         let values = values(&["1..3", "7", "x", "9..12"]);
         assert_eq!(all(&values), ["1", "2", "3", "7", "x", "9", "10", "11", "12"]);
         assert_eq!(values.len(), 9);
@@ -227,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_compared_by_what_they_are() {
+    fn values_are_compared_as_numbers_dates_or_texts() {
         let contains = |texts: &[&str], text| values(texts).contains(Value::Text(text), TODAY);
         assert!(contains(&["1..5"], "003"));
         assert!(contains(&["001..010..3"], "7"));

@@ -2,7 +2,7 @@
 
 use super::RangeError;
 
-/// Numbers at equal distances, both ends included where the step meets the last.
+/// Numbers at equal distances. The end is included if a step reaches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Numbers {
     start: i64,
@@ -12,8 +12,8 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// From one to the other. The direction follows from the ends; `step` is a distance, and its sign
-    /// may only confirm the direction.
+    /// A range from `start` to `end`, which determine its direction. A negative `step` is an error
+    /// if the range goes up.
     pub(super) fn new(
         start: i64,
         end: i64,
@@ -29,7 +29,8 @@ impl Numbers {
         }
         let distance = step.unsigned_abs();
         let count = (start.abs_diff(end) / distance).checked_add(1).ok_or(RangeError::TooLong)?;
-        // A single value makes no step; more than one means that the step fits.
+        // A range of one value has no step. With more values, a distance above i64::MAX is an
+        // error.
         let step = if count == 1 {
             0
         } else {
@@ -47,7 +48,7 @@ impl Numbers {
     }
 
     pub(super) fn get(&self, index: u64) -> i64 {
-        // Within the ends, so it cannot overflow; the difference itself may be larger than half the range.
+        // The result is between the ends, so it is correct even if the product wraps.
         self.start.wrapping_add(self.step.wrapping_mul(index.cast_signed()))
     }
 
@@ -61,7 +62,7 @@ impl Numbers {
     }
 }
 
-/// Reads a whole number in decimal, with as many leading zeros as it has.
+/// Parses a whole decimal number. Leading zeros are allowed, a plus sign is not.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
@@ -69,7 +70,7 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
         .flatten()
 }
 
-/// Writes a number with at least so many digits, the sign apart.
+/// Appends a number with at least `width` digits, not counting the sign.
 pub(crate) fn write(value: i64, width: usize, into: &mut String) {
     let mut digits = [b'0'; 20];
     let mut rest = value.unsigned_abs();
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes() {
+    fn the_largest_and_smallest_numbers_work() {
         assert_eq!(written(i64::MIN, 0), i64::MIN.to_string());
         assert_eq!(written(-5, 2), "-05");
         assert_eq!(written(0, 1), "0");
@@ -116,7 +117,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_range_is_what_stepping_gives(start in -200i64..200, end in -200i64..200, step in 1i64..20) {
+        fn a_range_has_the_values_that_a_loop_visits(start in -200i64..200, end in -200i64..200, step in 1i64..20) {
             let numbers = Numbers::new(start, end, Some(step), 0).unwrap();
             let mut expected = Vec::new();
             let mut at = start;
@@ -132,7 +133,7 @@ mod tests {
         }
 
         #[test]
-        fn written_numbers_are_read_back(value: i64, width in 0usize..25) {
+        fn written_numbers_can_be_parsed(value: i64, width in 0usize..25) {
             prop_assert_eq!(written(value, width).parse::<i64>().unwrap(), value);
         }
     }

@@ -1,4 +1,4 @@
-//! Ranges as they are written: `1..26`, `001..100`, `a..z`, `2009-08-17..today..7d`.
+//! The syntax of ranges: `1..26`, `001..100`, `a..z`, `2009-08-17..today..7d`.
 
 use jiff::civil::Date;
 
@@ -8,7 +8,7 @@ use super::letters::Letters;
 use super::numbers::{self, Numbers};
 use super::range_error::RangeError;
 
-/// Reads a range. `None` when the text has no `..` and so is meant as it stands.
+/// Parses a range. `None` if the text has no `..` and is therefore a literal value.
 pub(crate) fn parse_range(text: &str, today: Date) -> Result<Option<Segment>, RangeError> {
     let Some((start, rest)) = text.split_once("..") else {
         return Ok(None);
@@ -23,7 +23,7 @@ pub(crate) fn parse_range(text: &str, today: Date) -> Result<Option<Segment>, Ra
     range_of(start.trim(), end.trim(), step.map(str::trim), today).map(Some)
 }
 
-/// The range between two ends.
+/// Makes a range from its parts, whose types determine that of the range.
 pub(crate) fn range_of(
     start: &str,
     end: &str,
@@ -55,7 +55,8 @@ fn is_number(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Leading zeros ask for as many digits as their end has. Both ends must come out as they are written.
+/// The padding of a range: the number of digits of an end with leading zeros, or 0. Both ends must
+/// be written as the range would write them.
 fn width(start: &str, end: &str) -> Result<usize, RangeError> {
     let digits = |text: &str| text.trim_start_matches('-').len();
     let padded = |text: &str| {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form() {
+    fn every_form_is_parsed() {
         for (text, count, first, last) in [
             ("1..26", 26, "1", "26"),
             ("0..100..10", 11, "0", "100"),
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_ranges_are_rejected() {
         for (text, error) in [
             ("a..9", RangeError::Ends),
             ("1..", RangeError::Open),

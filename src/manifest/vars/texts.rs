@@ -1,6 +1,6 @@
-//! Many short texts in one piece of memory.
+//! A list of short strings in one buffer, without an allocation for each.
 
-/// Texts, in order.
+/// A list of strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Texts {
     joined: String,
@@ -8,31 +8,27 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    /// Adds one at the end.
     pub(crate) fn push(&mut self, text: &str) {
         self.joined.push_str(text);
         self.ends.push(self.joined.len());
     }
 
-    /// Adds all of another's at the end.
     pub(crate) fn append(&mut self, other: &Self) {
         for text in other.iter() {
             self.push(text);
         }
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// The one at a position below [`Self::len`].
+    /// Panics if `index` is not below [`Self::len`].
     pub(crate) fn get(&self, index: usize) -> &str {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.joined[start..self.ends[index]]
     }
 
-    /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|index| self.get(index))
     }

@@ -29,7 +29,7 @@ pub(crate) use pattern::{Pattern, Values};
 
 /// The format of a list of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// One URL a line.
     Urls,
     /// An input file of aria2c.

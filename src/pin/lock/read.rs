@@ -8,7 +8,7 @@ use super::VERSION;
 use super::blocks::Blocks;
 use super::line::{LineError, LockLine, parse_header};
 use super::problem::LockProblem;
-use crate::manifest::hash_index::Parts;
+use crate::manifest::hash_index::HashIndex;
 use crate::rel_path::path_hash;
 
 /// The longest accepted line in bytes; natsync never writes a longer one.
@@ -34,13 +34,13 @@ pub(crate) struct Lock {
 struct Index {
     /// Sorted by hash, then by offset.
     places: Vec<(u64, u64)>,
-    parts: Parts,
+    parts: HashIndex,
 }
 
 impl Index {
     fn new(mut places: Vec<(u64, u64)>) -> Self {
         places.sort_unstable();
-        let mut index = Self { places, parts: Parts::default() };
+        let mut index = Self { places, parts: HashIndex::default() };
         index.divide();
         index
     }
@@ -48,7 +48,7 @@ impl Index {
     /// Recomputes the parts after a change of `places`.
     fn divide(&mut self) {
         let hashes = self.places.iter().map(|&(hash, _)| hash);
-        self.parts = Parts::new(self.places.len(), hashes);
+        self.parts = HashIndex::new(self.places.len(), hashes);
     }
 
     /// The offsets of the lines whose path has this hash.

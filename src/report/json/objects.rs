@@ -1,17 +1,11 @@
-//! The JSON objects that natsync prints, and how they are written.
+//! The JSON objects that natsync prints. Plain data: `write` writes them.
 //!
 //! Names and order of the fields are a promise to users. New fields may be added; existing ones
 //! never change.
 
-use std::io::{self, Write};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
-
-use super::explanation::ExplanationLine;
-use crate::report::console::Console;
-use crate::report::escape::is_hostile;
-use crate::report::workflow::Lookout;
 
 /// An output line. The `type` field is the snake-case name of the variant, unless renamed.
 #[derive(Serialize)]
@@ -239,36 +233,89 @@ pub(super) struct FailedLine<'a> {
     pub(super) error: Option<FailureObject<'a>>,
 }
 
-/// Writes a line to standard output.
-pub(super) fn write_line(console: &Console, line: &Line<'_>) {
-    console.results(|writer| write_line_to(writer, line));
+/// An entry with everything that is known about it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct ExplanationLine<'a> {
+    pub(super) manifest: &'a str,
+    /// The path of the manifest. `line` is the line where the source begins.
+    pub(super) file: String,
+    pub(super) line: usize,
+    pub(super) source: &'a str,
+    /// The entry's number in the manifest, from 0.
+    pub(super) entry: u64,
+    pub(super) path: String,
+    /// Values of the variables.
+    pub(super) variables: BTreeMap<&'a str, String>,
+    pub(super) url: String,
+    pub(super) alternates: Vec<String>,
+    pub(super) mirrors: Vec<String>,
+    /// The required content; null if any content is accepted.
+    pub(super) pin: Option<PinObject>,
+    /// The entry in the lock: `pinned`, `missing` or `unpinned`; null if there is no lock.
+    pub(super) lock: Option<&'static str>,
+    /// The entry in its checksum list: `listed`, `unlisted`, `ambiguous`, `unusable` or
+    /// `unfetched`; null if there is no list.
+    pub(super) checksums: Option<&'static str>,
+    /// What is at the path: `file`, `nothing` or `obstacle`.
+    pub(super) on_disk: &'static str,
+    pub(super) size: Option<u64>,
+    /// When the file's content last changed, in RFC 3339.
+    pub(super) modified: Option<String>,
+    /// Digest of the file on disk; null unless the file had to be read.
+    pub(super) sha256: Option<String>,
+    /// The record of the file in the state; null if there is none.
+    pub(super) state: Option<StateObject<'a>>,
+    /// When upstream last answered that the file does not exist, in RFC 3339.
+    pub(super) missing_since: Option<String>,
+    /// The last failure; null if the entry was served, confirmed or missing since, or never failed.
+    pub(super) failed: Option<FailedObject<'a>>,
+    /// The planned action; null if there is an obstacle.
+    pub(super) action: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
+    /// What prevents the action, for example a directory at the path.
+    pub(super) obstacle: Option<&'static str>,
 }
 
-pub(super) fn write_line_to(writer: &mut dyn Write, line: &Line<'_>) -> io::Result<()> {
-    line.serialize(&mut Serializer::with_formatter(&mut *writer, Harmless))?;
-    writer.write_all(b"\n")
+/// The required content of an entry.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct PinObject {
+    /// The origin of the pin: `manifest`, `lock` or `list`.
+    pub(super) from: &'static str,
+    pub(super) size: Option<u64>,
+    /// Digests as `algorithm:hexadecimal`.
+    pub(super) checksums: Vec<String>,
 }
 
-/// Compact JSON. In strings, escapes characters that could steer a terminal, or that GitHub Actions
-/// would read as a workflow command.
-struct Harmless;
+/// The record of a file in the state.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct StateObject<'a> {
+    /// The URL that was declared when the record was made.
+    pub(super) url: &'a str,
+    /// The URL that served the file.
+    pub(super) served: &'a str,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+    /// True if natsync wrote the file.
+    pub(super) written: bool,
+    /// True if upstream served or confirmed the content; false if an existing file was adopted.
+    pub(super) witnessed: bool,
+    /// When upstream last served or confirmed the file, in RFC 3339.
+    pub(super) checked: Option<String>,
+    pub(super) etag: Option<&'a str>,
+    pub(super) last_modified: Option<&'a str>,
+    /// True if size, times and inode of the file on disk are as recorded.
+    pub(super) looks_the_same: bool,
+}
 
-impl Formatter for Harmless {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut lookout = Lookout::within_line();
-        let mut copied = 0;
-        for (at, character) in fragment.char_indices() {
-            if is_hostile(character) || lookout.forges(character) {
-                writer.write_all(&fragment.as_bytes()[copied..at])?;
-                // All of these characters are in the Basic Multilingual Plane: four digits suffice.
-                write!(writer, "\\u{:04x}", u32::from(character))?;
-                copied = at + character.len_utf8();
-            }
-        }
-        writer.write_all(&fragment.as_bytes()[copied..])
-    }
+/// The failure of an entry in an earlier run.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct FailedObject<'a> {
+    /// When the run began, in RFC 3339.
+    pub(super) run: String,
+    pub(super) kind: &'a str,
+    pub(super) message: &'a str,
 }

@@ -5,10 +5,10 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::explanation::ExplanationLine;
 use super::objects::{
-    ActionLine, DriftLine, EntryLine, ErrorLine, FailedLine, InitLine, PlanSummaryLine,
-    ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine, VerifySummaryLine,
+    ActionLine, DriftLine, EntryLine, ErrorLine, ExplanationLine, FailedLine, InitLine,
+    PlanSummaryLine, ReportSummaryLine, ResultLine, SummaryLine, TotalLine, VerifiedLine,
+    VerifySummaryLine,
 };
 use crate::plan::{Action, Reason};
 

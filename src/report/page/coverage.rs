@@ -8,7 +8,7 @@ use super::charts::{Rect, class_of, tally};
 use super::format::{entries, grouped, minute, text};
 use super::links::Links;
 use crate::ops::overview::{Cell, Condition, Facts, Grid, SourceView, Tally};
-use crate::report::Bytes;
+use crate::report::units::Bytes;
 
 /// Number of sources without a grid that are listed.
 const LISTED: usize = 200;
@@ -292,7 +292,7 @@ fn counts(tally: &Tally) -> String {
 
 /// Shortens a label, so that the cells have room.
 fn short(label: &str) -> String {
-    crate::report::fit(&text(label), LABEL).into_owned()
+    crate::report::text::fit(&text(label), LABEL).into_owned()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::report::Untrusted;
+use crate::report::escape::Untrusted;
 
 /// Escapes a text from outside. The template escapes HTML; this escapes control characters.
 pub(super) fn text(text: &str) -> String {

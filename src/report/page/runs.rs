@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::charts::{Rect, columns, lanes, number, shares};
 use super::format::{grouped, moment, text};
 use crate::event::history::{Exit, Past, Timeline, Transfer};
-use crate::report::{Bytes, Elapsed, Rate};
+use crate::report::units::{Bytes, Elapsed, Rate};
 
 /// Number of the slowest transfers that are listed.
 const SLOWEST: usize = 10;

@@ -9,7 +9,7 @@ use super::links::Links;
 use super::runs::{Run, Transfers, run, transfers};
 use crate::ops::failures::Group;
 use crate::ops::overview::{Ages, Condition, Overview, Sizes, Tally};
-use crate::report::Bytes;
+use crate::report::units::Bytes;
 
 /// Number of paths that are named per group of failures.
 const MEMBERS: usize = 500;

@@ -28,7 +28,7 @@ const EXAMINED: usize = 4;
 
 /// All lanes of a run.
 pub(super) struct Lanes {
-    lanes: Vec<Entry>,
+    slab: Vec<Entry>,
     /// Numbers of forgotten lanes.
     free: Vec<usize>,
     /// By dialer and origin. Connections that another dialer opened go through another proxy or trust
@@ -78,7 +78,7 @@ enum Standing {
 impl Lanes {
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            lanes: Vec::new(),
+            slab: Vec::new(),
             free: Vec::new(),
             by_origin: Vec::new(),
             ready: VecDeque::new(),
@@ -103,7 +103,7 @@ impl Lanes {
 
     /// Adds a lane.
     pub(super) fn add(&mut self, lane: Lane, dialer: usize, now: Instant) -> LaneId {
-        if MOST_LANES <= self.lanes.len() - self.free.len() {
+        if MOST_LANES <= self.slab.len() - self.free.len() {
             self.forget_some(now);
         }
         let origin = lane.origin.clone();
@@ -119,14 +119,14 @@ impl Lanes {
         };
         let id = match self.free.pop() {
             Some(number) => {
-                entry.generation = self.lanes[number].generation;
+                entry.generation = self.slab[number].generation;
                 let generation = entry.generation;
-                self.lanes[number] = entry;
+                self.slab[number] = entry;
                 LaneId { number, generation }
             }
             None => {
-                self.lanes.push(entry);
-                LaneId { number: self.lanes.len() - 1, generation: 0 }
+                self.slab.push(entry);
+                LaneId { number: self.slab.len() - 1, generation: 0 }
             }
         };
         if self.by_origin.len() <= dialer {
@@ -139,7 +139,7 @@ impl Lanes {
 
     /// A lane, unless it was forgotten.
     pub(super) fn get(&self, id: LaneId) -> Option<&Lane> {
-        let entry = self.lanes.get(id.number)?;
+        let entry = self.slab.get(id.number)?;
         (entry.generation == id.generation).then_some(&entry.lane)
     }
 
@@ -148,7 +148,7 @@ impl Lanes {
     }
 
     fn entry(&mut self, id: LaneId) -> Option<&mut Entry> {
-        let entry = self.lanes.get_mut(id.number)?;
+        let entry = self.slab.get_mut(id.number)?;
         (entry.generation == id.generation).then_some(entry)
     }
 
@@ -393,7 +393,7 @@ impl Lanes {
 
     /// Drops what a forgotten lane holds open.
     fn close_all(&mut self, number: usize) {
-        let lane = &mut self.lanes[number].lane;
+        let lane = &mut self.slab[number].lane;
         lane.shared = Shared::default();
         for idle in std::mem::take(&mut lane.idle) {
             self.idle.remove(&idle.number);
@@ -402,7 +402,7 @@ impl Lanes {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lanes.len()
+        self.slab.len()
     }
 
     /// Whether a job may start now, and when the first one may that waits for time, by a look at every
@@ -411,7 +411,7 @@ impl Lanes {
     pub(super) fn scan(&self, now: Instant) -> (bool, Option<Instant>) {
         let has_place = self.in_use < self.connections;
         let (mut is_ready, mut soonest) = (false, None);
-        for Entry { lane, feeds, .. } in &self.lanes {
+        for Entry { lane, feeds, .. } in &self.slab {
             let next = feeds.and_then(|next| self.get(next));
             let waits = next.is_some_and(|next| !next.arrivals.is_empty() || 0 < next.in_use);
             if lane.is_idle() || lane.arrivals.is_empty() && (waits || self.is_crowded(lane)) {

@@ -283,7 +283,7 @@ fn a_source_whose_origin_pauses_does_not_keep_the_next_waiting() {
 }
 
 /// A dispatcher of one entry at each of many origins.
-fn many<'a>(origins: u64, http: &'a Http) -> Dispatch<'a> {
+fn many(origins: u64, http: &Http) -> Dispatch<'_> {
     let supply = (0..origins).map(|entry| Ok(job(entry, &format!("http://h{entry}/x"))));
     Dispatch::new(one(supply), Box::new(|_| Terms { http, dialer: 0 }), 64, Clock::system())
 }

@@ -25,7 +25,7 @@ fn listed(digests: &[&str]) -> Lookup {
 }
 
 #[test]
-fn every_dialect_says_the_same() {
+fn every_format_is_parsed() {
     for text in [
         format!("{SHA256}  dir/a b.txt\n"),
         format!("{SHA256} *dir/a b.txt\n"),
@@ -62,17 +62,17 @@ fn every_dialect_says_the_same() {
 }
 
 #[test]
-fn names_only_select() {
+fn an_entry_is_found_by_its_whole_name_then_by_its_last_component() {
     let list = parse(format!("{MD5}  ../x/a\n{SHA1}  b/a\n{MD5}  c/d\n{SHA1}  d/\n")).unwrap();
     assert_eq!(list.find(&["b/a"]), listed(&[SHA1]));
-    assert_eq!(list.find(&["a"]), Lookup::Ambiguous, "two files are not one with two digests");
+    assert_eq!(list.find(&["a"]), Lookup::Ambiguous, "two files are not one file with two digests");
     assert_eq!(list.find(&["D"]), Lookup::Unlisted, "case counts");
     assert_eq!(list.find(&[""]), Lookup::Unlisted);
     let other = MD5.replace('9', "8");
     let list = parse(format!("{MD5}  x/a\n{other}  y/a\n{MD5}  x/b\n{MD5}  y/b\n")).unwrap();
     assert_eq!(list.find(&["a"]), Lookup::Ambiguous);
-    assert_eq!(list.find(&["z/a", "y/a"]), listed(&[&other]), "the whole name goes first");
-    assert_eq!(list.find(&["b"]), listed(&[MD5]), "the same digest is no contradiction");
+    assert_eq!(list.find(&["z/a", "y/a"]), listed(&[&other]), "the whole name takes precedence");
+    assert_eq!(list.find(&["b"]), listed(&[MD5]), "the same digest is not a contradiction");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_algorithm_can_be_chosen() {
 }
 
 #[test]
-fn a_list_about_one_file_needs_no_name() {
+fn the_name_in_a_list_of_one_file_is_ignored() {
     let whole = Rules { whole: true, ..Rules::default() };
     let text = format!("{SHA256}  /tmp/build/app-1.2.zip\n");
     assert_eq!(parse(&text).unwrap().find(&["latest.zip"]), Lookup::Unlisted);
@@ -128,7 +128,7 @@ fn a_pattern_finds_digests_anywhere() {
 }
 
 #[test]
-fn what_is_no_list_is_refused_with_its_line() {
+fn invalid_lists_are_rejected_with_a_line_number() {
     let sha256 = || wanting(Algorithm::Sha256);
     let rules = Rules::default;
     for (text, rules, line, word) in [
@@ -138,14 +138,14 @@ fn what_is_no_list_is_refused_with_its_line() {
         ("<!doctype html>\n<title>Sorry".to_owned(), rules(), Some(1), "web page"),
         ("\n <?xml version=\"1.0\"?>".to_owned(), rules(), Some(1), "web page"),
         (format!("{MD5}  a\nab\0c\n"), rules(), Some(2), "binary"),
-        (format!("{MD5}  a\nPlease log in\n"), rules(), Some(2), "`Please` is no line"),
+        (format!("{MD5}  a\nPlease log in\n"), rules(), Some(2), "`Please` is not a line"),
         (format!("{MD5}  a\n{}  b\n", &MD5[1..]), rules(), Some(2), "31 digits"),
         (format!("{MD5}  a\n{}", &SHA256[..10]), rules(), Some(2), "10 digits"),
-        (format!("sha256:{SHA1}  a\n"), rules(), Some(1), "a digest of 40 digits is no sha256"),
-        (format!("{MD5}  a\n"), sha256(), Some(1), "a digest of 32 digits is no sha256"),
+        (format!("sha256:{SHA1}  a\n"), rules(), Some(1), "a digest of 40 digits is not a sha256"),
+        (format!("{MD5}  a\n"), sha256(), Some(1), "a digest of 32 digits is not a sha256"),
         (format!("MD5 (a) = {MD5}\n"), sha256(), None, "no sha256"),
-        (format!("SHA256 (a) = {MD5}\n"), rules(), Some(1), "is no sha256"),
-        (format!("crc9:{MD5}  a\n"), rules(), Some(1), "is no line"),
+        (format!("SHA256 (a) = {MD5}\n"), rules(), Some(1), "is not a sha256"),
+        (format!("crc9:{MD5}  a\n"), rules(), Some(1), "is not a line"),
         (
             format!("{MD5}  a\n{SHA1}  a\n{}  a\n", MD5.replace('9', "8")),
             rules(),
@@ -181,14 +181,14 @@ fn what_is_no_list_is_refused_with_its_line() {
 }
 
 #[test]
-fn foreign_algorithms_alone_list_nothing() {
+fn a_name_with_only_unknown_algorithms_is_unlisted() {
     let list = parse(format!("BLAKE2b (a) = {SHA256}\nMD5 (b) = {MD5}\n")).unwrap();
     assert_eq!(list.find(&["a"]), Lookup::Unlisted);
     assert_eq!(list.find(&["b"]), listed(&[MD5]));
 }
 
 #[test]
-fn a_name_that_is_there_is_not_looked_for_elsewhere() {
+fn a_listed_name_is_not_searched_by_its_last_component() {
     let text = format!("SHA512 (a) = {SHA256}{SHA256}\nSHA256 (d/a) = {SHA256}\n");
     let list = List::parse(text.as_bytes(), &wanting(Algorithm::Sha256)).unwrap();
     assert_eq!(list.find(&["a"]), Lookup::Unlisted);
@@ -196,7 +196,7 @@ fn a_name_that_is_there_is_not_looked_for_elsewhere() {
 }
 
 #[test]
-fn a_list_that_repeats_itself_is_read_at_once() {
+fn many_equal_lines_do_not_take_quadratic_time() {
     let same = format!("{SHA256}  a/__init__.py\n").repeat(30_000);
     assert_eq!(parse(same).unwrap().find(&["__init__.py"]), listed(&[SHA256]));
     let many: Vec<_> = (0..20_000).map(|n| format!("{SHA256}  {n}/__init__.py")).collect();
@@ -206,7 +206,7 @@ fn a_list_that_repeats_itself_is_read_at_once() {
     }
 }
 
-/// Names that need care in one dialect or another.
+/// Names that at least one format escapes, or that look like a part of a line.
 const ODD: [&str; 11] = [
     "plain.bin",
     "two words.bin",
@@ -228,7 +228,7 @@ fn coreutils(folder: &Path, program: &str, args: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn what_coreutils_writes_is_read() {
+fn the_output_of_coreutils_is_parsed() {
     let folder = tempfile::tempdir().unwrap();
     for name in ODD {
         let path = folder.path().join(name);
@@ -259,7 +259,7 @@ fn what_coreutils_writes_is_read() {
 }
 
 #[test]
-fn long_lists_are_looked_up_at_once() {
+fn searching_a_long_list_does_not_take_quadratic_time() {
     let count = 20_000;
     let digest = |n: usize| Digest::of(&n.to_le_bytes());
     let lines: Vec<_> = (0..count).map(|n| format!("{}  dir/{n}.bin", digest(n))).collect();
@@ -281,7 +281,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn any_name_comes_back(name in "[^\0]{1,20}", tag in any::<bool>()) {
+    fn any_name_is_found_again(name in "[^\0]{1,20}", tag in any::<bool>()) {
         let plain = normal(name.as_bytes()).into_owned();
         prop_assume!(!name.trim().is_empty() && plain == name.as_bytes());
         prop_assume!(!name.bytes().all(|byte| byte.is_ascii_whitespace()));
@@ -296,12 +296,12 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn parsing_any_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&bytes);
     }
 
     #[test]
-    fn no_mixture_breaks_the_reader(parts in proptest::collection::vec(0usize..14, 0..24)) {
+    fn parsing_mixed_fragments_never_panics(parts in proptest::collection::vec(0usize..14, 0..24)) {
         const PARTS: [&str; 14] = [
             MD5, SHA256, "  ", " *", "\\", "\n", "SHA256 (", ") = ", ")= ", "a/b", "./", "\r\n", "#", "MD5 (",
         ];

@@ -1,0 +1,55 @@
+//! The text of a manifest's file.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::manifest::problem::{Problem, Problems, Span, Text};
+
+/// Largest accepted manifest, in bytes.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Reads a manifest's file.
+///
+/// # Errors
+/// When the file cannot be read, is not a regular file, is too large, or is not UTF-8.
+pub(super) fn read_text(file: &Path) -> Result<String, Problems> {
+    let fail = |message: String, hint: Option<&str>| {
+        let problem = Problem::of_file(file, message);
+        Problems::new(vec![match hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }])
+    };
+    let metadata = std::fs::metadata(file).map_err(|error| {
+        let hint = (error.kind() == std::io::ErrorKind::NotFound).then_some(
+            "name a manifest or a directory of manifests, or create `natsync.yaml` here",
+        );
+        fail(format!("cannot read the manifest: {error}"), hint)
+    })?;
+    if !metadata.is_file() {
+        return Err(fail("the manifest is not a regular file".to_owned(), None));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
+    if LARGEST < bytes.len() as u64 {
+        return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
+            let text = Text { file, source: &text };
+            let problem = text
+                .problem(Span { start: good, end: good }, "the manifest is not UTF-8 from here on");
+            Err(Problems::new(vec![problem.hint("save it as UTF-8")]))
+        }
+    }
+}
+
+/// The text behind a byte order mark. Offsets in problems count from there.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
