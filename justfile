@@ -55,6 +55,11 @@ peers:
     cargo build --release
     python3 benches/peers.py
 
+# Measure whether time grows in proportion to the number of origins; needs nginx
+origins:
+    cargo build --release
+    python3 benches/origins.py
+
 # Measure runs over a million files
 scale:
     cargo build --release

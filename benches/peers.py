@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 class Origin:
     """An nginx on a free port that serves a folder of files. `relay` is the program built from benches/delay.rs."""
 
-    def __init__(self, work, location="", relay=ROOT / "target/release/examples/delay"):
+    def __init__(self, work, location="", relay=ROOT / "target/release/examples/delay", address="127.0.0.1"):
         self.work, self.relay = work, relay
         self.root = work / "origin"
         self.root.mkdir()
@@ -52,7 +52,7 @@ http {{
   client_body_temp_path {work}/t1; proxy_temp_path {work}/t2; fastcgi_temp_path {work}/t3;
   uwsgi_temp_path {work}/t4; scgi_temp_path {work}/t5;
   http2_max_concurrent_streams 256;
-  server {{ listen 127.0.0.1:{self.port} reuseport backlog=4096; root {self.root}; {location} }}
+  server {{ listen {address}:{self.port} reuseport backlog=4096; root {self.root}; {location} }}
   server {{ listen 127.0.0.1:{self.tls_port} ssl http2 reuseport backlog=4096; root {self.root};
             ssl_certificate {work}/cert.pem; ssl_certificate_key {work}/key.pem; }}
 }}

@@ -42,6 +42,7 @@ pub(super) trait Errand: Sync {
 }
 
 /// What becomes of a job after an attempt.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never stored")]
 #[derive(Debug)]
 pub(super) enum Fate {
     Done,

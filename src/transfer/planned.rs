@@ -62,6 +62,7 @@ pub(super) fn tally(work: &Work<'_>, plan: &Plan) -> Missing {
 
 /// Tries a failed entry at its next place: a mirror, an alternate name, or once more from the start. If
 /// there is none, the failure at its own origin counts.
+#[expect(clippy::result_large_err, reason = "both sides hold the job")]
 pub(super) fn elsewhere(
     run: &Run<'_>,
     mut job: Job,

@@ -22,13 +22,13 @@ use crate::transfer::slot::LaneId;
 const IDLE: Duration = Duration::from_secs(20);
 /// Beyond this number, lanes without work are forgotten, so that memory stays bounded. What was
 /// learned of their origins is learned anew if these come again.
-const MOST_LANES: usize = 4096;
+pub(super) const MOST_LANES: usize = 4096;
 /// How many lanes are examined for each further one, to forget some.
 const EXAMINED: usize = 4;
 
 /// All lanes of a run.
 pub(super) struct Lanes {
-    lanes: Vec<Entry>,
+    slab: Vec<Entry>,
     /// Numbers of forgotten lanes.
     free: Vec<usize>,
     /// By dialer and origin. Connections that another dialer opened go through another proxy or trust
@@ -55,8 +55,8 @@ struct Entry {
     lane: Lane,
     dialer: usize,
     generation: u32,
-    /// Whether the lane stands in `ready` or in `down`.
-    queued: bool,
+    is_in_ready: bool,
+    is_in_down: bool,
     /// Its valid entry in `timed`.
     timer: Option<Instant>,
     /// The lane among whose feeders it stands.
@@ -78,7 +78,7 @@ enum Standing {
 impl Lanes {
     pub(super) fn new(connections: usize) -> Self {
         Self {
-            lanes: Vec::new(),
+            slab: Vec::new(),
             free: Vec::new(),
             by_origin: Vec::new(),
             ready: VecDeque::new(),
@@ -103,7 +103,7 @@ impl Lanes {
 
     /// Adds a lane.
     pub(super) fn add(&mut self, lane: Lane, dialer: usize, now: Instant) -> LaneId {
-        if MOST_LANES <= self.lanes.len() - self.free.len() {
+        if MOST_LANES <= self.slab.len() - self.free.len() {
             self.forget_some(now);
         }
         let origin = lane.origin.clone();
@@ -111,21 +111,22 @@ impl Lanes {
             lane,
             dialer,
             generation: 0,
-            queued: false,
+            is_in_ready: false,
+            is_in_down: false,
             timer: None,
             feeds: None,
             recent: true,
         };
         let id = match self.free.pop() {
             Some(number) => {
-                entry.generation = self.lanes[number].generation;
+                entry.generation = self.slab[number].generation;
                 let generation = entry.generation;
-                self.lanes[number] = entry;
+                self.slab[number] = entry;
                 LaneId { number, generation }
             }
             None => {
-                self.lanes.push(entry);
-                LaneId { number: self.lanes.len() - 1, generation: 0 }
+                self.slab.push(entry);
+                LaneId { number: self.slab.len() - 1, generation: 0 }
             }
         };
         if self.by_origin.len() <= dialer {
@@ -138,7 +139,7 @@ impl Lanes {
 
     /// A lane, unless it was forgotten.
     pub(super) fn get(&self, id: LaneId) -> Option<&Lane> {
-        let entry = self.lanes.get(id.number)?;
+        let entry = self.slab.get(id.number)?;
         (entry.generation == id.generation).then_some(&entry.lane)
     }
 
@@ -147,7 +148,7 @@ impl Lanes {
     }
 
     fn entry(&mut self, id: LaneId) -> Option<&mut Entry> {
-        let entry = self.lanes.get_mut(id.number)?;
+        let entry = self.slab.get_mut(id.number)?;
         (entry.generation == id.generation).then_some(entry)
     }
 
@@ -175,14 +176,15 @@ impl Lanes {
         let standing = self.standing(id, now);
         let Some(entry) = self.entry(id) else { return };
         match standing {
-            Standing::Ready | Standing::Down if entry.queued => {}
             Standing::Ready => {
-                entry.queued = true;
-                self.ready.push_back(id);
+                if !std::mem::replace(&mut entry.is_in_ready, true) {
+                    self.ready.push_back(id);
+                }
             }
             Standing::Down => {
-                entry.queued = true;
-                self.down.push_back(id);
+                if !std::mem::replace(&mut entry.is_in_down, true) {
+                    self.down.push_back(id);
+                }
             }
             Standing::Later(until) => {
                 if entry.timer.is_none_or(|timer| until < timer) {
@@ -244,7 +246,7 @@ impl Lanes {
     pub(super) fn next_lost(&mut self, now: Instant) -> Option<(Job, Failure)> {
         while let Some(id) = self.down.pop_front() {
             let Some(entry) = self.entry(id) else { continue };
-            entry.queued = false;
+            entry.is_in_down = false;
             let failure = match &entry.lane.health {
                 Health::Down(failure) => Some(failure.clone()),
                 _ => None,
@@ -275,7 +277,7 @@ impl Lanes {
         }
         while let Some(id) = self.ready.pop_front() {
             let Some(entry) = self.entry(id) else { continue };
-            entry.queued = false;
+            entry.is_in_ready = false;
             if self.standing(id, now) != Standing::Ready {
                 self.touch(id, now);
                 continue;
@@ -391,7 +393,7 @@ impl Lanes {
 
     /// Drops what a forgotten lane holds open.
     fn close_all(&mut self, number: usize) {
-        let lane = &mut self.lanes[number].lane;
+        let lane = &mut self.slab[number].lane;
         lane.shared = Shared::default();
         for idle in std::mem::take(&mut lane.idle) {
             self.idle.remove(&idle.number);
@@ -400,6 +402,30 @@ impl Lanes {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lanes.len()
+        self.slab.len()
+    }
+
+    /// Whether a job may start now, and when the first one may that waits for time, by a look at every
+    /// lane. A lane that waits for room in another one may wait for a further event of that one.
+    #[cfg(test)]
+    pub(super) fn scan(&self, now: Instant) -> (bool, Option<Instant>) {
+        let has_place = self.in_use < self.connections;
+        let (mut is_ready, mut soonest) = (false, None);
+        for Entry { lane, feeds, .. } in &self.slab {
+            let next = feeds.and_then(|next| self.get(next));
+            let waits = next.is_some_and(|next| !next.arrivals.is_empty() || 0 < next.in_use);
+            if lane.is_idle() || lane.arrivals.is_empty() && (waits || self.is_crowded(lane)) {
+                continue;
+            }
+            match lane.readiness(now) {
+                _ if matches!(lane.health, Health::Down(_)) => is_ready = true,
+                Readiness::Ready => is_ready |= has_place,
+                Readiness::Later(until) if has_place => {
+                    soonest = Some(soonest.map_or(until, |soonest: Instant| soonest.min(until)));
+                }
+                Readiness::Later(_) | Readiness::Full => {}
+            }
+        }
+        (is_ready, soonest)
     }
 }

@@ -281,3 +281,160 @@ fn a_source_whose_origin_pauses_does_not_keep_the_next_waiting() {
     drop((held, slot));
     assert_eq!(ask(&dispatch, now).0, 100_001);
 }
+
+/// A dispatcher of one entry at each of many origins.
+fn many(origins: u64, http: &Http) -> Dispatch<'_> {
+    let supply = (0..origins).map(|entry| Ok(job(entry, &format!("http://h{entry}/x"))));
+    Dispatch::new(one(supply), Box::new(|_| Terms { http, dialer: 0 }), 64, Clock::system())
+}
+
+#[test]
+fn lanes_without_work_are_forgotten() {
+    let (http, now) = (Http::default(), Instant::now());
+    let dispatch = many(3 * lanes::MOST_LANES as u64, &http);
+    let mut entries = Vec::new();
+    while let Next::Task(Task::Ask(job, slot)) = dispatch.try_next(now) {
+        entries.push(job.entry.0);
+        let lane = slot.lane;
+        drop(slot);
+        dispatch.succeeded(lane, 1);
+        dispatch.finish();
+    }
+    assert_eq!(entries, (0..3 * lanes::MOST_LANES as u64).collect::<Vec<_>>());
+    assert!(dispatch.lock().lanes.len() <= 2 * lanes::MOST_LANES);
+}
+
+#[test]
+fn a_pause_outlives_the_lanes_that_are_forgotten() {
+    let (http, now) = (Http::default(), Instant::now());
+    let last = 2 * lanes::MOST_LANES as u64;
+    let urls = (0..last).map(|entry| (entry, format!("http://h{entry}/x")));
+    let again = [(last, "http://h0/y".to_owned()), (last + 1, "http://h1/y".to_owned())];
+    let supply = urls.chain(again).map(|(entry, url)| Ok(job(entry, &url)));
+    let settings = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
+    let dispatch = Dispatch::new(one(supply), settings, 64, Clock::system());
+    for entry in 0..last {
+        let (next, slot) = ask(&dispatch, now);
+        assert_eq!(next, entry);
+        if entry == 0 {
+            dispatch.hold(slot.lane, Duration::from_mins(10));
+        }
+        drop(slot);
+        dispatch.finish();
+    }
+    assert_eq!(ask(&dispatch, now).0, last + 1, "the other one waits");
+    assert!(waits(&dispatch, now).is_some());
+}
+
+#[test]
+fn lanes_take_turns() {
+    let (http, now) = (per_host(1), Instant::now());
+    let urls: Vec<_> = (0..30).map(|n| format!("http://{}/x", ["a", "b", "c"][n / 10])).collect();
+    let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+    let dispatch = dispatch(&urls, &http, 1);
+    let (_, slot) = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), None, "the only place is taken");
+    drop(slot);
+    dispatch.finish();
+    let mut hosts = String::new();
+    for _ in 0..27 {
+        let Next::Task(Task::Ask(job, slot)) = dispatch.try_next(now) else { panic!("a job") };
+        hosts.push_str(&job.target.origin.host);
+        drop(slot);
+        dispatch.finish();
+    }
+    assert_eq!(hosts, "bca".repeat(9));
+}
+
+/// Does random things to a dispatcher, and compares each of its decisions with a scan of all lanes.
+#[test]
+fn the_order_among_lanes_is_that_of_a_scan_of_all() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        for seed in 0..150 {
+            random_walk(seed).await;
+        }
+    });
+}
+
+async fn random_walk(seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let origins = rng.u64(1..8);
+    let http = Http {
+        connections_per_host: PerHost::Fixed(rng.usize(1..4)),
+        requests_per_second: (rng.u32(0..4) == 0).then_some(2.0),
+        ..Http::default()
+    };
+    let targets: Vec<_> = (0..120).map(|_| format!("http://h{}/x", rng.u64(0..origins))).collect();
+    let supply = targets.iter().zip(0..).map(|(url, entry)| Ok(job(entry, url)));
+    let settings = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
+    let connections = rng.usize(1..8);
+    let clock = Clock::system();
+    let dispatch = Dispatch::new(one(supply), settings, connections, clock);
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    let mut held: Vec<(Job, Slot<'_>)> = Vec::new();
+    for _ in 0..4000 {
+        let now = clock.now();
+        let next = dispatch.try_next(now);
+        let (is_ready, soonest) = dispatch.lock().lanes.scan(now);
+        match next {
+            Next::Done => return,
+            Next::Task(Task::Ask(job, slot)) => held.push((job, slot)),
+            Next::Task(_) => dispatch.finish(),
+            Next::Wait(until) => {
+                assert!(!is_ready, "seed {seed}: a job waits for which there is a place");
+                let due = dispatch.lock().delayed.peek().map(|Reverse(delayed)| delayed.due);
+                let latest = due.into_iter().chain(soonest).min();
+                // Too early is harmless.
+                assert!(latest.is_none() || until.is_some() && until <= latest, "seed {seed}");
+                assert!(until.is_none_or(|until| now < until), "seed {seed}: it does not wait");
+                if let Some(until) = until.filter(|_| held.is_empty() || rng.bool()) {
+                    tokio::time::advance(until.saturating_duration_since(now)).await;
+                }
+            }
+        }
+        assert!(held.len() <= connections, "seed {seed}");
+        if held.is_empty() || rng.u32(0..3) == 0 {
+            continue;
+        }
+        let (mut job, mut slot) = held.swap_remove(rng.usize(0..held.len()));
+        let lane = slot.lane;
+        match rng.u32(0..10) {
+            0 => {
+                drop(slot);
+                dispatch.hold(lane, Duration::from_millis(rng.u64(0..3000)));
+                dispatch.put_back(job, Duration::from_millis(rng.u64(0..3000)));
+            }
+            1 => {
+                drop(slot);
+                dispatch.unreachable(lane, now, &failure, 1, rng.f64());
+                dispatch.put_back(job, Duration::ZERO);
+            }
+            2 => {
+                drop(slot);
+                dispatch.objected(lane);
+                dispatch.failed(lane, &failure, 2, rng.f64());
+                dispatch.put_back(job, Duration::ZERO);
+            }
+            3 | 4 => {
+                let target = Target::parse(&format!("http://h{}/y", rng.u64(0..origins))).unwrap();
+                match dispatch.go_on(slot, &target.origin, &job) {
+                    Some(slot) => held.push((job, slot)),
+                    None => {
+                        let (hops, method) = (Hop::default(), Method::Get);
+                        job.on_the_way = Some(Box::new(OnTheWay { target, hops, method }));
+                        dispatch.wait(job);
+                    }
+                }
+            }
+            _ => {
+                dispatch.reached(&mut slot);
+                drop(slot);
+                dispatch.succeeded(lane, 1);
+                dispatch.finish();
+            }
+        }
+    }
+    panic!("seed {seed}: it does not end");
+}

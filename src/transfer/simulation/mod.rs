@@ -143,6 +143,7 @@ async fn carry_out(
 }
 
 /// Plays these seeds on all cores, and fails with the first seed that breaks a law.
+#[expect(clippy::print_stdout, reason = "a single seed is played to be looked at")]
 fn play_all(seeds: u64, segments: usize) {
     if let Some(seed) = number("NATSYNC_SEED") {
         let scene = Scene::new(seed, segments);
