@@ -33,7 +33,6 @@ pub(crate) use schema::Opened;
 
 /// What the state has of a path.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time exists, while rows are read")]
 pub(crate) enum Recorded<'a> {
     File(RecordRow<'a>),
     /// Upstream has no such file.
