@@ -147,16 +147,19 @@ impl News {
     }
 
     /// The new line of what is noted, where there is to be one.
-    fn line(&self, recorded: &Recorded<'_>, manifest: &Manifest) -> Option<LockLine> {
+    fn line(&self, recorded: &Recorded<'_>, manifest: &Manifest) -> io::Result<Option<LockLine>> {
         let path = recorded.path();
         let hash = path_hash(path);
-        let place = self.lines.binary_search_by_key(&hash, |line| line.hash).ok()?;
+        let Ok(place) = self.lines.binary_search_by_key(&hash, |line| line.hash) else {
+            return Ok(None);
+        };
         let NewLine { entry, from, .. } = self.lines[place];
-        let declared = manifest.entries().get(entry)?.url(Form::Shown);
+        let Some(declared) = manifest.entries().get(entry) else { return Ok(None) };
+        let declared = declared.url(Form::Shown);
         let content = match (*recorded, from) {
             (Recorded::Missing { .. }, None) => Content::Missing,
-            (Recorded::File(record), Some(from)) => {
-                let FileRecord { url, served, size, digests, validators, .. } = record.to_record();
+            (Recorded::File(row), Some(from)) => {
+                let FileRecord { url, served, size, digests, validators, .. } = row.record()?;
                 // Validators are worth nothing at another URL.
                 let here = url == declared;
                 Content::File {
@@ -167,9 +170,9 @@ impl News {
                     validators: if here { validators } else { Validators::default() },
                 }
             }
-            _ => return None,
+            _ => return Ok(None),
         };
-        Some(LockLine { path: path.to_owned(), url: declared, content })
+        Ok(Some(LockLine { path: path.to_owned(), url: declared, content }))
     }
 }
 
@@ -267,7 +270,7 @@ impl From<io::Error> for MergeError {
 impl Merge<'_> {
     /// Takes what the state notes of the next path.
     fn take(&mut self, recorded: &Recorded<'_>) -> Result<(), MergeError> {
-        let Some(mut line) = self.news.line(recorded, self.manifest) else {
+        let Some(mut line) = self.news.line(recorded, self.manifest)? else {
             return Ok(());
         };
         self.taken += 1;

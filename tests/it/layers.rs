@@ -347,8 +347,7 @@ fn files_import_each_other_in_no_circle() {
         sources.iter().enumerate().map(|(at, source)| (&source.module[..], at)).collect();
     let arrows: Vec<BTreeSet<usize>> = sources
         .iter()
-        .enumerate()
-        .map(|(_at, source)| {
+        .map(|source| {
             let mut targets: BTreeSet<_> = paths(source)
                 .iter()
                 .filter_map(|path| file_of(path, &sources, &by_module))

@@ -6,6 +6,8 @@
 //! digest and written to `DEST/PATH`, whose directory exists. The list, the workers, the digest and
 //! the writing are the same for each client, so runs differ in the client alone.
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own, with arguments and files")]
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::future::Future;

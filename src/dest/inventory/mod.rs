@@ -160,7 +160,7 @@ impl<'h> Inventory<'h> {
                 stat: StatMatch::of(row.matches(), noted.fingerprint.racy),
                 same_url: any_url || url_hash(&url()) == noted.url,
                 digests: Digests::new(noted.fingerprint.sha256, others),
-                checked: noted.checked,
+                checked: noted.checked.and_then(|at| Timestamp::from_second(at).ok()),
             })
         });
         OnDisk { found, record, missing_since: self.missing_since(hash, url), digests: None }

@@ -6,8 +6,6 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use jiff::Timestamp;
-
 use crate::dest::state::Fingerprint;
 use crate::digest::Digest;
 
@@ -46,7 +44,8 @@ pub(super) struct Noted {
     pub(super) fingerprint: Fingerprint,
     /// A hash of the declared URL.
     pub(super) url: u64,
-    pub(super) checked: Option<Timestamp>,
+    /// In whole seconds since 1970; none if upstream was never asked.
+    pub(super) checked: Option<i64>,
 }
 
 impl Rows {
@@ -76,7 +75,7 @@ impl Row {
         }
         self.stamp.fetch_xor(stamp, Ordering::Relaxed);
         self.url.store(noted.url, Ordering::Relaxed);
-        let checked = noted.checked.map_or(0, |checked| checked.as_second().max(0));
+        let checked = noted.checked.map_or(0, |checked| checked.max(0));
         let checked = u32::try_from(checked).unwrap_or(u32::MAX);
         self.checked.store(checked, Ordering::Relaxed);
         for (slot, part) in self.digest.iter().zip(sha256.as_bytes().chunks_exact(8)) {
@@ -121,7 +120,7 @@ impl Row {
                 sha256: Digest::from_bytes(digest),
             },
             url: self.url.load(Ordering::Relaxed),
-            checked: (checked != 0).then(|| Timestamp::from_second(checked.into()).ok()).flatten(),
+            checked: (checked != 0).then_some(checked.into()),
         })
     }
 
@@ -143,7 +142,7 @@ mod tests {
     #[test]
     fn the_order_in_which_it_is_filled_does_not_matter() {
         let digest = Digest::of(b"x");
-        let at = Timestamp::from_second(9).ok();
+        let at = Some(9);
         let fingerprint = Fingerprint { size: 5, stamp: 7, racy: true, sha256: digest };
         let noted = Noted { fingerprint, url: 8, checked: at };
         let rows = Rows::new(2 * PIECE);

@@ -6,6 +6,7 @@
 //! URLs alone, so no secret.
 
 mod note;
+#[cfg(feature = "cli")]
 mod paths;
 mod record;
 mod runs;
@@ -23,17 +24,17 @@ use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
 use crate::threads::{into_inner, lock};
 pub(crate) use note::Note;
+#[cfg(feature = "cli")]
 pub(crate) use paths::RecordedPaths;
-use record::{COLUMNS, NO_RECORD, second};
+use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, second};
 pub use record::{FileRecord, Provenance};
 pub(crate) use record::{Fingerprint, RecordRef};
 pub(crate) use schema::Opened;
 
 /// What the state has of a path.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time exists, while rows are read")]
 pub(crate) enum Recorded<'a> {
-    File(RecordRef<'a>),
+    File(RecordRow<'a>),
     /// Upstream has no such file.
     Missing {
         path: &'a str,
@@ -100,7 +101,7 @@ impl State {
         mut missing: impl FnMut(&str, &str, Timestamp),
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
-        let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM files"))?;
+        let mut statement = connection.prepare(&format!("SELECT {SEEN_COLUMNS} FROM files"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             visit(RecordRef::read(row)?);
@@ -132,7 +133,7 @@ impl State {
         while let Some(row) = rows.next()? {
             let recorded = match row.get_ref(1)? {
                 ValueRef::Null => Recorded::Missing { path: row.get_ref(0)?.as_str()? },
-                _ => Recorded::File(RecordRef::read(row)?),
+                _ => Recorded::File(RecordRow::new(row)?),
             };
             if !visit(recorded) {
                 break;
@@ -148,8 +149,7 @@ impl State {
         let mut statement = connection
             .prepare_cached(&format!("SELECT {COLUMNS} FROM files WHERE path = ?1"))
             .ok()?;
-        let found =
-            statement.query_row([path], |row| Ok(RecordRef::read(row)?.to_record())).optional();
+        let found = statement.query_row([path], FileRecord::read).optional();
         found.ok().flatten()
     }
 
@@ -163,9 +163,7 @@ impl State {
                 "SELECT {COLUMNS} FROM files WHERE path = ?1 AND manifest = ?2"
             ))
             .ok()?;
-        let found = statement
-            .query_row([path, manifest], |row| Ok(RecordRef::read(row)?.to_record()))
-            .optional();
+        let found = statement.query_row([path, manifest], FileRecord::read).optional();
         found.ok().flatten()
     }
 

@@ -1,7 +1,9 @@
 //! A file as natsync recorded it: the one type for a row of the state's `files` table.
 //!
-//! Queries that stream over many rows use the borrowed form, [`RecordRef`]; both read the columns of
-//! [`COLUMNS`] in that order.
+//! Queries that stream over many rows use borrowed forms: [`RecordRef`] has what the inventory needs
+//! and costs nothing for the columns that it does not read; [`RecordRow`] reads the record on demand.
+
+use std::io;
 
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -11,8 +13,15 @@ use crate::digest::{Algorithm, Checksum, Digest, Digests};
 use crate::pin::Validators;
 use crate::plan::StatMatch;
 
-/// The columns of a record, in the order in which [`RecordRef::read`] expects them.
-pub(super) const COLUMNS: &str = "path, manifest, url, served, size, stamp, racy, sha256, others, provenance, checked, changed, etag, last_modified";
+/// The columns of [`RecordRef`], in its order.
+macro_rules! seen_columns {
+    () => {
+        "path, manifest, url, size, stamp, racy, sha256, others, provenance, checked"
+    };
+}
+pub(super) const SEEN_COLUMNS: &str = seen_columns!();
+/// The columns of a whole record.
+pub(super) const COLUMNS: &str = concat!(seen_columns!(), ", served, changed, etag, last_modified");
 
 /// As many nulls as there are columns after the path, for a union with paths that have no record.
 pub(super) const NO_RECORD: &str =
@@ -112,25 +121,22 @@ impl Fingerprint {
     }
 }
 
-/// A record whose texts borrow from the row of a running query.
+/// The part of a record that the inventory needs. Its texts borrow from the row of a running query.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) path: &'a str,
     /// The name of the manifest that recorded it.
     pub(crate) manifest: &'a str,
     pub(crate) url: &'a str,
-    pub(crate) served: &'a str,
     pub(crate) fingerprint: Fingerprint,
     others: Option<&'a str>,
     pub(crate) provenance: Provenance,
-    pub(crate) checked: Option<Timestamp>,
-    pub(crate) changed: Option<Timestamp>,
-    pub(crate) etag: Option<&'a str>,
-    pub(crate) last_modified: Option<&'a str>,
+    /// In whole seconds since 1970.
+    pub(crate) checked: Option<i64>,
 }
 
 impl<'a> RecordRef<'a> {
-    /// Reads a row of [`COLUMNS`].
+    /// Reads a row of [`SEEN_COLUMNS`] or [`COLUMNS`].
     ///
     /// # Errors
     /// When a column holds what the schema does not allow: the state is damaged.
@@ -139,19 +145,15 @@ impl<'a> RecordRef<'a> {
             path: row.get_ref(0)?.as_str()?,
             manifest: row.get_ref(1)?.as_str()?,
             url: row.get_ref(2)?.as_str()?,
-            served: row.get_ref(3)?.as_str()?,
             fingerprint: Fingerprint {
-                size: row.get(4)?,
-                stamp: row.get::<_, i64>(5)?.cast_unsigned(),
-                racy: row.get(6)?,
-                sha256: Digest::from_bytes(row.get(7)?),
+                size: row.get(3)?,
+                stamp: row.get::<_, i64>(4)?.cast_unsigned(),
+                racy: row.get(5)?,
+                sha256: Digest::from_bytes(row.get(6)?),
             },
-            others: row.get_ref(8)?.as_str_or_null()?,
-            provenance: Provenance::of_code(row.get(9)?)?,
-            checked: row.get::<_, Option<i64>>(10)?.and_then(second),
-            changed: row.get::<_, Option<i64>>(11)?.and_then(millisecond),
-            etag: row.get_ref(12)?.as_str_or_null()?,
-            last_modified: row.get_ref(13)?.as_str_or_null()?,
+            others: row.get_ref(7)?.as_str_or_null()?,
+            provenance: Provenance::of_code(row.get(8)?)?,
+            checked: row.get(9)?,
         })
     }
 
@@ -159,24 +161,46 @@ impl<'a> RecordRef<'a> {
     pub(crate) fn others(&self) -> Vec<Checksum> {
         read_others(self.others)
     }
+}
 
-    pub(crate) fn to_record(self) -> FileRecord {
-        let Fingerprint { size, stamp, racy, sha256 } = self.fingerprint;
-        FileRecord {
-            url: self.url.to_owned(),
-            served: self.served.to_owned(),
+/// A row of [`COLUMNS`] in a running query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordRow<'a> {
+    pub(crate) path: &'a str,
+    row: &'a Row<'a>,
+}
+
+impl<'a> RecordRow<'a> {
+    /// # Errors
+    /// When the path is not a text: the state is damaged.
+    pub(super) fn new(row: &'a Row<'a>) -> rusqlite::Result<Self> {
+        Ok(Self { path: row.get_ref(0)?.as_str()?, row })
+    }
+
+    /// # Errors
+    /// When a column holds what the schema does not allow: the state is damaged.
+    pub(crate) fn record(&self) -> io::Result<FileRecord> {
+        FileRecord::read(self.row).map_err(io::Error::other)
+    }
+}
+
+impl FileRecord {
+    /// Reads a row of [`COLUMNS`].
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let seen = RecordRef::read(row)?;
+        let Fingerprint { size, stamp, racy, sha256 } = seen.fingerprint;
+        Ok(Self {
+            url: seen.url.to_owned(),
+            served: row.get(10)?,
             size,
             stamp,
             racy,
-            digests: Digests::new(sha256, self.others()),
-            provenance: self.provenance,
-            checked: self.checked,
-            changed: self.changed,
-            validators: Validators {
-                etag: self.etag.map(str::to_owned),
-                last_modified: self.last_modified.map(str::to_owned),
-            },
-        }
+            digests: Digests::new(sha256, seen.others()),
+            provenance: seen.provenance,
+            checked: seen.checked.and_then(second),
+            changed: row.get::<_, Option<i64>>(11)?.and_then(millisecond),
+            validators: Validators { etag: row.get(12)?, last_modified: row.get(13)? },
+        })
     }
 }
 
