@@ -1,4 +1,4 @@
-//! A stream that remembers how it began, for when it turns out to be another protocol.
+//! A stream that keeps its first bytes, which tell what a server speaks that does not speak TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// As many bytes tell one protocol from another.
+/// This many bytes tell one protocol from another.
 const KEPT: usize = 5;
 
 /// A stream and the first bytes that came from it.
@@ -22,7 +22,7 @@ impl<S> Beginning<S> {
         Self { stream, kept: [0; KEPT], len: 0 }
     }
 
-    /// What came first.
+    /// The first bytes so far.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.kept[..self.len]
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::classify::{Length, check_length};
 use super::connection::Connection;
-use super::exchange::explain_body;
+use super::errors::explain_body;
 use super::pace::Pace;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Expect;
@@ -68,8 +68,8 @@ impl Receiver for Vec<u8> {
     }
 }
 
-/// Receives a body. `progress` gets the number of bytes of each piece. After a failure, `to` has the
-/// bytes that came before it.
+/// Receives a body. `progress` gets the number of bytes of each piece. After a failure, `to` has
+/// the bytes that came before it.
 ///
 /// # Errors
 /// When the body is cut, stalls, is too slow, too long or too short, or the disk fails.

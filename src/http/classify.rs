@@ -24,8 +24,8 @@ pub(crate) enum Length {
     Pinned(Option<u64>),
 }
 
-/// A file up to this size is received whole even if its length is wrong: its content (an error page,
-/// say) tells more about the cause than its length.
+/// A file up to this size is received whole even if its length is wrong: its content (an error
+/// page, say) tells more about the cause than its length.
 const TELLING: u64 = 1024 * 1024;
 
 impl Length {
@@ -75,7 +75,8 @@ pub(crate) struct Here<'a> {
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
-    /// Whether the message itself tells where the body ends: by its length, chunks, or HTTP/2 frames.
+    /// Whether the message itself tells where the body ends: by its length, chunks, or HTTP/2
+    /// frames.
     pub(crate) framed: bool,
 }
 
@@ -157,8 +158,8 @@ fn redirect(status: u16, headers: &Headers) -> NoContent {
     Failure::new(ErrorKind::Redirect, problem).with_status(status).into()
 }
 
-/// The length of the rest, if the response is exactly the requested range of the same file (RFC 9110,
-/// section 15.3.7); none in case of doubt.
+/// The length of the rest, if the response is exactly the requested range of the same file (RFC
+/// 9110, section 15.3.7); none in case of doubt.
 fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
     let headers = &head.headers;
     if applied_encoding(headers).is_some() {
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_what_the_manifest_says() {
+    fn the_manifest_defines_missing() {
         assert_eq!(answer(&plain(), 404, &[]), Ok(Content::Missing { status: 404 }));
         assert_eq!(answer(&plain(), 410, &[]), Ok(Content::Missing { status: 410 }));
         assert_eq!(kind(&answer(&plain(), 403, &[])), Some(ErrorKind::HttpStatus));
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_retried_and_what_does_not_is_not() {
+    fn transient_statuses_are_retried_and_others_are_not() {
         for status in [408, 425, 429, 500, 502, 503, 504] {
             assert!(
                 matches!(answer(&plain(), status, &[]), Err(NoContent::Retry { after: None, .. })),
@@ -446,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_an_end_is_accepted_only_where_that_is_said() {
+    fn an_unframed_body_needs_permission_or_a_known_length() {
         let open = Case { framed: false, ..plain() };
         assert_eq!(kind(&answer(&open, 200, &[])), Some(ErrorKind::Protocol));
         let allowed = Case {
@@ -503,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_taken_only_where_it_is_that_of_the_same_file() {
+    fn a_range_is_accepted_only_if_it_belongs_to_the_same_file() {
         let last_modified = Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned());
         let tagged =
             Validators { etag: Some("\"a\"".to_owned()), last_modified: last_modified.clone() };
@@ -517,7 +518,7 @@ mod tests {
         let unknown = Case { here: Some(Here { total: None, ..here }), ..plain() };
         let longer = [range("bytes 4-11/12"), ("etag", "\"a\"")];
         assert_eq!(answer(&unknown, 206, &longer), Ok(Content::Rest { length: 8 }));
-        // Only a digest of the whole makes up for a validator that is not there.
+        // A missing validator is acceptable only if the digest of the whole file decides.
         let decided = Case { here: Some(Here { pinned: true, ..here }), ..plain() };
         assert_eq!(answer(&decided, 206, &rest[..1]), Ok(Content::Rest { length: 6 }));
         let dated = Case { here: Some(Here { validators: &untagged, ..here }), ..plain() };
@@ -555,14 +556,14 @@ mod tests {
             answer(&resuming, 200, &[("content-length", "10")]),
             Ok(Content::Whole { length: Some(10) })
         );
-        // In the middle, exactly what was asked for.
+        // A range in the middle must be exactly the requested one.
         let middle = Case { here: Some(Here { upto: Some(8), ..here }), ..plain() };
         let inner = [range("bytes 4-7/10"), rest[1]];
         assert_eq!(answer(&middle, 206, &inner), Ok(Content::Rest { length: 4 }));
         for other in ["bytes 4-9/10", "bytes 4-6/10", "bytes 4-7/11"] {
             assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Restart));
         }
-        // Nobody asked for a part.
+        // The request had no range.
         assert!(matches!(answer(&plain(), 206, &rest), Err(NoContent::Fail(_))));
         assert!(matches!(answer(&plain(), 416, &[]), Err(NoContent::Fail(_))));
     }

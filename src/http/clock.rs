@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// Tells the time to everything that exchanges messages. Both of its times stand still and jump with
-/// tokio's clock where a test pauses that, so that a run in a test needs no real time.
+/// Tells the time to everything that exchanges messages. Both of its times stand still and jump
+/// with tokio's clock where a test pauses that, so that a run in a test needs no real time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Wall);
 

@@ -32,7 +32,8 @@ pub(crate) trait Dial: Debug + Send + Sync {
     /// Opens a connection, within that time.
     ///
     /// # Errors
-    /// `dns`, `connect`, `tls` or `timeout`; `redirect` if a redirect's host has a forbidden address.
+    /// `dns`, `connect`, `tls` or `timeout`; `redirect` if a redirect's host has a forbidden
+    /// address.
     fn dial<'a>(
         &'a self,
         origin: &'a Origin,

@@ -1,9 +1,9 @@
-//! An HTTP/1.1 connection for one request at a time, or a handle of an HTTP/2 connection that several
-//! requests share.
+//! An HTTP/1.1 connection for one request at a time, or a handle of an HTTP/2 connection that
+//! several requests share.
 //!
-//! The task that sends a request over HTTP/1.1 also drives the connection, which saves a task switch
-//! per request. HTTP/2 has a task of its own, on the thread that opened it, and is shared on that
-//! thread only, for the same reason.
+//! The task that sends a request over HTTP/1.1 also drives the connection, which saves a task
+//! switch per request. HTTP/2 has a task of its own, on the thread that opened it, and is shared on
+//! that thread only, for the same reason.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -30,8 +30,8 @@ pub(super) const LARGEST_HEAD: usize = 256 * 1024;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
-/// The flow-control window of one HTTP/2 stream, in bytes: the bandwidth-delay product that a single
-/// transfer can fill.
+/// The flow-control window of one HTTP/2 stream, in bytes: the bandwidth-delay product that a
+/// single transfer can fill.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// The flow-control window of an HTTP/2 connection, in bytes.
 const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
@@ -140,7 +140,8 @@ impl Connection {
         }
     }
 
-    /// Whether this is not its first request, so that the peer may have closed it while it was idle.
+    /// Whether this is not its first request, so that the peer may have closed it while it was
+    /// idle.
     pub(crate) fn was_used(&self) -> bool {
         1 < match &self.kind {
             Kind::One { requests, .. } => *requests,

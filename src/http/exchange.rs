@@ -1,7 +1,5 @@
 //! One request and the head of its response.
 
-use std::error::Error as _;
-use std::io;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
@@ -10,6 +8,7 @@ use hyper::header::TRANSFER_ENCODING;
 use super::body::Body;
 use super::classify::Head;
 use super::connection::Connection;
+use super::errors::{explain, is_lost, reason};
 use super::headers::Headers;
 use super::request::Message;
 use crate::failure::{ErrorKind, Failure};
@@ -25,8 +24,8 @@ pub(crate) struct Response {
 #[derive(Debug)]
 pub(crate) enum Exchange {
     Answered(Response),
-    /// The peer had closed an idle connection. The request was not processed, so it may be sent over
-    /// another connection at no cost.
+    /// The peer had closed an idle connection. The request was not processed, so it may be sent
+    /// over another connection at no cost.
     Stale,
     /// The peer did not process the request and takes others (HTTP/2 `REFUSED_STREAM`): it may be
     /// sent again.
@@ -74,71 +73,4 @@ impl From<hyper::Response<Incoming>> for Response {
         let (status, headers) = (parts.status.as_u16(), Headers(parts.headers));
         Self { head: Head { status, headers, framed }, body: Body(body) }
     }
-}
-
-/// The error code of HTTP/2 (RFC 9113, section 7).
-fn reason(error: &hyper::Error) -> Option<h2::Reason> {
-    over_http2(error).and_then(h2::Error::reason)
-}
-
-fn over_http2(error: &hyper::Error) -> Option<&h2::Error> {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(error) = inner.downcast_ref::<h2::Error>() {
-            return Some(error);
-        }
-        source = inner.source();
-    }
-    None
-}
-
-/// Whether the connection ended before the first byte of the response.
-fn is_lost(error: &hyper::Error) -> bool {
-    // GOAWAY names the last processed stream; later requests fail with it and are safe to repeat.
-    if let Some(error) = over_http2(error) {
-        return error.is_go_away() || error.is_io();
-    }
-    error.is_incomplete_message()
-        || error.is_canceled()
-        || error.is_closed()
-        || io_kind(error).is_some()
-}
-
-fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        source = inner.source();
-    }
-    None
-}
-
-fn explain(error: &hyper::Error) -> Failure {
-    if over_http2(error).is_some_and(|error| !error.is_io() && !error.is_go_away()) {
-        return Failure::new(ErrorKind::Protocol, "the server broke off the answer (HTTP/2)");
-    }
-    if error.is_parse() {
-        return Failure::new(
-            ErrorKind::Protocol,
-            "the answer is not HTTP/1.1, or its head is too large",
-        );
-    }
-    Failure::new(ErrorKind::Connect, "the connection was lost before the answer")
-}
-
-/// Explains an error of a body after `received` bytes of `length`.
-pub(super) fn explain_body(error: &hyper::Error, received: u64, length: Option<u64>) -> Failure {
-    let of = length.map(|length| format!(" of {length}")).unwrap_or_default();
-    // An error that the local HTTP/2 library raised is a violation of the protocol by the peer; any
-    // other one is an early end.
-    let breach = over_http2(error).is_some_and(|error| error.is_library() && !error.is_io());
-    if breach || error.is_parse() && !error.is_incomplete_message() {
-        return Failure::new(
-            ErrorKind::Protocol,
-            format!("the answer breaks HTTP after {received}{of} bytes"),
-        );
-    }
-    Failure::new(ErrorKind::Truncated, format!("the file ended at {received}{of} bytes"))
 }

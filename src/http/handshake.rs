@@ -1,4 +1,4 @@
-//! What went wrong in a TLS handshake, told apart.
+//! Tells the failures of a TLS handshake apart.
 
 use std::io;
 
@@ -10,31 +10,31 @@ use crate::failure::{ErrorKind, Failure};
 
 const CA_FILE: &str = "`http: {ca_file: FILE}` trusts a certificate authority of your own";
 
-/// No secure connection, and why.
+/// A failure to make a secure connection.
 pub(super) fn failure(origin: &Origin, what: &str) -> Failure {
     Failure::new(ErrorKind::Tls, format!("no secure connection to {origin}: {what}"))
 }
 
-/// Says what an error means, after an answer that began with these bytes. What may pass is of the kind
-/// `connect`, which is tried again.
+/// Explains an error, given the first bytes that the server sent. Transient failures have the kind
+/// `connect`, which is retried.
 pub(super) fn explain(origin: &Origin, error: &io::Error, began: &[u8]) -> Failure {
-    let passing = |what: &str| Failure { kind: ErrorKind::Connect, ..failure(origin, what) };
+    let transient = |what: &str| Failure { kind: ErrorKind::Connect, ..failure(origin, what) };
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return passing("the connection was lost during the handshake");
+        return transient("the connection was lost during the handshake");
     };
     match tls {
         Error::InvalidCertificate(certificate) => refused(origin, certificate),
-        // The answer may come in pieces.
+        // The response may arrive in pieces.
         Error::InvalidMessage(_) if !began.is_empty() && b"HTTP/".starts_with(began) => {
             failure(origin, "it speaks plain HTTP on this port")
                 .with_hint("is the URL meant to begin with `http://`?")
         }
-        // The type of a record is from 20 to 24, and its version begins with 3.
+        // A TLS record begins with its type, 20 to 24, and the major version 3.
         Error::InvalidMessage(_) if !matches!(began, [20..=24, 3, ..]) => {
             failure(origin, "it does not speak TLS")
         }
         Error::AlertReceived(AlertDescription::InternalError) => {
-            passing("it broke off the handshake (internal error)")
+            transient("it broke off the handshake (internal error)")
         }
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
             failure(origin, "it speaks no version of TLS that is safe")

@@ -43,7 +43,8 @@ impl Headers {
         (values.next().is_none() && value.len() <= LONGEST).then_some(value)
     }
 
-    /// Adds a field. Reports whether its name and value are such that a connection could bring them.
+    /// Adds a field. Reports whether its name and value are such that a connection could bring
+    /// them.
     #[cfg(test)]
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> bool {
         let value = hyper::header::HeaderValue::from_bytes(value);

@@ -1,8 +1,8 @@
 //! HTTP, as far as natsync needs it: connections, requests, and pure decisions about responses.
 //!
-//! The library underneath (hyper) frames messages and does nothing else: it follows no redirect, keeps
-//! no pool and repeats nothing, so what reaches an origin is decided here and in `transfer`. No type
-//! of hyper leaves this room, and nothing here knows where the bytes of a body go.
+//! The library underneath (hyper) frames messages and does nothing else: it follows no redirect,
+//! keeps no pool and repeats nothing, so what reaches an origin is decided here and in `transfer`.
+//! No type of hyper leaves this room, and nothing here knows where the bytes of a body go.
 
 mod beginning;
 mod body;
@@ -10,6 +10,7 @@ mod classify;
 mod clock;
 mod connect;
 mod connection;
+mod errors;
 mod exchange;
 mod handshake;
 mod headers;

@@ -1,5 +1,5 @@
-//! The addresses of names: asked for once however many connections want them, and remembered for a
-//! while, also that there are none.
+//! The addresses of names. Concurrent lookups of one name share a single resolver call, and its
+//! result, also a negative one, is cached for a while.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,20 +15,19 @@ use super::origin::Origin;
 use super::proxies::Via;
 use crate::failure::{ErrorKind, Failure};
 
-/// How long an answer is remembered: a run's burst of connections asks once, a long run follows
-/// changes.
+/// The TTL of the cache: one lookup serves a burst of connections, and a long run follows changes.
 const REMEMBERED: Duration = Duration::from_secs(30);
-/// A name that does not exist is asked for once more, after this: some servers say so by mistake when
-/// they are in need.
+/// A name that does not exist is looked up once more after this time: some overloaded name servers
+/// say so by mistake.
 const CONFIRM: Duration = Duration::from_millis(200);
 
-/// The addresses of names. Each name is asked for on its own: a slow one holds up no other.
+/// The addresses of names. A slow lookup does not delay those of other names.
 pub(crate) struct Names {
     known: Mutex<HashMap<String, Arc<Cell>>>,
     lookup: Lookup,
 }
 
-/// Who asks for a name waits for whom is asking already.
+/// Held during a lookup, so that concurrent ones of the same name wait for its result.
 type Cell = tokio::sync::Mutex<Option<Known>>;
 type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 type Lookup = Box<dyn Fn(String) -> Found + Send + Sync>;
@@ -42,11 +41,11 @@ struct Known {
 /// Why a name has no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
-    /// It does not exist.
+    /// The name does not exist.
     Nameless,
-    /// It exists, and has no address.
+    /// The name exists but has no address.
     Addressless,
-    /// Nobody could say.
+    /// The name server failed: another lookup may succeed.
     Passing,
 }
 
@@ -58,7 +57,7 @@ impl fmt::Debug for Names {
 
 impl Default for Names {
     fn default() -> Self {
-        // The system's own resolver, on a thread for each name.
+        // The system's resolver blocks, so each lookup has a thread.
         Self::new(Box::new(|host| {
             Box::pin(async move {
                 let found = tokio::net::lookup_host((host, 0)).await?;
@@ -101,7 +100,8 @@ impl Names {
         let began = Instant::now();
         let mut known = cell.lock().await;
         if let Some(known) = &*known {
-            // What may pass is told to those alone who waited for it.
+            // A transient failure is the result of the lookups that waited for it, not of later
+            // ones.
             let fresh = match known.answer {
                 Err(Trouble::Passing) => began < known.since,
                 _ => known.since.elapsed() < REMEMBERED,
@@ -129,8 +129,8 @@ impl Names {
 }
 
 impl Trouble {
-    /// The standard library gives the resolver's word only as text: that of glibc, musl, macOS and
-    /// Windows. What is not known may pass.
+    /// The standard library passes the error of the resolver only as text: that of glibc, musl,
+    /// macOS or Windows. An unknown text counts as transient.
     fn of(error: &io::Error) -> Self {
         let text = error.to_string();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -169,7 +169,8 @@ mod tests {
         "failed to lookup address information: Temporary failure in name resolution";
     const NAMELESS: &str = "failed to lookup address information: Name or service not known";
 
-    /// Answers each name with a text: an address, or an error. Names that begin with `slow` take a minute.
+    /// A resolver whose result for each name is `answer`, an address or an error. Names that begin
+    /// with `slow` take a minute.
     fn names(answer: &'static str) -> (Names, Arc<AtomicUsize>) {
         let count = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&count);
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_is_asked_for_once() {
+    async fn concurrent_lookups_share_one_call() {
         let (names, count) = names("10.0.0.1");
         for (found, port) in thousand(&names).await.into_iter().zip(1..) {
             assert_eq!(found.unwrap(), [SocketAddr::from(([10, 0, 0, 1], port))]);
@@ -205,11 +206,11 @@ mod tests {
         assert_eq!(count.load(Ordering::Relaxed), 2);
         names.resolve(&origin("127.0.0.1"), None).await.unwrap();
         names.resolve(&origin("[::1]"), None).await.unwrap();
-        assert_eq!(count.load(Ordering::Relaxed), 2, "an address is no name");
+        assert_eq!(count.load(Ordering::Relaxed), 2, "an address needs no lookup");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_that_does_not_exist_is_confirmed_and_remembered() {
+    async fn a_negative_result_is_confirmed_and_cached() {
         let (names, count) = names(NAMELESS);
         for _ in 0..2 {
             for found in thousand(&names).await {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_may_pass_is_asked_for_again() {
+    async fn a_transient_failure_is_not_cached() {
         let (names, count) = names(PASSING);
         for round in 1..=2 {
             for found in thousand(&names).await {
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_name_holds_up_no_other() {
+    async fn a_slow_lookup_delays_no_other() {
         let (names, _) = names("10.0.0.1");
         let slow: Vec<_> = (0..50).map(|n| origin(&format!("slow{n}"))).collect();
         let mut slow = std::pin::pin!(join_all(slow.iter().map(|name| names.resolve(name, None))));
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_systems_say() {
+    fn the_texts_of_system_resolvers_are_known() {
         for (text, trouble) in [
             (NAMELESS, Trouble::Nameless),
             (PASSING, Trouble::Passing),

@@ -1,37 +1,37 @@
-//! `NO_PROXY`: the hosts that are asked without a proxy.
+//! `NO_PROXY`: the hosts that are reached without a proxy.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::origin::Origin;
 
-/// The entries of the list. What is no host is passed over, as everybody does.
+/// The entries of the list. Malformed entries are ignored, as other programs do.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NoProxy(Vec<Exempt>);
 
 #[derive(Clone, Debug)]
 struct Exempt {
     what: What,
-    /// This port alone.
+    /// Only this port.
     port: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
 enum What {
     Everything,
-    /// The name itself and all below it, in lower case.
+    /// The name and all of its subdomains, in lower case.
     Name(String),
-    /// Addresses that begin with so many of these bits.
+    /// Addresses that share this number of leading bits.
     Network(IpAddr, u32),
 }
 
 impl NoProxy {
-    /// Reads a list whose entries are parted by commas or spaces.
+    /// Reads a list whose entries are separated by commas or spaces.
     pub(super) fn parse(list: &str) -> Self {
         let entries = list.split([',', ' ', '\t']).map(str::trim).filter(|entry| !entry.is_empty());
         Self(entries.filter_map(Exempt::parse).collect())
     }
 
-    /// Whether an origin is on the list. Names are compared as they are, and not resolved.
+    /// Whether an origin is on the list. Names are compared as text and not resolved.
     pub(super) fn exempts(&self, origin: &Origin) -> bool {
         let host = origin.bare_host();
         let address: Option<IpAddr> = host.parse().ok();
@@ -71,7 +71,7 @@ impl Exempt {
     }
 }
 
-/// An address, maybe in brackets or with the length of a prefix.
+/// An address, perhaps in brackets or with a prefix length.
 fn network(text: &str) -> Option<What> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
@@ -98,7 +98,7 @@ fn is_below(name: &str, suffix: &str) -> bool {
 
 fn shares(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     let (one, other) = match (address.to_canonical(), network) {
-        // From the top, so that the prefix is at the same place.
+        // Left-aligned, so that the prefix has the same position for both kinds.
         (IpAddr::V4(one), IpAddr::V4(other)) => {
             (u128::from(one.to_bits()) << 96, u128::from(other.to_bits()) << 96)
         }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_all_below_them() {
+    fn a_name_covers_its_subdomains() {
         let below = ["http://b.example/", "https://a.B.example:8443/", "http://b.example./"];
         let others = ["http://ab.example/", "http://example/", "http://b.example.org/"];
         for list in ["b.example", ".b.example", "*.b.example", "B.EXAMPLE.", " , b.example ,"] {
@@ -166,7 +166,7 @@ mod tests {
         check("fd00::/8", &["http://[fdff::1]/"], &["http://[fe00::1]/", "http://253.0.0.1/"]);
         check("10.0.0.1", &["http://[::ffff:10.0.0.1]/"], &[]);
         check("10.0.0.1/33, 1.2.3.4/x, [1.2.3.4], ::1/129", &[], &["http://10.0.0.1/"]);
-        // A name that ends like an address is a name.
+        // A name that begins like an address is a name.
         check("1.2.3.4", &["http://1.2.3.4/"], &["http://a.1.2.3.example/"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a request goes: an origin (scheme, host, port) and what is asked of it.
+//! The target of a request: an origin (scheme, host, port) and a resource there.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,16 +10,16 @@ use url::{Host, Url};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Secret;
 
-/// Scheme, host and port: what secrets are bound to, and what limits count by.
+/// Scheme, host and port. Secrets are bound to an origin, and limits count by it.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    /// Whether TLS is spoken.
+    /// HTTPS.
     pub(crate) secure: bool,
-    /// In lower case; an IPv6 address stands in brackets.
+    /// In lower case; an IPv6 address has brackets.
     pub(crate) host: String,
-    /// The port, also where it is the scheme's own.
+    /// The port, also if it is the default of the scheme.
     pub(crate) port: u16,
-    /// What is printed in its place, where a part of it came from the environment.
+    /// The printed form, if a part of the origin came from the environment.
     shown: Option<Arc<str>>,
 }
 
@@ -40,7 +40,6 @@ impl Hash for Origin {
 /// A URL taken apart for a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Whom to ask.
     pub(crate) origin: Origin,
     /// Path and query.
     pub(crate) resource: String,
@@ -50,7 +49,7 @@ pub(crate) struct Target {
 }
 
 impl Origin {
-    /// `host` or `host:port` as the `Host` header has it (RFC 9110, section 7.2).
+    /// `host` or `host:port`, as in the `Host` header (RFC 9110, section 7.2).
     pub(crate) fn authority(&self) -> String {
         let default = if self.secure { 443 } else { 80 };
         if self.port == default {
@@ -60,12 +59,12 @@ impl Origin {
         }
     }
 
-    /// The beginning of a URL there. It may hold what must not be printed.
+    /// The beginning of a URL of this origin. It may contain a secret and must not be printed.
     pub(crate) fn url(&self) -> String {
         format!("http{}://{}", if self.secure { "s" } else { "" }, self.authority())
     }
 
-    /// The host as it may be printed.
+    /// The host in its printed form.
     pub(crate) fn shown_host(&self) -> &str {
         match &self.shown {
             Some(shown) => shown.split_once("://").map_or(shown, |(_, host)| host),
@@ -92,7 +91,7 @@ impl Target {
     /// Takes a URL apart.
     ///
     /// # Errors
-    /// When it is none, or not of http or https, or has no host. The message does not quote it.
+    /// When it is not a URL, not http or https, or has no host. The message does not quote it.
     pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
         let url = Url::parse(url).map_err(|error| {
             Failure::new(ErrorKind::Protocol, format!("the URL cannot be used: {error}"))
@@ -100,7 +99,7 @@ impl Target {
         Self::from_url(url)
     }
 
-    /// The same for a URL of which parts are hidden in its shown form: its origin prints as it does there.
+    /// The same for a URL whose shown form hides parts: its origin is printed as in that form.
     ///
     /// # Errors
     /// As [`Self::parse`].
@@ -112,7 +111,7 @@ impl Target {
             let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
             Some(format!("{scheme}://{host}"))
         };
-        // Where all of the beginning came from the environment, there is no scheme to be seen.
+        // If the beginning of the URL came from the environment, the shown form has no scheme.
         let printed =
             origin(shown).unwrap_or_else(|| shown.split('/').next().unwrap_or(shown).to_owned());
         if origin(url).as_ref() != Some(&printed) {
@@ -121,7 +120,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Takes the URL apart that a reference leads to from this one (RFC 3986, section 5).
+    /// Resolves a reference relative to this URL (RFC 3986, section 5).
     pub(crate) fn join(&self, reference: &str) -> Result<Self, Failure> {
         let url = self.url.join(reference).map_err(|error| {
             Failure::new(ErrorKind::Redirect, format!("the redirect's target is no URL: {error}"))
@@ -157,7 +156,7 @@ impl Target {
             resource.push('?');
             resource.push_str(query);
         }
-        // Relative redirects must not inherit them.
+        // A relative redirect must not inherit user and password.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Ok(Self { origin, resource, user, url })
@@ -168,7 +167,8 @@ impl Target {
         self.url.as_str()
     }
 
-    /// Whether the host is an address by which clouds serve credentials to the machine itself.
+    /// Whether the host is a link-local address. At such addresses clouds serve credentials to the
+    /// machine.
     pub(crate) fn is_link_local(&self) -> bool {
         match self.url.host() {
             Some(Host::Ipv4(address)) => is_link_local(IpAddr::V4(address)),
@@ -178,8 +178,8 @@ impl Target {
     }
 }
 
-/// Whether an address is link-local (RFC 3927, RFC 4291 section 2.5.6), also when it is mapped into
-/// IPv6; or the one that AWS serves metadata at over IPv6.
+/// Whether an address is link-local (RFC 3927; RFC 4291, section 2.5.6), also if mapped into IPv6,
+/// or the IPv6 address of the metadata service of AWS.
 pub(crate) fn is_link_local(address: IpAddr) -> bool {
     const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match address.to_canonical() {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_from_the_environment_is_not_printed() {
+    fn parts_from_the_environment_are_not_printed() {
         let sent = "https://me:pw@internal.example:8443/a";
         for (shown, printed) in [
             ("https://me:***@${HOST}:8443/a", "https://${HOST}:8443"),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn link_local_addresses_are_known_in_every_form() {
+    fn link_local_addresses_are_recognised_in_every_form() {
         for url in [
             "http://169.254.169.254/",
             "http://[fe80::1]/",

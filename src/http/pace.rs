@@ -1,17 +1,17 @@
-//! A limit on bytes a second, shared fairly: each piece takes its place in one line.
+//! A limit on bytes per second, shared fairly: pieces of all transfers are due one after the other.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How far behind the line may fall before pieces must wait: it evens out the steps of timers.
+/// Pieces wait only if they are early by more than this, which evens out the resolution of timers.
 const SLACK: Duration = Duration::from_millis(50);
 
-/// So many bytes have a turn.
+/// The largest piece that is due at once, in bytes.
 const SLICE: u64 = 8 * 1024;
 
-/// A limit on bytes a second.
+/// A limit on bytes per second.
 #[derive(Debug)]
 pub(crate) struct Pace {
     bytes_per_second: u64,
@@ -19,13 +19,12 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// That many bytes a second.
     pub(crate) fn new(bytes_per_second: u64) -> Self {
         Self { bytes_per_second: bytes_per_second.max(1), free_at: Mutex::new(Instant::now()) }
     }
 
-    /// Waits until that many bytes that have arrived were due. They take their turns in slices, so that
-    /// who has few does not wait for all of those who have many.
+    /// Waits until bytes that have arrived are due. They are due in slices, so that a small
+    /// transfer does not wait for all bytes of a large one.
     pub(crate) async fn take(&self, mut bytes: u64) {
         while 0 < bytes {
             let slice = bytes.min(SLICE);
@@ -40,7 +39,7 @@ impl Pace {
         let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
         let due = {
             let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
-            // Time in which nobody asked is not saved up.
+            // Unused time is not credited.
             *free_at = (*free_at).max(now) + cost;
             *free_at
         };

@@ -1,4 +1,4 @@
-//! Which proxy an origin is asked through: the manifest's, that of the environment, or none.
+//! Chooses the proxy for an origin: that of the manifest, that of the environment, or none.
 
 use hyper::header::HeaderValue;
 
@@ -13,21 +13,21 @@ use crate::manifest::Proxy;
 pub(crate) struct Via {
     /// Where it listens.
     pub(crate) origin: Origin,
-    /// What it is told about the user.
+    /// `Proxy-Authorization`.
     pub(crate) auth: Option<HeaderValue>,
 }
 
 /// Chooses proxies: the manifest's, or else those of the environment, less what `NO_PROXY` names.
 #[derive(Debug)]
 pub(super) struct Proxies {
-    /// A proxy that cannot be used is a failure of each request: to ask without it would be a leak.
+    /// An unusable proxy fails each request: a direct request would leak what the proxy is to hide.
     http: Result<Option<Via>, Failure>,
     https: Result<Option<Via>, Failure>,
     exempt: NoProxy,
 }
 
 impl Proxies {
-    /// With what the manifest says, and an environment.
+    /// `env` looks up environment variables.
     pub(super) fn new(declared: &Proxy, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let variables = Variables { env };
         let exempt = variables.first(&["no_proxy", "NO_PROXY"]);
@@ -60,10 +60,11 @@ struct Variables<'e> {
 }
 
 impl Variables<'_> {
-    /// The first of these that is set; an empty one is as good as none.
+    /// The first of these variables that is set and not empty.
     fn first(&self, names: &[&'static str]) -> Option<(&'static str, String)> {
         let set = |name: &&'static str| {
-            // A web server hands a request's `Proxy:` header to its programs under this name.
+            // CGI programs get the `Proxy:` header of a request, written by a stranger, under this
+            // name.
             if *name == "HTTP_PROXY" && (self.env)("REQUEST_METHOD").is_some() {
                 return None;
             }
@@ -81,7 +82,7 @@ impl Variables<'_> {
     }
 }
 
-/// Takes a proxy's URL apart. `place` says where it stands.
+/// Reads the URL of a proxy. `place` names the setting in messages.
 fn via(url: &str, shown: Option<&str>, place: &str) -> Result<Via, Failure> {
     let unusable = |what: &str| {
         let message = format!("the proxy that {place} names cannot be used: {what}");
@@ -149,11 +150,11 @@ mod tests {
             (&[alow, aup], "alow:5", "alow:5"),
             (&[low, aup], "low:1", "aup:6"),
             (&[sup, alow], "alow:5", "sup:4"),
-            // Empty is not set.
+            // An empty variable counts as unset.
             (&[("http_proxy", ""), up], "up:2", "-"),
             (&[("http_proxy", " "), ("HTTP_PROXY", ""), alow], "alow:5", "alow:5"),
             (&[("https_proxy", ""), ("ALL_PROXY", "")], "-", "-"),
-            // In a CGI program, HTTP_PROXY is what a stranger wrote.
+            // In a CGI program, a stranger controls HTTP_PROXY.
             (&[up, ("REQUEST_METHOD", "GET")], "-", "-"),
             (&[up, aup, ("REQUEST_METHOD", "GET")], "aup:6", "aup:6"),
             (&[low, sup, ("REQUEST_METHOD", "GET")], "low:1", "sup:4"),
@@ -176,7 +177,7 @@ mod tests {
             ("::1", "http://[::1]:81/", "-"),
             ("[::1]", "http://[::1]:81/", "-"),
             ("", HTTP, "p:1"),
-            // Loopback is no exception of its own.
+            // Loopback addresses are no exception.
             ("h.example", "http://localhost/", "p:1"),
             ("h.example", "http://127.0.0.1/", "p:1"),
         ] {
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_manifest_stands_above_the_environment() {
+    fn the_manifest_outranks_the_environment() {
         let env = [("http_proxy", "http://env:1"), ("no_proxy", "exempt.example")];
         let proxy = |url: &str| Proxy::Url {
             url: Secret::new(url.to_owned()),
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_a_proxys_url() {
+    fn the_forms_of_a_proxy_url() {
         for (url, expected) in [
             ("proxy.example", "proxy.example"),
             ("proxy.example:3128", "proxy.example:3128"),
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_not_gone_round() {
+    fn an_unusable_proxy_is_not_bypassed() {
         for url in ["socks5://p:1", "https://p:1", "http://", "http://s3cret@:x", "a b"] {
             let env = [("https_proxy", url), ("no_proxy", "exempt")];
             let failure = choose(&Proxy::Environment, &env, HTTPS).unwrap_err();

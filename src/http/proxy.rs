@@ -13,7 +13,8 @@ use super::origin::Origin;
 use super::proxies::Via;
 use crate::failure::{ErrorKind, Failure};
 
-/// Asks a proxy for a tunnel to an origin (RFC 9110, section 9.3.6). Whatever else it says is dropped.
+/// Requests a tunnel to an origin from a proxy (RFC 9110, section 9.3.6). The body of a refusal is
+/// dropped.
 pub(super) async fn tunnel(
     stream: TcpStream,
     origin: &Origin,
@@ -56,7 +57,7 @@ pub(super) async fn tunnel(
         let failure = fail(&answers).with_status(status.as_u16());
         return Err(match status.as_u16() {
             407 => failure.with_hint("give the proxy's user and password in its URL").lasting(),
-            // It was understood and is not wanted.
+            // A client error: the proxy understood the request and refuses it.
             400..500 if status.as_u16() != 429 => failure.lasting(),
             _ => failure,
         });

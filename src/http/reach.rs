@@ -1,4 +1,4 @@
-//! A connection to the first of several addresses that answers (RFC 8305, "Happy Eyeballs").
+//! Connects to the first of several addresses that answers (RFC 8305, "Happy Eyeballs").
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,8 +14,8 @@ use crate::failure::{ErrorKind, Failure};
 /// How long one address may take before the next is tried beside it (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that answers; the next is tried beside a slow one, which is not given
-/// up for that.
+/// Connects to the first address that answers. If an address is slow, the next one is tried beside
+/// it.
 pub(super) async fn reach(
     addresses: &[SocketAddr],
     origin: &Origin,
@@ -38,7 +38,7 @@ pub(super) async fn reach(
         };
         match finished {
             Some(Ok(Ok(stream))) => {
-                // Requests are small and wait for nothing.
+                // Requests are small; Nagle's algorithm would only delay them.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -48,8 +48,8 @@ pub(super) async fn reach(
     }
 }
 
-/// IPv6 and IPv4 in turns, each in its own order, so that one kind that leads nowhere costs one head
-/// start and not one for each of its addresses (RFC 8305, section 4).
+/// IPv6 and IPv4 addresses in turns, each kind in its own order, so that an unreachable kind costs
+/// one delay and not one for each of its addresses (RFC 8305, section 4).
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else {
         return Vec::new();
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_of_addresses_take_turns() {
+    fn address_families_take_turns() {
         let of = |texts: &[&str]| -> Vec<SocketAddr> {
             texts.iter().map(|text| text.parse().unwrap()).collect()
         };
@@ -102,7 +102,8 @@ mod tests {
         }
     }
 
-    /// A port that takes no more connections and refuses none: its queue is full. The sockets keep it so.
+    /// A port that neither accepts nor refuses connections: its backlog is full while the returned
+    /// sockets exist.
     fn black_hole() -> (SocketAddr, tokio::net::TcpListener, Vec<std::net::TcpStream>) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_black_hole_costs_a_head_start() {
+    async fn a_silent_address_costs_one_delay() {
         let live = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = live.local_addr().unwrap();
         let (hole, _listener, _queue) = black_hole();
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dead_addresses_cost_nothing() {
+    async fn refused_addresses_cost_no_delay() {
         let live = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = live.local_addr().unwrap();
         let dead = SocketAddr::from((Ipv4Addr::new(127, 9, 9, 9), address.port()));

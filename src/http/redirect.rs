@@ -1,20 +1,20 @@
-//! Where a redirect may lead: pure, one hop at a time.
+//! Decides where a redirect may lead. Pure, one hop at a time.
 
 use super::origin::Target;
 use crate::failure::{ErrorKind, Failure};
 
-/// The way so far.
+/// The chain of redirects so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hop {
     seen: Vec<String>,
 }
 
-/// The next target, or why it is refused. What is sent there is decided by its origin alone, so
-/// nothing of the source's headers goes along by itself.
+/// The next target. Its origin alone decides which headers are sent there, so those of the source
+/// do not follow a redirect.
 ///
 /// # Errors
-/// When the target is no http or https URL, would leave https, is link-local, was seen before, or
-/// is one too many.
+/// When the target is not an http or https URL, would leave https, is link-local or was requested
+/// before, or the chain is too long.
 pub(crate) fn next_hop(
     hop: &mut Hop,
     from: &Target,
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn unsafe_targets_are_refused() {
         for (from, location) in [
             ("https://h/a", "http://h/a"),
             ("http://h/a", "file:///etc/passwd"),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_and_chains_end() {
+    fn circles_and_long_chains_end() {
         let mut way = Hop::default();
         let a = Target::parse("http://h/a").unwrap();
         let b = next_hop(&mut way, &a, "/b", 10).unwrap();

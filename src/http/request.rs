@@ -1,4 +1,5 @@
-//! The request: built anew for each hop of a redirect chain, from what belongs to that hop's origin.
+//! The request: built anew for each hop of a redirect chain, from what belongs to that hop's
+//! origin.
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -56,8 +57,8 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Message(pub(super) hyper::Request<Empty<Bytes>>);
 
 impl Request<'_> {
-    /// The request for one hop. A proxy gets the whole URL (RFC 9112, section 3.2.2) and the proxy's
-    /// credentials; over HTTP/2 the URL includes the host (RFC 9113, section 8.3.1).
+    /// The request for one hop. A proxy gets the whole URL (RFC 9112, section 3.2.2) and the
+    /// proxy's credentials; over HTTP/2 the URL includes the host (RFC 9113, section 8.3.1).
     ///
     /// # Errors
     /// When a part of it cannot be written in HTTP.

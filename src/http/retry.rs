@@ -1,28 +1,28 @@
-//! Whether to ask again, and when: a decision apart from the waiting, so that it needs no clock.
+//! Decides whether a request is repeated, and when. The caller waits, so this needs no clock.
 
 use std::time::Duration;
 
 use super::validators::http_date;
 use crate::failure::{ErrorKind, Failure};
 
-/// First pause, doubled with each attempt; large enough to let a server breathe, small enough that
-/// one lost packet is not felt.
+/// The first pause, doubled with each attempt: long enough to relieve a server, short enough that a
+/// lost packet is hardly noticed.
 const FIRST: Duration = Duration::from_millis(500);
-/// No pause of our own is longer.
+/// The longest pause that a server did not ask for.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// What to do after a failed attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// It failed for good, for this reason.
+    /// The failure is final.
     GiveUp(Failure),
-    /// Ask again after a pause that concerns this entry alone.
+    /// Repeat the request after a pause of this entry.
     Again { after: Duration },
-    /// Ask again once the origin's own pause is over, which all its entries keep.
+    /// Repeat the request after a pause of the whole origin.
     HoldOrigin { wait: Duration },
 }
 
-/// What the user allows.
+/// The limits that the user sets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
     /// Further attempts after the first.
@@ -36,13 +36,13 @@ pub(crate) struct Backoff {
 pub(crate) struct RetryAfter(pub(crate) Duration);
 
 impl RetryAfter {
-    /// Reads a number of seconds or a date. A date is compared with the answer's own `Date`, so that
-    /// a wrong clock on this machine does not matter; without that, with `now`. What is neither, or
-    /// a negative number, is no request.
+    /// Reads a number of seconds or a date. A date is compared with the `Date` of the response, so
+    /// that a wrong clock on this machine does not matter, or else with `now`. Other texts are
+    /// ignored.
     pub(crate) fn parse(text: &str, date: Option<&str>, now: i64) -> Option<Self> {
         let text = text.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // More digits than fit are longer than anybody waits.
+            // A number that does not fit is longer than any `max_retry_after`.
             return Some(Self(Duration::from_secs(text.parse().unwrap_or(u64::MAX))));
         }
         let until = http_date(text)?;
@@ -51,8 +51,9 @@ impl RetryAfter {
     }
 }
 
-/// Judges a failure that may pass, after `tries` attempts. `chance` lies in 0..1 and spreads the
-/// pause over its whole length (full jitter), so that many clients do not come back together.
+/// Decides about a transient failure after `tries` attempts. `chance` in 0..1 is the jitter: it
+/// spreads the pause over its whole length (full jitter), so that clients do not return at the same
+/// time.
 pub(crate) fn judge(
     failure: Failure,
     retry_after: Option<RetryAfter>,
@@ -83,13 +84,13 @@ pub(crate) fn judge(
     }
 }
 
-/// The pause after that many attempts.
+/// The pause after that many attempts: exponential backoff with full jitter.
 pub(crate) fn pause(tries: u32, chance: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1 << tries.saturating_sub(1).min(16));
     doubled.min(LONGEST).mul_f64(chance.clamp(0.0, 1.0))
 }
 
-/// Whether a failure of that kind may pass when it is asked for again.
+/// Whether a failure of that kind may be transient.
 pub(crate) fn is_transient(kind: ErrorKind) -> bool {
     use ErrorKind::{Connect, Protocol, Stalled, Timeout, Truncated};
     matches!(kind, Connect | Timeout | Stalled | Truncated | Protocol)
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_may_ask_for_a_pause_but_not_for_any() {
+    fn retry_after_is_followed_up_to_a_limit() {
         let after = |seconds| Some(RetryAfter(Duration::from_secs(seconds)));
         assert_eq!(
             judge(failure(), after(7), 1, &BACKOFF, 0.1),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_retry_after() {
+    fn every_form_of_retry_after_is_read() {
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         let parse =
             |text: &str| RetryAfter::parse(text, Some(date), 0).map(|after| after.0.as_secs());

@@ -1,7 +1,7 @@
-//! Asks for URLs elsewhere than where the manifest declares them.
+//! Sends requests elsewhere than to the URLs that the manifest declares.
 //!
-//! A rewrite only changes what is sent. Paths, lock and state keep the declared URL, so the same
-//! manifest gives the same result behind a company's proxy, or against a copy of the origin.
+//! A rewrite changes only the requested URL. Paths, lock and state keep the declared one, so the
+//! same manifest has the same result behind a company's proxy, or with a copy of the origin.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! What bytes look like, as far as it tells an error page from a file.
+//! Tells an error page from a file by its first bytes.
 
-/// Whether the beginning of a content is a web page's.
+/// Whether these first bytes are those of an HTML page.
 pub(crate) fn is_html(beginning: &[u8]) -> bool {
     let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
     [&b"<!doctype html"[..], b"<html"]

@@ -1,4 +1,4 @@
-//! TLS: whom to trust, and the handshake.
+//! TLS: the trusted certificates, and the handshake.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::trust::Telling;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Http2;
 
-/// Makes TLS connections. What it trusts is read when the first is made.
+/// Makes TLS connections. The trusted certificates are loaded for the first one.
 #[derive(Debug, Default)]
 pub(super) struct Tls {
     ca_file: Option<PathBuf>,
@@ -30,12 +30,12 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Trusts the certificates in that file alone, or else what the system trusts.
+    /// Trusts only the certificates in that file, or else those that the system trusts.
     pub(super) fn new(ca_file: Option<PathBuf>, http2: Http2) -> Self {
         Self { ca_file, http2, config: OnceCell::new() }
     }
 
-    /// Shakes hands over an open connection.
+    /// Performs the handshake over an open connection.
     pub(super) async fn connect<S>(
         &self,
         stream: S,
@@ -56,7 +56,7 @@ impl Tls {
     }
 }
 
-/// The type that a direct connection has.
+/// A connection without a proxy.
 pub(super) type Direct = TlsStream<Beginning<TcpStream>>;
 
 async fn load(ca_file: Option<PathBuf>, http2: Http2) -> Result<Arc<ClientConfig>, Failure> {
@@ -97,7 +97,7 @@ fn trusting_roots(roots: RootCertStore) -> Option<ClientConfig> {
 }
 
 fn trusting_system() -> Result<ClientConfig, Failure> {
-    // A minimal system has no certificates at all: then the ones that came with natsync serve.
+    // A minimal system has no certificates: natsync brings those of Mozilla.
     if let Ok(verifier) = rustls_platform_verifier::Verifier::new(provider()) {
         return Ok(trusting(Arc::new(verifier)));
     }
@@ -128,7 +128,7 @@ fn trusting_file(file: &Path) -> Result<ClientConfig, Failure> {
 /// Whether both sides agreed on HTTP/2.
 ///
 /// # Errors
-/// When that was asked for, and the other side does not offer it.
+/// When `http2: always` is set and the server does not offer HTTP/2.
 pub(super) fn agreed_on_http2<S>(
     stream: &TlsStream<S>,
     origin: &Origin,

@@ -1,7 +1,7 @@
-//! Why a certificate is not trusted, as far as the certificates tell.
+//! Finds out why a certificate is not trusted, as far as the certificates tell.
 //!
-//! The libraries say "unknown issuer" of all that leads to no authority. Here the verifier underneath
-//! decides, and what it refused is looked at once more for the words.
+//! The libraries say "unknown issuer" for every chain without a trusted authority. The verifier
+//! underneath decides; a refused chain is inspected once more, only for the message.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
-/// What is known of a certificate that leads to no authority.
+/// What a chain without a trusted authority looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Distrust {
-    /// It is signed by itself.
+    /// The certificate is self-signed.
     SelfSigned,
-    /// The same, and it is one of an authority, which no server may have for its own.
+    /// The same, and it is a CA certificate, which must not be used as a server certificate.
     SelfSignedAuthority,
-    /// It came alone, and who signed it is not known: the one between may have been left out.
+    /// It came alone and its issuer is unknown: the server may omit an intermediate certificate.
     Alone,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Distrust {
 
 impl std::error::Error for Distrust {}
 
-/// Judges as another verifier does, and says more about what is not trusted.
+/// Decides as another verifier does, and tells more about a refusal.
 #[derive(Debug)]
 pub(super) struct Telling(pub(super) Arc<dyn ServerCertVerifier>);
 

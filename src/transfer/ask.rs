@@ -124,9 +124,9 @@ impl<'r> Attempt<'_, 'r, '_> {
         }
     }
 
-    /// The first target with its credentials, and whether it belongs to the source's own origin. Header
-    /// fields and credentials of the source are sent only there: no mirror, alternate or override at
-    /// another origin gets them.
+    /// The first target with its credentials, and whether it belongs to the source's own origin.
+    /// Header fields and credentials of the source are sent only there: no mirror, alternate or
+    /// override at another origin gets them.
     fn home(&self) -> (Target, bool) {
         let mut home = self.job.target.clone();
         let source = self.entry.source();
@@ -227,8 +227,8 @@ impl<'r> Attempt<'_, 'r, '_> {
             None => None,
         };
         if waited.is_some() {
-            // Meanwhile a concurrent transfer may have opened a shared connection, or found that there
-            // will be none.
+            // Meanwhile a concurrent transfer may have opened a shared connection, or found that
+            // there will be none.
             if let Some(shared) = shared() {
                 return Ok((shared, false));
             }
@@ -254,7 +254,8 @@ const MOST_LOST: u32 = 8;
 /// The pause after a server refused a request, doubled each time.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// No connection. That says something about the origin, unless a redirect led to a forbidden address.
+/// No connection. That says something about the origin, unless a redirect led to a forbidden
+/// address.
 fn not_reached(lane: LaneId, began: Instant, failure: Failure) -> Refusal {
     if failure.kind == ErrorKind::Redirect {
         Refusal::lasting(lane, failure)

@@ -36,8 +36,8 @@ pub(super) enum Ended {
 /// Why an attempt brought nothing.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// No connection could be made in an attempt that began at `began`. If `asked`, there was one, but
-    /// the origin, which never sent any response, did not answer the request.
+    /// No connection could be made in an attempt that began at `began`. If `asked`, there was one,
+    /// but the origin, which never sent any response, did not answer the request.
     Unreachable { lane: LaneId, began: Instant, failure: Failure, asked: bool },
     /// `again`: the failure may be transient. `after`: the pause that the server asked for.
     Failed { lane: LaneId, failure: Failure, again: bool, after: Option<RetryAfter> },

@@ -1,15 +1,16 @@
-//! When an origin is spared: it answers, but with nothing except failures.
+//! Spares an origin that answers, but only with failures.
 //!
-//! Two bounds, both of them pure counting. A budget of retries for each origin, so that one that fails everything is
-//! asked about each entry hardly more than once. And a breaker: after many failures in a row it opens, only one
-//! request at a time probes whether the origin has recovered, and if none of these succeeds, the origin is given up.
+//! Two bounds, both of them pure counting. A budget of retries, so that an origin which fails
+//! everything gets hardly more than one request an entry. And a circuit breaker: after many
+//! failures in a row it opens, and one request at a time probes whether the origin has recovered.
+//! If no probe succeeds, the origin is given up.
 
-/// So many retries an origin gets whatever happens; each success earns it another.
+/// The retry budget of an origin; each success adds one.
 const FREE: u64 = 100;
-/// So many failures in a row open the breaker.
+/// This many failures in a row open the breaker.
 const ROW: u32 = 40;
 
-/// What is counted of one origin.
+/// The counters of one origin.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Breaker {
     retried: u64,
@@ -21,16 +22,16 @@ pub(super) struct Breaker {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     probes: u32,
-    /// Requests that were under way when it opened: they say nothing new.
+    /// Requests that were in progress when it opened: their failures prove nothing new.
     stragglers: usize,
 }
 
 /// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trip {
-    /// Nothing.
+    /// The breaker stays as it is.
     Closed,
-    /// From now on one request at a time, after a pause; so many probes have failed.
+    /// One request at a time, after a pause; `probes` of them have failed.
     Open { probes: u32 },
     /// All probes failed.
     GivenUp,
@@ -42,32 +43,32 @@ impl Breaker {
         self.open.is_some()
     }
 
-    /// How many failures came in a row.
+    /// The number of failures in a row.
     pub(super) fn row(&self) -> u32 {
         self.row
     }
 
-    /// Whether a failed request may be made again, which is counted.
+    /// Takes a retry from the budget, if there is one.
     pub(super) fn may_retry(&mut self) -> bool {
         let may = self.retried < FREE + self.succeeded;
         self.retried += u64::from(may);
         may
     }
 
-    /// A request succeeded. Answers whether the breaker closed.
+    /// Records a success. Reports whether the breaker closed.
     pub(super) fn succeeded(&mut self) -> bool {
         self.succeeded += 1;
         self.row = 0;
         self.open.take().is_some()
     }
 
-    /// The origin answered something that is no failure of its own.
+    /// Records a response that is not a failure of the origin itself.
     pub(super) fn answered(&mut self) {
         self.row = 0;
     }
 
-    /// A request failed as it may fail of a sick server, while so many were under way. `patience` probes may
-    /// fail.
+    /// Records a failure that suggests a sick server, while `under_way` other requests were in
+    /// progress. `patience` probes may fail.
     pub(super) fn failed(&mut self, under_way: usize, patience: u32) -> Trip {
         self.row = self.row.saturating_add(1);
         match &mut self.open {
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_is_earned() {
+    fn successes_add_to_the_budget() {
         let mut breaker = Breaker::default();
         let retries = (0..1000).filter(|_| breaker.may_retry()).count();
         assert_eq!(retries as u64, FREE);
@@ -117,7 +118,7 @@ mod tests {
         }
         assert_eq!(breaker.failed(2, 2), Trip::Open { probes: 0 });
         assert!(breaker.is_open());
-        // The two that were under way.
+        // The two that were in progress.
         assert_eq!(breaker.failed(2, 2), Trip::Closed);
         assert_eq!(breaker.failed(1, 2), Trip::Closed);
         assert_eq!(breaker.failed(1, 2), Trip::Open { probes: 1 });

@@ -1,7 +1,8 @@
 //! Decides which job runs next, and where. Owns everything that a run knows of its origins.
 //!
-//! A worker asks for a job; when it is done it gives its place back and asks for the next. Entries are
-//! made on demand: only jobs for which their origin has no place yet wait here, up to a fixed number.
+//! A worker asks for a job; when it is done it gives its place back and asks for the next. Entries
+//! are made on demand: only jobs for which their origin has no place yet wait here, up to a fixed
+//! number.
 
 mod health;
 mod lanes;
@@ -263,7 +264,8 @@ impl<'a> Dispatch<'a> {
         place
     }
 
-    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other place.
+    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other
+    /// place.
     pub(super) fn place(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
         self.place_if(origin, job, |lane| {
             lane.arrivals.is_empty() && !matches!(lane.health, Health::Down(_))
@@ -289,15 +291,15 @@ impl<'a> Dispatch<'a> {
         is_free.then(|| self.slot(&mut inner, lane, now))
     }
 
-    /// Lets a place serve for a second request. None where requests have a rate: there each takes its
-    /// turn.
+    /// Lets a place serve for a second request. None where requests have a rate: there each takes
+    /// its turn.
     pub(super) fn once_more<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
         let has_rate = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.spacing.is_some());
         (!has_rate).then_some(slot)
     }
 
-    /// Wakes a worker if there may be something to do. A caller that gives a place back and does not ask
-    /// for the next job has to call it.
+    /// Wakes a worker if there may be something to do. A caller that gives a place back and does
+    /// not ask for the next job has to call it.
     pub(super) fn wake(&self) {
         let has_more = self.lock().lanes.has_more();
         if has_more {

@@ -12,8 +12,8 @@ use crate::manifest::entry::EntryIndex;
 
 /// What a run is for: to get files, to learn about them, or to get checksum lists.
 ///
-/// The run decides which job is tried when, and repeats attempts that failed for a passing reason. The
-/// errand makes an attempt, and decides what follows from its result.
+/// The run decides which job is tried when, and repeats attempts that failed for a passing reason.
+/// The errand makes an attempt, and decides what follows from its result.
 pub(super) trait Errand: Sync {
     /// Makes one attempt.
     async fn attempt<'r>(

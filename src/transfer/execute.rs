@@ -1,8 +1,8 @@
 //! Carries a run out: its threads and workers.
 //!
-//! Each thread has an event loop, and workers that share it. A worker takes a job, makes an attempt,
-//! and takes the next job. The calling thread hands the events to the reporter, and one more thread
-//! publishes. [`alone`] does all of it on one thread, for tests.
+//! Each thread has an event loop, and workers that share it. A worker takes a job, makes an
+//! attempt, and takes the next job. The calling thread hands the events to the reporter, and one
+//! more thread publishes. [`alone`] does all of it on one thread, for tests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

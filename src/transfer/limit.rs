@@ -1,4 +1,4 @@
-//! How many transfers an origin gets at a time.
+//! The number of transfers at a time for one origin.
 
 use std::time::Duration;
 
@@ -7,21 +7,22 @@ use tokio::time::Instant;
 use super::latency::{Advice, Latency};
 use crate::manifest::PerHost;
 
-/// Where `auto` begins: the number of the script that natsync grew out of.
+/// `auto` begins with this number.
 const FIRST: usize = 10;
-/// Where `auto` ends.
+/// `auto` goes up to this number.
 const MOST: usize = 64;
-/// A larger number must bring so much more to be kept.
+/// A larger number is kept only if the rate grows by this factor.
 const GAIN: f64 = 1.15;
-/// After an objection, and after a larger number brought nothing, so long nothing is tried.
+/// The number stays for this time after an objection, and after a larger number brought nothing.
 const CALM: Duration = Duration::from_secs(5);
-/// A larger number is given up after so many measurements that speak against it: one may be a hiccup.
+/// A larger number is given up after this many bad measurements in a row: a single one may be
+/// noise.
 const DOUBTS: u32 = 2;
-/// A body counts as one more transfer for so many bytes, so that large files are measured too.
+/// A body counts as one more transfer per this many bytes, so that large files are measured, too.
 const BYTES_A_UNIT: u64 = 256 * 1024;
 
-/// The number of transfers at a time for one origin. A fixed one stays; `auto` grows while that pays
-/// and shrinks when the origin objects.
+/// The number of transfers at a time for one origin. A fixed one stays; `auto` grows while that
+/// raises the rate, and shrinks when the origin objects.
 #[derive(Clone, Debug)]
 pub(super) struct Limit {
     now: usize,
@@ -35,15 +36,15 @@ pub(super) struct Limit {
 struct Growth {
     since: Option<Instant>,
     units: u64,
-    /// Units a second with the number before, and that number.
+    /// Units per second with the number before, and that number.
     before: Option<(f64, usize)>,
-    /// Measurements in a row that spoke against the number.
+    /// Bad measurements in a row.
     doubts: u32,
     calm_until: Option<Instant>,
 }
 
 impl Growth {
-    /// A new beginning, not before that time.
+    /// Measures anew, not before that time.
     fn after(calm_until: Instant) -> Self {
         let calm_until = Some(calm_until);
         Self { calm_until, ..Self::default() }
@@ -51,7 +52,7 @@ impl Growth {
 }
 
 impl Limit {
-    /// As the manifest says, and never more than `most`.
+    /// The declared number, but not more than `most`.
     pub(super) fn new(declared: PerHost, most: usize) -> Self {
         match declared {
             PerHost::Fixed(number) => {
@@ -65,20 +66,19 @@ impl Limit {
         }
     }
 
-    /// The number now.
     pub(super) fn get(&self) -> usize {
         self.now
     }
 
-    /// Allows no more than so many.
+    /// Allows at most that many.
     pub(super) fn narrow(&mut self, most: usize) {
         if most < self.most {
             *self = Self::new(PerHost::Fixed(most), most);
         }
     }
 
-    /// A transfer of so many bytes succeeded while another place would have been used. Answers whether there are
-    /// more places now.
+    /// Records a successful transfer of that many bytes, made while a further place would have been
+    /// used. Reports whether the number grew.
     pub(super) fn succeeded(&mut self, bytes: u64, now: Instant) -> bool {
         let Some(growth) = &mut self.growth else {
             return false;
@@ -117,7 +117,7 @@ impl Limit {
         true
     }
 
-    /// The head of an answer took so long. Answers whether there are more places now.
+    /// Records the time to the head of a response. Reports whether the number grew.
     pub(super) fn took(&mut self, time: Duration, now: Instant) -> bool {
         let Some(growth) = &mut self.growth else {
             return false;
@@ -136,7 +136,7 @@ impl Limit {
         }
     }
 
-    /// The origin objected (429, 503) or broke under the load.
+    /// Records that the origin objected (429, 503) or failed under the load.
     pub(super) fn objected(&mut self, now: Instant) {
         if let Some(growth) = &mut self.growth
             && growth.calm_until.is_none_or(|until| until <= now)
@@ -169,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_while_that_pays() {
+    fn it_grows_while_the_rate_grows() {
         let mut limit = Limit::new(PerHost::Auto, 64);
         let mut now = Instant::now();
         assert_eq!(limit.get(), 10);
-        // The time of each is halved with each doubling: as over a long line.
+        // Each doubling halves the time of a transfer, as over a long-distance network.
         feed(&mut limit, &mut now, 11, Duration::from_millis(5));
         assert_eq!(limit.get(), 20);
         feed(&mut limit, &mut now, 21, Duration::from_micros(2500));
@@ -191,14 +191,14 @@ mod tests {
         let mut limit = Limit::new(PerHost::Auto, 20);
         feed(&mut limit, &mut now, 200, Duration::from_millis(5));
         assert_eq!(limit.get(), 10);
-        // The way may have become better since.
+        // The network may be better by now.
         feed(&mut limit, &mut now, 1, CALM);
         feed(&mut limit, &mut now, 11, Duration::from_millis(5));
         assert_eq!(limit.get(), 20);
     }
 
     #[test]
-    fn a_hiccup_is_no_reason_to_go_back() {
+    fn a_single_bad_measurement_changes_nothing() {
         let mut limit = Limit::new(PerHost::Auto, 64);
         let mut now = Instant::now();
         feed(&mut limit, &mut now, 11, Duration::from_millis(5));

@@ -1,7 +1,7 @@
 //! Many exchanges become verified files.
 //!
-//! A *run* is a plan carried out, or the checksum lists fetched before one. It works on *jobs*, one for
-//! each entry, made on demand:
+//! A *run* is a plan carried out, or the checksum lists fetched before one. It works on *jobs*, one
+//! for each entry, made on demand:
 //!
 //! ```text
 //! supply ─► dispatch ─► worker ─► errand: one attempt ─► settle ─► done
@@ -10,19 +10,22 @@
 //!                                    └─► publisher ─► disk, state
 //! ```
 //!
-//! - `dispatch` decides which job runs next. Each origin has a *lane*: its jobs, its connections, and
-//!   whether it may be asked. A worker holds a *slot*, a place in a lane, while it uses a connection.
-//! - `execute` has the threads. The workers of a thread share one event loop, so that a small file is
-//!   requested, hashed and proven without a switch of threads.
-//! - An `errand` says what the run is for: `fetch` (files), `probe` (what upstream has) or `fetch_list`
-//!   (checksum lists). It makes one *attempt* at a job; `ask` sends its requests and follows redirects.
-//! - `settle` draws the conclusion: repeat the attempt, try a mirror, or give the entry its outcome.
-//! - `publish` is the one writer below the destination; `ledger` collects events and outcomes for the
-//!   calling thread, which hands them to the reporter.
+//! - `dispatch` decides which job runs next. Each origin has a *lane*: its jobs, its connections,
+//!   and whether it may be asked. A worker holds a *slot*, a place in a lane, while it uses a
+//!   connection.
+//! - `execute` has the threads. The workers of a thread share one event loop, so that a small file
+//!   is requested, hashed and proven without a switch of threads.
+//! - An `errand` says what the run is for: `fetch` (files), `probe` (what upstream has) or
+//!   `fetch_list` (checksum lists). It makes one *attempt* at a job; `ask` sends its requests and
+//!   follows redirects.
+//! - `settle` draws the conclusion: repeat the attempt, try a mirror, or give the entry its
+//!   outcome.
+//! - `publish` is the one writer below the destination; `ledger` collects events and outcomes for
+//!   the calling thread, which hands them to the reporter.
 //!
-//! Time comes from `http::Clock`, connections from `http::Network`, and random numbers from a seed in
-//! [`Work`]; so a run can happen in virtual time, without sockets and on one thread (`simulation`).
-//! Nothing here prints.
+//! Time comes from `http::Clock`, connections from `http::Network`, and random numbers from a seed
+//! in [`Work`]; so a run can happen in virtual time, without sockets and on one thread
+//! (`simulation`). Nothing here prints.
 
 mod ask;
 mod attempt;
@@ -79,7 +82,8 @@ pub(crate) struct Fetched {
     pub(crate) halted: bool,
 }
 
-/// Gets the files of a plan. Each entry that is not merely kept gets its outcome, disputed ones apart.
+/// Gets the files of a plan. Each entry that is not merely kept gets its outcome, disputed ones
+/// apart.
 pub(crate) fn fetch(work: &Work<'_>, files: Files<'_>, reporter: &mut dyn Reporter) -> Fetched {
     let run = Run::new(work, planned::supply(work, files.plan), files.plan.bound());
     let fetch = Fetch::new(work, files);

@@ -1,5 +1,5 @@
-//! What runs over the entries of a plan have in common: their jobs, and what follows when an entry is
-//! missing or fails at one of its places.
+//! What runs over the entries of a plan have in common: their jobs, and what follows when an entry
+//! is missing or fails at one of its places.
 
 use super::errand::{Errand, Fate};
 use super::job::Job;
@@ -60,8 +60,8 @@ pub(super) fn tally(work: &Work<'_>, plan: &Plan) -> Missing {
     Missing::new(work.manifest, &chosen)
 }
 
-/// Tries a failed entry at its next place: a mirror, an alternate name, or once more from the start. If
-/// there is none, the failure at its own origin counts.
+/// Tries a failed entry at its next place: a mirror, an alternate name, or once more from the
+/// start. If there is none, the failure at its own origin counts.
 #[expect(clippy::result_large_err, reason = "both sides hold the job")]
 pub(super) fn elsewhere(
     run: &Run<'_>,

@@ -1,7 +1,7 @@
 //! Puts verified files in place, in groups: synced, renamed, synced, then recorded in the state.
 //!
-//! One thread does it for the whole run, so that one call makes many files durable and the state has
-//! one writer. Meanwhile, the next group gathers.
+//! One thread does it for the whole run, so that one call makes many files durable and the state
+//! has one writer. Meanwhile, the next group gathers.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::pin::Validators;
 use crate::rel_path::RelPath;
 use crate::stop::{Stop, StopReason};
 
-/// The size of a group that waits for no further files. Twice as many may wait: large files with their
-/// bytes on disk, small ones in memory.
+/// The size of a group that waits for no further files. Twice as many may wait: large files with
+/// their bytes on disk, small ones in memory.
 const GROUP: usize = 512;
 /// A group of this size suggests that many more files are coming.
 const BUSY: usize = 8;
@@ -205,7 +205,8 @@ impl Publishing<'_> {
             if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
         self.ledger.finish(entry, outcome, attempts);
         let now = self.clock.timestamp();
-        // A process that changed the file in this moment wins: the file on disk is not ours to record.
+        // A process that changed the file in this moment wins: the file on disk is not ours to
+        // record.
         verified.is_still(&stat).then(|| {
             let record = Box::new(FileRecord {
                 url,

@@ -1,7 +1,7 @@
 //! A bounded queue with many producers and one consumer, which takes all items at once.
 //!
-//! Waking a thread costs more than many a small file, so the consumer says how many items are worth a
-//! wake-up.
+//! Waking a thread costs more than many a small file, so the consumer says how many items are worth
+//! a wake-up.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -78,8 +78,8 @@ impl<T> Queue<T> {
 }
 
 impl<T> Taker<'_, T> {
-    /// Waits for an item, then until there are `enough` or `within` is over, and takes all items. None
-    /// after the end.
+    /// Waits for an item, then until there are `enough` or `within` is over, and takes all items.
+    /// None after the end.
     pub(super) fn take(&self, enough: usize, within: Duration) -> Option<Vec<T>> {
         let mut inner = self.0.lock();
         while inner.items.is_empty() && !inner.ended {

@@ -47,10 +47,11 @@ pub(super) struct Run<'w> {
     pub(super) ledger: Ledger,
     /// Transfers at a time, bounded by file descriptors.
     pub(super) connections: usize,
-    /// Requested when the run must end early: the disk is full, an entry failed with `fail_fast`, or a
-    /// thread panicked.
+    /// Requested when the run must end early: the disk is full, an entry failed with `fail_fast`,
+    /// or a thread panicked.
     pub(super) halted: Stop,
-    /// One for each combination of settings that matter to connecting, and its number for each source.
+    /// One for each combination of settings that matter to connecting, and its number for each
+    /// source.
     dialers: Vec<Box<dyn Dial>>,
     dialer_ids: Vec<usize>,
     pace: Option<Pace>,
@@ -72,7 +73,8 @@ impl<'w> Run<'w> {
                 Terms { http: &work.settings[source], dialer: ids[source] }
             })
         };
-        // The limit of the run holds for all of its transfers; a source may have another one besides.
+        // The limit of the run holds for all of its transfers; a source may have another one
+        // besides.
         let general = work.manifest.http().rate_limit;
         let source_paces = work
             .settings
@@ -120,8 +122,8 @@ impl<'w> Run<'w> {
     }
 }
 
-/// The dialers for these settings, and the number of each setting's own. Sources that connect in the
-/// same way share one.
+/// The dialers for these settings, and the number of each setting's own. Sources that connect in
+/// the same way share one.
 fn dialers(settings: &[Http], network: &dyn Network) -> (Vec<Box<dyn Dial>>, Vec<usize>) {
     let mut dialers = Vec::new();
     let mut known = HashMap::new();

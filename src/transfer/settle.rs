@@ -36,12 +36,14 @@ impl Run<'_> {
             Err(Refusal::Waits) => return self.dispatch.wait(job),
             Err(Refusal::Unreachable { lane, began, failure, asked }) => {
                 let retries = self.settings(&job).retries;
-                // A single silent URL does not prove that its origin is silent: a second one has to be.
+                // A single silent URL does not prove that its origin is silent: a second one has to
+                // be.
                 let patience = if asked { retries.max(1) } else { retries };
                 job.tries += u32::from(asked);
                 match self.dispatch.unreachable(lane, began, &failure, patience, self.chance()) {
                     Reach::Doubtful if retries < job.tries => errand.failed(self, job, failure),
-                    // The origin is tried again for all of its jobs, so this is no attempt of the job.
+                    // The origin is tried again for all of its jobs, so this is no attempt of the
+                    // job.
                     Reach::Doubtful => Fate::at_once(job),
                     Reach::WentDown => {
                         self.tell_down(&job, lane, &failure);

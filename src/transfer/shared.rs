@@ -1,7 +1,7 @@
 //! HTTP/2 connections of one origin: at most one for each thread.
 //!
-//! A connection's task lives on the thread that opened it. A transfer of another thread would cause a
-//! cross-thread wake-up for each frame, so each thread has its own connection.
+//! A connection's task lives on the thread that opened it. A transfer of another thread would cause
+//! a cross-thread wake-up for each frame, so each thread has its own connection.
 
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
@@ -34,8 +34,8 @@ impl Shared {
         handle
     }
 
-    /// The turn to open a connection that may become a shared one. None if there is no reason to wait
-    /// for it.
+    /// The turn to open a connection that may become a shared one. None if there is no reason to
+    /// wait for it.
     pub(super) fn turn(&mut self) -> Option<Turn> {
         let here = thread::current().id();
         if self.none {

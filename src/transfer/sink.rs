@@ -17,12 +17,12 @@ const SECURED: u64 = 16 * 1024 * 1024;
 
 pub(super) type Stage<'a> = Box<dyn Fn() -> io::Result<Staged> + Send + 'a>;
 
-/// Makes the note that identifies an incomplete file; none if nothing could prove later that the rest
-/// belongs to it.
+/// Makes the note that identifies an incomplete file; none if nothing could prove later that the
+/// rest belongs to it.
 pub(super) type MakeNote<'a> = Box<dyn Fn() -> Option<PartNote> + Send + 'a>;
 
-/// Gathers pieces into blocks and writes these to a staged file. A sink that is dropped before its end
-/// keeps the bytes for a later range request, if one is possible.
+/// Gathers pieces into blocks and writes these to a staged file. A sink that is dropped before its
+/// end keeps the bytes for a later range request, if one is possible.
 pub(super) struct Sink<'a> {
     block: Vec<u8>,
     staged: Option<Staged>,
@@ -124,7 +124,8 @@ impl<'a> Sink<'a> {
         staged.beside()
     }
 
-    /// Hashes the bytes up to offset `upto` that [`Beside`] handles wrote, and counts them as received.
+    /// Hashes the bytes up to offset `upto` that [`Beside`] handles wrote, and counts them as
+    /// received.
     ///
     /// # Errors
     /// When the disk fails, or `go_on` is false.

@@ -34,8 +34,8 @@ impl<'a> Supply<'a> {
         Self { sources: sources.collect() }
     }
 
-    /// The next job of the first source that is not far ahead of its origin, and the position of that
-    /// source here. `waiting` tells how many jobs wait in a lane.
+    /// The next job of the first source that is not far ahead of its origin, and the position of
+    /// that source here. `waiting` tells how many jobs wait in a lane.
     pub(super) fn next(&mut self, waiting: impl Fn(LaneId) -> usize) -> Option<(usize, Supplied)> {
         let mut position = 0;
         while let Some(source) = self.sources.get_mut(position) {

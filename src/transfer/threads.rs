@@ -9,8 +9,8 @@ use super::ledger::Ledger;
 use super::publish::Publisher;
 use crate::stop::{Stop, StopReason};
 
-/// Ends a thread: wakes the calling thread, which waits for it. The jobs of a thread that panicked are
-/// never finished, so the run is halted, or the other threads would wait for them.
+/// Ends a thread: wakes the calling thread, which waits for it. The jobs of a thread that panicked
+/// are never finished, so the run is halted, or the other threads would wait for them.
 pub(super) struct Leaving<'a> {
     pub(super) left: &'a AtomicUsize,
     pub(super) caller: &'a Thread,
@@ -27,8 +27,9 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// Counts the threads whose workers are at work. A connection is driven by the event loop of the thread
-/// that opened it, also while another thread uses it, so no event loop may end before all are done.
+/// Counts the threads whose workers are at work. A connection is driven by the event loop of the
+/// thread that opened it, also while another thread uses it, so no event loop may end before all
+/// are done.
 pub(super) struct AtWork {
     threads: AtomicUsize,
     all_done: Notify,
@@ -73,8 +74,8 @@ impl Drop for Last<'_> {
     }
 }
 
-/// Held by the loop that hands events to the reporter. When it ends, the ledger drops further events;
-/// when the reporter panics, the run is halted.
+/// Held by the loop that hands events to the reporter. When it ends, the ledger drops further
+/// events; when the reporter panics, the run is halted.
 pub(super) struct Listening<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) halted: &'a Stop,

@@ -1,4 +1,5 @@
-//! What responses and failures tell about an origin: whether it can be reached, and whether it is ill.
+//! What responses and failures tell about an origin: whether it can be reached, and whether it is
+//! ill.
 
 use std::time::Duration;
 
@@ -69,8 +70,8 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Records a failed request. Decides whether the origin is given up for it, and whether the request
-    /// may be repeated.
+    /// Records a failed request. Decides whether the origin is given up for it, and whether the
+    /// request may be repeated.
     pub(in crate::transfer) fn failed(
         &self,
         lane: LaneId,
@@ -108,8 +109,8 @@ impl Dispatch<'_> {
         Failed { went_down: false, may_retry, row: there.breaker.row() }
     }
 
-    /// Records an attempt, begun at `began`, that could not connect. Decides whether the origin is given
-    /// up; otherwise one job tries again after a pause, for all of them.
+    /// Records an attempt, begun at `began`, that could not connect. Decides whether the origin is
+    /// given up; otherwise one job tries again after a pause, for all of them.
     pub(in crate::transfer) fn unreachable(
         &self,
         lane: LaneId,
@@ -128,7 +129,8 @@ impl Dispatch<'_> {
             Health::Doubtful { failures, .. } => failures + 1,
             Health::Up => 1,
         };
-        // An origin that serves other transfers is not given up, even if it refuses new connections.
+        // An origin that serves other transfers is not given up, even if it refuses new
+        // connections.
         if patience(failure, now - began, retries) < failures && there.serving == 0 {
             there.health = Health::Down(failure.clone());
             inner.lanes.close_idle(lane);
@@ -145,8 +147,9 @@ impl Dispatch<'_> {
 /// A name server that takes longer than this to fail is asked only once more.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How many further attempts an origin gets before it is given up. A failure that took a whole timeout
-/// is tried only once more; a refused certificate and a name that does not exist will not change.
+/// How many further attempts an origin gets before it is given up. A failure that took a whole
+/// timeout is tried only once more; a refused certificate and a name that does not exist will not
+/// change.
 fn patience(failure: &Failure, took: Duration, retries: u32) -> u32 {
     match failure.kind {
         _ if failure.lasting => 0,

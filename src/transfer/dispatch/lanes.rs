@@ -1,9 +1,10 @@
 //! All lanes of a run, and an order among those that have something to do.
 //!
 //! No operation looks at all lanes, so that a run with very many origins takes time linear in their
-//! number. A lane whose job may start stands in a queue, one that waits for a point in time in a heap,
-//! and one that waits for an event of its own in neither: every change that may end such a wait is
-//! followed by [`Lanes::touch`]. Entries of queue and heap are hints, checked when they are used.
+//! number. A lane whose job may start stands in a queue, one that waits for a point in time in a
+//! heap, and one that waits for an event of its own in neither: every change that may end such a
+//! wait is followed by [`Lanes::touch`]. Entries of queue and heap are hints, checked when they are
+//! used.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -31,8 +32,8 @@ pub(super) struct Lanes {
     slab: Vec<Entry>,
     /// Numbers of forgotten lanes.
     free: Vec<usize>,
-    /// By dialer and origin. Connections that another dialer opened go through another proxy or trust
-    /// other certificates.
+    /// By dialer and origin. Connections that another dialer opened go through another proxy or
+    /// trust other certificates.
     by_origin: Vec<HashMap<Origin, LaneId>>,
     /// Lanes whose next job may start, in turns.
     ready: VecDeque<LaneId>,
@@ -152,8 +153,9 @@ impl Lanes {
         (entry.generation == id.generation).then_some(entry)
     }
 
-    /// Whether enough transfers that began at this origin wait for a place where it leads to. More of
-    /// them would only let their redirect targets grow old, and such URLs often expire in minutes.
+    /// Whether enough transfers that began at this origin wait for a place where it leads to. More
+    /// of them would only let their redirect targets grow old, and such URLs often expire in
+    /// minutes.
     fn is_crowded(&self, lane: &Lane) -> bool {
         lane.leads_to
             .and_then(|next| self.get(next))
@@ -223,9 +225,9 @@ impl Lanes {
         }
     }
 
-    /// Updates the lanes that wait until this one has fewer arrivals: as many as it has room for, so
-    /// that each of its events takes constant time. A lane without arrivals and transfers has no more
-    /// events, so it lets all of them go.
+    /// Updates the lanes that wait until this one has fewer arrivals: as many as it has room for,
+    /// so that each of its events takes constant time. A lane without arrivals and transfers has no
+    /// more events, so it lets all of them go.
     fn let_in(&mut self, id: LaneId, now: Instant) {
         let Some(lane) = self.get_mut(id).filter(|lane| !lane.feeders.is_empty()) else { return };
         let room = if lane.arrivals.is_empty() && lane.in_use == 0 {
@@ -303,15 +305,15 @@ impl Lanes {
         None
     }
 
-    /// Whether a job may start now or at a known time, as far as the hints tell: then some worker has
-    /// to look.
+    /// Whether a job may start now or at a known time, as far as the hints tell: then some worker
+    /// has to look.
     pub(super) fn has_more(&self) -> bool {
         let has_places = self.in_use < self.connections;
         !self.down.is_empty() || has_places && !(self.ready.is_empty() && self.timed.is_empty())
     }
 
-    /// Takes a place at an origin, with an idle connection if there is one. If a new connection will be
-    /// needed, the oldest idle ones of other origins make room for it.
+    /// Takes a place at an origin, with an idle connection if there is one. If a new connection
+    /// will be needed, the oldest idle ones of other origins make room for it.
     pub(super) fn enter(&mut self, id: LaneId, now: Instant) -> Option<Connection> {
         while let Some((&number, &oldest)) = self.idle.first_key_value()
             && self.idle_since(oldest, number).is_none_or(|since| IDLE <= now.duration_since(since))
@@ -405,8 +407,9 @@ impl Lanes {
         self.slab.len()
     }
 
-    /// Whether a job may start now, and when the first one may that waits for time, by a look at every
-    /// lane. A lane that waits for room in another one may wait for a further event of that one.
+    /// Whether a job may start now, and when the first one may that waits for time, by a look at
+    /// every lane. A lane that waits for room in another one may wait for a further event of that
+    /// one.
     #[cfg(test)]
     pub(super) fn scan(&self, now: Instant) -> (bool, Option<Instant>) {
         let has_place = self.in_use < self.connections;

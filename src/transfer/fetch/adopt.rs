@@ -26,8 +26,8 @@ pub(in crate::transfer) fn could_be(local: &Stat, length: u64, headers: &Headers
 }
 
 impl Fetch<'_> {
-    /// Decides about a file that natsync did not write by its length and age. A conditional request would
-    /// prove nothing, since the origin of the local file is unknown.
+    /// Decides about a file that natsync did not write by its length and age. A conditional request
+    /// would prove nothing, since the origin of the local file is unknown.
     pub(super) async fn adopt<'r>(
         &self,
         attempt: &mut Attempt<'_, 'r, '_>,
@@ -126,8 +126,8 @@ impl Fetch<'_> {
         }
     }
 
-    /// The digest of a local file, provided that it does not change meanwhile. Reading may take long, so
-    /// it does not run on the event loop.
+    /// The digest of a local file, provided that it does not change meanwhile. Reading may take
+    /// long, so it does not run on the event loop.
     async fn read_local(
         &self,
         run: &Run<'_>,

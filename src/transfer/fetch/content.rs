@@ -20,7 +20,8 @@ pub(super) fn check_content(
         let message = format!("the file is no `{kind}`{looks_like}");
         return Err(Failure::new(ErrorKind::UnexpectedContent, message));
     }
-    // An error page with the status of success: the server and the bytes say HTML, the name does not.
+    // An error page with the status of success: the server and the bytes say HTML, the name does
+    // not.
     let declared = headers.content_type().unwrap_or_default();
     let says_html = declared.trim_start().to_ascii_lowercase().starts_with("text/html");
     let is_proven = matches!(want.length(), Length::Pinned(_));

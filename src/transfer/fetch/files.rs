@@ -24,7 +24,8 @@ pub(crate) struct Files<'a> {
     pub(crate) state: &'a State,
     /// Incomplete files of earlier runs.
     pub(crate) parts: Option<&'a Parts>,
-    /// Leave entries open whose checksum list contradicts the bytes: the list may be older than they are.
+    /// Leave entries open whose checksum list contradicts the bytes: the list may be older than
+    /// they are.
     pub(crate) disputing: bool,
 }
 

@@ -78,7 +78,8 @@ impl Fetch<'_> {
         }
     }
 
-    /// The local file is current. The time of this confirmation matters only to `check` with an age.
+    /// The local file is current. The time of this confirmation matters only to `check` with an
+    /// age.
     fn unchanged(&self, attempt: &Attempt<'_, '_, '_>, held: &FileRecord, headers: &Headers) {
         let (run, job, entry) = (attempt.run, &*attempt.job, &attempt.entry);
         let outcome = Outcome::Unchanged { bytes: 0 };
@@ -93,8 +94,8 @@ impl Fetch<'_> {
     }
 }
 
-/// The validators after a 304, if it changes them (RFC 9111, section 4.3.4). Another entity tag than
-/// that of the request would be about another file.
+/// The validators after a 304, if it changes them (RFC 9111, section 4.3.4). Another entity tag
+/// than that of the request would be about another file.
 fn renewed(held: &Validators, headers: &Headers) -> Option<Validators> {
     let Validators { etag, last_modified } = headers.validators();
     if etag.is_some() && held.etag.is_some() && etag != held.etag {

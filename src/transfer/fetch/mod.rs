@@ -138,8 +138,8 @@ impl Fetch<'_> {
         })
     }
 
-    /// Finds out whether upstream has a file whose sidecar does not exist: it may be missing, but it must
-    /// not be fetched.
+    /// Finds out whether upstream has a file whose sidecar does not exist: it may be missing, but
+    /// it must not be fetched.
     async fn refuse<'r>(
         &self,
         attempt: &mut Attempt<'_, 'r, '_>,

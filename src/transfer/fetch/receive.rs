@@ -142,7 +142,8 @@ impl Fetch<'_> {
         }
         run.dispatch.succeeded(lane, sink.received() - here);
         drop(slot);
-        // Other workers send their requests first, so that the server is busy while this file is put away.
+        // Other workers send their requests first, so that the server is busy while this file is
+        // put away.
         tokio::task::yield_now().await;
         let whole =
             sink.finish().map_err(|error| failed(Failure::disk("write the file", &error)))?;

@@ -10,12 +10,12 @@ use crate::transfer::job::Job;
 use crate::transfer::sink::EDGE;
 use crate::transfer::want::Want;
 
-/// `Last-Modified` identifies the bytes only if the file had been unchanged for this many seconds when
-/// the first response was made (RFC 9110, section 8.8.2.2).
+/// `Last-Modified` identifies the bytes only if the file had been unchanged for this many seconds
+/// when the first response was made (RFC 9110, section 8.8.2.2).
 const REST: i64 = 60;
 
-/// The note that identifies an incomplete file. None if nothing could prove later that the rest belongs
-/// to it.
+/// The note that identifies an incomplete file. None if nothing could prove later that the rest
+/// belongs to it.
 pub(super) fn note(
     served: &str,
     entry: &Entry<'_>,
@@ -59,7 +59,8 @@ impl Fetch<'_> {
         };
         let path = attempt.entry.path();
         let Some(part) = parts.take(path.as_str(), can_be_completed) else { return };
-        // Without a pin, the last byte of a complete file is requested again: the response proves it.
+        // Without a pin, the last byte of a complete file is requested again: the response proves
+        // it.
         let upto = match part.note().total {
             Some(total) if !want.is_pinned() => total.saturating_sub(1),
             _ => u64::MAX,

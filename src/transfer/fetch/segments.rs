@@ -1,8 +1,8 @@
-//! One large file over several connections: its own response from the beginning, and ranges from the end,
-//! until they meet.
+//! One large file over several connections: its own response from the beginning, and ranges from
+//! the end, until they meet.
 //!
-//! The digest covers the whole file all the same: bytes that ranges brought are read back from the disk
-//! once the beginning reaches them. A range that fails is requested again.
+//! The digest covers the whole file all the same: bytes that ranges brought are read back from the
+//! disk once the beginning reaches them. A range that fails is requested again.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -48,8 +48,8 @@ pub(super) fn are_allowed(headers: &Headers, is_rest: bool) -> bool {
     is_rest || headers.accepts_ranges()
 }
 
-/// Receives the rest of a file: over the connection of its response, and over further ones as far as
-/// there are places.
+/// Receives the rest of a file: over the connection of its response, and over further ones as far
+/// as there are places.
 ///
 /// # Errors
 /// Those of its parts. The sink has the bytes that came without a gap.
@@ -285,8 +285,8 @@ impl Pieces {
         state.failures
     }
 
-    /// Records how far the front came. If it failed, the bytes that were left to it become ranges like all
-    /// others; reports whether to go on with those.
+    /// Records how far the front came. If it failed, the bytes that were left to it become ranges
+    /// like all others; reports whether to go on with those.
     fn front_ended(&self, at: u64, failure: Option<Failure>) -> bool {
         let mut state = self.lock();
         state.front = at;

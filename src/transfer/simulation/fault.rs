@@ -1,5 +1,5 @@
-//! What a simulated origin does instead of a plain response. A new fault is a variant of [`Fault`], an
-//! entry of [`Fault::draw`], and an arm of [`Fault::acts`].
+//! What a simulated origin does instead of a plain response. A new fault is a variant of [`Fault`],
+//! an entry of [`Fault::draw`], and an arm of [`Fault::acts`].
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub(super) enum Fault {
     NoRanges,
     /// From now on, the file has other bytes.
     Change,
-    /// From now on, the file has other bytes, and a range request gets a range of these whatever its
-    /// `If-Range` says.
+    /// From now on, the file has other bytes, and a range request gets a range of these whatever
+    /// its `If-Range` says.
     ChangeInRange,
     /// All connections of the host are reset, and new ones are refused for these seconds.
     Restart(u32),
@@ -89,8 +89,8 @@ impl Fault {
         matches!(self, Self::Change | Self::ChangeInRange)
     }
 
-    /// The steps that answer a request for these bytes under this tag. `silence` is the longest silence
-    /// that the client accepts.
+    /// The steps that answer a request for these bytes under this tag. `silence` is the longest
+    /// silence that the client accepts.
     pub(super) fn acts(
         self,
         request: &Request,

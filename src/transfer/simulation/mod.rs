@@ -1,8 +1,8 @@
 //! Runs against simulated origins: in virtual time, without sockets, on one thread, from a seed.
 //!
 //! A seed decides the manifest, its settings and what the origins do wrong (`scene`). The origins
-//! (`world`) speak HTTP/1.1 over in-memory streams, so that the whole of `http` but TLS and sockets is
-//! in use. After a run the laws (`laws`) are checked.
+//! (`world`) speak HTTP/1.1 over in-memory streams, so that the whole of `http` but TLS and sockets
+//! is in use. After a run the laws (`laws`) are checked.
 //!
 //! `NATSYNC_SEED=N` runs one seed and prints its scene; `NATSYNC_SEEDS=N` runs the first N seeds.
 
@@ -177,8 +177,8 @@ fn every_run_keeps_the_laws() {
     play_all(SEEDS, 1);
 }
 
-/// When the first connection of a segmented file is cut, its job waits for a spare place while it holds
-/// its own.
+/// When the first connection of a segmented file is cut, its job waits for a spare place while it
+/// holds its own.
 #[test]
 #[ignore = "segments can deadlock: seed 34 shows it"]
 fn every_run_with_segments_keeps_the_laws() {

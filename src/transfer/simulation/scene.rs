@@ -122,10 +122,11 @@ impl Scene {
 
     /// A run ends within this time, whatever the origins do.
     ///
-    /// In the worst case one request follows the other. An entry is tried at two places, and at each of
-    /// them `retries` more times; a mismatch or a wrong range adds one more round. Each attempt is a chain
-    /// of hops; each hop may wait for a connection, for a head, and for a body, of which the simulated
-    /// origins send at most seven pieces. Before each attempt stands a pause.
+    /// In the worst case one request follows the other. An entry is tried at two places, and at
+    /// each of them `retries` more times; a mismatch or a wrong range adds one more round. Each
+    /// attempt is a chain of hops; each hop may wait for a connection, for a head, and for a body,
+    /// of which the simulated origins send at most seven pieces. Before each attempt stands a
+    /// pause.
     pub(super) fn time_bound(&self) -> Duration {
         let attempts = self.entries * 2 * 2 * (self.retries + 1);
         let hop = self.connect_timeout + self.stall_timeout * 9 + Duration::from_secs(2);
