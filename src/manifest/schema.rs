@@ -1,8 +1,8 @@
 //! The JSON Schema of the manifest, for editors, generated from the same tables as the reader uses.
 //!
-//! It accepts every manifest that the reader accepts. It rejects what can be found without
-//! expanding variables: unknown keys, wrong words, wrong types. Other mistakes are reported by
-//! `natsync plan`.
+//! It accepts every manifest that the reader accepts. It rejects the mistakes that show without the
+//! expansion of variables: unknown keys, wrong words, wrong types. `natsync plan` reports the
+//! others.
 
 use std::fmt::Write as _;
 
@@ -69,7 +69,7 @@ fn property(field: &Field, definitions: &mut Map<String, Value>) -> Value {
     }
     let mut made = Map::new();
     made.insert("description".to_owned(), json!(description));
-    // Defaults and examples that look like JSON have its type; all others are strings.
+    // A default or an example that parses as JSON keeps its JSON type; any other one is a string.
     let typed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
     if let Some(default) = field.default {
         made.insert("default".to_owned(), typed(default));
@@ -138,7 +138,7 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
             {"type": "integer", "minimum": 0},
             {"type": "string", "pattern": SHARE},
         ]}),
-        // YAML takes a digest that has only decimal digits for a number.
+        // YAML parses a digest as a number if all of its digits are decimal.
         Shape::Digest(digits) => json!({
             "type": ["string", "number"],
             "pattern": format!(r"^\s*[0-9A-Fa-f]{{{digits}}}\s*$"),
@@ -188,12 +188,13 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
     }
 }
 
-/// Any scalar: the reader takes the text of numbers and booleans.
+/// Any scalar: the reader also accepts a number or a boolean, and uses it as it is written.
 fn text() -> Value {
     json!({"type": ["string", "number", "boolean"]})
 }
 
-/// One of some words, also in the form of the number or boolean for which YAML may take it.
+/// One of these words. A word that YAML may parse as a number or a boolean is also accepted in that
+/// form.
 fn word(words: &[&str]) -> Value {
     let numbers = words.iter().filter_map(|word| word.parse::<u64>().ok()).map(Value::from);
     // `off` is a boolean in YAML 1.1, which some editors use.
@@ -215,7 +216,7 @@ fn reference(name: &str) -> Value {
 
 /// The values of a variable. `least` is the smallest length of a list.
 fn values(least: u64) -> Value {
-    // In a list, the reader takes the text of `null` and `~`.
+    // In a list, the reader accepts `null` and `~`, and uses them as they are written.
     let one = json!({"anyOf": [
         {"type": ["string", "number", "boolean", "null"]},
         reference("range"),

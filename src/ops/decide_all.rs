@@ -1,5 +1,5 @@
-//! Finding out what is to be done: the directory is looked at, each entry is decided on, and files
-//! whose digest decides are read.
+//! Makes the plan of a run: scans the destination, decides about each chosen entry, and reads the
+//! files whose digest is needed for the decision.
 
 use std::io;
 use std::ops::Range;
@@ -29,41 +29,42 @@ use crate::rel_path::path_hash;
 use crate::stop::Stop;
 use crate::threads::{into_inner, lock, on_all_cores};
 
-/// What reading told about files that stay as they are is handed over in parts of about this size.
+/// About the number of notes that are written to the state at a time. The notes record the digests
+/// of files that were read and stay as they are.
 const NOTES: usize = 8192;
 
-/// Keeps what reading told.
+/// Writes the notes about files that were read to the state.
 pub(crate) type Keep<'a> = &'a (dyn Fn(&[Note]) + Sync);
 
-/// What deciding needs.
+/// The inputs of a decision, besides the entry.
 struct Look<'a> {
     scope: Scope<'a>,
     inventory: &'a Inventory<'a>,
     now: Timestamp,
 }
 
-/// So many entries are decided on at a time.
+/// The number of entries that a thread takes at a time.
 const CHUNK: u64 = 4096;
 
-/// What was decided on some entries.
+/// The decisions about a chunk of entries.
 #[derive(Default)]
 struct Decided {
     steps: Vec<(EntryIndex, Step)>,
-    /// Files that must be read first.
+    /// Entries whose file must be read before the decision, with the digests to compute.
     unread: Vec<(EntryIndex, Algorithms)>,
 }
 
-/// What was read of a file.
+/// The result of reading a file.
 enum Content {
     Read(Digests, Stat),
     Gone,
     Unreadable,
-    /// The end of the run was asked for first.
+    /// The run was stopped before the end of the file.
     Interrupted,
 }
 
-/// Decides on each chosen entry, from what a scan found. `keep` is handed what reading told about files that stay as
-/// they are.
+/// Decides about each chosen entry from the result of a scan. `keep` gets the notes about files
+/// that were read and stay as they are.
 ///
 /// # Errors
 /// When the lock cannot be read.
@@ -93,7 +94,7 @@ pub(crate) fn survey(
     });
     orphans.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
-    // A lock is no reason to delete, and a choice says nothing of what is not chosen.
+    // `natsync lock` deletes nothing, and a selection of entries does not decide about other files.
     if is_pruning
         && !scope.pins.is_for_lock()
         && scope.options.selection.is_all()
@@ -112,14 +113,14 @@ pub(crate) fn survey(
     Ok(plan)
 }
 
-/// One entry with what was found about it and what follows from that.
+/// The decision about one entry, with the evidence for it.
 pub(crate) struct Evidence {
     pub(crate) pinned: Pinned,
     pub(crate) disk: OnDisk,
     pub(crate) step: Step,
 }
 
-/// Decides on one entry as [`survey`] does, and keeps the evidence.
+/// Decides about one entry by the same rules as [`survey`], and returns the evidence, too.
 ///
 /// # Errors
 /// When the lock cannot be read.
@@ -152,7 +153,7 @@ pub(crate) fn decide_one(
     Ok(Evidence { pinned, disk, step })
 }
 
-/// Looks at the directory and the state.
+/// Scans the destination and reads the state.
 pub(crate) fn scan<'h>(
     scope: Scope<'_>,
     state: Option<&State>,
@@ -171,7 +172,8 @@ pub(crate) fn scan<'h>(
 }
 
 impl Look<'_> {
-    /// Decides on each chosen entry, on all cores. Answers which files must be read first.
+    /// Decides about each chosen entry, on all cores. Returns the entries whose file must be read
+    /// first.
     fn decide_all(&self, plan: &mut Plan) -> Result<Vec<(EntryIndex, Algorithms)>, RunError> {
         let bound = self.scope.manifest.entries().bound();
         let next = AtomicU64::new(0);
@@ -202,17 +204,18 @@ impl Look<'_> {
         let mut decided = Decided::default();
         let mut path = String::new();
         for entry in manifest.entries().within(range) {
-            let sees = options.selection.sees_source(entry.source());
-            if sees == Some(false) {
+            // `None`: the choice depends on the path.
+            let chosen = options.selection.sees_source(entry.source());
+            if chosen == Some(false) {
                 continue;
             }
             path.clear();
             entry.write_path(&mut path);
-            if sees.is_none() && !options.selection.matches(entry.source(), &path) {
+            if chosen.is_none() && !options.selection.matches(entry.source(), &path) {
                 continue;
             }
             if stop.is_requested() {
-                // It is skipped in the end.
+                // After a stop, an entry with an open decision gets the outcome "skipped".
                 decided.steps.push((entry.index(), undecided()));
                 continue;
             }
@@ -248,11 +251,11 @@ impl Look<'_> {
         let mut policy = policy(entry.source(), options, self.now);
         let writes = pins.writes(entry, path)?;
         if writes {
-            // A pin is what upstream has now, not what it had once.
+            // A new pin must be what upstream has now, so a fresh file is revalidated, too.
             (policy.check, policy.missing_ttl) = (Check::Always, Duration::ZERO);
         }
         Ok(match decide(pinned, disk, &policy) {
-            // Without the network nobody can be asked: what is there stays, and is not pinned.
+            // Offline, the file cannot be revalidated: it is kept as it is, and gets no pin.
             Verdict::Decided(Decision { action: Action::Revalidate, reason })
                 if options.offline && !pins.is_for_lock() =>
             {
@@ -262,7 +265,7 @@ impl Look<'_> {
         })
     }
 
-    /// Reads files whose digest decides, on all cores, and decides.
+    /// Reads the files whose digest is needed, on all cores, and decides about their entries.
     fn read_all(
         &self,
         dest: &Dest,
@@ -303,7 +306,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Decides on an entry whose file was read, and makes the note of what reading told.
+    /// Decides about an entry whose file was read, and makes the note that records its digests.
     fn settle(
         &self,
         entry: &Entry<'_>,
@@ -311,9 +314,9 @@ impl Look<'_> {
     ) -> Result<Option<(Step, Option<Note>)>, RunError> {
         let path = entry.path();
         let path = path.as_str();
-        let seen = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
+        let disk = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
         let pinned = self.scope.pins.of(entry, path)?;
-        let Some(settled) = self.with_content(entry, path, &pinned, seen, content)? else {
+        let Some(settled) = self.with_content(entry, path, &pinned, disk, content)? else {
             return Ok(None);
         };
         let note = match (settled.step, settled.stat, &settled.disk.digests) {
@@ -325,13 +328,13 @@ impl Look<'_> {
         Ok(Some((settled.step, note)))
     }
 
-    /// Decides on an entry with what reading its file told. None where the read was interrupted.
+    /// Decides about an entry with the digests of its file. None if the read was interrupted.
     fn with_content(
         &self,
         entry: &Entry<'_>,
         path: &str,
         pinned: &Pinned,
-        seen: OnDisk,
+        before: OnDisk,
         content: Content,
     ) -> Result<Option<Settled>, RunError> {
         let (disk, stat) = match content {
@@ -339,12 +342,12 @@ impl Look<'_> {
             Content::Unreadable => {
                 let found = Found::Obstacle(Obstacle::Unreadable);
                 let step = Step::Obstructed(Obstacle::Unreadable);
-                return Ok(Some(Settled { step, disk: OnDisk { found, ..seen }, stat: None }));
+                return Ok(Some(Settled { step, disk: OnDisk { found, ..before }, stat: None }));
             }
-            Content::Gone => (OnDisk { found: Found::Nothing, record: None, ..seen }, None),
+            Content::Gone => (OnDisk { found: Found::Nothing, record: None, ..before }, None),
             Content::Read(digests, stat) => {
                 let found = Found::File(stat.size);
-                (OnDisk { found, digests: Some(digests), ..seen }, Some(stat))
+                (OnDisk { found, digests: Some(digests), ..before }, Some(stat))
             }
         };
         let step = match self.decide(entry, path, pinned, &disk)? {
@@ -374,7 +377,7 @@ impl Look<'_> {
             let validators = self.scope.pins.validators(entry, &path, digests.sha256())?;
             let url = entry.url(Form::Shown);
             let (provenance, served, validators) = match validators {
-                // The lock tells that upstream served these bytes.
+                // The lock has validators for this digest: upstream served these bytes before.
                 Some((served, validators)) => (Provenance::Confirmed, served, validators),
                 None => (Provenance::MatchedPin, url.clone(), Validators::default()),
             };
@@ -396,25 +399,27 @@ impl Look<'_> {
     }
 }
 
-/// The decision on an entry whose file was read.
+/// The decision about an entry whose file was read.
 struct Settled {
     step: Step,
     disk: OnDisk,
-    /// How the file looked when it was read, if it could be.
+    /// The stat of the file when it was read; none if it could not be read.
     stat: Option<Stat>,
 }
 
-/// The digests that decide on a file.
+/// The algorithms whose digests the decision needs.
 fn algorithms_of(pinned: &Pinned) -> Algorithms {
     pinned.pin().map_or_else(Algorithms::default, Pin::algorithms)
 }
 
-/// Until it is read: if nobody gets to that, it is skipped as anything else that was to be done.
+/// A placeholder for a decision that is still open, because the file was not read yet or the run
+/// was stopped. If it stays, the entry gets the outcome "skipped", as any other one that needs a
+/// request.
 fn undecided() -> Step {
     Step::Do(Decision::new(Action::Revalidate, Reason::Stale))
 }
 
-/// What to do with an entry of which nothing need be known.
+/// The decision about an entry whose pin suffices: neither its file nor upstream is looked at.
 fn settled(pinned: &Pinned) -> Decision {
     match pinned {
         Pinned::Missing => Decision::new(Action::Absent, Reason::MissingUpstream),
@@ -448,7 +453,8 @@ fn read_one(
         Ok((digests, before, dest.stat(&path)?))
     };
     match read() {
-        // A file that changes while it is read has no digest.
+        // The stat before and after the read must agree: a file that changed meanwhile has no
+        // certain digest.
         Ok((digests, before, after)) if before == after => Content::Read(digests, before),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Content::Interrupted,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Content::Gone,

@@ -14,8 +14,9 @@ pub(super) struct Expanded {
 }
 
 impl Reader<'_> {
-    /// The value of an environment variable. One that is not set and has no default is a problem,
-    /// for which `at` and `len` say where in the node the reference is.
+    /// The value of an environment variable. If it is neither set nor has a default, this records a
+    /// problem and returns `None`. `at` and `len` are the place of the reference in the node, in
+    /// bytes.
     pub(super) fn environment(
         &mut self,
         node: &Node,
@@ -24,7 +25,7 @@ impl Reader<'_> {
         at: usize,
         len: usize,
     ) -> Option<String> {
-        // As in a shell, a default also stands for an empty value.
+        // As in a shell, `:-` also replaces an empty value by the default.
         let value = (self.options.env)(name)
             .filter(|value| default.is_none() || !value.is_empty())
             .or_else(|| default.map(str::to_owned));
@@ -39,7 +40,8 @@ impl Reader<'_> {
         value
     }
 
-    /// Replaces `${NAME}` in a text that has no other syntax.
+    /// Replaces each `${NAME}` in a text. Other braces have no meaning there. `what` names the key
+    /// in problems.
     pub(super) fn expand(&mut self, node: &Node, what: &str) -> Option<Expanded> {
         let text = self.text(node, what)?.to_owned();
         let mut expanded = Expanded { value: Secret::new(String::new()), shown: String::new() };
@@ -60,6 +62,7 @@ impl Reader<'_> {
                     )?);
                     expanded.shown.extend(["${", name, "}"]);
                 }
+                // Unreachable: a text from `${` to the next `}` is one reference or an error.
                 Ok(_) => {}
                 Err(SyntaxError { message, hint, .. }) => {
                     let place = self.within(node, start, end - start);

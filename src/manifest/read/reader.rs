@@ -19,9 +19,9 @@ pub(super) struct Reader<'a> {
     pub(super) folder: PathBuf,
     pub(super) options: &'a LoadOptions<'a>,
     pub(super) problems: Vec<Problem>,
-    /// The most entries that the manifest may expand to.
+    /// The largest number of entries that the manifest may expand to.
     pub(super) limit: u64,
-    /// The files that the manifest names and that were read so far.
+    /// The files that the manifest names, such as lists and CSV files, and that were read so far.
     pub(super) beside: Vec<Input>,
 }
 
@@ -35,7 +35,8 @@ impl Reader<'_> {
         });
     }
 
-    /// Reads a file that the manifest names. A file of more than `most` bytes is a problem.
+    /// Reads a file that the manifest names. A file that cannot be read or has more than `most`
+    /// bytes is recorded as a problem.
     pub(super) fn read_beside(&mut self, node: &Node, key: &str, most: u64) -> Option<Vec<u8>> {
         let name = self.text(node, key)?.to_owned();
         let file = self.folder.join(&name);

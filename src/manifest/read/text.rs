@@ -39,17 +39,19 @@ pub(super) fn read_text(file: &Path) -> Result<String, Problems> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error) => {
-            let good = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(&error.as_bytes()[..good]).into_owned();
+            let valid = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
             let text = Text { file, source: &text };
-            let problem = text
-                .problem(Span { start: good, end: good }, "the manifest is not UTF-8 from here on");
+            let problem = text.problem(
+                Span { start: valid, end: valid },
+                "the manifest is not UTF-8 from here on",
+            );
             Err(Problems::new(vec![problem.hint("save it as UTF-8")]))
         }
     }
 }
 
-/// The text behind a byte order mark. Offsets in problems count from there.
+/// The text without a byte order mark at its start. Offsets in problems refer to the returned text.
 pub(super) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -3,12 +3,13 @@
 use super::Space;
 use crate::manifest::vars::Values;
 
-/// A condition on variables: each of them must have one of the named values. For each variable, it
-/// keeps one bit for each of its values.
+/// A condition on variables: each of them must have one of its named values. Each item is the index
+/// of a variable, and a bit set over the values of that variable.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matcher(Vec<(usize, Vec<u64>)>);
 
 impl Matcher {
+    /// Adds a variable, which must have one of the `named` values. `today` resolves relative dates.
     pub(crate) fn add(
         &mut self,
         space: &Space,

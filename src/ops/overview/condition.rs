@@ -18,7 +18,8 @@ pub(crate) enum Condition {
     Absent,
     /// The last attempt to get the file failed.
     Failed,
-    /// The file on disk differs from its state row or its pin, or something else is at its path.
+    /// The file on disk differs from its state row or its pin, or its path has an obstacle, such as
+    /// a directory.
     Differs,
     /// The file was on disk before, and is no longer.
     Gone,
@@ -110,7 +111,7 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
         Found::File(size) => Some(size),
         _ => None,
     };
-    let noted = disk.record.as_ref();
+    let record = disk.record.as_ref();
     let (condition, remark) = match failure {
         Some(failure) => {
             let copy = if size.is_some() { "; an older copy is on disk" } else { "" };
@@ -121,10 +122,11 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
             (condition, remark.map(str::to_owned))
         }
     };
-    let checked = noted.and_then(|noted| noted.checked);
-    let here = noted.filter(|_| size.is_some());
+    let checked = record.and_then(|record| record.checked);
+    let record_of_file = record.filter(|_| size.is_some());
     let is_fresh = changed.is_some_and(|changed| newest.is_some_and(|began| began <= changed));
-    let pin = pinned.pin().and_then(|pin| pin.checksums.iter().find_map(Checksum::sha256));
+    let pinned_digest =
+        pinned.pin().and_then(|pin| pin.checksums.iter().find_map(Checksum::sha256));
     Facts {
         condition: if condition == Condition::Present && is_fresh {
             Condition::Fresh
@@ -135,23 +137,23 @@ pub(crate) fn judge(look: Look<'_>) -> Facts {
         size,
         changed: changed.filter(|_| size.is_some()),
         checked: disk.missing_since.or(checked),
-        digest: here
-            .filter(|noted| noted.stat.looks_same())
-            .map(|noted| noted.digests.sha256())
-            .or(pin),
+        digest: record_of_file
+            .filter(|record| record.stat.looks_same())
+            .map(|record| record.digests.sha256())
+            .or(pinned_digest),
         pinned: matches!(pinned, Pinned::To(pin) if !pin.checksums.is_empty()),
     }
 }
 
 fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str>) {
     let Look { disk, pinned, .. } = look;
-    let noted = disk.record.as_ref();
+    let record = disk.record.as_ref();
     let is_absent = *pinned == Pinned::Missing || disk.missing_since.is_some();
     let Some(size) = size else {
         return match disk.found {
             Found::Obstacle(obstacle) => (Condition::Differs, Some(obstacle.describe())),
             _ if is_absent => (Condition::Absent, None),
-            _ if noted.is_some() => (Condition::Gone, Some("it was on disk before")),
+            _ if record.is_some() => (Condition::Gone, Some("it was on disk before")),
             _ => (Condition::Untried, None),
         };
     };
@@ -162,21 +164,21 @@ fn compare(look: Look<'_>, size: Option<u64>) -> (Condition, Option<&'static str
     if against_pin(None) == Some(PinMatch::SizeDiffers) {
         return (Condition::Differs, Some("its size differs from its pin"));
     }
-    let Some(noted) = noted else {
+    let Some(record) = record else {
         return (Condition::Present, Some("natsync has not checked it yet"));
     };
-    if !noted.stat.looks_same() {
+    if !record.stat.looks_same() {
         return (
             Condition::Differs,
             Some("its size or times changed since natsync recorded it; `natsync verify` reads it"),
         );
     }
-    match against_pin(Some(&noted.digests)) {
+    match against_pin(Some(&record.digests)) {
         Some(PinMatch::DigestDiffers) => {
             (Condition::Differs, Some("its digest differs from its pin"))
         }
         Some(PinMatch::Meets) => (Condition::Present, None),
-        _ if !noted.same_url => (Condition::Differs, Some("it came from another URL")),
+        _ if !record.same_url => (Condition::Differs, Some("it came from another URL")),
         _ => (Condition::Present, None),
     }
 }

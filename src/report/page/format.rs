@@ -4,14 +4,14 @@ use jiff::Timestamp;
 
 use crate::report::escape::Untrusted;
 
-/// Escapes a text from outside. The template escapes HTML; this escapes control characters.
+/// Escapes control characters in an untrusted text. The template of the page escapes HTML.
 pub(super) fn text(text: &str) -> String {
     Untrusted(text).to_string()
 }
 
-/// A number with a noun: `1 entry`, `12 entries`. `number` formats the number.
-pub(super) fn entries(count: u64, number: impl Fn(u64) -> String) -> String {
-    if count == 1 { "1 entry".to_owned() } else { format!("{} entries", number(count)) }
+/// A number with a noun: `1 entry`, `12 entries`. `format_number` formats any number but 1.
+pub(super) fn entries(count: u64, format_number: impl Fn(u64) -> String) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{} entries", format_number(count)) }
 }
 
 /// A number with a thin space between thousands, from five digits on.
@@ -37,7 +37,7 @@ pub(super) fn iso(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// An instant in milliseconds since 1970, as [`minute`] and as [`iso`] show it.
+/// Formats an instant, given in milliseconds since 1970: first as [`minute`], then as [`iso`].
 pub(super) fn moment(milliseconds: i64) -> (String, String) {
     Timestamp::from_millisecond(milliseconds).map_or_else(
         |_| ("at an unknown time".to_owned(), String::new()),
