@@ -68,7 +68,7 @@ enum Content {
 ///
 /// # Errors
 /// When the lock cannot be read.
-pub(crate) fn survey(
+pub(crate) fn make_plan(
     scope: Scope<'_>,
     scan: Scan<'_>,
     keep: Keep<'_>,
@@ -120,7 +120,7 @@ pub(crate) struct Evidence {
     pub(crate) step: Step,
 }
 
-/// Decides about one entry by the same rules as [`survey`], and returns the evidence, too.
+/// Decides about one entry by the same rules as [`make_plan`], and returns the evidence, too.
 ///
 /// # Errors
 /// When the lock cannot be read.

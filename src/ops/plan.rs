@@ -10,7 +10,7 @@ use crate::dest::state::State;
 use crate::event::{Event, Outcome, Phase, Reporter, warn};
 use crate::manifest::entry::{Entries, Entry, EntryIndex, Form};
 use crate::manifest::{Manifest, Source, host_of};
-use crate::ops::decide_all::{scan, survey};
+use crate::ops::decide_all::{make_plan, scan};
 use crate::ops::error::RunError;
 use crate::ops::saved_plan::{self, Details, Recipe};
 use crate::ops::scope::Scope;
@@ -35,7 +35,7 @@ pub fn plan(
     let scope = Scope { manifest, options, pins: &pins, dest: dest.as_ref(), stop };
     let scan = scan(scope, state.as_ref(), hashes, reporter);
     let damaged = scan.damaged;
-    let mut plan = survey(scope, scan, &|_| {}, reporter)?;
+    let mut plan = make_plan(scope, scan, &|_| {}, reporter)?;
     warn(reporter, lacked_lists(&pins));
     if damaged {
         warn(reporter, Some(super::DAMAGED.to_owned()));

@@ -13,7 +13,7 @@ use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::PathHashes;
 use crate::manifest::entry::EntryIndex;
-use crate::ops::decide_all::{scan, survey};
+use crate::ops::decide_all::{make_plan, scan};
 use crate::ops::error::RunError;
 use crate::ops::saved_plan::SavedPlan;
 use crate::ops::scope::Scope;
@@ -117,7 +117,7 @@ fn carry_out(
     let scope = Scope { pins: &listed, ..scope };
     // A file that was read is not read the next time.
     let keep = |notes: &[Note]| drop(state.note(notes));
-    let mut plan = survey(scope, scan, &keep, account)?;
+    let mut plan = make_plan(scope, scan, &keep, account)?;
     if let Some(saved) = saved {
         saved.hold_against(manifest, dest, &mut plan)?;
     }
