@@ -104,6 +104,8 @@ impl Fetch<'_> {
     /// Takes a local file for a copy of the remote one.
     async fn adopted(&self, attempt: &Attempt<'_, '_, '_>, local: Stat, headers: &Headers) {
         let (run, job, path) = (attempt.run, &*attempt.job, attempt.entry.path());
+        // The caller gave its place back, and the read may take long: another worker can use it.
+        run.dispatch.wake();
         match self.read_local(run, &path, local).await {
             Ok(digest) => {
                 let now = run.work.clock.timestamp();
