@@ -114,10 +114,9 @@ impl Fetch<'_> {
         }
         let step = self.files.plan.step(attempt.job.entry);
         let revalidates = matches!(step, Step::Do(Decision { action: Action::Revalidate, .. }));
-        let path = attempt.entry.path();
         let none = Validators::default();
         let ended = if revalidates && !attempt.job.outdated {
-            match self.held(&path).filter(|held| want.believes(held)) {
+            match self.held(&attempt.entry.path()).filter(|held| want.believes(held)) {
                 Some(held) => {
                     let conditions = conditions(&held, &attempt.served());
                     self.get(attempt, slot, &conditions, Some(held)).await
@@ -131,7 +130,8 @@ impl Fetch<'_> {
         ended.map_err(|refusal| {
             refusal.map(|_, failure| match failure.kind {
                 ErrorKind::ChecksumMismatch => {
-                    want.advise(failure, &path, attempt.run.work.manifest.file())
+                    let manifest = attempt.run.work.manifest.file();
+                    want.advise(failure, &attempt.entry.path(), manifest)
                 }
                 _ => failure,
             })
