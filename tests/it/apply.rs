@@ -343,6 +343,7 @@ fn fail_fast_starts_nothing_after_a_failure() {
 #[test]
 fn wrong_command_lines_exit_2_and_touch_nothing() {
     let world = three();
+    std::fs::create_dir(world.path("empty")).unwrap();
     for args in [
         &["apply", "--no-such-flag"][..],
         &["apply", "absent.yaml"],
@@ -350,7 +351,7 @@ fn wrong_command_lines_exit_2_and_touch_nothing() {
         &["apply", "-j", "0"],
         &["apply", "--today", "soon"],
         &["apply", "--rewrite", "nonsense"],
-        &["apply", "."],
+        &["apply", "empty"],
         &[],
     ] {
         let run = world.run(args).code(2);

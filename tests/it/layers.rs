@@ -35,7 +35,7 @@ const CIRCLES: [(&[&str], &str); 0] = [];
 /// The most names at the top level of `src`.
 const NAMES: usize = 22;
 /// The most floors that the rooms stand one above the other by their imports.
-const FLOORS: usize = 15;
+const FLOORS: usize = 12;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -290,10 +290,14 @@ fn the_top_level_is_small_and_the_map_has_every_room() {
     }
 }
 
-/// How many rooms stand below and including this one.
-fn floor(room: &str, below: &BTreeMap<String, BTreeSet<String>>) -> usize {
+/// How many rooms stand below a room, itself included. A circle of rooms has no end, so counting
+/// stops after `most`.
+fn floor(room: &str, below: &BTreeMap<String, BTreeSet<String>>, most: usize) -> usize {
+    if most == 0 {
+        return 0;
+    }
     let lower = below.get(room).into_iter().flatten();
-    1 + lower.map(|lower| floor(lower, below)).max().unwrap_or(0)
+    1 + lower.map(|lower| floor(lower, below, most - 1)).max().unwrap_or(0)
 }
 
 #[test]
@@ -305,7 +309,7 @@ fn the_rooms_stand_on_few_floors() {
         let targets = targets.filter(|target| *target != room && ROOMS.contains(&target.as_str()));
         above.entry(room.clone()).or_default().extend(targets);
     }
-    let floors = above.keys().map(|room| floor(room, &above)).max().unwrap_or(0);
+    let floors = above.keys().map(|room| floor(room, &above, FLOORS + 1)).max().unwrap_or(0);
     assert!(floors <= FLOORS, "the rooms stand on {floors} floors");
 }
 

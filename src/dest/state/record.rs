@@ -80,7 +80,7 @@ pub struct FileRecord {
     pub served: String,
     /// Bytes.
     pub size: u64,
-    /// [`Stat::stamp`]: a hash of size, mtime, ctime and inode.
+    /// A hash of size, mtime, ctime and inode.
     pub stamp: u64,
     /// The file changed less than two seconds before it was recorded, so its stat proves nothing.
     pub racy: bool,

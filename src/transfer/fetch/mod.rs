@@ -114,9 +114,10 @@ impl Fetch<'_> {
         }
         let step = self.files.plan.step(attempt.job.entry);
         let revalidates = matches!(step, Step::Do(Decision { action: Action::Revalidate, .. }));
+        let entry = attempt.entry;
         let none = Validators::default();
         let ended = if revalidates && !attempt.job.outdated {
-            match self.held(&attempt.entry.path()).filter(|held| want.believes(held)) {
+            match self.held(&entry.path()).filter(|held| want.believes(held)) {
                 Some(held) => {
                     let conditions = conditions(&held, &attempt.served());
                     self.get(attempt, slot, &conditions, Some(held)).await
@@ -130,8 +131,7 @@ impl Fetch<'_> {
         ended.map_err(|refusal| {
             refusal.map(|_, failure| match failure.kind {
                 ErrorKind::ChecksumMismatch => {
-                    let manifest = attempt.run.work.manifest.file();
-                    want.advise(failure, &attempt.entry.path(), manifest)
+                    want.advise(failure, &entry.path(), attempt.run.work.manifest.file())
                 }
                 _ => failure,
             })
