@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::origin::Origin;
 use super::proxies::Via;
 use crate::failure::{ErrorKind, Failure};
+use crate::threads::lock;
 
 /// The TTL of the cache: one lookup serves a burst of connections, and a long run follows changes.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -94,7 +95,7 @@ impl Names {
 
     async fn ask(&self, host: &str) -> Result<Vec<IpAddr>, Trouble> {
         let cell = {
-            let mut names = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut names = lock(&self.known);
             Arc::clone(names.entry(host.to_owned()).or_default())
         };
         let began = Instant::now();

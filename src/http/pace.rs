@@ -1,9 +1,11 @@
 //! A limit on bytes per second, shared fairly: pieces of all transfers are due one after the other.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::threads::lock;
 
 /// Pieces wait only if they are early by more than this, which evens out the resolution of timers.
 const SLACK: Duration = Duration::from_millis(50);
@@ -38,7 +40,7 @@ impl Pace {
         #[expect(clippy::cast_precision_loss, reason = "a fraction of a byte does not matter")]
         let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
         let due = {
-            let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut free_at = lock(&self.free_at);
             // Unused time is not credited.
             *free_at = (*free_at).max(now) + cost;
             *free_at

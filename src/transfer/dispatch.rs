@@ -205,7 +205,7 @@ impl<'a> Dispatch<'a> {
                     return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
                 }
             }
-            self.queue(inner, job, Turn::Last, now);
+            Self::queue_at(inner, lane, job, Turn::Last, now);
         }
         if inner.supply.is_exhausted() && inner.waiting == 0 && inner.active == 0 {
             return Next::Done;
@@ -216,8 +216,12 @@ impl<'a> Dispatch<'a> {
 
     /// Lets a job wait in the lane of its target.
     fn queue(&self, inner: &mut Inner<'a>, job: Job, turn: Turn, now: Instant) {
-        let origin = job.on_the_way.as_ref().map_or(&job.target, |way| &way.target).origin.clone();
-        let id = self.lane_of(inner, &origin, &job, now);
+        let target = job.on_the_way.as_ref().map_or(&job.target, |way| &way.target);
+        let lane = self.lane_of(inner, &target.origin, &job, now);
+        Self::queue_at(inner, lane, job, turn, now);
+    }
+
+    fn queue_at(inner: &mut Inner<'a>, id: LaneId, job: Job, turn: Turn, now: Instant) {
         inner.waiting += 1;
         if let Some(lane) = inner.lanes.get_mut(id) {
             match turn {

@@ -9,6 +9,7 @@ use crate::event::{Event, Outcome, Reporter};
 use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
 use crate::plan::{Plan, Step};
+use crate::transfer::probe::Probed;
 
 /// The outcomes of a run, by entry.
 #[derive(Debug, Default)]
@@ -27,22 +28,9 @@ impl Outcomes {
     pub(super) fn of(&self, entry: EntryIndex) -> Option<&Outcome> {
         self.0.get(&entry).and_then(|outcomes| outcomes.first())
     }
-
-    /// The entries that were not brought up to date, with their outcomes.
-    pub(super) fn unsuccessful(&self) -> Vec<String> {
-        let is_good = |outcome: &Outcome| {
-            matches!(
-                outcome,
-                Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged { .. }
-            )
-        };
-        let all =
-            self.0.iter().flat_map(|(entry, outcomes)| outcomes.iter().map(move |o| (entry, o)));
-        all.filter(|(_, o)| !is_good(o)).map(|(entry, o)| format!("{}: {o:?}", entry.0)).collect()
-    }
 }
 
-/// All laws that the run broke.
+/// What broke a law in a run that got files.
 pub(super) fn broken(
     scene: &Scene,
     world: &World,
@@ -52,11 +40,7 @@ pub(super) fn broken(
     outcomes: &Outcomes,
 ) -> Vec<String> {
     let mut broken = world.broken();
-    let planned: Vec<_> = plan
-        .steps()
-        .filter(|(_, step)| matches!(step, Step::Do(_)))
-        .map(|(entry, _)| entry)
-        .collect();
+    let planned: Vec<_> = planned(plan).collect();
     // The sums of outcomes match the plan: each planned entry has one, and no other entry has any.
     for entry in &planned {
         match outcomes.0.get(entry).map_or(0, Vec::len) {
@@ -92,4 +76,31 @@ pub(super) fn broken(
         broken.push("entries were skipped without a reason".to_owned());
     }
     broken
+}
+
+/// What broke a law in a run that probed: an entry was probed once, or failed once, or the run was
+/// stopped before.
+pub(super) fn broken_by_probe(
+    scene: &Scene,
+    world: &World,
+    plan: &Plan,
+    probed: &[(EntryIndex, Probed)],
+    outcomes: &Outcomes,
+) -> Vec<String> {
+    let mut broken = world.broken();
+    let may_skip = scene.stop_after.is_some() || scene.fail_fast;
+    for entry in planned(plan) {
+        let answers = probed.iter().filter(|(other, _)| *other == entry).count();
+        match answers + outcomes.0.get(&entry).map_or(0, Vec::len) {
+            1 => {}
+            0 if may_skip => {}
+            count => broken.push(format!("entry {} was probed {count} times", entry.0)),
+        }
+    }
+    broken
+}
+
+fn planned(plan: &Plan) -> impl Iterator<Item = EntryIndex> {
+    let steps = plan.steps().filter(|(_, step)| matches!(step, Step::Do(_)));
+    steps.map(|(entry, _)| entry)
 }

@@ -18,9 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
+use super::errand::Errand;
 use super::execute::alone;
 use super::fetch::{Fetch, Files};
 use super::planned;
+use super::probe::{Probe, Questions};
 use super::run::{Run, Work};
 use crate::dest::Dest;
 use crate::dest::state::State;
@@ -37,7 +39,7 @@ use scene::Scene;
 use world::World;
 
 /// Seeds of a normal test run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 300;
 
 /// A folder in memory, if the system has one.
 fn folder() -> tempfile::TempDir {
@@ -50,32 +52,29 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Runs a scene, first to get the files, and then to revalidate them. Returns what broke a law.
+/// Runs a scene: gets the files, probes them, and revalidates them. Returns what broke a law.
 fn play(scene: &Scene) -> Vec<String> {
     let folder = folder();
     let manifest = scene.parse(folder.path());
     let dest = Dest::create(manifest.dest()).expect("a destination");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("an event loop");
-    runtime.block_on(async {
+    event_loop().block_on(async {
         let world = scene.world();
-        let actions = [(Action::Fetch, Reason::NotOnDisk), (Action::Revalidate, Reason::Stale)];
-        for (action, reason) in actions {
-            let plan = plan(&manifest, Decision::new(action, reason));
-            let outcomes = match carry_out(scene, &world, &manifest, &dest, &plan).await {
-                Ok(outcomes) => outcomes,
-                Err(late) => return vec![late],
-            };
-            let broken = laws::broken(scene, &world, &manifest, &dest, &plan, &outcomes);
-            if !broken.is_empty() {
-                return broken;
-            }
-        }
-        Vec::new()
+        let stage = Stage { scene, world: &world, manifest: &manifest, dest: &dest };
+        let new = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
+        let old = plan(&manifest, Decision::new(Action::Revalidate, Reason::Stale));
+        let all = async {
+            stage.fetch(&new).await?;
+            stage.probe(&old).await?;
+            stage.fetch(&old).await.map(drop)
+        };
+        all.await.err().unwrap_or_default()
     })
+}
+
+/// An event loop with a paused clock.
+fn event_loop() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().expect("an event loop")
 }
 
 fn plan(manifest: &Manifest, decision: Decision) -> Plan {
@@ -86,60 +85,110 @@ fn plan(manifest: &Manifest, decision: Decision) -> Plan {
     plan
 }
 
-/// One run, within the time bound.
-async fn carry_out(
-    scene: &Scene,
-    world: &World,
-    manifest: &Manifest,
-    dest: &Dest,
-    plan: &Plan,
-) -> Result<Outcomes, String> {
-    let state = State::open(dest, "simulated").expect("a state").value;
-    let parts = dest.parts().expect("the staging area");
-    let pins = Pins::new(manifest, None);
-    let settings: Vec<_> = manifest.sources().iter().map(|source| source.http.clone()).collect();
-    let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
-    let (stop, rewrites) = (Stop::default(), Rewrites::default());
-    let work = Work {
-        manifest,
-        pins: &pins,
-        rewrites: &rewrites,
-        stop: &stop,
-        settings: &settings,
-        connections: scene.connections,
-        rate_limit: None,
-        fail_fast: scene.fail_fast,
-        network: world,
-        clock: Clock::starting_at(start),
-        seed: scene.seed,
-    };
-    let files = Files { plan, dest, state: &state, parts: Some(&parts), disputing: false };
-    let run = Run::new(&work, planned::supply(&work, plan), plan.bound());
-    let fetch = Fetch::new(&work, files);
-    let mut outcomes = Outcomes::default();
-    let stopping = async {
-        match scene.stop_after {
-            Some(after) => tokio::time::sleep(after).await,
-            None => std::future::pending().await,
-        }
-        stop.request(StopReason::Interrupted);
-        std::future::pending::<()>().await;
-    };
-    let (bound, began) = (scene.time_bound(), tokio::time::Instant::now());
-    tokio::select! {
-        biased;
-        () = alone(&run, &fetch, &mut outcomes) => {}
-        () = stopping => {}
-        () = world.idle(scene.idle_bound()) => {
-            return Err(format!("nothing happens, and the run does not end ({:?})", began.elapsed()));
-        }
-        () = tokio::time::sleep(bound) => {
-            return Err(format!("the run does not end within {bound:?}"));
+/// Where the runs of a scene happen.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    scene: &'a Scene,
+    world: &'a World,
+    manifest: &'a Manifest,
+    dest: &'a Dest,
+}
+
+impl Stage<'_> {
+    /// Gets the files of a plan.
+    async fn fetch(self, plan: &Plan) -> Result<Outcomes, Vec<String>> {
+        let Self { scene, world, manifest, dest } = self;
+        let state = State::open(dest, "simulated").expect("a state").value;
+        let parts = dest.parts().expect("the staging area");
+        let mut outcomes = Outcomes::default();
+        self.with_work(async |work| {
+            let files = Files { plan, dest, state: &state, parts: Some(&parts), disputing: false };
+            let run = Run::new(&work, planned::supply(&work, plan), plan.bound());
+            let fetch = Fetch::new(&work, files);
+            self.carry_out(&run, &fetch, &mut outcomes).await?;
+            fetch.skip_rest(&run, &mut outcomes);
+            Ok(())
+        })
+        .await?;
+        state.close();
+        let broken = laws::broken(scene, world, manifest, dest, plan, &outcomes);
+        if broken.is_empty() { Ok(outcomes) } else { Err(broken) }
+    }
+
+    /// Probes the entries of a plan.
+    async fn probe(self, plan: &Plan) -> Result<(), Vec<String>> {
+        let state = State::open(self.dest, "simulated").expect("a state").value;
+        let mut outcomes = Outcomes::default();
+        let mut probed = Vec::new();
+        self.with_work(async |work| {
+            let questions = Questions { plan, dest: Some(self.dest), state: Some(&state) };
+            let run = Run::new(&work, planned::supply(&work, plan), plan.bound());
+            let probe = Probe::new(&work, questions);
+            self.carry_out(&run, &probe, &mut outcomes).await?;
+            probed = probe.into_probed();
+            Ok(())
+        })
+        .await?;
+        state.close();
+        let broken = laws::broken_by_probe(self.scene, self.world, plan, &probed, &outcomes);
+        if broken.is_empty() { Ok(()) } else { Err(broken) }
+    }
+
+    async fn with_work(
+        self,
+        run: impl AsyncFnOnce(Work<'_>) -> Result<(), String>,
+    ) -> Result<(), Vec<String>> {
+        let Self { scene, world, manifest, .. } = self;
+        let pins = Pins::new(manifest, None);
+        let settings: Vec<_> =
+            manifest.sources().iter().map(|source| source.http.clone()).collect();
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+        let (stop, rewrites) = (Stop::default(), Rewrites::default());
+        let work = Work {
+            manifest,
+            pins: &pins,
+            rewrites: &rewrites,
+            stop: &stop,
+            settings: &settings,
+            connections: scene.connections,
+            rate_limit: None,
+            fail_fast: scene.fail_fast,
+            network: world,
+            clock: Clock::starting_at(start),
+            seed: scene.seed,
+        };
+        run(work).await.map_err(|broken| vec![broken])
+    }
+
+    /// One run, within its bounds of time.
+    async fn carry_out(
+        self,
+        run: &Run<'_>,
+        errand: &impl Errand,
+        outcomes: &mut Outcomes,
+    ) -> Result<(), String> {
+        let Self { scene, world, .. } = self;
+        let stopping = async {
+            match scene.stop_after {
+                Some(after) => tokio::time::sleep(after).await,
+                None => std::future::pending().await,
+            }
+            run.work.stop.request(StopReason::Interrupted);
+            std::future::pending::<()>().await;
+        };
+        let (bound, began) = (scene.time_bound(), tokio::time::Instant::now());
+        tokio::select! {
+            biased;
+            () = alone(run, errand, outcomes) => Ok(()),
+            () = stopping => Ok(()),
+            () = world.idle(scene.idle_bound()) => {
+                Err(format!("nothing happens, and the run does not end ({:?})", began.elapsed()))
+            }
+            () = tokio::time::sleep(bound) => {
+                Err(format!("the run does not end within {bound:?}"))
+            }
         }
     }
-    fetch.skip_rest(&run, &mut outcomes);
-    state.close();
-    Ok(outcomes)
 }
 
 /// Plays these seeds on all cores, and fails with the first seed that breaks a law.
@@ -177,10 +226,17 @@ fn every_run_keeps_the_laws() {
     play_all(SEEDS, 1);
 }
 
-/// When the first connection of a segmented file is cut, its job waits for a spare place while it
-/// holds its own.
+/// A known fault: when the first connection of a segmented file is cut, its job waits for a spare
+/// place while it holds its own. This test fails once the fault is mended; the next one then holds the
+/// laws for every seed.
 #[test]
-#[ignore = "segments can deadlock: seed 34 shows it"]
+#[should_panic(expected = "nothing happens, and the run does not end")]
+fn segments_can_deadlock() {
+    assert_eq!(play(&Scene::new(34, 4)), [""; 0]);
+}
+
+#[test]
+#[ignore = "segments can deadlock: see `segments_can_deadlock`"]
 fn every_run_with_segments_keeps_the_laws() {
     play_all(SEEDS, 4);
 }
@@ -194,22 +250,36 @@ fn without_faults_one_request_an_entry_is_enough() {
         let folder = folder();
         let manifest = scene.parse(folder.path());
         let dest = Dest::create(manifest.dest()).expect("a destination");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("an event loop");
-        runtime.block_on(async {
+        event_loop().block_on(async {
             let world = scene.world();
             world.heal();
+            let stage = Stage { scene: &scene, world: &world, manifest: &manifest, dest: &dest };
             let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
-            let outcomes =
-                carry_out(&scene, &world, &manifest, &dest, &plan).await.expect("an end");
-            assert_eq!(outcomes.unsuccessful(), [""; 0], "seed {seed}");
+            let outcomes = stage.fetch(&plan).await.expect("no law is broken");
             assert_eq!(world.requests() as u64, plan.counts().fetch, "seed {seed}");
-            let entries = manifest.entries();
             let is_new = |entry| matches!(outcomes.of(entry), Some(Outcome::Downloaded(_)));
-            assert!(entries.iter().all(|entry| is_new(entry.index())));
+            assert!(manifest.entries().iter().all(|entry| is_new(entry.index())), "{outcomes:?}");
         });
+    }
+}
+
+/// A seed that fails has to fail again.
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let played = |seed| {
+        let scene = Scene::new(seed, 1);
+        let folder = folder();
+        let manifest = scene.parse(folder.path());
+        let dest = Dest::create(manifest.dest()).expect("a destination");
+        event_loop().block_on(async {
+            let (world, began) = (scene.world(), tokio::time::Instant::now());
+            let stage = Stage { scene: &scene, world: &world, manifest: &manifest, dest: &dest };
+            let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
+            let outcomes = stage.fetch(&plan).await.expect("no law is broken");
+            format!("{outcomes:?} {} {:?}", world.requests(), began.elapsed())
+        })
+    };
+    for seed in 0..20 {
+        assert_eq!(played(seed), played(seed), "seed {seed}");
     }
 }
