@@ -10,12 +10,12 @@ use std::fmt;
 /// ones the first.
 ///
 /// ```
-/// use natsync::rewrite::{Rewrite, Rewrites};
+/// use natsync::ops::{Rewrite, Rewrites};
 ///
 /// let rule = Rewrite::parse("https://example.org/=http://127.0.0.1:8080/")?;
 /// let rewrites = Rewrites::new(vec![rule]);
 /// assert_eq!(rewrites.apply("https://example.org/a.jpg"), "http://127.0.0.1:8080/a.jpg");
-/// # Ok::<(), natsync::rewrite::RewriteError>(())
+/// # Ok::<(), natsync::ops::RewriteError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Rewrites {

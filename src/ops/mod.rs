@@ -38,6 +38,7 @@ pub use crate::dest::state::{FileRecord, Provenance};
 use crate::dest::{DestError, RunGuard};
 use crate::event::{Event, Phase, Reporter, warn};
 use crate::failure::{ErrorKind, Failure};
+pub use crate::http::rewrite::{Rewrite, RewriteError, Rewrites};
 use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
 use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
