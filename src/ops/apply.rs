@@ -1,4 +1,4 @@
-//! `apply`: the destination is made to hold what the manifest declares.
+//! `apply`: makes the destination hold what the manifest declares.
 
 use super::run::run;
 use super::{Options, prepare};
@@ -15,8 +15,8 @@ use crate::stop::Stop;
 /// Failed entries are outcomes: look at [`Summary::is_success`].
 ///
 /// # Errors
-/// When the manifest's entries collide, the options choose nothing, another run holds the
-/// destination, or it cannot be written to.
+/// When entries of the manifest collide, the options select no entry, another run holds the
+/// destination, or the destination is not writable.
 pub fn apply(
     manifest: &Manifest,
     options: &Options,
@@ -53,7 +53,7 @@ fn apply_as(
     let prepared = prepare(manifest, options, reporter)?;
     let lock = prepared.lock.as_ref();
     super::lock_drift::check_locked(manifest, options, lock)?;
-    // Offline nobody can tell what there is to be pinned.
+    // Without the network, upstream cannot confirm what would be pinned.
     let extending = lock.filter(|_| !options.offline);
     let pinning = if extending.is_some() { Pinning::Extending } else { Pinning::Nothing };
     let pins = Pins::new(manifest, lock).pinning(pinning);

@@ -1,15 +1,15 @@
-//! Stages that take time and transfer nothing: done on another thread, watched by this one.
+//! Runs a stage without transfers on another thread, while the calling thread reports its progress.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::event::{Event, Reporter};
 
-/// How often a stage tells how far it is.
+/// The interval between reports of progress.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Does a stage's work on another thread, while this one tells how far it is. A stage that is over
-/// at once costs nothing to watch.
+/// Runs the work of a stage on another thread, while this one reports its progress. The caller is
+/// woken when the work ends, so a short stage is not delayed.
 pub(crate) fn in_background<T: Send>(
     reporter: &mut dyn Reporter,
     work: impl FnOnce(&AtomicU64) -> T + Send,
@@ -36,7 +36,7 @@ pub(crate) fn in_background<T: Send>(
     })
 }
 
-/// Wakes the thread that watches, also when the work panics.
+/// Wakes the watching thread, also if the work panics.
 struct Ending<'a> {
     ended: &'a AtomicBool,
     caller: std::thread::Thread,

@@ -1,7 +1,7 @@
-//! Why a run could not go on, and what the process ends with.
+//! Why a run could not go on, and the exit status of the process.
 //!
-//! The rooms below have small errors of their own; here they become one. An entry that failed is an
-//! outcome and not an error: see [`Failure`](crate::Failure).
+//! The rooms to the left have small errors of their own, which become a [`RunError`] here. A failed
+//! entry is an outcome and not an error: see [`Failure`](crate::Failure).
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use crate::manifest::select::SelectError;
 use crate::pin::lock::LockProblem;
 use crate::stop::StopReason;
 
-/// Why a run could not go on. [`RunError::exit_status`] says how the process ends.
+/// Why a run could not go on.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -26,15 +26,15 @@ pub enum RunError {
     /// The command line is wrong; nothing was touched.
     #[error("{message}")]
     Usage {
-        /// What is wrong with it.
+        /// The description of the error.
         message: String,
-        /// What to write instead.
+        /// How the user can mend it.
         hint: Option<String>,
     },
     /// A saved plan cannot be carried out; nothing was touched.
     #[error("{message}")]
     StalePlan {
-        /// Why.
+        /// The reason.
         message: String,
     },
     /// Another run holds the destination.
@@ -42,39 +42,39 @@ pub enum RunError {
     Busy {
         /// The destination.
         dest: PathBuf,
-        /// Who holds it, as that run wrote it down.
+        /// What the other run wrote about itself into the guard file.
         holder: Option<String>,
     },
     /// The destination or its state cannot be used.
     #[error("cannot {doing} `{}`: {source}", path.display())]
     Storage {
-        /// What was being tried.
+        /// The verb and its object, to stand between "cannot" and the path.
         doing: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A report could not be written.
+    /// Standard output could not be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
-    /// A file that was asked for could not be written.
+    /// A file that the user asked for could not be written.
     #[error("cannot write {what}: {source}")]
     Unwritable {
-        /// Which.
+        /// Which file.
         what: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl RunError {
-    /// A command line that cannot be carried out.
+    /// An error of the command line, without a hint.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: None }
     }
 
-    /// The status that the process ends with.
+    /// The exit status of the process.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match self {
@@ -87,7 +87,7 @@ impl RunError {
         }
     }
 
-    /// The `kind` of its JSON line.
+    /// The `kind` in its JSON line.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -138,17 +138,17 @@ impl From<LockProblem> for RunError {
     }
 }
 
-/// How the process ends. Each code is part of the contract.
+/// The exit status of the process. The numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// All is as declared.
+    /// The directory is as declared.
     Ok = 0,
     /// The run finished and at least one entry failed.
     Failed = 1,
     /// Command line or manifest is wrong; nothing was touched.
     Usage = 2,
-    /// `plan --exit-code`: there is something to do.
+    /// `plan --exit-code` and `lock --check`: something would change.
     Drift = 3,
     /// Another run holds the destination.
     Busy = 4,

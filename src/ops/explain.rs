@@ -1,4 +1,4 @@
-//! `explain`: one entry with all that is known of it, and what follows from that.
+//! `explain`: one entry, all evidence about it, and the decision that follows.
 
 use jiff::Timestamp;
 
@@ -21,90 +21,91 @@ use crate::pin::lock::{Content, DigestFrom, Lock};
 use crate::plan::{OnDisk, Step};
 use crate::stop::Stop;
 
-/// One entry with all that is known of it, and what follows from that.
+/// One entry, all evidence about it, and the decision that follows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// The entry.
     pub entry: EntryIndex,
-    /// What the lock says; none where there is no lock.
+    /// The line of the lock; none if there is no lock.
     pub locked: Option<Locked>,
-    /// What its checksum list says; none where its source names none.
+    /// What its checksum list says; none if its source has none.
     pub listed: Option<Listed>,
-    /// What it must be, when all of that is put together.
+    /// The pin that follows from manifest, lock and lists.
     pub pinned: Pinned,
-    /// What is at its path and how that compares with the record: the evidence of the decision. The
-    /// file was read unless its stat proves that it has the recorded bytes.
+    /// The file at its path compared with the record: the evidence of the decision. The file was
+    /// read, unless its stat proves that it has the recorded bytes.
     pub on_disk: OnDisk,
-    /// When the content of the file last changed; none where no regular file is at the path.
+    /// The mtime of the file; none if no regular file is at the path.
     pub modified: Option<Timestamp>,
-    /// What the state knows of it.
+    /// What the state records of it.
     pub noted: Noted,
-    /// What is to be done with it.
+    /// The planned step.
     pub step: Step,
 }
 
-/// What the lock says of an entry.
+/// What the lock says about an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Locked {
-    /// It has no line for it.
+    /// The lock has no line for it.
     Unpinned,
-    /// Its line says that upstream has none.
+    /// The line says that upstream has no such file.
     Missing,
-    /// Its line.
+    /// The line of a file.
     File {
-        /// The URL that was declared when it was pinned.
+        /// The declared URL at the time of pinning.
         url: String,
         /// Bytes.
         size: u64,
-        /// Its digest.
+        /// The pinned digest.
         sha256: Digest,
-        /// Whether a publisher stated the digest; else it is that of the first bytes that came.
+        /// True if a publisher states the digest; false if it is that of the first download.
         published: bool,
     },
 }
 
-/// What a checksum list says of an entry.
+/// What a checksum list says about an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listed {
     /// No run has fetched it yet.
     Unfetched,
-    /// These digests.
+    /// The list has these digests.
     Checksums(Vec<Checksum>),
-    /// Nothing.
+    /// The list does not name it.
     Unlisted,
-    /// Several things.
+    /// The list names it with different digests.
     Ambiguous,
-    /// It cannot be used.
+    /// The list cannot be used.
     Unusable,
 }
 
-/// What the state knows of an entry.
+/// What the state records of an entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Noted {
-    /// The file that natsync wrote or confirmed there for this manifest.
+    /// The record of the file, if this manifest made it.
     pub file: Option<FileRecord>,
-    /// When upstream last said that it has no such file at the declared URL.
+    /// When upstream last answered that it has no file at the declared URL.
     pub missing_since: Option<Timestamp>,
-    /// How it failed, where that still stands.
+    /// The failure of the last runs, if it is unresolved.
     pub failed: Option<NotedFailure>,
 }
 
-/// How an entry failed.
+/// A failure of an earlier run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedFailure {
-    /// When that run began.
+    /// The start of that run.
     pub run: Timestamp,
-    /// The stable name of the kind.
+    /// The stable name of the error kind.
     pub kind: String,
-    /// What happened, with no secret in it.
+    /// The message; it holds no secret.
     pub message: String,
 }
 
-/// Says all that is known of one entry, which is named by its path below the destination, by the path of its file, or
-/// by its URL. Asks nobody and changes nothing.
+/// Collects the evidence about one entry. `name` is its path below the destination, the path of its
+/// file, or its URL. Makes no request and changes nothing.
 ///
 /// # Errors
-/// When the manifest declares no such entry, its entries collide, or the lock or the destination cannot be read.
+/// When the manifest declares no such entry, entries collide, or the lock or the destination cannot
+/// be read.
 pub fn explain(
     manifest: &Manifest,
     options: &Options,
@@ -191,7 +192,7 @@ fn listed(said: Option<Pinned>, is_unknown: bool) -> Listed {
     }
 }
 
-/// The entry that is meant.
+/// The entry with that name.
 fn find(manifest: &Manifest, name: &str) -> Result<EntryIndex, RunError> {
     let below = std::path::Path::new(name).strip_prefix(manifest.dest()).ok();
     let below = below.and_then(|below| below.to_str());
@@ -209,7 +210,7 @@ fn find(manifest: &Manifest, name: &str) -> Result<EntryIndex, RunError> {
     found.map(|entry| entry.index()).ok_or_else(|| unknown(manifest, name))
 }
 
-/// So many entries are looked through for what may be meant, and so many of them named.
+/// The most entries that are searched for similar names, and the most names in a hint.
 const LOOKED_AT: usize = 100_000;
 const NAMED: usize = 3;
 

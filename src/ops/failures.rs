@@ -125,13 +125,12 @@ impl Groups {
     }
 }
 
-/// The moment up to which something noted in a second may have been noted, in milliseconds since 1970: the state knows
-/// whole seconds.
+/// The last millisecond of the second of a time, since 1970: the state stores whole seconds.
 pub(super) fn end_of_second(noted: Timestamp) -> i64 {
     noted.as_millisecond().saturating_add(999)
 }
 
-/// The failures of the last runs that still stand.
+/// The unresolved failures of the last runs.
 pub(super) fn failures(manifest: &Manifest, runs: &[Past]) -> Groups {
     let sources: HashMap<_, _> =
         manifest.sources().iter().map(|source| (source.name.as_str(), source)).collect();

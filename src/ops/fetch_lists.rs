@@ -1,4 +1,5 @@
-//! Checksum lists: fetched before anything is decided, and read again where they contradict the bytes.
+//! Fetches checksum lists before anything is decided, and once more if they contradict downloaded
+//! bytes.
 
 use std::collections::HashSet;
 
@@ -14,8 +15,8 @@ use crate::pin::checksum_lists::{Lists, Lost};
 use crate::plan::{Plan, Step};
 use crate::transfer::{self, Disputed, Fetched, Files};
 
-/// Fetches the lists that decide on a chosen entry, on condition that they changed. Answers those that
-/// cannot be had.
+/// Fetches the lists that pin a selected entry, by conditional requests. Returns those that cannot
+/// be fetched.
 ///
 /// # Errors
 /// When the lock cannot be read.
@@ -28,7 +29,7 @@ pub(super) fn fetch_all(
     Ok(fetch(scope, (dest, state), &wanted, false, reporter))
 }
 
-/// Chosen entries that name a list, one for each.
+/// One selected entry for each list.
 fn wanted(scope: Scope<'_>) -> Result<Vec<EntryIndex>, RunError> {
     let Scope { manifest, options, pins, stop, .. } = scope;
     let mut wanted = Vec::new();
@@ -53,7 +54,7 @@ fn wanted(scope: Scope<'_>) -> Result<Vec<EntryIndex>, RunError> {
             if is_sidecar || seen.insert((number, url)) {
                 wanted.push(entry.index());
             }
-            // Whoever comes next names the same.
+            // All further entries of this source have the same list.
             if is_one && !is_sidecar {
                 break;
             }
@@ -78,9 +79,9 @@ fn fetch(
     transfer::fetch_lists(&work(scope, &means), lists, reporter)
 }
 
-/// Settles entries whose bytes are not those of their list. The list may be older than the file, as
-/// on a mirror in the middle of an update: it is read once more, and where it says something else then,
-/// the entry is tried again.
+/// Settles entries whose bytes contradict their list. The list may be older than the file, as on a
+/// mirror in the middle of an update: it is fetched once more, and if the pin of the entry changed,
+/// the entry is fetched again.
 ///
 /// # Errors
 /// When the lock cannot be read.

@@ -1,7 +1,7 @@
-//! `lock`: what upstream has is pinned, entry by entry.
+//! `lock`: pins what upstream serves, entry by entry.
 //!
-//! A new lock is made by merging three streams in the order of their paths: the lock that is there,
-//! the state, and what this run learned. None of them is ever held in memory.
+//! A new lock is a merge of three streams, each sorted by path: the old lock, the state, and the
+//! entries that this run pins. Neither lock is held in memory.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -26,30 +26,30 @@ use crate::plan::Step;
 use crate::rel_path::path_hash;
 use crate::stop::Stop;
 
-/// From so many entries on that have the same bytes, it is said so.
+/// The number of entries with equal bytes from which a warning is due.
 const SUSPICIOUS: u32 = 3;
 
-/// What became of a lock.
+/// The result of `lock`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LockReport {
-    /// Entries that it pins.
+    /// Entries that the lock pins.
     pub pinned: u64,
-    /// Of the new ones: those whose digest a publisher states.
+    /// New lines with a digest that a publisher states.
     pub published: u64,
-    /// Of the new ones: those whose digest is that of the first bytes that came.
+    /// New lines with the digest of the first download.
     pub first_use: u64,
-    /// Of the new ones: those that upstream does not have.
+    /// New lines for files that upstream does not have.
     pub missing: u64,
-    /// Entries that were pinned to something else before.
+    /// Lines that replace a different line.
     pub changed: u64,
-    /// Lines that the manifest no longer declares.
+    /// Lines dropped because the manifest no longer declares their path.
     pub dropped: u64,
-    /// Entries that should be pinned and are not, since the state could not note them.
+    /// Entries that could not be pinned because the state has no record of them.
     pub lost: u64,
 }
 
-/// Pins what is not pinned yet, fetching what must be known for that; with `upgrade` all that is
-/// chosen is pinned anew. Entries that failed keep the pin that they had.
+/// Pins the entries that are not pinned yet, and fetches what it needs for that. With `upgrade`,
+/// pins all selected entries again. A failed entry keeps its old pin.
 ///
 /// # Errors
 /// As [`super::apply`], and when the lock cannot be written.
@@ -68,7 +68,7 @@ pub fn lock(
     let scope = Scope { manifest, options, pins: &pins, dest: None, stop };
     let summary = run(scope, &prepared, None, reporter, |done, reporter| {
         let news = News::of(manifest, done, old)?;
-        // A choice says nothing of the rest.
+        // A run over some entries must not drop the lines of the others.
         let declared = options.selection.is_all().then_some(done.hashes);
         report = write(manifest, old, &news, declared, done.state, reporter)?;
         Ok(())
@@ -76,7 +76,7 @@ pub fn lock(
     Ok((summary, report))
 }
 
-/// After an apply: pins for entries that the lock does not have yet.
+/// After `apply`: pins the entries that the lock does not have yet.
 pub(super) fn extend(
     lock: &Lock,
     done: &Done<'_>,
@@ -95,11 +95,11 @@ pub(super) fn extend(
     Ok(())
 }
 
-/// What a run learned for the lock.
+/// The changes that a run makes to the lock.
 struct News {
-    /// Entries that get a new line, by the hashes of their paths, in order.
+    /// Entries that get a new line, sorted by the hash of their path.
     lines: Vec<NewLine>,
-    /// Lines that stay in another form.
+    /// Lines that stay, edited.
     edited: HashMap<u128, LockLine>,
 }
 
@@ -108,12 +108,12 @@ struct News {
 struct NewLine {
     hash: u128,
     entry: EntryIndex,
-    /// None where upstream has no such file.
+    /// None if upstream has no such file.
     from: Option<DigestFrom>,
 }
 
 impl News {
-    /// Of all entries that did not fail. Without `old` no line is edited.
+    /// Collects the changes from all entries that did not fail. Without `old`, no line is edited.
     fn of(manifest: &Manifest, done: &Done<'_>, old: Option<&Lock>) -> Result<Self, RunError> {
         let mut news = Self { lines: Vec::new(), edited: HashMap::new() };
         let entries = manifest.entries();
@@ -146,7 +146,7 @@ impl News {
         Ok(news)
     }
 
-    /// The new line of what is noted, where there is to be one.
+    /// The new line for a record, if its entry gets one.
     fn line(&self, recorded: &Recorded<'_>, manifest: &Manifest) -> io::Result<Option<LockLine>> {
         let path = recorded.path();
         let hash = path_hash(path);
@@ -176,7 +176,7 @@ impl News {
     }
 }
 
-/// Writes the lock anew. Without `declared` no line is dropped.
+/// Writes the new lock. Without `declared`, no line is dropped.
 fn write(
     manifest: &Manifest,
     old: Option<&Lock>,
@@ -241,9 +241,9 @@ struct Merge<'a> {
     news: &'a News,
     declared: Option<&'a PathHashes>,
     report: LockReport,
-    /// New lines so far.
+    /// New lines written so far.
     taken: u64,
-    /// How many new lines have which digest, and the path of one.
+    /// For each digest, the number of new lines with it, and the path of one of them.
     same: HashMap<Digest, (u32, String)>,
 }
 
@@ -268,7 +268,7 @@ impl From<io::Error> for MergeError {
 }
 
 impl Merge<'_> {
-    /// Takes what the state notes of the next path.
+    /// Merges the record of the next path.
     fn take(&mut self, recorded: &Recorded<'_>) -> Result<(), MergeError> {
         let Some(mut line) = self.news.line(recorded, self.manifest)? else {
             return Ok(());
@@ -296,7 +296,7 @@ impl Merge<'_> {
             DigestFrom::Publisher => self.report.published += 1,
             DigestFrom::FirstUse => self.report.first_use += 1,
         }
-        // Nothing is the same as nothing, and that is no sign of anything.
+        // Many empty files are normal.
         if *size != 0 {
             let (count, path) = self.same.entry(*sha256).or_default();
             *count += 1;
@@ -306,7 +306,7 @@ impl Merge<'_> {
         }
     }
 
-    /// Writes the old lines before that path, or all that are left.
+    /// Writes the old lines before that path, or all remaining ones.
     fn keep_until(&mut self, path: Option<&str>) -> Result<(), MergeError> {
         while let Some(mut line) =
             self.next_old_if(|old| path.is_none_or(|path| old.path.as_str() < path))?
@@ -334,7 +334,7 @@ impl Merge<'_> {
     }
 }
 
-/// Puts into words that many entries have the same bytes.
+/// The warning that many entries have the same bytes.
 fn suspicion(same: &HashMap<Digest, (u32, String)>) -> Option<String> {
     let mut groups: Vec<_> = same.values().filter(|(count, _)| SUSPICIOUS <= *count).collect();
     groups.sort_unstable_by(|one, other| other.cmp(one));

@@ -16,20 +16,20 @@ const NAMED: usize = 3;
 pub struct Drift {
     /// Entries that the lock pins.
     pub pinned: u64,
-    /// Entries that it does not pin.
+    /// Entries that the lock does not pin.
     pub unpinned: Named,
-    /// Entries that it pins to something else than the manifest states.
+    /// Entries whose pin contradicts the manifest.
     pub differing: Named,
-    /// Lines that the manifest does not declare.
+    /// Lines of paths that the manifest does not declare.
     pub undeclared: Named,
-    /// Whether its lines are out of order, or written as natsync does not write them.
+    /// Whether lines are out of order, or differ from the form in which natsync writes them.
     pub untidy: bool,
 }
 
-/// A number of paths, of which the first ones are known.
+/// A number of paths, with the names of the first ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
-    /// How many.
+    /// The number of paths.
     pub count: u64,
     first: Vec<String>,
 }
@@ -61,7 +61,7 @@ impl Drift {
     }
 }
 
-/// Compares a lock with its manifest. Asks nobody and changes nothing.
+/// Compares a lock with its manifest. Makes no request and changes nothing.
 ///
 /// # Errors
 /// When the manifest's entries collide or the lock is wrong.
@@ -91,10 +91,11 @@ pub fn lock_drift(
     Ok(drift)
 }
 
-/// With `--locked` every chosen entry must be pinned, and to what the manifest states.
+/// The check of `--locked`: the lock must pin every selected entry, and must not contradict the
+/// manifest.
 ///
 /// # Errors
-/// When one is not.
+/// When an entry is not pinned, or its pin contradicts the manifest.
 pub(super) fn check_locked(
     manifest: &Manifest,
     options: &Options,
@@ -103,7 +104,7 @@ pub(super) fn check_locked(
     if !options.locked {
         return Ok(());
     }
-    // Who vouches for a digest is worth correcting, but no reason to stop.
+    // A line with an outdated `digest_from` needs an update, but its pin is still right.
     let differs = |standing: &Standing| match standing {
         Standing::Stands => false,
         Standing::Edited { has_moved, .. } => *has_moved,

@@ -1,7 +1,7 @@
-//! A manifest with its destination: looked at, planned, and brought in line.
+//! The operations: one file for each command.
 //!
-//! This is where the stages meet, and the only place that knows all of them. Each hands the next a
-//! plain value.
+//! This is the only room that knows all stages; each stage hands the next one a plain value.
+//! Nothing here prints or reads the environment.
 
 mod apply;
 mod background;
@@ -65,23 +65,24 @@ pub use verify::{Findings, verify};
 /// The warning of a command that only looks.
 const DAMAGED: &str = "the state is damaged; files are read instead";
 
-/// How often another run's end is looked for.
+/// The interval at which `wait` tries to take the run guard.
 const WAIT_STEP: Duration = Duration::from_millis(100);
 
-/// Reads the lock that lies beside a manifest, if one does.
+/// Reads the lock beside a manifest, if there is one.
 fn read_lock(manifest: &Manifest) -> Result<Option<Lock>, RunError> {
     Ok(Lock::read(&crate::pin::lock::file_of(manifest.file()), manifest.name())?)
 }
 
-/// What is known before anything is looked at on disk or asked for.
+/// What a command has before it looks at the destination or makes a request.
 struct Prepared {
     began: Instant,
-    /// Of the paths of all entries.
+    /// Hashes of the paths of all entries.
     hashes: PathHashes,
     lock: Option<Lock>,
 }
 
-/// Looks at every path once, reads the lock meanwhile, and makes sure that the options choose something.
+/// Checks every path once, reads the lock in parallel, and makes sure that the options select an
+/// entry.
 #[expect(clippy::disallowed_methods, reason = "the time that a run takes")]
 fn prepare(
     manifest: &Manifest,
@@ -98,7 +99,7 @@ fn prepare(
         })
     });
     let hashes = checked?;
-    // Before anything is touched: a slip in a pattern must not look like a run with nothing to do.
+    // A typing error in a pattern must not look like a run with nothing to do.
     options.selection.look_at(manifest);
     if let Some(error) = options.selection.unmatched(manifest) {
         return Err(error.into());
@@ -182,7 +183,7 @@ fn work<'a>(scope: Scope<'a>, means: &'a Means<'a>) -> Work<'a> {
     }
 }
 
-/// Each source's transport settings, with what the command line says.
+/// The transport settings of each source, overridden by the options.
 fn settings(manifest: &Manifest, options: &Options) -> Vec<Http> {
     let with_options = |source: &Source| {
         let mut http = source.http.clone();
@@ -190,7 +191,7 @@ fn settings(manifest: &Manifest, options: &Options) -> Vec<Http> {
             http.retries = retries;
         }
         if let Some(jobs) = options.jobs {
-            // Who names a number means it also for a single host, unless the manifest bounds that.
+            // A number of jobs holds for a single host, too, unless the manifest has a lower bound.
             http.connections_per_host = match http.connections_per_host {
                 PerHost::Auto => PerHost::Fixed(jobs),
                 PerHost::Fixed(bound) => PerHost::Fixed(bound.min(jobs)),
@@ -201,7 +202,7 @@ fn settings(manifest: &Manifest, options: &Options) -> Vec<Http> {
     manifest.sources().iter().map(with_options).collect()
 }
 
-/// Says so when lists were wanted that nobody has fetched yet.
+/// The warning for checksum lists that no run has fetched yet.
 fn lacked_lists(pins: &Pins<'_>) -> Option<String> {
     let message = "checksum lists that no run has fetched yet are not taken into account";
     pins.lacked_lists().then(|| message.to_owned())
@@ -212,8 +213,8 @@ fn needs_network(plan: &Plan) -> bool {
         .any(|(_, step)| matches!(step, Step::Do(decision) if decision.action.asks_upstream()))
 }
 
-/// Hands `look` what tells what is said of an entry, as the manifest, the lock and the checksum lists of the
-/// last run have it. Asks nobody and changes nothing.
+/// Calls `look` with a function that looks up the pin of an entry in the manifest, the lock and the
+/// checksum lists of the last run. Makes no request and changes nothing.
 ///
 /// # Errors
 /// When the lock is wrong or the destination cannot be read.

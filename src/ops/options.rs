@@ -12,43 +12,45 @@ use crate::manifest::select::Selection;
 /// What a caller asks of a run, beyond what the manifest says.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Which entries; all by default.
+    /// The entries of the run; all by default.
     pub selection: Selection,
-    /// Where to ask instead of where the manifest says.
+    /// Rewrites of the requested URLs.
     pub rewrites: Rewrites,
-    /// Transfers at a time.
+    /// Concurrent transfers.
     pub jobs: Option<usize>,
-    /// Bytes a second in all.
+    /// Bytes per second, for all transfers together.
     pub limit_rate: Option<u64>,
-    /// Further attempts after a failed one.
+    /// Attempts after the first one.
     pub retries: Option<u32>,
-    /// Do without the network.
+    /// Make no request.
     pub offline: bool,
-    /// Get everything anew.
+    /// Fetch every selected entry again.
     pub force: bool,
-    /// Believe no size and time of a local file.
+    /// Read local files instead of trusting their size and times.
     pub rehash: bool,
     /// The lock must pin every entry.
     pub locked: bool,
-    /// Follow upstream, whatever the lock pins. For [`lock`](crate::ops::lock()) alone.
+    /// Replace the pins of the lock by what upstream serves now. Used by
+    /// [`lock`](crate::ops::lock()) alone.
     pub upgrade: bool,
-    /// End with the first failure.
+    /// Start no further transfer after the first failure.
     pub fail_fast: bool,
     /// Wait for another run on the same destination instead of giving up.
     pub wait: bool,
-    /// Ask upstream what it has, without getting it. For [`plan`](crate::ops::plan()) alone.
+    /// Ask upstream about each entry without fetching bodies. Used by [`plan`](crate::ops::plan())
+    /// alone.
     pub refresh: bool,
-    /// Tell of entries that are merely kept, too.
+    /// Report kept entries, too.
     pub report_kept: bool,
-    /// Whether files that are no longer declared are deleted, whatever the manifest says.
+    /// Whether to delete files that are no longer declared; none leaves that to the manifest.
     pub prune: Option<bool>,
-    /// How many files may be deleted, whatever the manifest says.
+    /// The most files to delete; none leaves that to the manifest.
     pub max_delete: Option<Quota>,
-    /// Tell the action of each entry.
+    /// Report the action of each entry.
     pub report_actions: bool,
     /// Where the proxy variables (`HTTPS_PROXY`, `NO_PROXY` and the like) are looked up.
     pub environment: Environment,
-    /// The instant that ages are counted to; the moment itself by default.
+    /// The instant at which ages are measured; the present one by default.
     pub now: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! `plan`: what would be done.
+//! `plan`: what `apply` would do.
 
 use std::io::Write;
 
@@ -18,10 +18,12 @@ use crate::plan::{Action, Decision, Plan, Reason, Share, Shares, Step};
 use crate::stop::Stop;
 use crate::transfer::{self, Questions};
 
-/// Says what [`apply`](super::apply()) would do. Writes nothing; asks nobody unless `refresh` says so.
+/// Plans what [`apply`](super::apply()) would do. Writes nothing, and makes no request unless
+/// `refresh` is set.
 ///
 /// # Errors
-/// When the manifest's entries collide, the options choose nothing, or the destination cannot be read.
+/// When entries of the manifest collide, the options select no entry, or the destination cannot be
+/// read.
 pub fn plan(
     manifest: &Manifest,
     options: &Options,
@@ -50,15 +52,14 @@ pub fn plan(
         let gone = super::prune::gone(scope, dest, state, absent);
         plan.add_prunes(gone);
     }
-    // What was cut short is no plan to tell.
+    // Do not report an interrupted plan.
     if !stop.is_requested() {
         tell_plan(scope, &mut plan, reporter);
     }
     Ok(plan)
 }
 
-/// Saves a plan that was made with that recipe, to be carried out by
-/// [`apply_saved`](super::apply_saved()).
+/// Saves a plan that was made with this recipe, for [`apply_saved`](super::apply_saved()).
 ///
 /// # Errors
 /// When the lock or the destination cannot be read, or nothing can be written.
@@ -77,7 +78,7 @@ pub fn save_plan(
     written.map_err(|source| RunError::Unwritable { what: "the plan", source })
 }
 
-/// Asks upstream about each entry that needs it, and puts what it says into the plan.
+/// Asks upstream about each entry that needs it, and puts the answers into the plan.
 fn refresh(scope: Scope<'_>, state: Option<&State>, plan: &mut Plan, reporter: &mut dyn Reporter) {
     if !needs_network(plan) {
         return;
@@ -90,7 +91,7 @@ fn refresh(scope: Scope<'_>, state: Option<&State>, plan: &mut Plan, reporter: &
     plan.tell(probes.into_iter().map(|(entry, probed)| (entry, probed.decision, probed.size)));
 }
 
-/// Tells the plan: each action where that is asked for, then the counts.
+/// Reports the plan: each action if the options ask for that, then the counts.
 pub(super) fn tell_plan(scope: Scope<'_>, plan: &mut Plan, reporter: &mut dyn Reporter) {
     let Scope { manifest, options, pins, .. } = scope;
     let entries = manifest.entries();
@@ -167,7 +168,8 @@ fn lacking_space(manifest: &Manifest, needed: u64) -> Option<Event> {
 struct Parts<'a> {
     entries: Entries<'a>,
     shares: Shares,
-    /// The host of each source, where all its entries have the same, and what needs the network there.
+    /// For each source whose entries have one host: that host, and the share of the plan that needs
+    /// it.
     hosts: Vec<Option<(String, Share)>>,
 }
 

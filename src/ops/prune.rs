@@ -16,12 +16,12 @@ use crate::plan::{Plan, Prune, Reason};
 use crate::rel_path::RelPath;
 use crate::stop::Stop;
 
-/// So many files may be deleted in one run where nobody says otherwise.
+/// The default limit of a run, in files.
 const COUNT: u64 = 100;
-/// Or so many in a hundred of those that natsync wrote, whichever is more.
+/// The default limit of a run, in percent of the files that natsync wrote. The larger limit counts.
 const SHARE: f64 = 20.0;
 
-/// Deletes the files that the plan names, if everything else is as declared.
+/// Deletes the files that the plan names, if no entry failed.
 pub(super) fn prune(
     scope: Scope<'_>,
     dest: &Dest,
@@ -56,7 +56,7 @@ pub(super) fn prune(
                 notes.push(Note::Forget { path: path.clone() });
                 reporter.event(&Event::Pruned { path: path.clone() });
             }
-            // Somebody changed it meanwhile: it is theirs now.
+            // The file changed since the plan was made: it stays.
             Ok(false) => {}
             Err(error) => {
                 let failure = Failure::disk("delete the file", &error);
@@ -67,14 +67,14 @@ pub(super) fn prune(
     if notes.is_empty() {
         return;
     }
-    // Rows of files that are gone only cost a look.
+    // Stale records of deleted files are harmless: the next run removes them.
     if dest.sync().is_err() || state.note(&notes).is_err() {
         let message = "the state cannot be written; the next run will look for deleted files again";
         warn(reporter, Some(message.to_owned()));
     }
 }
 
-/// Files here of entries that upstream does not have, where the manifest says that they go then.
+/// Local files of entries that upstream does not have, from sources with `on_missing: prune`.
 pub(super) fn gone(
     scope: Scope<'_>,
     dest: &Dest,
@@ -84,7 +84,7 @@ pub(super) fn gone(
     let Scope { manifest, options, pins, stop, .. } = scope;
     let goes = |on_missing| on_missing == OnMissing::Prune;
     let is_anywhere = manifest.sources().iter().any(|source| goes(source.on_missing));
-    // A lock is no reason to delete.
+    // `lock` deletes nothing.
     if !is_anywhere || pins.is_for_lock() || options.prune == Some(false) {
         return Vec::new();
     }
@@ -98,13 +98,14 @@ pub(super) fn gone(
     found.collect()
 }
 
-/// A destination that is not the one the state was made for may hold what others put there.
+/// Refuses if the destination is not where its state was made: other programs may have put files
+/// there.
 fn moved(dest: &Dest, state: &State) -> Option<Failure> {
     let (here, noted) = (dest.place(), state.place());
     if noted.as_deref() == Some(here.as_str()) {
         return None;
     }
-    // From the next run on this is its place.
+    // The next run accepts this path.
     let _ = state.note(&[Note::Place { path: here }]);
     let message =
         "the destination is not where it was when its files were written; nothing was deleted";
@@ -114,7 +115,7 @@ fn moved(dest: &Dest, state: &State) -> Option<Failure> {
     )
 }
 
-/// Looks at a file that may go. None where it is not certain that it is what natsync wrote.
+/// Checks a file that may be deleted. None unless the file certainly is the recorded one.
 pub(super) fn look(
     dest: &Dest,
     path: &str,
@@ -133,10 +134,11 @@ pub(super) fn look(
     is_same.then(|| Prune { path: path.to_owned(), reason, stamp: stat.stamp() })
 }
 
-/// Refuses to delete more files than is allowed, of so many that natsync wrote.
+/// Refuses to delete more files than the limit allows. `managed` is the number of files that
+/// natsync wrote.
 ///
 /// # Errors
-/// `prune_refused`; then none is deleted.
+/// `prune_refused`; then no file is deleted.
 fn check_limit(prunes: u64, managed: u64, allowed: Option<Quota>) -> Result<(), Failure> {
     let share = |percent: f64| {
         #[expect(

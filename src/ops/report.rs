@@ -1,4 +1,4 @@
-//! What a manifest's destination and its last runs look like, for `report`.
+//! `report`: gathers the overview of a destination and its last runs.
 
 use jiff::Timestamp;
 
@@ -19,11 +19,11 @@ use crate::pin::lookup::Pins;
 use crate::rel_path::path_hash;
 use crate::stop::Stop;
 
-/// Looks at what a manifest declares, what is on disk, and what the state knows. Reads no file of the destination, asks
-/// nobody and changes nothing.
+/// Compares what a manifest declares with the disk and the state. Reads no file of the destination,
+/// makes no request and changes nothing.
 ///
 /// # Errors
-/// When the manifest's entries collide, the options choose nothing, the lock is wrong, or the
+/// When entries of the manifest collide, the options select no entry, the lock is wrong, or the
 /// destination cannot be read.
 pub(crate) fn overview(
     manifest: &Manifest,
@@ -44,7 +44,7 @@ pub(crate) fn overview(
     let state = state.filter(|_| !scan.damaged);
     let changes = changes(state, &hashes);
     let runs = state.map(State::runs).unwrap_or_default();
-    // Of the only run that is known everything is new, which tells nothing.
+    // In the first run every file is new, so marking new files would say nothing.
     let newest = runs.first().filter(|_| 1 < runs.len());
     let newest = newest.and_then(|run| Timestamp::from_millisecond(run.began).ok());
     let failures = failures(manifest, &runs);
@@ -84,8 +84,8 @@ pub(crate) fn overview(
     Ok(survey.finish())
 }
 
-/// When natsync put the bytes at each declared path there, by the path's rank, in milliseconds since 1970; 0 where it
-/// did not.
+/// For each declared path, by its rank, when natsync put its bytes there: milliseconds since 1970,
+/// or 0 if it never did.
 fn changes(state: Option<&State>, hashes: &PathHashes) -> Vec<i64> {
     let mut changes = vec![0; hashes.len()];
     let read = state.map(|state| {
@@ -97,7 +97,7 @@ fn changes(state: Option<&State>, hashes: &PathHashes) -> Vec<i64> {
             }
         })
     });
-    // What a damaged state does not tell is not known.
+    // A damaged state gives only a part of the times; the others count as unknown.
     drop(read);
     changes
 }

@@ -22,22 +22,21 @@ use crate::pin::lookup::Pins;
 use crate::plan::{Action, Decision, Plan, Step};
 use crate::transfer::{self, Files};
 
-/// A run that came to its end, with what a lock is made of.
+/// A completed run, with the data that a lock is made from.
 pub(super) struct Done<'a> {
     pub(super) plan: &'a Plan,
-    /// What the entries had to be.
     pub(super) pins: &'a Pins<'a>,
-    /// Entries without the outcome that they should have.
+    /// Entries that failed or were skipped.
     pub(super) failed: &'a HashSet<EntryIndex>,
     /// Entries that upstream does not have.
     pub(super) absent: &'a HashSet<EntryIndex>,
-    /// The paths of all entries.
+    /// Hashes of the paths of all entries.
     pub(super) hashes: &'a PathHashes,
     pub(super) state: &'a State,
 }
 
-/// Plans and makes it so. `conclude` has its turn at the end, before anybody else may begin, unless the
-/// end was asked for. What the run was is noted in the state.
+/// Plans a run and carries it out. Unless the run was stopped, `conclude` is called at the end,
+/// while the run guard is still held. The state records the run in its history.
 pub(super) fn run(
     scope: Scope<'_>,
     prepared: &Prepared,
@@ -77,7 +76,7 @@ pub(super) fn run(
         stopped: stop.is_requested(),
         broken: ended.is_err(),
     };
-    // A saved plan that is refused was no run.
+    // A refused saved plan changed nothing, so it is not part of the history.
     let was_refused = matches!(ended, Err(RunError::StalePlan { .. }));
     if !was_refused && state.note_run(&recorder.finish(setting, &summary)).is_err() {
         let message = "the state cannot be written; `natsync report` will not know of this run";
@@ -89,7 +88,7 @@ pub(super) fn run(
     Ok(summary)
 }
 
-/// Where a run works, which it holds.
+/// The destination of a run, which holds its run guard.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     dest: &'a Dest,
@@ -115,7 +114,7 @@ fn carry_out(
     };
     let listed = pins.with_lists(lists);
     let scope = Scope { pins: &listed, ..scope };
-    // A file that was read is not read the next time.
+    // Record the digests, so that the next run need not read these files again.
     let keep = |notes: &[Note]| drop(state.note(notes));
     let mut plan = make_plan(scope, scan, &keep, account)?;
     if let Some(saved) = saved {
@@ -142,7 +141,7 @@ fn carry_out(
     }
     let so_far = account.summary;
     super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
-    // What nobody asked for again is of no use, unless it is of entries that were not chosen.
+    // A part that no entry of this run used is stale, unless the run was limited to some entries.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
         dest.clear_parts(parts);
     }
@@ -154,7 +153,7 @@ fn carry_out(
     Ok(())
 }
 
-/// After a failure that is enough: nothing is asked for.
+/// With `fail_fast`, a failure before the first request: no request is made.
 fn skip_all(plan: &Plan, reporter: &mut Account<'_>) {
     for (entry, step) in plan.steps() {
         if matches!(step, Step::Do(decision) if decision.action.asks_upstream()) {
@@ -163,7 +162,7 @@ fn skip_all(plan: &Plan, reporter: &mut Account<'_>) {
     }
 }
 
-/// Gives their outcome to all entries that nobody need be asked about.
+/// Gives their outcome to all entries that need no request.
 fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<'_>) {
     let Scope { manifest, options, pins, .. } = scope;
     let entries = manifest.entries();
@@ -188,7 +187,7 @@ fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<
     }
 }
 
-/// Counts and notes outcomes on their way to the reporter. What is kept is counted from the plan.
+/// Counts and records outcomes on their way to the reporter. Kept files are counted from the plan.
 struct Account<'a> {
     reporter: &'a mut dyn Reporter,
     recorder: Recorder,

@@ -26,51 +26,52 @@ use crate::plan::{PinMatch, compare_with_pin};
 use crate::rel_path::{RelPath, path_hash};
 use crate::stop::Stop;
 
-/// So many entries are handed to a thread at a time, where there are enough for all.
+/// The most entries that a thread takes at a time.
 const CHUNK: u64 = 32;
-/// So many chunks may wait to be told.
+/// The most chunks that wait to be reported.
 const WAITING: usize = 64;
-/// How often progress is told while nothing is found.
+/// The interval between reports of progress.
 const TICK: Duration = Duration::from_millis(40);
 
-/// What is verified.
+/// The work of one call.
 #[derive(Clone, Copy)]
 struct Verification<'a> {
     manifest: &'a Manifest,
     options: &'a Options,
     pins: &'a Pins<'a>,
-    /// None where the destination does not exist.
+    /// None if the destination does not exist.
     dest: Option<&'a Dest>,
-    /// What the state knows. What a walk would tell is not in it.
+    /// What the state records. No walk filled it.
     known: &'a Inventory<'a>,
     stop: &'a Stop,
-    /// Look at size and times alone.
+    /// Compare only sizes and times.
     quick: bool,
 }
 
-/// How many files are how.
+/// The number of files with each finding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// As they should be.
+    /// Files that are right.
     pub ok: u64,
-    /// Other bytes.
+    /// Files with other bytes.
     pub modified: u64,
-    /// Not there.
+    /// Missing files.
     pub gone: u64,
-    /// Nothing tells what they should be.
+    /// Files without a pin or a record.
     pub unknown: u64,
-    /// Not there, as upstream has none.
+    /// Files that are missing because upstream has none.
     pub absent: u64,
-    /// Of all of these, those that could not be read.
+    /// Those of all of these that could not be read.
     pub unreadable: u64,
-    /// Bytes that were read.
+    /// Bytes read.
     pub bytes: u64,
-    /// From the beginning to the end.
+    /// The duration of the call.
     pub elapsed: Duration,
 }
 
 impl Findings {
-    /// Whether all that can be known is right.
+    /// Whether no file is wrong, missing or unreadable. A file without a pin or a record is no
+    /// failure.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.modified + self.gone + self.unreadable == 0
@@ -88,11 +89,11 @@ impl Findings {
     }
 }
 
-/// Reads every chosen file on disk and holds it against its pin, or against what natsync noted when it
-/// wrote it. Asks nobody and changes nothing. `quick` looks at size and times alone.
+/// Reads every selected file on disk and compares it with its pin, or with the digest that natsync
+/// recorded. Makes no request and changes nothing. `quick` compares only sizes and times.
 ///
 /// # Errors
-/// When the manifest's entries collide, the options choose nothing, the lock is wrong, or the
+/// When entries of the manifest collide, the options select no entry, the lock is wrong, or the
 /// destination cannot be read.
 pub fn verify(
     manifest: &Manifest,
@@ -129,7 +130,7 @@ fn run(work: &Verification<'_>, reporter: &mut dyn Reporter) -> Result<Findings,
     let next = AtomicU64::new(0);
     let bytes = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // A few large files are spread over the threads one by one.
+    // Small chunks for few entries, so that all threads get some of a few large files.
     let size = (bound / (threads as u64 * 16)).clamp(1, CHUNK);
     let outcome = std::thread::scope(|scope| {
         let (found, chunks) = sync_channel::<Chunk>(WAITING);
@@ -174,7 +175,6 @@ struct Worker<'a> {
     buffer: Buffer,
 }
 
-/// What a file must be.
 enum Expected {
     Pin(Pin),
     Recorded(Digest),
@@ -190,7 +190,7 @@ impl Worker<'_> {
                 return;
             }
             let chunk = self.chunk(first..bound.min(first + size));
-            // Nobody listens any more: the run failed elsewhere.
+            // The receiver is gone: the run failed on another thread.
             if found.send((number, chunk)).is_err() {
                 return;
             }
@@ -214,7 +214,7 @@ impl Worker<'_> {
                 break;
             }
             let verified = self.look(&entry, &path)?;
-            // What was cut short tells nothing.
+            // A read that was interrupted proves nothing.
             let interrupted = verified
                 .failure
                 .as_ref()
@@ -314,7 +314,7 @@ fn quick(stat: &Stat, expected: &Expected, recorded: Option<Fingerprint>) -> Fin
     }
 }
 
-/// Nothing is there, or something stands where a folder should be.
+/// Whether no file is there, or a file stands where a folder of the path should be.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
