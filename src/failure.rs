@@ -34,7 +34,7 @@ pub enum ErrorKind {
     UnexpectedContent,
     /// The content is larger than `max_size`.
     TooLarge,
-    /// Something that is no regular file stands where the file goes.
+    /// Something that is not a regular file is at the path.
     PathConflict,
     /// The local disk failed.
     Io,
@@ -87,22 +87,22 @@ impl fmt::Display for ErrorKind {
 /// Why one entry failed. It prints as a lowercase fragment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What class of failure it is.
+    /// The class of the failure.
     pub kind: ErrorKind,
-    /// The HTTP status, where the failure is about one.
+    /// The HTTP status, if the failure is about one.
     pub status: Option<u16>,
-    /// What happened, with no secret in it. It may quote text from outside: print it escaped.
+    /// The message. It holds no secret, but may quote text from outside: print it escaped.
     pub message: String,
-    /// What to do next, where there is something better than reading the message.
+    /// What the user can do next.
     pub hint: Option<String>,
     /// The origin that failed (`http://host:port`), which failures are grouped by.
     pub origin: Option<String>,
-    /// Whether asking again cannot help, of kinds that may pass.
+    /// The failure is permanent, although its kind is usually transient.
     pub(crate) lasting: bool,
 }
 
 impl Failure {
-    /// A failure of that kind.
+    /// A failure of that kind, with a message that holds no secret.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -114,28 +114,28 @@ impl Failure {
         }
     }
 
-    /// The same with the HTTP status.
+    /// Adds the HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// The same with what to do next.
+    /// Adds what the user can do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same, of which asking again changes nothing.
+    /// Marks the failure as permanent.
     #[must_use]
     pub(crate) fn lasting(mut self) -> Self {
         self.lasting = true;
         self
     }
 
-    /// The same with the origin that it is about, unless one is named already.
+    /// Adds the origin, unless there is one already.
     #[must_use]
     pub fn at_origin(mut self, origin: &str) -> Self {
         self.origin.get_or_insert_with(|| origin.to_owned());

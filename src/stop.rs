@@ -39,12 +39,13 @@ struct Inner {
 }
 
 impl Stop {
-    /// A request that SIGINT and SIGTERM make: the first ends the run in good order, the second ends
-    /// the process at once. Where the system refuses to tell of signals, they do what they always do.
+    /// A request that SIGINT and SIGTERM make: the first signal ends the run in good order, the
+    /// second one ends the process at once. If the handlers cannot be installed, the signals keep
+    /// their default effect.
     #[must_use]
     pub fn on_signals() -> Self {
         let stop = Self::default();
-        // Nothing is lost when they cannot be heard: killed runs leave no half files either.
+        // A run that is killed leaves no half-written files either.
         let _ = stop.clone().listen();
         stop
     }
@@ -54,7 +55,8 @@ impl Stop {
         let (mut interrupt, mut terminate) = {
             use tokio::signal::unix::{SignalKind, signal};
             let _entered = runtime.enter();
-            // A file that may not grow is an error of a write; unheard, its signal would end the process.
+            // With a handler, exceeding `ulimit -f` is an error of the write; without one, SIGXFSZ
+            // ends the process.
             let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
@@ -75,20 +77,20 @@ impl Stop {
         Ok(())
     }
 
-    /// Asks for the end. The first request decides the reason.
+    /// Requests the end of the run. The first request decides the reason.
     pub fn request(&self, reason: StopReason) {
         let _ =
             self.0.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
         self.0.changed.notify_waiters();
     }
 
-    /// Whether the end was asked for.
+    /// Whether the end was requested.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.0.reason.load(Ordering::Acquire) != 0
     }
 
-    /// Why the end was asked for; none while the run may go on.
+    /// The reason of the request; none while the run may go on.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
         [StopReason::Interrupted, StopReason::Terminated, StopReason::Halted]
@@ -96,7 +98,7 @@ impl Stop {
             .find(|reason| self.0.reason.load(Ordering::Acquire) == *reason as u8)
     }
 
-    /// Waits until the end is asked for.
+    /// Waits until the end is requested.
     pub async fn requested(&self) {
         let notified = self.0.changed.notified();
         tokio::pin!(notified);

@@ -1,19 +1,19 @@
-//! How many files and connections may be open at a time, and what fits into that.
+//! The limit on open file descriptors, and how many folders and transfers fit into it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many folders of a destination stay open where there is room for them.
+/// The most folders of a destination that stay open.
 const FOLDERS: u64 = 24;
-/// What is open beside transfers and folders: streams, the state, locks, event loops.
+/// Descriptors for all else: standard streams, the state, locks, event loops.
 const REST: u64 = 26;
-/// A connection, what it brings, and the note of how far that is.
+/// Descriptors of a transfer: the connection, the staged file, and the note of a part.
 const TRANSFER: u64 = 3;
 
-/// Lets this process open as many files as the system allows it. Most systems allow far more than they set at first,
-/// for the sake of programs that this one does not start.
+/// Raises the limit on open files to the hard limit. Most systems have a low soft limit for old
+/// programs that use `select`.
 pub(crate) fn raise() {
     let limit = getrlimit(Resource::Nofile);
-    // What is refused leaves the limit as it was, and transfers keep within it.
+    // If the system refuses, the limit stays, and transfers keep within it.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::Stat;
 use crate::dest::descriptors;
 
-/// A folder that somebody may still be using when the cache lets go of it.
+/// A folder that may still be in use when the cache drops it.
 pub(super) type Shared = Arc<Folder>;
 
 /// An open directory.
@@ -32,17 +32,18 @@ fn directory() -> OFlags {
 }
 
 impl Folder {
-    /// Opens a directory that the user named; links in that name are the user's own.
+    /// Opens a directory that the user named. Symbolic links in that path are followed: the user
+    /// chose them.
     pub(super) fn open_ambient(path: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(path, directory(), Mode::empty())?))
     }
 
-    /// Opens a folder in this one, not through a symbolic link.
+    /// Opens a folder in this one without following a symbolic link.
     pub(super) fn open(&self, name: &OsStr) -> io::Result<Self> {
         Ok(Self(rustix::fs::openat(self, name, directory() | OFlags::NOFOLLOW, Mode::empty())?))
     }
 
-    /// Opens a folder in this one and makes it where it does not exist.
+    /// Opens a folder in this one, and creates it if it does not exist.
     pub(super) fn make(&self, name: &str, mode: Mode) -> io::Result<Self> {
         match self.open(OsStr::new(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -54,7 +55,8 @@ impl Folder {
         }
     }
 
-    /// Opens a folder anywhere below this one. The kernel resolves the whole path where it can.
+    /// Opens a folder anywhere below this one. The kernel resolves the whole path if it supports
+    /// `openat2`.
     fn open_beneath(&self, path: &str) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         {
@@ -63,7 +65,8 @@ impl Folder {
                 ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
             match rustix::fs::openat2(self, path, directory(), Mode::empty(), beneath) {
                 Ok(opened) => return Ok(Self(opened)),
-                // An old kernel, a sandbox that forbids the call, or a race that it reports so.
+                // An old kernel, a sandbox that forbids the call, or a race that the call reports
+                // in this way.
                 Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {}
                 Err(errno) => return Err(errno.into()),
             }
@@ -92,7 +95,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Looks at a name in this folder, not following a symbolic link.
+    /// Examines a name in this folder without following a symbolic link.
     pub(super) fn stat(&self, name: impl rustix::path::Arg) -> io::Result<Stat> {
         Ok(Stat::from(rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
@@ -115,7 +118,7 @@ impl Folder {
         Ok(rustix::fs::unlinkat(self, name, AtFlags::empty())?)
     }
 
-    /// Writes out all that its file system holds back.
+    /// Flushes its file system (`syncfs`).
     pub(super) fn sync_file_system(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         return Ok(rustix::fs::syncfs(self)?);
@@ -127,7 +130,7 @@ impl Folder {
     }
 }
 
-/// Folders opened lately, by path.
+/// Recently opened folders, by path.
 #[derive(Debug)]
 pub(super) struct Folders {
     open: HashMap<String, Shared>,
@@ -165,7 +168,7 @@ impl Folders {
         Ok(folder)
     }
 
-    /// That folder is gone.
+    /// The folder was deleted meanwhile.
     pub(super) fn forget(&mut self, path: &str) {
         self.open.remove(path);
     }

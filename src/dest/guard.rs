@@ -1,4 +1,4 @@
-//! One run a destination at a time.
+//! The run guard: one run at a time for each destination.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::{CONTROL, DestError};
 
-/// Holds a destination for one run, by a lock that the kernel lets go of with the process, however
-/// that ends. What the file says only serves the message that another run prints.
+/// Holds a destination for one run, by an advisory lock that the kernel releases when the process
+/// ends, however it ends. The content of the file is only for the message of another run.
 #[derive(Debug)]
 pub(crate) struct RunGuard {
     _file: File,
@@ -17,7 +17,8 @@ impl RunGuard {
     /// Takes the destination.
     ///
     /// # Errors
-    /// [`DestError::Busy`] when another run holds it, [`DestError::Unusable`] when the file cannot be made.
+    /// [`DestError::Busy`] when another run holds it, [`DestError::Unusable`] when the file cannot
+    /// be created.
     pub(crate) fn acquire(dest: &Path) -> Result<Self, DestError> {
         let path = dest.join(CONTROL).join("run.lock");
         let storage = |source| DestError::Unusable { doing: "lock", path: path.clone(), source };
@@ -32,7 +33,7 @@ impl RunGuard {
         let mut file = options.open(&path).map_err(storage)?;
         match file.try_lock() {
             Ok(()) => {
-                // Failing to say who holds it costs the other run a detail of its message.
+                // Without this text, the message of the other run lacks a detail.
                 let _ = sign(&mut file);
                 Ok(Self { _file: file })
             }

@@ -1,9 +1,9 @@
-//! The only way below a destination.
+//! All access to the files below a destination.
 //!
-//! A [`Dest`] is an open directory that no name can leave: every folder is opened beneath it without
-//! following a symbolic link, and every file is named by one component relative to its folder.
-//! Bytes are staged in the control directory and reach a final name in one step, by
-//! [`Dest::publish`], which asks for a [`Verified`].
+//! A [`Dest`] is an open directory that no name can leave: every folder is opened beneath it
+//! without following a symbolic link, and every file is named by one component relative to its
+//! folder. Bytes are staged in the control directory and get a final name in one step, by
+//! [`Dest::publish`], which requires a [`Verified`]. Nothing here uses the network.
 
 #![expect(clippy::disallowed_methods, reason = "this room is the way to write below a destination")]
 
@@ -62,7 +62,7 @@ pub(crate) struct Dest {
 /// Why a verified file could not be published.
 #[derive(Debug)]
 pub(crate) enum PublishError {
-    /// Something that natsync does not replace stands there.
+    /// Something that natsync does not replace is at the path.
     Conflict(&'static str),
     /// The disk failed.
     Disk(io::Error),
@@ -80,10 +80,10 @@ impl From<io::Error> for PublishError {
 }
 
 impl Dest {
-    /// Opens a destination to look at it. `None` when it does not exist.
+    /// Opens a destination for reading. `None` if it does not exist.
     ///
     /// # Errors
-    /// When it is no directory or cannot be opened.
+    /// When it is not a directory or cannot be opened.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, DestError> {
         match Folder::open_ambient(path) {
             Ok(root) => Ok(Some(Self::new(path, root, None))),
@@ -92,10 +92,10 @@ impl Dest {
         }
     }
 
-    /// Opens a destination to write to it, and makes it where it does not exist.
+    /// Opens a destination for writing, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made, opened or written to.
+    /// When it cannot be created, opened or written to.
     pub(crate) fn create(path: &Path) -> Result<Self, DestError> {
         std::fs::create_dir_all(path)
             .map_err(|source| storage("make the destination", path, source))?;
@@ -110,19 +110,20 @@ impl Dest {
     }
 
     fn new(path: &Path, root: Folder, staging: Option<folder::Shared>) -> Self {
-        // Staging names must differ from those of any other run, also where locks do nothing.
+        // Staging names must differ from those of any other run, even on a file system without
+        // locks.
         let run = fastrand::u64(..);
         Self { path: path.to_owned(), root, folders: Mutex::default(), staging, run }
     }
 
-    /// Where it is, as it was named.
+    /// The path by which it was opened.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What earlier runs left in the staging area: beginnings of files. All else there is removed. Only
-    /// for the holder of the [`RunGuard`].
+    /// The parts that earlier runs left in the staging area. All other files there are removed.
+    /// Only the holder of the [`RunGuard`] may call this.
     ///
     /// # Errors
     /// When the area cannot be read or a file in it cannot be removed.
@@ -133,7 +134,7 @@ impl Dest {
         }
     }
 
-    /// Takes up a part, so that it belongs to this transfer alone.
+    /// Takes a part over, so that it belongs to this transfer alone.
     ///
     /// # Errors
     /// When the disk fails.
@@ -142,18 +143,18 @@ impl Dest {
         stage::Found::open(staging, self.run, part)
     }
 
-    /// Where it is in full, whatever it was called.
+    /// The absolute path, with links resolved.
     #[must_use]
     pub(crate) fn place(&self) -> String {
         let full = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         full.to_string_lossy().into_owned()
     }
 
-    /// Deletes a file that still has that stamp, and the folders above it that are empty then. Answers
-    /// whether it did.
+    /// Deletes a file if it still has that stamp, and the folders above it that become empty.
+    /// Returns whether it was deleted.
     ///
     /// # Errors
-    /// When it cannot be looked at or deleted.
+    /// When the file cannot be examined or deleted.
     pub(crate) fn remove(&self, path: &RelPath, stamp: u64) -> io::Result<bool> {
         let folder = match self.folder(path.parent(), false) {
             Ok(folder) => folder,
@@ -171,7 +172,7 @@ impl Dest {
         Ok(true)
     }
 
-    /// Removes a folder and those above it as far as they are empty. The destination itself stays.
+    /// Removes a folder and its parents as far as they are empty. The destination itself stays.
     fn remove_empty(&self, mut folder: Option<&str>) {
         while let Some(path) = folder {
             let (above, name) = match path.rsplit_once('/') {
@@ -181,7 +182,7 @@ impl Dest {
             let removed = self
                 .folder(above, false)
                 .and_then(|above| Ok(rustix::fs::unlinkat(&*above, name, AtFlags::REMOVEDIR)?));
-            // The system refuses what is not empty.
+            // The system refuses to remove a folder that is not empty.
             if removed.is_err() {
                 return;
             }
@@ -190,7 +191,8 @@ impl Dest {
         }
     }
 
-    /// Bytes that may still be written at a path, or where it would be made, where the system tells.
+    /// Free bytes of the file system at a path, or at its nearest existing parent; none if the
+    /// system does not tell.
     #[must_use]
     pub(crate) fn space_at(path: &Path) -> Option<u64> {
         let there = path.ancestors().find_map(|above| {
@@ -200,33 +202,33 @@ impl Dest {
         there.as_ref().map(room)
     }
 
-    /// Bytes that may still be written here, where the system tells.
+    /// Free bytes of the file system; none if the system does not tell.
     #[must_use]
     pub(crate) fn free_space(&self) -> Option<u64> {
         rustix::fs::fstatvfs(&self.root).ok().as_ref().map(room)
     }
 
-    /// Removes the parts that nobody took.
+    /// Removes the parts that no transfer took over.
     pub(crate) fn clear_parts(&self, parts: &Parts) {
         if let Some(staging) = &self.staging {
             parts.clear(staging);
         }
     }
 
-    /// Makes a private file for the bytes of one entry, which are hashed as they come: under SHA-256
-    /// and those algorithms.
+    /// Creates a private file for the bytes of one entry. They are hashed as they arrive, with
+    /// SHA-256 and the given algorithms.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be created.
     pub(crate) fn stage(&self, algorithms: Algorithms) -> io::Result<Staged> {
         Staged::create(self.staging(), self.run, algorithms)
     }
 
-    /// Puts a verified file at its final name. What was there is replaced only where `replace` says
-    /// so and it is a regular file; its permissions stay.
+    /// Gives a verified file its final name. With `replace`, it replaces a regular file and takes
+    /// over its permissions; nothing else is replaced.
     ///
     /// # Errors
-    /// When something else stands there, or the disk fails. The final name is untouched then.
+    /// When something else is at the path, or the disk fails. Then the final name is unchanged.
     pub(crate) fn publish(
         &self,
         verified: &Verified,
@@ -250,26 +252,26 @@ impl Dest {
         self.staging.as_ref().expect("a destination to write to has a staging area")
     }
 
-    /// Makes everything written so far durable, with one call for the whole file system.
+    /// Makes everything written so far durable, with one `syncfs` for the whole file system.
     ///
     /// # Errors
-    /// When the disk says that something could not be written.
+    /// When something could not be written to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.root.sync_file_system()
     }
 
-    /// Opens a regular file to read it.
+    /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// When it is not there, is no regular file, or cannot be read.
+    /// When it does not exist, is not a regular file, or cannot be read.
     pub(crate) fn read(&self, path: &RelPath) -> io::Result<Opened> {
         self.open_file(path)?.ok_or_else(|| io::Error::other("it is no regular file"))
     }
 
-    /// Opens a file to read it. None where something else stands there.
+    /// Opens a file for reading. None if something that is not a regular file is at the path.
     ///
     /// # Errors
-    /// When it is not there or cannot be read.
+    /// When it does not exist or cannot be read.
     pub(crate) fn open_file(&self, path: &RelPath) -> io::Result<Option<Opened>> {
         let folder = self.folder(path.parent(), false)?;
         // Without O_NONBLOCK a pipe at that name would hang the run.
@@ -285,15 +287,15 @@ impl Dest {
         Ok(stat.is_file().then(|| Opened::new(file, stat)))
     }
 
-    /// Looks at what stands at a path, not following a symbolic link.
+    /// Examines a path without following a symbolic link.
     ///
     /// # Errors
-    /// When nothing is there or it cannot be looked at.
+    /// When the path does not exist or cannot be examined.
     pub(crate) fn stat(&self, path: &RelPath) -> io::Result<Stat> {
         self.folder(path.parent(), false)?.stat(path.file_name())
     }
 
-    /// Moves one of natsync's own files in the control directory out of the way.
+    /// Renames one of natsync's own files in the control directory.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -302,10 +304,10 @@ impl Dest {
         Ok(rustix::fs::renameat(&control, name, &control, aside)?)
     }
 
-    /// Looks at one of natsync's own files in the control directory.
+    /// Examines one of natsync's own files in the control directory.
     ///
     /// # Errors
-    /// When it is not there or cannot be looked at.
+    /// When it does not exist or cannot be examined.
     pub(crate) fn control_stat(&self, name: &str) -> io::Result<Stat> {
         self.root.open(OsStr::new(CONTROL))?.stat(name)
     }
@@ -316,7 +318,7 @@ impl Dest {
     }
 }
 
-/// Whether a regular file is there to be replaced; its permissions pass to the new file.
+/// Whether there is a regular file to replace. The new file takes over its permissions.
 fn prepare_replace(
     folder: &Folder,
     name: &str,
@@ -339,7 +341,7 @@ fn prepare_replace(
     Ok(true)
 }
 
-/// Renames to a name that nothing holds yet, and fails where something does.
+/// Renames to a free name, and fails if the name exists.
 fn rename_new(
     staging: &Folder,
     staged: &str,
@@ -359,7 +361,7 @@ fn rename_new(
             };
             return Err(PublishError::Conflict(what));
         }
-        // Some file systems do not know the flag.
+        // Some file systems do not support the flag.
         Err(Errno::INVAL | Errno::NOSYS) => {}
         Err(errno) => return Err(io::Error::from(errno).into()),
     }

@@ -1,11 +1,11 @@
-//! A file of the destination, open to be read.
+//! A file of the destination, open for reading.
 
 use std::fs::File;
 use std::io::{self, Read};
 
 use super::stat::Stat;
 
-/// An open regular file and what the system tells of it.
+/// An open regular file with its metadata.
 #[derive(Debug)]
 pub(crate) struct Opened {
     file: File,
@@ -19,7 +19,7 @@ impl Opened {
         Self { file, stat, read: 0, ended: false }
     }
 
-    /// What it was like when it was opened.
+    /// Its metadata when it was opened.
     #[must_use]
     pub(crate) fn stat(&self) -> &Stat {
         &self.stat
@@ -33,7 +33,7 @@ impl Read for Opened {
         }
         let bytes = self.file.read(buffer)?;
         self.read += bytes as u64;
-        // Less than was asked for, at the place where the file ends: to ask once more would tell nothing new.
+        // A short read at the known size is EOF; skip the extra `read`.
         self.ended = bytes < buffer.len() && self.read == self.stat.size;
         Ok(bytes)
     }

@@ -1,8 +1,9 @@
-//! Beginnings of files that could not be received whole, kept so that the rest is enough the next time.
+//! Parts: the first bytes of files whose transfer was interrupted, kept so that only the rest is
+//! needed.
 //!
-//! Beside the bytes lies a note: what they are the beginning of, and, line after line, how many of them
-//! have which digest. Only those are believed that the last whole line vouches for, whatever became of the
-//! file since: a run that was killed, a power cut, a hand in the wrong place.
+//! A note beside the bytes says which file they begin and, line by line, how many of them have
+//! which digest. Only the bytes of its last complete line are trusted, so a killed run, a power cut
+//! and a damaged file are one case.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -16,37 +17,37 @@ use super::folder::Folder;
 use crate::pin::Validators;
 use crate::threads::lock;
 
-/// The ending of a note's name.
+/// The suffix of the name of a note.
 const NOTE: &str = ".part";
-/// No note is longer.
+/// The largest note, in bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
-/// What a part is the beginning of.
+/// Which file a part begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartNote {
     /// Below the destination.
     pub(crate) path: String,
-    /// What served it, shown form.
+    /// The URL that served it, in its shown form.
     pub(crate) url: String,
-    /// The digests that the whole must have, where they are known.
+    /// The pinned digests of the whole file.
     pub(crate) pin: Vec<String>,
     /// A weak `ETag` is left out.
     #[serde(flatten)]
     pub(crate) validators: Validators,
     /// Whether `Last-Modified` is as good as a strong `ETag`.
     pub(crate) dated: bool,
-    /// The length of the whole, where it was told.
+    /// The length of the whole file, if the server sent it.
     pub(crate) total: Option<u64>,
 }
 
-/// Bytes that are there.
+/// How many bytes of the part have which digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written {
     pub(super) length: u64,
     pub(super) sha256: String,
 }
 
-/// What earlier runs left, by path.
+/// The parts of earlier runs, by path.
 #[derive(Debug, Default)]
 pub(crate) struct Parts(Mutex<HashMap<String, Part>>);
 
@@ -59,12 +60,12 @@ pub(crate) struct Part {
 }
 
 impl PartNote {
-    /// Begins the note of the part of that name.
+    /// Writes the first line of the note of a part.
     pub(super) fn begin(&self, staging: &Folder, name: &str) -> io::Result<()> {
         append(staging, name, OFlags::TRUNC, self)
     }
 
-    /// What `If-Range` takes, where upstream said something strong enough (RFC 9110, section 13.1.5).
+    /// The value for `If-Range`, if there is a strong validator (RFC 9110, section 13.1.5).
     pub(crate) fn validator(&self) -> Option<&str> {
         let date = self.validators.last_modified.as_deref().filter(|_| self.dated);
         self.validators.etag.as_deref().or(date)
@@ -72,7 +73,7 @@ impl PartNote {
 }
 
 impl Written {
-    /// Adds it to the note of the part of that name.
+    /// Appends a line to the note of a part.
     pub(super) fn add(&self, staging: &Folder, name: &str) -> io::Result<()> {
         append(staging, name, OFlags::APPEND, self)
     }
@@ -87,13 +88,13 @@ fn append(staging: &Folder, name: &str, how: OFlags, line: &impl Serialize) -> i
 }
 
 impl Part {
-    /// None where it has no note that can be believed.
+    /// None if the part has no valid note.
     fn read(staging: &Folder, name: &str) -> Option<Self> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let note = rustix::fs::openat(staging, note_of(name), flags, Mode::empty()).ok()?;
         let mut text = String::new();
         File::from(note).take(LONGEST).read_to_string(&mut text).ok()?;
-        // What the end of the process cut off has no end of line.
+        // A line without an end was cut by the end of the process.
         let whole = &text[..=text.rfind('\n')?];
         let mut lines = whole.lines();
         let note = serde_json::from_str(lines.next()?).ok()?;
@@ -101,12 +102,11 @@ impl Part {
         Some(Self { name: name.to_owned(), note, written })
     }
 
-    /// What it is the beginning of.
     pub(crate) fn note(&self) -> &PartNote {
         &self.note
     }
 
-    /// Removes it with its note.
+    /// Removes the part and its note.
     pub(super) fn remove(&self, staging: &Folder) {
         let _ = staging.remove(self.name.as_str());
         remove_note(staging, &self.name);
@@ -114,7 +114,8 @@ impl Part {
 }
 
 impl Parts {
-    /// What is left of earlier runs in the staging area. Whatever is no part with its note is removed.
+    /// Reads the parts in the staging area. Removes every file that is not a part with a valid
+    /// note.
     pub(super) fn collect(staging: &Folder) -> io::Result<Self> {
         let names = staging.names()?;
         let texts: HashSet<_> = names.iter().filter_map(|name| name.to_str()).collect();
@@ -139,12 +140,11 @@ impl Parts {
         Ok(Self(Mutex::new(parts)))
     }
 
-    /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// The part of a path, if it is the wanted one. It is nobody else's from then on.
+    /// Takes the part of a path, if it is the wanted one. No other transfer gets it afterwards.
     pub(crate) fn take(&self, path: &str, wanted: impl Fn(&PartNote) -> bool) -> Option<Part> {
         let mut parts = self.lock();
         if parts.get(path).is_some_and(|part| wanted(&part.note)) {
@@ -158,7 +158,7 @@ impl Parts {
         lock(&self.0)
     }
 
-    /// Removes all that nobody took.
+    /// Removes the parts that no transfer took.
     pub(super) fn clear(&self, staging: &Folder) {
         for (_, part) in self.lock().drain() {
             part.remove(staging);
@@ -225,7 +225,7 @@ mod tests {
         leave(&dest, "a", &[b"abc", b"defg"]);
         assert_eq!(names(&dest).len(), 2);
         assert_eq!(take_up(&dest, "a", u64::MAX), Some((7, b"defg".to_vec())));
-        // It was kept again, as it was dropped unfinished.
+        // Dropping it unfinished kept it again.
         assert_eq!(take_up(&dest, "a", 5), Some((5, b"bcde".to_vec())));
         assert_eq!(take_up(&dest, "b", 5), None);
     }

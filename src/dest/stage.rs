@@ -1,4 +1,4 @@
-//! Private files for bytes that are not yet proven, and the proof.
+//! Private files for bytes whose digests are not confirmed yet, and their verification.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -17,20 +17,20 @@ use crate::digest::{Algorithms, Checksum, Digests, Hasher};
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A file that only this transfer writes to. Dropped, it is removed, unless it is to be kept as the
-/// beginning of a file.
+/// A file that only this transfer writes to. Dropping it removes the file, unless it is kept as a
+/// part.
 #[derive(Debug)]
 pub(crate) struct Staged {
     file: File,
     name: Option<Name>,
     hasher: Hasher,
     length: u64,
-    /// What it is kept as, and how many bytes of it are.
+    /// The note under which it is kept, and how many of its bytes the note covers.
     kept: Option<(PartNote, u64)>,
 }
 
-/// A staged file whose length and digest are known and were confirmed; the only thing that can be
-/// published. Dropped unpublished, it is removed.
+/// A staged file whose length and digests are confirmed. Only such a file can be published.
+/// Dropping it unpublished removes the file.
 #[derive(Debug)]
 pub(crate) struct Verified {
     name: Name,
@@ -58,7 +58,7 @@ impl Staged {
         Ok(())
     }
 
-    /// A way to write to the file beyond what is written so far.
+    /// A second handle on the file, to write beyond the bytes received in order.
     ///
     /// # Errors
     /// When there are too many open files.
@@ -66,10 +66,11 @@ impl Staged {
         Ok(Beside(self.file.try_clone()?))
     }
 
-    /// Reads and hashes what was written beside it, up to that place. `edge` bytes of both ends are kept.
+    /// Reads and hashes the bytes that another handle wrote, up to that offset. Keeps `edge` bytes
+    /// of both ends.
     ///
     /// # Errors
-    /// When the disk fails, or `go_on` says no.
+    /// When the disk fails, or `go_on` returns false.
     pub(crate) fn absorb(
         &mut self,
         upto: u64,
@@ -92,7 +93,7 @@ impl Staged {
         Ok(())
     }
 
-    /// Keeps what is written, also if this process is killed, as the beginning of what the note says.
+    /// Keeps the written bytes as a part under that note, even if this process is killed.
     ///
     /// # Errors
     /// When the note cannot be written.
@@ -111,13 +112,13 @@ impl Staged {
         Ok(())
     }
 
-    /// What it is the beginning of, where it is kept as that.
+    /// The note under which it is kept, if it is.
     #[must_use]
     pub(crate) fn note(&self) -> Option<&PartNote> {
         self.kept.as_ref().map(|(note, _)| note)
     }
 
-    /// Gives the bytes up.
+    /// Discards the bytes.
     pub(crate) fn discard(mut self) {
         self.kept = None;
     }
@@ -134,9 +135,9 @@ impl Staged {
         self.length
     }
 
-    /// Ends the file and proves it: the disk holds as many bytes as were hashed, and they have all of
-    /// these digests. `modified` becomes its modification time, in seconds since 1970, where the system
-    /// takes it.
+    /// Completes the file and verifies it: the disk holds as many bytes as were hashed, and they
+    /// have all of these digests. `modified` becomes its mtime, in seconds since 1970, if the file
+    /// system accepts it.
     ///
     /// # Errors
     /// When a digest differs, the lengths differ or the disk fails.
@@ -145,7 +146,7 @@ impl Staged {
         expected: &[Checksum],
         modified: Option<i64>,
     ) -> Result<Verified, VerifyError> {
-        // From here on it is a whole file or nothing.
+        // From here on the file is complete and no longer a part.
         self.kept = None;
         let stat = end(&self.file, self.length, modified)?;
         let digests = std::mem::take(&mut self.hasher).finish();
@@ -155,7 +156,6 @@ impl Staged {
     }
 }
 
-/// Makes a private file.
 fn create(staging: &Shared, run: u64) -> io::Result<(File, Name)> {
     let text = private_name(run);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -163,11 +163,11 @@ fn create(staging: &Shared, run: u64) -> io::Result<(File, Name)> {
     Ok((File::from(file), Name::new(staging, text)))
 }
 
-/// Ends a file to which so many bytes were written, and looks whether the disk holds as many.
+/// Sets the mtime of a complete file, and checks that the disk holds `length` bytes.
 fn end(file: &File, length: u64, modified: Option<i64>) -> io::Result<Stat> {
     if let Some(seconds) = modified {
         let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        // A time that the file system cannot hold is no reason to refuse the bytes.
+        // A time that the file system cannot store does not make the bytes wrong.
         let _ =
             rustix::fs::futimens(file, &Timestamps { last_access: time, last_modification: time });
     }
@@ -186,7 +186,7 @@ impl Verified {
         Self { name, length: stat.size, digests, permissions, modified }
     }
 
-    /// Writes what was proven before.
+    /// Writes a file whose digests are confirmed already.
     pub(super) fn write(staging: &Shared, run: u64, small: Small) -> io::Result<Self> {
         let Small { bytes, digests, modified } = small;
         let (mut file, name) = create(staging, run)?;
@@ -195,19 +195,17 @@ impl Verified {
         Ok(Self::new(name, digests, &stat))
     }
 
-    /// Bytes.
     #[must_use]
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The digests of the bytes that were written.
     #[must_use]
     pub(crate) fn digests(&self) -> &Digests {
         &self.digests
     }
 
-    /// Whether a published file still is the one that was staged.
+    /// Whether a published file is still the one that was staged.
     #[must_use]
     pub(crate) fn is_still(&self, stat: &Stat) -> bool {
         stat.size == self.length && stat.modified == self.modified
@@ -221,7 +219,7 @@ impl Verified {
         self.permissions
     }
 
-    /// It has its final name: there is nothing left to remove.
+    /// The file has its final name: dropping `self` must not remove it.
     pub(super) fn disarm(&self) {
         self.name.armed.set(false);
         if self.name.noted.get() {
@@ -233,7 +231,7 @@ impl Verified {
 impl Drop for Staged {
     fn drop(&mut self) {
         if let Some((note, _)) = self.kept.clone() {
-            // What cannot be noted any more is not believed the next time.
+            // If the note cannot be written, the next run does not trust the bytes.
             let _ = self.keep_as(&note);
             if let Some(name) = &self.name {
                 name.armed.set(false);
@@ -242,12 +240,12 @@ impl Drop for Staged {
     }
 }
 
-/// A staged file, for bytes that come out of their order.
+/// A handle on a staged file for bytes that arrive out of order.
 #[derive(Debug)]
 pub(crate) struct Beside(File);
 
 impl Beside {
-    /// Writes at that place.
+    /// Writes at that offset.
     ///
     /// # Errors
     /// When the disk fails.
@@ -256,18 +254,17 @@ impl Beside {
     }
 }
 
-/// The beginning of a file, to which the rest is to be added.
+/// A part with its hasher: the rest of the file is appended to it.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    /// Its bytes.
     pub(crate) staged: Staged,
-    /// The first of them.
+    /// The first bytes.
     pub(crate) beginning: Vec<u8>,
-    /// The last of them.
+    /// The last bytes.
     pub(crate) end: Vec<u8>,
 }
 
-/// The part of an earlier run, before it was looked at.
+/// A part of an earlier run whose bytes have not been read yet.
 #[derive(Debug)]
 pub(crate) struct Found {
     file: File,
@@ -278,7 +275,7 @@ pub(crate) struct Found {
 impl Found {
     pub(super) fn open(staging: &Shared, run: u64, part: &Part) -> io::Result<Self> {
         let name = Name::new(staging, private_name(run));
-        // Whoever else wants it finds nothing any more.
+        // Another transfer of this path no longer finds the part.
         rustix::fs::renameat(&**staging, part.name.as_str(), &**staging, name.text.as_str())?;
         remove_note(staging, &part.name);
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -289,11 +286,11 @@ impl Found {
         Ok(Self { file, name, part: part.clone() })
     }
 
-    /// Reads it, which may take long, and goes on after at most `upto` bytes of it. `edge` bytes of both
-    /// ends are kept. None where it is not what its note says.
+    /// Reads and hashes at most `upto` bytes, which may take long. Keeps `edge` bytes of both ends.
+    /// None if the bytes do not match the note.
     ///
     /// # Errors
-    /// When the disk fails, or `go_on` says no.
+    /// When the disk fails, or `go_on` returns false.
     pub(crate) fn read(
         mut self,
         algorithms: Algorithms,
@@ -320,7 +317,7 @@ impl Found {
     }
 }
 
-/// Bytes that are read anew.
+/// The bytes to read and hash.
 #[derive(Default)]
 struct Reading {
     hasher: Hasher,
@@ -334,7 +331,7 @@ impl Reading {
         Self { hasher: Hasher::new(algorithms), ..Self::default() }
     }
 
-    /// Reads the next bytes. Answers whether there were so many.
+    /// Reads exactly `length` further bytes. Returns false if the file ends before.
     fn read(
         &mut self,
         file: &mut File,
@@ -362,7 +359,7 @@ impl Reading {
     }
 }
 
-/// Keeps so many bytes of both ends of what passes.
+/// Keeps `edge` bytes of both ends of a stream.
 pub(crate) fn keep_edges(beginning: &mut Vec<u8>, end: &mut Vec<u8>, piece: &[u8], edge: usize) {
     if beginning.len() < edge {
         beginning.extend_from_slice(&piece[..piece.len().min(edge - beginning.len())]);
@@ -376,13 +373,13 @@ fn private_name(run: u64) -> String {
     format!("{run:016x}-{number:x}")
 }
 
-/// A name in the staging area, removed with its owner unless that was published or is kept.
+/// A name in the staging area. Dropping it removes the file, unless that was published or is kept.
 #[derive(Debug)]
 struct Name {
     folder: Shared,
     text: String,
     armed: Cell<bool>,
-    /// Whether there is a note beside it.
+    /// Whether the file has a note.
     noted: Cell<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! What the system tells of a file without reading it.
+//! The metadata of a file.
 
 use jiff::Timestamp;
 use rustix::fs::FileType;
@@ -8,35 +8,31 @@ use rustix::fs::FileType;
 pub(crate) struct Stat {
     /// Bytes.
     pub(crate) size: u64,
-    /// Last change of content, in nanoseconds since 1970.
+    /// mtime, in nanoseconds since 1970.
     pub(crate) modified: i64,
-    /// Last change of anything, in nanoseconds since 1970; it cannot be set back.
+    /// ctime, in nanoseconds since 1970. A program cannot set it back.
     pub(crate) changed: i64,
-    /// The number that the file system knows it by.
     pub(crate) inode: u64,
     mode: u32,
 }
 
 impl Stat {
-    /// Whether it is a regular file.
     #[must_use]
     pub(crate) fn is_file(&self) -> bool {
         self.kind() == FileType::RegularFile
     }
 
-    /// Whether it is a directory.
     #[must_use]
     pub(crate) fn is_dir(&self) -> bool {
         self.kind() == FileType::Directory
     }
 
-    /// Whether it is a symbolic link.
     #[must_use]
     pub(crate) fn is_symlink(&self) -> bool {
         self.kind() == FileType::Symlink
     }
 
-    /// What people read of it when it is in the way.
+    /// A message for people about what is at the path.
     #[must_use]
     pub(crate) fn describe(&self) -> &'static str {
         match self.kind() {
@@ -56,7 +52,7 @@ impl Stat {
         now.abs_diff(self.modified) < TICK
     }
 
-    /// One number for size, times and inode: when it differs, one of them does.
+    /// A hash of size, mtime, ctime and inode: if two stamps differ, one of these does.
     #[must_use]
     pub(crate) fn stamp(&self) -> u64 {
         [self.modified.cast_unsigned(), self.changed.cast_unsigned(), self.inode].into_iter().fold(

@@ -1,4 +1,4 @@
-//! One walk over a destination, on several threads.
+//! Walks a destination on several threads.
 
 use std::ffi::OsStr;
 use std::io;
@@ -22,11 +22,12 @@ pub(crate) enum Sighting {
     Symlink,
     /// A pipe, socket or device.
     Special,
-    /// It could not be looked at, so nothing below it is known either.
+    /// It could not be examined, so nothing is known of anything below it.
     Unreadable(io::Error),
 }
 
-/// A walk over everything below the destination but natsync's own files. Whoever has time helps with it.
+/// A walk over everything below the destination except natsync's own files. Any thread may take
+/// part.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     dest: &'a Dest,
@@ -34,9 +35,8 @@ pub(crate) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes part in the walk until it is over: hands each path with what stands there to `visit`, in no
-    /// order. Names that are not UTF-8 are passed over: no entry can have one. `go_on` is asked now and
-    /// then.
+    /// Takes part in the walk until it ends. Calls `visit` for each path, in no order. Skips names
+    /// that are not UTF-8: no entry can have one. The walk ends early when `go_on` returns false.
     pub(crate) fn help(&self, visit: impl Fn(&str, Sighting), go_on: impl Fn() -> bool) {
         while let Some(path) = self.queue.pop() {
             if go_on() {
@@ -62,7 +62,7 @@ impl Dest {
         });
         let (folder, items) = match listed {
             Ok(listed) => listed,
-            // It went away since it was seen, which is as if it had never been there.
+            // The name was deleted since it was listed: skip it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return visit(path, Sighting::Unreadable(error)),
         };
@@ -120,7 +120,8 @@ fn look(folder: &Folder, name: &str) -> Sighting {
     }
 }
 
-/// Folders still to be visited. It is done when none waits and nobody is in one.
+/// Folders that are still to be visited. The walk is done when no folder waits and no thread is in
+/// one.
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<Waiting>,

@@ -171,7 +171,7 @@ const SMALL: u64 = 64 * 1024;
 /// Nor is waiting longer for the end of a body.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads a body that nobody needs, and reports whether the connection can be used again.
+/// Reads and drops a body, and reports whether the connection can be used again.
 pub(crate) async fn drain(connection: &mut Connection, mut body: Body) -> bool {
     let drained = tokio::time::timeout(PATIENCE, async {
         let mut read = 0;

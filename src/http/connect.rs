@@ -133,7 +133,7 @@ impl Dial for Dialer {
 }
 
 impl Dialer {
-    /// The failure of an attempt whose time is up, which depends on the step that took so long.
+    /// The failure of an attempt that timed out; it depends on the step that was under way.
     fn too_late(&self, origin: &Origin, step: Step, within: Duration) -> Failure {
         let seconds = within.as_secs_f32();
         let proxy = self.proxy_of(origin);

@@ -264,7 +264,7 @@ fn not_reached(lane: LaneId, began: Instant, failure: Failure) -> Refusal {
     }
 }
 
-/// Reads a body that nobody needs, so that the connection can be used again.
+/// Reads and drops a body, so that the connection can be used again.
 pub(super) async fn finish_body(slot: &mut Slot<'_>, body: Body) {
     let Some(mut connection) = slot.connection.take() else {
         return;

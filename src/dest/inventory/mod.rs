@@ -1,7 +1,7 @@
 //! The local directory as it is now: one walk joined with the state, then a fixed value.
 //!
-//! It keeps no path: a file is known by the hash of its path, in constant memory. "Present" means
-//! that it was there when the walk passed; what may change since is checked again when it is
+//! It keeps no path: a file is known by the hash of its path, in constant memory per file.
+//! "Present" means that the file was there when the walk passed; it is checked again before it is
 //! replaced.
 
 mod rows;
@@ -21,7 +21,7 @@ use crate::rel_path::path_hash;
 use crate::threads::{into_inner, lock};
 use rows::{Noted, Rows};
 
-/// What is on disk, and what the state knows of it.
+/// What is on disk, and what the state records of it.
 #[derive(Debug, Default)]
 pub(crate) struct Inventory<'h> {
     declared: Option<&'h PathHashes>,
@@ -30,7 +30,7 @@ pub(crate) struct Inventory<'h> {
     told: Told,
 }
 
-/// What the walk found, beside files at declared paths.
+/// What the walk found besides files at declared paths.
 #[derive(Debug, Default)]
 struct There {
     /// Files that the manifest does not declare.
@@ -39,17 +39,17 @@ struct There {
     obstacles: HashMap<u128, Obstacle>,
 }
 
-/// What the state told, beside the rows.
+/// What the state records besides the rows.
 #[derive(Debug, Default)]
 struct Told {
     missing: HashMap<u128, Missing>,
-    /// Digests under other algorithms, which few files need.
+    /// Digests under other algorithms than SHA-256, by path hash. Few files have them.
     others: HashMap<u128, Vec<Checksum>>,
-    /// Files that the manifest does not declare any more.
+    /// Files that the manifest no longer declares.
     owned: Vec<Owned>,
     managed: u64,
-    /// The state turned out to be damaged: half a state is no state, since what it did not tell would look as if
-    /// it had never been.
+    /// The state is damaged. What was read of it is dropped, since unread records would look as if
+    /// they did not exist.
     damaged: bool,
 }
 
@@ -68,7 +68,7 @@ struct Missing {
     since: Timestamp,
 }
 
-/// What was found, and what was not as it should be.
+/// The result of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Scan<'h> {
     /// What is on disk.
@@ -77,14 +77,14 @@ pub(crate) struct Scan<'h> {
     pub(crate) owned: Vec<Owned>,
     /// How many files natsync wrote for this manifest, those that it declares included.
     pub(crate) managed: u64,
-    /// The state turned out to be damaged while it was read.
+    /// The state is damaged.
     pub(crate) damaged: bool,
 }
 
 impl<'h> Inventory<'h> {
-    /// Walks a destination and joins what is there with the state, both at the same time. `declared` are
-    /// the paths of the manifest of that name. `advanced` is told now and then how many files were seen; the walk
-    /// ends early when `go_on` says no.
+    /// Walks a destination and reads the state in parallel, and joins both. `declared` has the
+    /// paths of the manifest of that name. `advanced` gets the number of files seen so far; the
+    /// walk ends early when `go_on` returns false.
     #[must_use]
     pub(crate) fn scan(
         dest: &Dest,
@@ -127,7 +127,7 @@ impl<'h> Inventory<'h> {
         Scan { inventory, owned, managed, damaged }
     }
 
-    /// What the state alone tells, without a look at the directory. A damaged state tells nothing.
+    /// The records of the state alone, without a walk. A damaged state gives none.
     #[must_use]
     pub(crate) fn of_state(state: Option<&State>, declared: &'h PathHashes) -> Self {
         let rows = Rows::new(declared.len());
@@ -140,9 +140,9 @@ impl<'h> Inventory<'h> {
         self.rows.get(self.declared?.rank(hash)?)
     }
 
-    /// What is at a declared path. `url` makes the URL that the manifest declares for it now, in its shown
-    /// form; it is asked only where something is known and that matters: `any_url` says that it does not, since a
-    /// digest decides.
+    /// What is at a declared path. `url` renders the URL that the manifest declares now, in its
+    /// shown form; it is called only if there is a record. With `any_url` it is not called, because
+    /// a digest decides.
     #[must_use]
     pub(crate) fn look(
         &self,
@@ -173,35 +173,34 @@ impl<'h> Inventory<'h> {
         }
     }
 
-    /// When upstream had no file for the path with that hash, at the URL that the manifest declares now.
+    /// When upstream last had no file for the path, at the URL that the manifest declares now.
     fn missing_since(&self, hash: u128, url: impl Fn() -> String) -> Option<Timestamp> {
         let missing = self.told.missing.get(&hash)?;
         (url_hash(&url()) == missing.url).then_some(missing.since)
     }
 
-    /// What the state alone knows of the file at the path with that hash. Its stamp is right only in an
-    /// inventory [of the state](Self::of_state).
+    /// The record of the file at the path. Its stamp is right only in an inventory [of the
+    /// state](Self::of_state).
     #[must_use]
     pub(crate) fn recorded(&self, hash: u128) -> Option<Fingerprint> {
         let row = self.row(hash).filter(|_| !self.told.damaged)?;
         Some(row.noted()?.fingerprint)
     }
 
-    /// Whether upstream had no file for the path with that hash, at the URL that the manifest declares
-    /// now.
+    /// Whether upstream last had no file for the path, at the URL that the manifest declares now.
     #[must_use]
     pub(crate) fn is_missing(&self, hash: u128, url: impl Fn() -> String) -> bool {
         self.missing_since(hash, url).is_some()
     }
 
-    /// Whether a regular file is at the path with that hash.
+    /// Whether a regular file is at the path.
     #[must_use]
     pub(crate) fn has_file(&self, hash: u128) -> bool {
         self.there.strangers.contains(&hash)
             || self.row(hash).is_some_and(|row| row.found().is_some())
     }
 
-    /// Whether what stands at the path with that hash could not be looked at.
+    /// Whether the path could not be examined.
     #[must_use]
     pub(crate) fn is_unreadable(&self, hash: u128) -> bool {
         self.there.obstacles.get(&hash) == Some(&Obstacle::Unreadable)
@@ -217,7 +216,7 @@ impl<'h> Inventory<'h> {
         if self.there.obstacles.contains_key(&path_hash("")) {
             return Some(Obstacle::Unreadable);
         }
-        // From the nearest folder upwards: the first that is there decides.
+        // From the nearest folder upwards: the first one that exists decides.
         let mut rest = path;
         while let Some((parent, _)) = rest.rsplit_once('/') {
             let hash = path_hash(parent);
@@ -256,7 +255,7 @@ impl There {
 }
 
 impl Told {
-    /// Reads the state. `alone` says that nobody walks meanwhile, so that sizes are those of the state.
+    /// Reads the state. `alone` means that no walk runs, so that the rows take the recorded sizes.
     fn read(
         state: &State,
         manifest: &str,

@@ -1,7 +1,7 @@
-//! What is known of the declared paths: 64 bytes for each of which anything is known.
+//! What is known of the declared paths: 64 bytes for each path with a record or a file.
 //!
-//! A row is found by the rank of its path's hash. Who reads the state and who walks over the directory fill it at the
-//! same time, in any order.
+//! A row is found by the rank of its path's hash. The thread that reads the state and the threads
+//! that walk fill the rows at the same time, in any order.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -9,25 +9,24 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::dest::state::Fingerprint;
 use crate::digest::Digest;
 
-/// Rows are made in so large pieces, once one of them is wanted.
+/// Rows are allocated in pieces of this size, when the first row of a piece is used.
 const PIECE: usize = 512;
 
-/// The state tells of it.
+/// The state has a record.
 const KNOWN: u8 = 1;
 /// A regular file is there.
 const FOUND: u8 = 2;
-/// It was noted so soon after its last change that its stat proves nothing.
+/// The record is racy: its stat proves nothing.
 const RACY: u8 = 4;
 
 /// Rows by rank.
 #[derive(Debug, Default)]
 pub(super) struct Rows(Vec<OnceLock<Box<[Row]>>>);
 
-/// What is known of one path. It is complete when all who fill it are done.
+/// What is known of one path. It is complete when the scan has ended.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    /// The stamp that the state noted, and the one that was seen, one over the other: nothing is left where they
-    /// are the same.
+    /// XOR of the recorded and the observed stamp; zero means that the file is unchanged.
     stamp: AtomicU64,
     size: AtomicU64,
     url: AtomicU64,
@@ -49,25 +48,24 @@ pub(super) struct Noted {
 }
 
 impl Rows {
-    /// Rows for so many paths.
     pub(super) fn new(count: usize) -> Self {
         Self(std::iter::repeat_with(OnceLock::new).take(count.div_ceil(PIECE)).collect())
     }
 
-    /// The row of that rank, to be filled.
+    /// The row of that rank, allocated if needed.
     pub(super) fn make(&self, rank: usize) -> &Row {
         let make = || std::iter::repeat_with(Row::default).take(PIECE).collect();
         &self.0[rank / PIECE].get_or_init(make)[rank % PIECE]
     }
 
-    /// The row of that rank, if anything was noted near it.
+    /// The row of that rank, if its piece is allocated.
     pub(super) fn get(&self, rank: usize) -> Option<&Row> {
         Some(&self.0.get(rank / PIECE)?.get()?[rank % PIECE])
     }
 }
 
 impl Row {
-    /// The state tells this of it. Where nobody walks, its size is the only one.
+    /// Adds the record of the state. Without a walk (`alone`), its size is used.
     pub(super) fn note(&self, noted: &Noted, alone: bool) {
         let Fingerprint { size, stamp, racy, sha256 } = noted.fingerprint;
         if alone {
@@ -86,7 +84,7 @@ impl Row {
         self.flags.fetch_or(KNOWN | racy, Ordering::Relaxed);
     }
 
-    /// A regular file was seen there.
+    /// Adds a regular file that the walk saw.
     pub(super) fn see(&self, stamp: u64, size: u64) {
         self.stamp.fetch_xor(stamp, Ordering::Relaxed);
         self.size.store(size, Ordering::Relaxed);
@@ -97,12 +95,12 @@ impl Row {
         self.flags.load(Ordering::Relaxed) & flag != 0
     }
 
-    /// The bytes of the file that was seen.
+    /// The size of the file that the walk saw.
     pub(super) fn found(&self) -> Option<u64> {
         self.has(FOUND).then(|| self.size.load(Ordering::Relaxed))
     }
 
-    /// What the state tells. Its stamp is right as long as nothing was seen.
+    /// The record. Its stamp is right only if the walk saw no file.
     pub(super) fn noted(&self) -> Option<Noted> {
         if !self.has(KNOWN) {
             return None;
@@ -124,7 +122,7 @@ impl Row {
         })
     }
 
-    /// Whether what was seen looks as it did when it was noted.
+    /// Whether the observed stamp is the recorded one.
     pub(super) fn matches(&self) -> bool {
         self.has(KNOWN) && self.has(FOUND) && self.stamp.load(Ordering::Relaxed) == 0
     }

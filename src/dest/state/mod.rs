@@ -1,9 +1,8 @@
-//! What this machine knows of the files that natsync wrote: `DEST/.natsync/state.db`.
+//! The state: what this machine has recorded of its files, in `DEST/.natsync/state.db`.
 //!
-//! A cache. A row is a claim about a file as it was when it was noted, and is believed only while the
-//! file still looks the same; so a state that is gone, damaged, too old, too new or of another
-//! destination costs requests and reading, and never makes a run wrong. It holds the shown form of
-//! URLs alone, so no secret.
+//! It is a cache. A record is trusted only while the file still has the recorded stat. So a state
+//! that is missing, damaged, of another version or of another destination costs requests and reads,
+//! and never makes a run wrong. It stores the shown form of URLs alone, so it holds no secret.
 
 mod note;
 #[cfg(feature = "cli")]
@@ -59,27 +58,27 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Opens the state of a destination to look at it, for a manifest of that name. Nothing is
-    /// written. A state that cannot be used is as good as none, with a warning.
+    /// Opens the state of a destination for reading, for a manifest of that name. Writes nothing. A
+    /// state that cannot be used counts as none, with a warning.
     #[must_use]
     pub(crate) fn look(dest: &Dest, manifest: &str) -> Opened<Option<Self>> {
         schema::look(dest)
             .map(|connection| connection.map(|connection| Self::new(connection, manifest)))
     }
 
-    /// Opens the state of a destination to write to it. A state that cannot be used is set aside and
-    /// begun anew, with a warning. Only for the holder of the run guard.
+    /// Opens the state of a destination for writing. A state that cannot be used is renamed, and a
+    /// new one is created, with a warning. Only the holder of the run guard may call this.
     ///
     /// # Errors
-    /// When a new state cannot be made either: then the disk cannot be used.
+    /// When a new state cannot be created either: then the disk is unusable.
     pub(crate) fn open(dest: &Dest, manifest: &str) -> rusqlite::Result<Opened<Self>> {
         Ok(schema::open(dest)?.map(|connection| Self::new(connection, manifest)))
     }
 
-    /// Sets aside what turned out to be damaged while it was read, and begins anew, with a warning.
+    /// Renames a state that is damaged inside, and creates a new one, with a warning.
     ///
     /// # Errors
-    /// When a new state cannot be made.
+    /// When a new state cannot be created.
     pub(crate) fn renew(self, dest: &Dest) -> rusqlite::Result<Opened<Self>> {
         let manifest = self.manifest;
         drop(self.connection);
@@ -94,7 +93,7 @@ impl State {
     /// URL and the time of the answer.
     ///
     /// # Errors
-    /// When the state is damaged. What was handed over so far is still true.
+    /// When the state is damaged. The rows handed over so far are valid.
     pub(crate) fn read(
         &self,
         mut visit: impl FnMut(RecordRef<'_>),
@@ -193,17 +192,17 @@ impl State {
         found.optional().ok().flatten()
     }
 
-    /// Where the destination was when its files were written.
+    /// The path of the destination when its files were written.
     #[must_use]
     pub(crate) fn place(&self) -> Option<String> {
         let connection = self.lock();
         connection.query_row("SELECT path FROM place", [], |row| row.get(0)).ok()
     }
 
-    /// Puts all of it into the one file, so that the next reader finds nothing to recover.
+    /// Moves the log into the database file, so that the next reader need not recover it.
     pub(crate) fn close(self) {
         let connection = into_inner(self.connection);
-        // Failing costs the next run a recovery, and loses nothing.
+        // If this fails, the next run recovers the log.
         let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         drop(connection);
     }

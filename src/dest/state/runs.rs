@@ -1,4 +1,4 @@
-//! The last runs of each manifest, and when bytes came: for people to look at, and for nothing else.
+//! The history of runs, and the times of downloads. Only reports use them.
 
 use rusqlite::{TransactionBehavior, params};
 
@@ -6,10 +6,10 @@ use super::State;
 use crate::event::history::{KEPT, Past};
 
 impl State {
-    /// Notes a run that ended, and forgets those before the last [`KEPT`] of the manifest.
+    /// Adds a run to the history, and deletes all but the last [`KEPT`] runs of the manifest.
     ///
     /// # Errors
-    /// When the disk fails; then it is not noted.
+    /// When the disk fails; then the history is unchanged.
     pub(crate) fn note_run(&self, past: &Past) -> rusqlite::Result<()> {
         let Ok(record) = serde_json::to_string(past) else { return Ok(()) };
         let mut connection = self.lock();
@@ -26,7 +26,7 @@ impl State {
         transaction.commit()
     }
 
-    /// The last runs of the manifest, newest first. What cannot be read is left out.
+    /// The last runs of the manifest, newest first. Unreadable ones are skipped.
     #[must_use]
     pub(crate) fn runs(&self) -> Vec<Past> {
         let connection = self.lock();
@@ -39,10 +39,11 @@ impl State {
         records.iter().filter_map(|record| serde_json::from_str(record).ok()).collect()
     }
 
-    /// Hands over when natsync put its bytes at each path where it did, in milliseconds since 1970.
+    /// Calls `visit` with each path and the time when natsync put its bytes there, in milliseconds
+    /// since 1970.
     ///
     /// # Errors
-    /// When the state is damaged. What was handed over so far is still true.
+    /// When the state is damaged. The rows handed over so far are valid.
     pub(crate) fn changes(&self, mut visit: impl FnMut(&str, i64)) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement =

@@ -1,4 +1,4 @@
-//! Opening the state's file, whatever is found there.
+//! The schema of the state, and opening its file whatever its condition.
 
 use std::io;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::dest::Dest;
 /// The file's name in the control directory.
 pub(super) const FILE: &str = "state.db";
 
-/// Marks the file as ours: "nats" in ASCII.
+/// The `application_id` of SQLite: "nats" in ASCII.
 const APPLICATION: i32 = 0x6e61_7473;
 
-/// Raised with every change of the tables. A state of another version is begun anew: it is a cache.
+/// Raised with every change of the tables. A state of another version is replaced: it is a cache.
 const VERSION: i32 = 6;
 
 const TABLES: &str = "
@@ -56,12 +56,10 @@ const TABLES: &str = "
     ) STRICT;
 ";
 
-/// Something opened, with what the user should know about that.
+/// An opened state, with a warning for the user.
 #[derive(Debug)]
 pub(crate) struct Opened<T> {
-    /// What was opened.
     pub(crate) value: T,
-    /// What was wrong, where something was.
     pub(crate) warning: Option<String>,
 }
 
@@ -71,7 +69,7 @@ impl<T> Opened<T> {
     }
 }
 
-/// Why a state's file cannot be used.
+/// Why the file of a state cannot be used.
 #[derive(Debug)]
 enum Unusable {
     Kind,
@@ -128,7 +126,7 @@ pub(super) fn look(dest: &Dest) -> Opened<Option<Connection>> {
     }
 }
 
-/// Sets a state aside that was opened and turned out to be damaged inside, and begins a new one.
+/// Renames a state that is damaged inside, and creates a new one.
 pub(super) fn renew(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     begin_anew(dest, "it is damaged inside")
 }
@@ -144,7 +142,7 @@ pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
             Ok(value) => {
                 return Ok(Opened { value, warning: None });
             }
-            // Nobody else writes while we hold the run guard, so this passes; a fresh state would not help.
+            // This run holds the run guard, so the error is temporary; a new state would not help.
             Err(Unusable::Damaged(error)) if is_transient(&error) => return Err(error),
             Err(why) => why,
         },
@@ -161,7 +159,7 @@ fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<Opened<Connection>> {
     Ok(Opened { value, warning: Some(format!("the state is begun anew: {why}{place}")) })
 }
 
-/// Whether the file is not at fault.
+/// Whether the cause is not the file itself.
 fn is_transient(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
         DatabaseBusy, DiskFull, OutOfMemory, PermissionDenied, ReadOnly, SystemIoFailure,
@@ -180,7 +178,7 @@ fn is_transient(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// A log without its database belongs to nothing, and would be taken for that of the next one.
+/// SQLite would apply a log without its database to the next database.
 fn remove_log(dest: &Dest) {
     for suffix in ["-wal", "-shm"] {
         let name = format!("{FILE}{suffix}");
@@ -212,8 +210,9 @@ fn open_to_write(dest: &Dest) -> Result<Connection, Unusable> {
     Ok(connection)
 }
 
-/// Without a log the file is whole and nobody writes to it: `SQLite` is told that it cannot change, and
-/// so makes no file beside it. With a log (a run is under way or was killed) `SQLite` must read both.
+/// Without a log the file is complete, and no other process writes to it. It is opened as
+/// immutable, so that `SQLite` creates no file beside it. With a log (a run is active or was
+/// killed) `SQLite` must read both.
 fn open_to_read(dest: &Dest) -> Result<Connection, Unusable> {
     if !dest.control_stat(FILE).is_ok_and(|stat| stat.is_file()) {
         return Err(Unusable::Kind);
@@ -239,7 +238,7 @@ fn open_to_read(dest: &Dest) -> Result<Connection, Unusable> {
     Ok(connection)
 }
 
-/// Opens a state to read what all versions have in common. None if there is no state.
+/// Opens a state for reading the columns that all versions have. None if there is no state.
 ///
 /// # Errors
 /// When the file cannot be read, or another program wrote it.
@@ -257,8 +256,8 @@ pub(super) fn open_any_version(dest: &Dest) -> io::Result<Option<Connection>> {
 
 fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(10))?;
-    // A commit need not reach the disk at once: losing the last ones costs requests. What the log
-    // does hold is consistent, which is all that a cache needs.
+    // A commit need not reach the disk at once: losing the last ones costs requests. The log stays
+    // consistent, which is enough for a cache.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;",
     )
