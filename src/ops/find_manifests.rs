@@ -93,32 +93,45 @@ impl Found {
 const UNREADABLE: &str = "every YAML file in a directory given as manifest may be a manifest; \
                           names that begin with a dot are left out";
 
-/// The directories of a search that are destinations, each with what natsync recorded there.
+/// The directories at, below and above a search that are destinations, each with what natsync
+/// recorded there.
 struct Destinations<'a> {
     folder: &'a Path,
+    /// The absolute path of `folder`, for the directories above it.
+    real: PathBuf,
     /// None for a directory without a state.
     states: HashMap<PathBuf, Option<RecordedPaths>>,
 }
 
 impl<'a> Destinations<'a> {
     fn new(folder: &'a Path) -> Self {
-        Self { folder, states: HashMap::new() }
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        Self { folder, real, states: HashMap::new() }
     }
 
-    /// Whether a destination between the directory of the search and the file has a record of it.
+    /// Whether a destination above the file has a record of it.
     ///
     /// # Errors
     /// The destination whose state cannot be used.
     fn have_downloaded(&mut self, file: &Path) -> Result<bool, PathBuf> {
-        let above = file.ancestors().skip(1).take_while(|above| above.starts_with(self.folder));
-        for above in above {
-            if !self.states.contains_key(above) {
-                self.states.insert(above.to_owned(), state_of(above)?);
+        let below = file.strip_prefix(self.folder).unwrap_or(file);
+        let inside = below.ancestors().skip(1).map(|above| match above.as_os_str() {
+            root if root.is_empty() => self.folder.to_owned(),
+            _ => self.folder.join(above),
+        });
+        let outside = self.real.ancestors().skip(1).map(Path::to_owned);
+        let real = self.real.join(below);
+        let places: Vec<_> =
+            inside.map(|above| (above, true)).chain(outside.map(|above| (above, false))).collect();
+        for (above, is_inside) in places {
+            if !self.states.contains_key(&above) {
+                self.states.insert(above.clone(), state_of(&above, is_inside)?);
             }
+            let file = if is_inside { file } else { &real };
             // Paths of entries are UTF-8.
-            if let Some(Some(recorded)) = self.states.get(above)
-                && let Some(path) = file.strip_prefix(above).ok().and_then(Path::to_str)
-                && recorded.has(path).map_err(|_| above.to_owned())?
+            if let Some(Some(recorded)) = self.states.get(&above)
+                && let Some(path) = file.strip_prefix(&above).ok().and_then(Path::to_str)
+                && recorded.has(path).map_err(|_| above)?
             {
                 return Ok(true);
             }
@@ -131,9 +144,13 @@ impl<'a> Destinations<'a> {
 ///
 /// # Errors
 /// The directory, when its state cannot be used.
-fn state_of(folder: &Path) -> Result<Option<RecordedPaths>, PathBuf> {
-    let Some(dest) = Dest::open(folder).map_err(|_| folder.to_owned())? else {
-        return Ok(None);
+fn state_of(folder: &Path, is_inside: bool) -> Result<Option<RecordedPaths>, PathBuf> {
+    let dest = match Dest::open(folder) {
+        Ok(Some(dest)) => dest,
+        Ok(None) => return Ok(None),
+        // A user may be allowed to pass through a directory above the search without reading it.
+        Err(_) if !is_inside => return Ok(None),
+        Err(_) => return Err(folder.to_owned()),
     };
     RecordedPaths::open(&dest).map_err(|_| folder.to_owned())
 }

@@ -360,7 +360,9 @@ fn downloaded_files_are_not_manifests() {
         "{}",
         run.stderr
     );
+    refused(&world, &["m/sub"], "error: there is no manifest in `m/sub`");
     set(&world, "m/sub/own.yaml", 1);
+    assert_eq!(listed(&world, &["m/sub"]), ["/1.txt"]);
     assert_eq!(listed(&world, &["m"]), ["/evil.yaml", "/broken.yaml", "/1.txt"]);
     world.write("m/.natsync/state.db", "damaged");
     let run = world.run(["list", "m"]).code(2);

@@ -13,7 +13,7 @@ use crate::dest::Dest;
 /// The file's name in the control directory.
 pub(super) const FILE: &str = "state.db";
 
-/// The `application_id` of SQLite: "nats" in ASCII.
+/// The `application_id` of `SQLite`: "nats" in ASCII.
 const APPLICATION: i32 = 0x6e61_7473;
 
 /// Raised with every change of the tables. A state of another version is replaced: it is a cache.
@@ -178,7 +178,7 @@ fn is_transient(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// SQLite would apply a log without its database to the next database.
+/// `SQLite` would apply a log without its database to the next database.
 fn remove_log(dest: &Dest) {
     for suffix in ["-wal", "-shm"] {
         let name = format!("{FILE}{suffix}");
