@@ -129,7 +129,7 @@ impl Probe<'_> {
         };
         let path = attempt.entry.path();
         let held = state.filter(|_| planned.action == Action::Revalidate);
-        let held = held.and_then(|state| state.record(path.as_str()));
+        let held = held.and_then(|state| state.answered(path.as_str()));
         let known = held.is_some();
         let conditions =
             held.map_or_else(Validators::default, |held| conditions(&held, &attempt.served()));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::dest::state::FileRecord;
+use crate::dest::state::Answered;
 use crate::dest::{Staged, VerifyError};
 use crate::digest::{Algorithms, Checksum, Digests};
 use crate::failure::{ErrorKind, Failure};
@@ -45,7 +45,7 @@ impl Want {
     }
 
     /// Whether a record of the state counts. A pin may be made only of bytes that upstream served.
-    pub(super) fn believes(&self, held: &FileRecord) -> bool {
+    pub(super) fn believes(&self, held: &Answered) -> bool {
         held.provenance.is_witnessed() || !self.writes
     }
 

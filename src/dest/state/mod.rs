@@ -25,9 +25,9 @@ use crate::threads::{into_inner, lock};
 pub(crate) use note::Note;
 #[cfg(feature = "cli")]
 pub(crate) use paths::RecordedPaths;
+pub(crate) use record::{Answered, Fingerprint, RecordRef};
 use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, second};
 pub use record::{FileRecord, Provenance};
-pub(crate) use record::{Fingerprint, RecordRef};
 pub(crate) use schema::Opened;
 
 /// What the state has of a path.
@@ -141,15 +141,13 @@ impl State {
         Ok(())
     }
 
-    /// The record of a path, whatever manifest it belongs to. A damaged state answers none.
+    /// What a conditional request for a path needs, whatever manifest recorded it. A damaged state
+    /// answers none.
     #[must_use]
-    pub(crate) fn record(&self, path: &str) -> Option<FileRecord> {
+    pub(crate) fn answered(&self, path: &str) -> Option<Answered> {
         let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM files WHERE path = ?1"))
-            .ok()?;
-        let found = statement.query_row([path], FileRecord::read).optional();
-        found.ok().flatten()
+        let mut statement = connection.prepare_cached(Answered::SELECT).ok()?;
+        statement.query_row([path], Answered::read).optional().ok().flatten()
     }
 
     /// The record of a path that this manifest recorded. A damaged state answers none.
@@ -287,10 +285,12 @@ mod tests {
         let opened = State::open(&dest, "m").unwrap();
         assert_eq!(opened.warning, None);
         assert_eq!(paths(&opened.value), ["a", "missing b"]);
-        let record = opened.value.record("a").unwrap();
+        let answered = opened.value.answered("a").unwrap();
+        assert_eq!((answered.sha256, answered.served.as_str()), (Digest::of(b"x"), "http://h/x"));
+        let record = opened.value.own_record("a").unwrap();
         let Note::File { record: noted, .. } = row(&dest, "a") else { unreachable!() };
         assert_eq!(FileRecord { stamp: noted.stamp, racy: noted.racy, ..record }, *noted);
-        assert!(opened.value.record("b").is_none() && opened.value.own_record("a").is_some());
+        assert!(opened.value.own_record("b").is_none() && opened.value.answered("b").is_none());
         opened.value.close();
         assert!(State::open(&dest, "n").unwrap().value.own_record("a").is_none());
     }

@@ -121,6 +121,34 @@ impl Fingerprint {
     }
 }
 
+/// The part of a record that a conditional request needs. The engine reads one for each revalidated
+/// entry, so it has no further column.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answered {
+    /// The URL that served the bytes, in its shown form. The validators are worth nothing at another.
+    pub(crate) served: String,
+    pub(crate) validators: Validators,
+    pub(crate) sha256: Digest,
+    pub(crate) stamp: u64,
+    pub(crate) provenance: Provenance,
+}
+
+impl Answered {
+    pub(super) const SELECT: &str =
+        "SELECT served, etag, last_modified, sha256, stamp, provenance FROM files WHERE path = ?1";
+
+    /// Reads a row of [`Self::SELECT`].
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            served: row.get(0)?,
+            validators: Validators { etag: row.get(1)?, last_modified: row.get(2)? },
+            sha256: Digest::from_bytes(row.get(3)?),
+            stamp: row.get::<_, i64>(4)?.cast_unsigned(),
+            provenance: Provenance::of_code(row.get(5)?)?,
+        })
+    }
+}
+
 /// The part of a record that the inventory needs. Its texts borrow from the row of a running query.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::dest::state::{FileRecord, Note, State};
+use crate::dest::state::{Answered, Note, State};
 use crate::dest::{Dest, Parts, Stat};
 use crate::event::Outcome;
 use crate::failure::Failure;
@@ -63,8 +63,8 @@ impl<'w> Fetch<'w> {
     }
 
     /// What the state has recorded about a path.
-    pub(super) fn held(&self, path: &RelPath) -> Option<FileRecord> {
-        self.files.state.record(path.as_str())
+    pub(super) fn held(&self, path: &RelPath) -> Option<Answered> {
+        self.files.state.answered(path.as_str())
     }
 
     /// Records a fact about the local file of a job, and gives the entry its outcome.

@@ -3,7 +3,7 @@
 use super::files::Fetch;
 use super::receive::Coming;
 use super::resume::Rest;
-use crate::dest::state::{FileRecord, Note};
+use crate::dest::state::{Answered, Note};
 use crate::event::Outcome;
 use crate::http::{Content, Headers, Method};
 use crate::manifest::Check;
@@ -13,7 +13,7 @@ use crate::transfer::attempt::{Attempt, Ended, Refusal};
 use crate::transfer::slot::Slot;
 
 /// The conditions of a request. Validators mean something only at the URL that sent them.
-pub(in crate::transfer) fn conditions(known: &FileRecord, url: &str) -> Validators {
+pub(in crate::transfer) fn conditions(known: &Answered, url: &str) -> Validators {
     if known.served == url { known.validators.clone() } else { Validators::default() }
 }
 
@@ -24,7 +24,7 @@ impl Fetch<'_> {
         attempt: &mut Attempt<'_, 'r, '_>,
         slot: Slot<'r>,
         conditions: &Validators,
-        held: Option<FileRecord>,
+        held: Option<Answered>,
     ) -> Result<Ended, Refusal> {
         let (run, want) = (attempt.run, attempt.want);
         self.take_up(attempt).await;
@@ -80,7 +80,7 @@ impl Fetch<'_> {
 
     /// The local file is current. The time of this confirmation matters only to `check` with an
     /// age.
-    fn unchanged(&self, attempt: &Attempt<'_, '_, '_>, held: &FileRecord, headers: &Headers) {
+    fn unchanged(&self, attempt: &Attempt<'_, '_, '_>, held: &Answered, headers: &Headers) {
         let (run, job, entry) = (attempt.run, &*attempt.job, &attempt.entry);
         let outcome = Outcome::Unchanged { bytes: 0 };
         let validators = renewed(&held.validators, headers);

@@ -4,7 +4,7 @@ use super::content::check_content;
 use super::files::Fetch;
 use super::resume;
 use super::segments::{self, File};
-use crate::dest::state::{FileRecord, Note, Provenance};
+use crate::dest::state::{Answered, FileRecord, Note, Provenance};
 use crate::dest::{Begun, PartNote, Proven, Small, Stat};
 use crate::digest::Digest;
 use crate::event::{Event, Outcome};
@@ -46,7 +46,7 @@ impl Fetch<'_> {
         attempt: &Attempt<'_, '_, '_>,
         lane: LaneId,
         begun: Begun,
-        held: Option<&FileRecord>,
+        held: Option<&Answered>,
     ) -> Result<Ended, Refusal> {
         let Begun { staged, beginning, end } = begun;
         let failed = |failure| Refusal::lasting(lane, failure);
@@ -70,7 +70,7 @@ impl Fetch<'_> {
         attempt: &mut Attempt<'_, 'r, '_>,
         response: Response<'r>,
         coming: Coming,
-        held: Option<&FileRecord>,
+        held: Option<&Answered>,
     ) -> Result<Ended, Refusal> {
         let Response { mut slot, headers, body, .. } = response;
         let Coming { total, begun } = coming;
@@ -213,7 +213,7 @@ impl Fetch<'_> {
         proven: Proven,
         served: String,
         validators: Validators,
-        held: Option<&FileRecord>,
+        held: Option<&Answered>,
     ) {
         let (job, entry) = (&*attempt.job, &attempt.entry);
         let path = entry.path();
@@ -225,7 +225,7 @@ impl Fetch<'_> {
             _ => (true, false),
         };
         let same = match held {
-            Some(held) => held.digests.sha256() == proven.digests().sha256(),
+            Some(held) => held.sha256 == proven.digests().sha256(),
             // Nothing is recorded about a file that natsync did not write: it has to be read.
             None => asks && self.local(&path).is_some_and(|local| local.size == bytes),
         };
