@@ -60,5 +60,11 @@ pub(crate) use read::is_manifest;
 pub use schema::schema;
 pub use secret::Secret;
 pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};
+
+/// Whether a file has the name of a YAML file. In a directory of manifests, such a file is taken for
+/// a manifest unless natsync downloaded it.
+pub(crate) fn is_yaml(path: &std::path::Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
+}
 pub(crate) use types::{File, ListPlace, Locations, Override, Published};
 pub(crate) use url::host_of;

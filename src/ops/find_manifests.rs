@@ -7,7 +7,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::dest::Dest;
 use crate::dest::state::RecordedPaths;
-use crate::manifest::is_manifest;
+use crate::manifest::{is_manifest, is_yaml};
 use crate::ops::error::RunError;
 
 /// What a directory that is given as manifest holds.
@@ -40,7 +40,14 @@ pub(crate) fn find_manifests(folder: &Path) -> Found {
     let mut found = Found::default();
     let mut destinations = Destinations::new(folder);
     let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
+    let walk = walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
+    let could_matter = |entry: &walkdir::Result<DirEntry>| {
+        entry.as_ref().map_or(true, |entry| is_yaml(entry.path()))
+    };
+    // The states are opened after all names are known. A run that downloads meanwhile announces its
+    // files in the state before they have their names.
+    let entries: Vec<_> = walk.filter(could_matter).collect();
+    for entry in entries {
         match entry {
             Ok(entry) => found.add(&entry, folder, &mut destinations),
             Err(error) => {
@@ -67,7 +74,7 @@ pub(crate) fn find_manifests(folder: &Path) -> Found {
 
 impl Found {
     fn add(&mut self, entry: &DirEntry, folder: &Path, destinations: &mut Destinations<'_>) {
-        if entry.depth() == 0 || !has_ending(entry.path()) {
+        if entry.depth() == 0 || !is_yaml(entry.path()) {
             return;
         }
         let path = shown(entry.path(), folder);
@@ -169,10 +176,6 @@ fn unknown_downloads(dest: PathBuf) -> Candidate {
 
 fn is_hidden(entry: &DirEntry) -> bool {
     entry.file_name().as_encoded_bytes().starts_with(b".")
-}
-
-fn has_ending(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 
 /// The path as users write it: what lies in `.` needs no `./`.

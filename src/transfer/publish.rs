@@ -3,6 +3,7 @@
 //! One thread does it for the whole run, so that one call makes many files durable and the state
 //! has one writer. Meanwhile, the next group gathers.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use crate::event::{Delivery, Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::Clock;
 use crate::manifest::entry::EntryIndex;
+use crate::manifest::is_yaml;
 use crate::pin::Validators;
 use crate::rel_path::RelPath;
 use crate::stop::{Stop, StopReason};
@@ -173,6 +175,7 @@ impl Publishing<'_> {
         if files.is_empty() {
             return notes;
         }
+        self.announce(&mut files);
         // Data before names: after a power cut a name must not lead to bytes that never arrived.
         let synced = self.dest.sync();
         for (parcel, verified) in files {
@@ -182,6 +185,25 @@ impl Publishing<'_> {
             }
         }
         notes
+    }
+
+    /// Announces the YAML files of a group. Their notes may be lost, and in a directory of manifests a
+    /// downloaded file that is not known as such would be taken for a manifest.
+    fn announce(&self, files: &mut Vec<(Box<Parcel>, Verified)>) {
+        let is_yaml = |parcel: &Parcel| is_yaml(Path::new(parcel.path.as_str()));
+        let paths: Vec<_> = files
+            .iter()
+            .filter(|(parcel, _)| is_yaml(parcel))
+            .map(|(parcel, _)| parcel.path.as_str())
+            .collect();
+        if paths.is_empty() {
+            return;
+        }
+        if let Err(error) = self.state.announce(&paths) {
+            for (parcel, _) in files.extract_if(.., |(parcel, _)| is_yaml(parcel)) {
+                self.fail(&parcel, Failure::disk("record that the file will come", &error));
+            }
+        }
     }
 
     fn publish(&self, parcel: Parcel, verified: &Verified) -> Option<Note> {

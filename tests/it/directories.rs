@@ -6,10 +6,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::process::Signal;
 
+use crate::origin::{Answer, Gate};
 use crate::world::World;
+
+/// A manifest that a server might serve.
+const EVIL: &str = "version: 1\ndest: /nowhere\nsources: [{url: http://evil.example/a}]\n";
 
 /// Commands that accept directories, each in a form that needs a manifest that can be used.
 const COMMANDS: [&[&str]; 6] =
@@ -371,6 +377,53 @@ fn downloaded_files_are_not_manifests() {
     assert_eq!(run.stderr, message);
     world.run(["apply", "m/a.yaml"]).success();
     assert_eq!(listed(&world, &["m"]).len(), 3);
+}
+
+/// The record of a file follows a moment after the file, and a run may be killed in between.
+#[test]
+fn a_file_of_a_killed_run_is_no_manifest() {
+    let gate = Gate::new();
+    let world = World::new();
+    world.origin.serve("/evil.yaml", EVIL);
+    world.origin.always("/held.yaml", Answer::file().gate(&gate));
+    world.set_manifest(
+        "m/a.yaml",
+        "dest: .\nsources: [{url: \"$BASE/{n}.yaml\", vars: {n: [evil, held]}, path: \"sub/{n}.yaml\"}]\n",
+    );
+    let running = world.spawn(["apply", "m/a.yaml"]);
+    while !world.exists("m/sub/evil.yaml") {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(listed(&world, &["m"]), ["/evil.yaml", "/held.yaml"], "during the run");
+    running.signal(Signal::KILL);
+    running.wait();
+    assert_eq!(listed(&world, &["m"]), ["/evil.yaml", "/held.yaml"]);
+    refused(&world, &["m/sub"], "error: there is no manifest in `m/sub`");
+}
+
+#[test]
+fn a_state_that_was_set_aside_still_names_downloads() {
+    let world = World::new();
+    let declare = |names: &str| {
+        world.set_manifest(
+            "m/a.yaml",
+            &format!("dest: .\nsources: [{{url: \"$BASE/{{n}}.yaml\", vars: {{n: [{names}]}}}}]\n"),
+        );
+    };
+    for name in ["evil", "gone", "kept"] {
+        world.origin.serve(&format!("/{name}.yaml"), EVIL);
+    }
+    declare("evil, gone, kept");
+    world.run(["apply", "m"]).success();
+    let state = rusqlite::Connection::open(world.path("m/.natsync/state.db")).unwrap();
+    state.execute_batch("PRAGMA user_version = 5; DROP TABLE announced").unwrap();
+    drop(state);
+    // One file is no longer declared, and another one cannot be confirmed.
+    declare("gone, kept");
+    world.origin.always("/gone.yaml", Answer::status(500));
+    let run = world.run(["apply", "m", "--retries", "0"]).code(1);
+    assert!(run.stderr.contains("an older natsync wrote it"), "{}", run.stderr);
+    assert_eq!(listed(&world, &["m"]), ["/gone.yaml", "/kept.yaml"]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What a run writes into the state.
 
+use std::io;
+
 use jiff::Timestamp;
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::{ErrorCode, TransactionBehavior, params};
 
 use super::State;
 use super::record::{FileRecord, write_others};
@@ -44,6 +46,32 @@ pub(crate) enum Note {
 }
 
 impl State {
+    /// Records that natsync is about to put files in place at these paths. A file whose record is
+    /// lost, because the process was killed in between, is then still known as a download.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn announce(&self, paths: &[&str]) -> io::Result<()> {
+        self.try_announce(paths).map_err(|error| {
+            let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+            let kind = if is_full { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
+            io::Error::new(kind, "the state cannot be written")
+        })
+    }
+
+    fn try_announce(&self, paths: &[&str]) -> rusqlite::Result<()> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut insert =
+                transaction.prepare_cached("INSERT OR IGNORE INTO announced (path) VALUES (?1)")?;
+            for path in paths {
+                insert.execute([path])?;
+            }
+        }
+        transaction.commit()
+    }
+
     /// Writes all notes in one transaction. Call it only for what is durable on the disk.
     ///
     /// # Errors
@@ -112,6 +140,7 @@ impl State {
                     }
                     Note::Forget { path } => {
                         transaction.execute("DELETE FROM files WHERE path = ?1", [path])?;
+                        transaction.execute("DELETE FROM announced WHERE path = ?1", [path])?;
                     }
                     Note::Place { path } => {
                         transaction.execute("DELETE FROM place", [])?;

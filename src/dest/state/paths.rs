@@ -7,38 +7,55 @@ use rusqlite::{Connection, OptionalExtension};
 use super::schema;
 use crate::dest::Dest;
 
-/// The paths that a state records.
+/// The paths that the states of a destination record: the state in use, and older ones that were set
+/// aside. A file may be recorded by an older one alone: if natsync has no longer declared it, or could
+/// not confirm it, since then.
 #[derive(Debug)]
-pub(crate) struct RecordedPaths(Connection);
+pub(crate) struct RecordedPaths(Vec<(Connection, &'static str)>);
+
+const RECORDED: &str = "SELECT 1 FROM files WHERE path = ?1";
+/// Older versions have no announcements.
+const ANNOUNCED: &str =
+    "SELECT 1 FROM files WHERE path = ?1 UNION ALL SELECT 1 FROM announced WHERE path = ?1";
 
 impl RecordedPaths {
-    /// Opens the state of a destination to read its paths. None if there is no state. Every version
+    /// Opens the states of a destination to read their paths. None if there is none. Every version
     /// has had the column that this needs.
     ///
     /// # Errors
-    /// When the state is damaged or is not a state of natsync.
+    /// When the state in use is damaged or is not a state of natsync.
     pub(crate) fn open(dest: &Dest) -> io::Result<Option<Self>> {
-        let connection = schema::open_any_version(dest)?;
-        Ok(connection.map(Self))
+        let states: Vec<_> = schema::open_all_versions(dest)?
+            .into_iter()
+            .map(|state| {
+                let query = if state.prepare(ANNOUNCED).is_ok() { ANNOUNCED } else { RECORDED };
+                (state, query)
+            })
+            .collect();
+        Ok((!states.is_empty()).then_some(Self(states)))
     }
 
-    /// Whether the state has a record of the path below its destination.
+    /// Whether a state has a record of the path below its destination, or natsync was about to
+    /// download a file to it.
     ///
     /// # Errors
-    /// When the state is damaged.
+    /// When a state is damaged.
     pub(crate) fn has(&self, path: &str) -> io::Result<bool> {
-        let mut statement = self
-            .0
-            .prepare_cached("SELECT 1 FROM files WHERE path = ?1")
-            .map_err(io::Error::other)?;
-        let found = statement.query_row([path], |_| Ok(())).optional();
-        found.map(|found| found.is_some()).map_err(io::Error::other)
+        for (state, query) in &self.0 {
+            let mut statement = state.prepare_cached(query).map_err(io::Error::other)?;
+            let found = statement.query_row([path], |_| Ok(())).optional();
+            if found.map_err(io::Error::other)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dest::state::State;
 
     #[test]
     fn paths_are_read_from_a_state_of_any_version() {
@@ -56,6 +73,13 @@ mod tests {
         drop(connection);
         let paths = RecordedPaths::open(&dest).unwrap().unwrap();
         assert!(paths.has("a").unwrap() && !paths.has("b").unwrap());
+        // The next run sets it aside.
+        let state = State::open(&dest, "m").unwrap().value;
+        state.announce(&["b"]).unwrap();
+        state.announce(&["b"]).unwrap();
+        state.close();
+        let paths = RecordedPaths::open(&dest).unwrap().unwrap();
+        assert!(paths.has("a").unwrap() && paths.has("b").unwrap() && !paths.has("c").unwrap());
         std::fs::write(&file, "not a database, but long enough to look at").unwrap();
         assert!(RecordedPaths::open(&dest).is_err());
     }

@@ -13,6 +13,9 @@ use crate::dest::Dest;
 /// The file's name in the control directory.
 pub(super) const FILE: &str = "state.db";
 
+/// What follows [`FILE`] in the name of a state that was set aside; then comes the time.
+const ASIDE: &str = ".corrupt-";
+
 /// The `application_id` of `SQLite`: "nats" in ASCII.
 const APPLICATION: i32 = 0x6e61_7473;
 
@@ -42,6 +45,7 @@ const TABLES: &str = "
         url TEXT NOT NULL,
         since INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE announced (path TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE place (path TEXT NOT NULL) STRICT;
     CREATE TABLE lists (
         url TEXT PRIMARY KEY NOT NULL,
@@ -151,7 +155,7 @@ pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
 }
 
 fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<Opened<Connection>> {
-    let aside = format!("{FILE}.corrupt-{}", Timestamp::now().as_second());
+    let aside = format!("{FILE}{ASIDE}{}", Timestamp::now().as_second());
     let kept = dest.set_aside(FILE, &aside).is_ok();
     remove_log(dest);
     let value = begin(dest)?;
@@ -214,11 +218,15 @@ fn open_to_write(dest: &Dest) -> Result<Connection, Unusable> {
 /// immutable, so that `SQLite` creates no file beside it. With a log (a run is active or was
 /// killed) `SQLite` must read both.
 fn open_to_read(dest: &Dest) -> Result<Connection, Unusable> {
-    if !dest.control_stat(FILE).is_ok_and(|stat| stat.is_file()) {
+    open_file_to_read(dest, FILE)
+}
+
+fn open_file_to_read(dest: &Dest, name: &str) -> Result<Connection, Unusable> {
+    if !dest.control_stat(name).is_ok_and(|stat| stat.is_file()) {
         return Err(Unusable::Kind);
     }
-    let has_log = dest.control_stat(format!("{FILE}-wal").as_str()).is_ok_and(|stat| 0 < stat.size);
-    let path = file_of(dest.path());
+    let has_log = dest.control_stat(format!("{name}-wal").as_str()).is_ok_and(|stat| 0 < stat.size);
+    let path = file_of(dest.path()).with_file_name(name);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
@@ -238,20 +246,46 @@ fn open_to_read(dest: &Dest) -> Result<Connection, Unusable> {
     Ok(connection)
 }
 
-/// Opens a state for reading the columns that all versions have. None if there is no state.
+/// Opens a state for reading the columns that all versions have, and then the older states that were
+/// set aside. None if there is no state. A state that was set aside because it is damaged is left
+/// out.
 ///
 /// # Errors
 /// When the file cannot be read, or another program wrote it.
-pub(super) fn open_any_version(dest: &Dest) -> io::Result<Option<Connection>> {
-    match dest.control_stat(FILE) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        _ => {}
-    }
-    let opened = open_to_read(dest).and_then(|connection| {
+pub(super) fn open_all_versions(dest: &Dest) -> io::Result<Vec<Connection>> {
+    let open = |name: &str| {
+        let connection = open_file_to_read(dest, name)?;
         check_application(&connection)?;
         Ok(connection)
-    });
-    opened.map(Some).map_err(|why| io::Error::other(why.describe()))
+    };
+    let mut states = Vec::new();
+    match dest.control_stat(FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        _ => states.push(open(FILE).map_err(|why: Unusable| io::Error::other(why.describe()))?),
+    }
+    for name in set_aside(dest)? {
+        states.extend(open(&name));
+    }
+    Ok(states)
+}
+
+/// The names of the states that were set aside.
+fn set_aside(dest: &Dest) -> io::Result<Vec<String>> {
+    let path = file_of(dest.path());
+    let names = match path.parent().unwrap_or(&path).read_dir() {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for name in names {
+        if let Ok(name) = name?.file_name().into_string()
+            && name.starts_with(&format!("{FILE}{ASIDE}"))
+        {
+            found.push(name);
+        }
+    }
+    Ok(found)
 }
 
 fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
@@ -272,6 +306,7 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
     connection.prepare(&format!("SELECT {COLUMNS} FROM files"))?;
     connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
     connection.prepare("SELECT path, url, since FROM missing")?;
+    connection.prepare("SELECT path FROM announced")?;
     connection.prepare("SELECT path FROM place")?;
     connection.prepare("SELECT id, manifest, record FROM runs")?;
     Ok(())
