@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+/// The most bytes of a file's name that its temporary file has in its name.
+const NAMED: usize = 100;
+
 /// A file on its way to its place. Dropped unpublished, it leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
@@ -23,6 +26,7 @@ impl AtomicFile {
     ///
     /// # Errors
     /// When `place` is a directory or a special file, or nothing can be created beside it.
+    #[expect(clippy::disallowed_methods, reason = "the other place that may write files")]
     pub(crate) fn create(place: &Path) -> io::Result<Self> {
         let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
         match fs::metadata(&place) {
@@ -36,11 +40,14 @@ impl AtomicFile {
             _ => {}
         }
         let name = place.file_name().unwrap_or_default().to_string_lossy();
-        // As a file that is created in place: the umask decides.
+        // A name of full length leaves no room for random characters.
+        let name = &name[..name.floor_char_boundary(NAMED)];
+        // Opened here, since the errors of `tempfile` have the temporary file's absolute path in
+        // their text. The permissions are those of a file that is created in place: the umask
+        // decides.
         let file = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder_of(&place))?;
+            .make_in(folder_of(&place), |path| File::create_new(path))?;
         Ok(Self { place, file })
     }
 
@@ -88,11 +95,11 @@ fn folder_of(place: &Path) -> &Path {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file.as_file_mut().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_file_mut().flush()
     }
 }
 
@@ -121,6 +128,30 @@ mod tests {
         one.publish().unwrap();
         assert_eq!(fs::read(&place).unwrap(), b"one");
         assert_eq!(names(folder.path()), ["x.lock"]);
+    }
+
+    #[test]
+    fn a_name_may_have_full_length() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x".repeat(255), "é".repeat(127)] {
+            let mut file = AtomicFile::create(&folder.path().join(&name)).unwrap();
+            file.write_all(b"new").unwrap();
+            file.publish().unwrap();
+            assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"new");
+        }
+    }
+
+    #[test]
+    fn errors_do_not_name_the_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = AtomicFile::create(&folder.path().join("none/x")).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NOENT.raw_os_error()), "{error}");
+        // The temporary file is replaced by a device that is always full.
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut file = AtomicFile::create(&folder.path().join("x")).unwrap();
+        *file.file.as_file_mut() = full;
+        let error = file.write_all(b"new").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NOSPC.raw_os_error()), "{error}");
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl Publishing<'_> {
         }
         if let Err(error) = self.state.announce(&paths) {
             for (parcel, _) in files.extract_if(.., |(parcel, _)| is_yaml(parcel)) {
-                self.fail(&parcel, Failure::disk("record that the file will come", &error));
+                self.fail(&parcel, Failure::disk("record the file", &error));
             }
         }
     }
