@@ -130,6 +130,7 @@ pub(super) fn tell_plan(scope: Scope<'_>, plan: &mut Plan, reporter: &mut dyn Re
                         entry: index,
                         outcome: Outcome::Failed(obstructed(obstacle, &entry, pins)),
                         attempts: 0,
+                        received: 0,
                     });
                 }
             }

@@ -157,7 +157,12 @@ fn carry_out(
 fn skip_all(plan: &Plan, reporter: &mut Account<'_>) {
     for (entry, step) in plan.steps() {
         if matches!(step, Step::Do(decision) if decision.action.asks_upstream()) {
-            reporter.event(&Event::Finished { entry, outcome: Outcome::Skipped, attempts: 0 });
+            reporter.event(&Event::Finished {
+                entry,
+                outcome: Outcome::Skipped,
+                attempts: 0,
+                received: 0,
+            });
         }
     }
 }
@@ -183,7 +188,7 @@ fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<
             }
             _ => continue,
         };
-        reporter.event(&Event::Finished { entry: index, outcome, attempts: 0 });
+        reporter.event(&Event::Finished { entry: index, outcome, attempts: 0, received: 0 });
     }
 }
 
@@ -213,10 +218,10 @@ impl Reporter for Account<'_> {
         if matches!(event, Event::Pruned { .. }) {
             self.summary.pruned += 1;
         }
-        if let Event::Finished { entry, outcome, .. } = event
+        if let Event::Finished { entry, outcome, received, .. } = event
             && *outcome != Outcome::Kept
         {
-            self.summary.count(outcome);
+            self.summary.count(outcome, *received);
             match outcome {
                 Outcome::Failed(_) | Outcome::Skipped => {
                     self.failed.insert(*entry);

@@ -222,7 +222,7 @@ impl Publishing<'_> {
             }
         };
         let Parcel { entry, path, replaces, attempts, url, served, validators } = parcel;
-        let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
+        let delivery = Delivery { size: verified.length(), sha256: verified.digests().sha256() };
         let outcome =
             if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
         self.ledger.finish(entry, outcome, attempts);

@@ -66,6 +66,7 @@ mod servers;
 mod signals;
 mod soak;
 mod state;
+mod telling;
 mod tls;
 mod tour;
 mod transfer;

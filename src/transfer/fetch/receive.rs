@@ -80,7 +80,7 @@ impl Fetch<'_> {
         let index = attempt.job.entry;
         let here = begun.as_ref().map_or(0, |begun| begun.staged.length());
         if let Some(total) = total {
-            run.ledger.tell(Event::Sized { entry: index, size: total - here });
+            run.ledger.tell(Event::Sized { entry: index, size: total, here });
             // A single file that does not fit says nothing about the others, so the run goes on.
             self.check_space(total - here).map_err(failed)?;
         }
@@ -252,7 +252,7 @@ impl Fetch<'_> {
                 validators,
             });
             let path = path.as_str().to_owned();
-            return self.record(job, Note::File { path, record }, Outcome::Unchanged { bytes });
+            return self.record(job, Note::File { path, record }, Outcome::Unchanged);
         }
         let parcel = Parcel {
             entry: job.entry,
