@@ -41,6 +41,10 @@ update:
 fuzz COUNT="100000":
     NATSYNC_FUZZ={{COUNT}} cargo test --release --lib fuzz::
 
+# Fuzz each reader for SECONDS, guided by coverage; needs cargo-fuzz
+fuzz-coverage SECONDS="60":
+    fuzz/run {{SECONDS}}
+
 # Run the transfer engine against simulated origins for the first COUNT seeds
 seeds COUNT="10000":
     NATSYNC_SEEDS={{COUNT}} cargo test --release --lib simulation::every_run_keeps_the_laws
