@@ -13,6 +13,7 @@
 mod action;
 mod apply;
 mod canaries;
+mod chaos;
 mod checksums;
 mod ci;
 mod cli;
