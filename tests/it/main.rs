@@ -26,6 +26,7 @@ mod disks;
 mod explain;
 mod exports;
 mod faults;
+mod folders;
 mod hostile;
 mod http2;
 mod init;
