@@ -36,6 +36,7 @@ mod layers;
 mod library;
 mod limits;
 mod list;
+mod listed_names;
 mod local_changes;
 mod lock;
 mod malformed;
