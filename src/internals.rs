@@ -80,7 +80,7 @@ impl Dialer {
             past_caches: false,
         };
         let message = request.message(target, connection)?;
-        let response = match exchange(connection, message, self.stall).await {
+        let mut response = match exchange(connection, message, self.stall).await {
             Exchange::Answered(response) if response.head.status == 200 => response,
             Exchange::Failed(failure) | Exchange::Throttled(failure) => return Err(failure),
             other => return Err(Failure::new(ErrorKind::HttpStatus, format!("{other:?}"))),
@@ -93,7 +93,7 @@ impl Dialer {
             min_rate: 0,
         };
         let mut taker = Taker { take, received: 0 };
-        receive(connection, response.body, &rules, &[], &mut taker, |_| {}).await?;
+        receive(connection, &mut response.body, &rules, &[], &mut taker, |_| {}).await?;
         Ok(connection.is_reusable().await)
     }
 }

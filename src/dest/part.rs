@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::{Mode, OFlags};
@@ -19,8 +19,10 @@ use crate::threads::lock;
 
 /// The suffix of the name of a note.
 const NOTE: &str = ".part";
-/// The largest note, in bytes.
+/// The longest first line of a note, in bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
+/// The last complete line of a note is within this many bytes before its end.
+const TAIL: u64 = 4096;
 
 /// Which file a part begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,13 +94,19 @@ impl Part {
     fn read(staging: &Folder, name: &str) -> Option<Self> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let note = rustix::fs::openat(staging, note_of(name), flags, Mode::empty()).ok()?;
-        let mut text = String::new();
-        File::from(note).take(LONGEST).read_to_string(&mut text).ok()?;
+        let mut file = File::from(note);
+        let mut first = Vec::new();
+        BufReader::new(&file).take(LONGEST).read_until(b'\n', &mut first).ok()?;
+        let note = serde_json::from_slice(&first).ok()?;
+        // A transfer of many hours adds many lines; only the last one counts.
+        let (begin, length) = (first.len() as u64, file.metadata().ok()?.len());
+        file.seek(SeekFrom::Start(begin.max(length.saturating_sub(TAIL)))).ok()?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail).ok()?;
         // A line without an end was cut by the end of the process.
-        let whole = &text[..=text.rfind('\n')?];
-        let mut lines = whole.lines();
-        let note = serde_json::from_str(lines.next()?).ok()?;
-        let written = serde_json::from_str(lines.next_back()?).ok()?;
+        let end = tail.iter().rposition(|byte| *byte == b'\n')?;
+        let last = tail[..end].rsplit(|byte| *byte == b'\n').next()?;
+        let written = serde_json::from_slice(last).ok()?;
         Some(Self { name: name.to_owned(), note, written })
     }
 
@@ -262,6 +270,14 @@ mod tests {
             dest.clear_parts(&dest.parts().unwrap());
             assert_eq!(names(&dest), [""; 0]);
         }
+    }
+
+    #[test]
+    fn the_note_of_a_transfer_of_many_hours_is_read_from_its_end() {
+        let (_folder, dest) = fresh();
+        let pieces = vec![b"ab".as_slice(); 500];
+        leave(&dest, "a", &pieces);
+        assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 1000);
     }
 
     #[test]

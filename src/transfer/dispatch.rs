@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::job::Job;
-use super::lane::{Health, Lane};
+use super::lane::{Condition, Health, Lane};
 use super::limit::Limit;
 use super::shared::Shared;
 use super::slot::{LaneId, Places, Slot};
@@ -40,6 +40,16 @@ pub(super) enum Task<'a> {
     Unreachable(Job, Failure),
     /// The URL cannot be used.
     Unusable(EntryIndex, Failure),
+}
+
+/// A further place for a job in hand.
+#[derive(Debug)]
+pub(super) enum Spare<'a> {
+    Place(Slot<'a>),
+    /// All places are in use, other jobs wait for them, or a pause has to end.
+    Later,
+    /// The origin is down, or one request at a time probes it.
+    NotUp,
 }
 
 /// The settings for the lane of a job.
@@ -277,8 +287,38 @@ impl<'a> Dispatch<'a> {
     }
 
     /// A further place for a job in hand, if no other job wants it.
-    pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        self.place_if(origin, job, |lane| lane.is_idle() && matches!(lane.health, Health::Up))
+    pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Spare<'_> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let id = self.lane_of(&mut inner, origin, job, now);
+        let Some(lane) = inner.lanes.get(id) else { return Spare::Later };
+        match lane.condition(now) {
+            Condition::Down | Condition::Probing => Spare::NotUp,
+            Condition::Up if lane.is_idle() && inner.lanes.has_place(id, now) => {
+                Spare::Place(self.slot(&mut inner, id, now))
+            }
+            Condition::Up | Condition::Held => Spare::Later,
+        }
+    }
+
+    /// Lets a spare place serve for one more request, if no other job wants it by now.
+    pub(super) fn spare_again<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
+        let now = self.clock.now();
+        let inner = self.lock();
+        let lane = inner.lanes.get(slot.lane);
+        let again = lane.is_some_and(|lane| lane.is_idle() && lane.lets_go_on(now));
+        let again = again && !inner.lanes.are_wanted();
+        // Giving a place back takes the lock, too.
+        drop(inner);
+        again.then_some(slot)
+    }
+
+    /// Lets the place of a job serve for one more request, unless its origin is not up or lowered
+    /// the number of places.
+    pub(super) fn own_again<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
+        let now = self.clock.now();
+        let again = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.lets_go_on(now));
+        again.then_some(slot)
     }
 
     fn place_if(

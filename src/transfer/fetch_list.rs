@@ -188,7 +188,7 @@ async fn receive_list(
     length: Option<u64>,
     expect: &Expect,
 ) -> Result<(Headers, Vec<u8>), Refusal> {
-    let Response { mut slot, headers, body, .. } = response;
+    let Response { mut slot, headers, mut body, .. } = response;
     let lane = slot.lane;
     let failed = |failure: Failure| {
         let origin = attempt.job.target.origin.to_string();
@@ -208,7 +208,9 @@ async fn receive_list(
     };
     let paces = run.paces(attempt.entry.source_index());
     let mut content = Vec::new();
-    receive(&mut connection, body, &rules, &paces, &mut content, |_| {}).await.map_err(failed)?;
+    receive(&mut connection, &mut body, &rules, &paces, &mut content, |_| {})
+        .await
+        .map_err(failed)?;
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }

@@ -130,7 +130,7 @@ impl Fetch<'_> {
 
     /// The digest of a local file, provided that it does not change meanwhile. Reading may take
     /// long, so it does not run on the event loop.
-    async fn read_local(
+    pub(super) async fn read_local(
         &self,
         run: &Run<'_>,
         path: &RelPath,

@@ -33,7 +33,9 @@ impl Fetch<'_> {
         };
         if let Some(kept) = attempt.job.kept.take_if(is_whole) {
             // An earlier attempt received all of it: only publishing is left.
-            return self.publish_kept(attempt, slot.lane, kept.begun, held.as_ref());
+            let lane = slot.lane;
+            drop(slot);
+            return self.publish_kept(attempt, lane, kept.begun, held.as_ref()).await;
         }
         let rest = Rest::of(attempt.job, want);
         let question = Question {

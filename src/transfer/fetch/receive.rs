@@ -1,30 +1,29 @@
 //! Receiving a file: its body, the proof of its bytes, and the way to its final name.
 
+use super::answer::Answer;
 use super::content::check_content;
 use super::files::Fetch;
 use super::resume;
 use super::segments::{self, File};
 use crate::dest::state::{Answered, FileRecord, Note, Provenance};
 use crate::dest::{Begun, PartNote, Proven, Small, Stat};
-use crate::digest::Digest;
+use crate::digest::Digests;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Headers, Receiver as _, http_date, is_html, receive};
+use crate::http::{BodyRules, Headers, Receiver as _, http_date, is_html};
 use crate::manifest::entry::Form;
 use crate::pin::Validators;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Decision, Step};
 use crate::stop::StopReason;
 use crate::transfer::ask::Response;
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
-use crate::transfer::job::Job;
+use crate::transfer::job::{Job, PROGRESS};
 use crate::transfer::publish::{Message, Parcel};
 use crate::transfer::sink::{EDGE, Sink, Whole};
 use crate::transfer::slot::LaneId;
 
 /// Smaller bodies are received without a look at the free space.
 const LARGE: u64 = 1024 * 1024;
-/// A failed attempt that got this many bytes further than all before is not counted.
-const PROGRESS: u64 = 1024 * 1024;
 
 /// A body, and the bytes before it that are here already.
 pub(super) struct Coming {
@@ -41,7 +40,7 @@ impl Coming {
 
 impl Fetch<'_> {
     /// Publishes a file that an earlier run received completely.
-    pub(super) fn publish_kept(
+    pub(super) async fn publish_kept(
         &self,
         attempt: &Attempt<'_, '_, '_>,
         lane: LaneId,
@@ -56,11 +55,12 @@ impl Fetch<'_> {
         let bytes = staged.length();
         let PartNote { url: served, validators, .. } = note;
         let modified = validators.last_modified.as_deref().and_then(http_date);
+        let same = self.same_as_local(attempt, &staged.digests(), bytes, held).await;
         let verified = staged
             .verify(&proof.checksums(), modified)
             .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
         check_content(&attempt.entry, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
-        self.put_in_place(attempt, Proven::Staged(verified), served, validators, held);
+        self.put_in_place(attempt, Proven::Staged(verified), served, validators, (held, same));
         Ok(Ended::Settled)
     }
 
@@ -98,7 +98,7 @@ impl Fetch<'_> {
             stall: http.stall_timeout,
             min_rate: http.min_rate,
         };
-        let Some(mut connection) = slot.connection.take() else {
+        let Some(connection) = slot.connection.take() else {
             return Err(failed(Failure::new(ErrorKind::Connect, "the connection was lost")));
         };
         let paces = run.paces(entry.source_index());
@@ -122,24 +122,29 @@ impl Fetch<'_> {
                     && segments::are_allowed(&headers, 0 < here)
             })
             .and_then(|total| Some((total, sink.note()?.clone())));
+        let mut answer = Answer { slot, connection, body };
         let received = match &segmented {
-            None => receive(&mut connection, body, &rules, &paces, &mut sink, progress).await,
+            None => match answer.receive(&rules, &paces, &mut sink, progress).await {
+                Ok(()) => Ok(answer.into_slot().await),
+                Err(failure) => Err(failure),
+            },
             Some((total, note)) => {
                 let (total, rules, paces) = (*total, &rules, &paces[..]);
                 let file = File { attempt, note, total, rules, paces };
-                Box::pin(segments::receive_all(&file, &mut connection, body, &mut sink, progress))
-                    .await
+                let received =
+                    Box::pin(segments::receive_all(&file, answer, &mut sink, progress)).await;
+                // After a wrong range response, fetch this file over one connection.
+                attempt.job.whole |= received.refused;
+                received.result
             }
         };
-        if let Err(failure) = received {
-            // After a wrong range response, fetch this file over one connection.
-            attempt.job.whole |= segmented.is_some() && failure.kind == ErrorKind::Protocol;
-            self.keep(attempt.job, sink, &failure);
-            return Err(failed(failure));
-        }
-        if connection.is_reusable().await {
-            slot.connection = Some(connection);
-        }
+        let slot = match received {
+            Ok(slot) => slot,
+            Err(failure) => {
+                self.keep(attempt.job, sink, &failure);
+                return Err(failed(failure));
+            }
+        };
         run.dispatch.succeeded(lane, sink.received() - here);
         drop(slot);
         // Other workers send their requests first, so that the server is busy while this file is
@@ -154,26 +159,29 @@ impl Fetch<'_> {
         let check = |beginning: &[u8], end: &[u8]| {
             check_content(&entry, want, &headers, beginning, end).map_err(failed)
         };
-        let proven = match whole {
+        let (proven, same) = match whole {
             Whole::Small(bytes) => {
                 let (length, edge) = (bytes.len(), bytes.len().min(EDGE));
                 let html = is_html(&bytes[..edge]);
                 let small = Small::prove(bytes, algorithms, &expected, modified)
                     .map_err(|error| explain(error, length as u64, html))?;
                 check(&small.bytes()[..edge], &small.bytes()[length - edge..])?;
-                Proven::Small(small)
+                let small = Proven::Small(small);
+                let same = self.same_as_local(attempt, small.digests(), length as u64, held).await;
+                (small, same)
             }
             Whole::Staged(begun) => {
                 let Begun { staged, beginning, end } = *begun;
                 let length = staged.length();
+                let same = self.same_as_local(attempt, &staged.digests(), length, held).await;
                 let verified = staged
                     .verify(&expected, modified)
                     .map_err(|error| explain(error, length, is_html(&beginning)))?;
                 check(&beginning, &end)?;
-                Proven::Staged(verified)
+                (Proven::Staged(verified), same)
             }
         };
-        self.put_in_place(attempt, proven, served, validators, held);
+        self.put_in_place(attempt, proven, served, validators, (held, same));
         Ok(Ended::Settled)
     }
 
@@ -206,36 +214,50 @@ impl Fetch<'_> {
         job.kept = self.shelf.keep(begun);
     }
 
-    /// Hands a proven file to the publisher, or records the local one if it has the same bytes.
+    /// The local file, if it has the bytes that were received. The caller holds no place, and has
+    /// not verified the bytes yet: if the run is stopped meanwhile, they stay a part.
+    async fn same_as_local(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        digests: &Digests,
+        length: u64,
+        held: Option<&Answered>,
+    ) -> Option<Stat> {
+        let path = attempt.entry.path();
+        let local = self.local(&path).filter(|local| local.size == length)?;
+        let may_be_same = match held {
+            Some(held) => held.sha256 == digests.sha256(),
+            // Nothing is recorded about a file that natsync did not write: it has to be read.
+            None => matches!(
+                self.files.plan.step(attempt.job.entry),
+                Step::Do(Decision { action: Action::Revalidate, .. })
+            ),
+        };
+        if !may_be_same {
+            return None;
+        }
+        attempt.run.dispatch.wake();
+        // The record must describe the file that is there now, not when the run began.
+        let digest = self.read_local(attempt.run, &path, local).await.ok()?;
+        (digest == digests.sha256()).then_some(local)
+    }
+
+    /// Hands a proven file to the publisher, or records the local one if it is the `same`.
     fn put_in_place(
         &self,
         attempt: &Attempt<'_, '_, '_>,
         proven: Proven,
         served: String,
         validators: Validators,
-        held: Option<&Answered>,
+        (held, same): (Option<&Answered>, Option<Stat>),
     ) {
         let (job, entry) = (&*attempt.job, &attempt.entry);
         let path = entry.path();
-        let bytes = proven.length();
-        let (replaces, asks) = match self.files.plan.step(job.entry) {
-            Step::Do(decision) => {
-                (decision.action != Action::Fetch, decision.action == Action::Revalidate)
-            }
-            _ => (true, false),
+        let replaces = match self.files.plan.step(job.entry) {
+            Step::Do(decision) => decision.action != Action::Fetch,
+            _ => true,
         };
-        let same = match held {
-            Some(held) => held.sha256 == proven.digests().sha256(),
-            // Nothing is recorded about a file that natsync did not write: it has to be read.
-            None => asks && self.local(&path).is_some_and(|local| local.size == bytes),
-        };
-        // The record must describe the file that is there now, not when the run began.
-        let still = |_: &Stat| {
-            let read = self.files.dest.read(&path);
-            let read = read.and_then(|file| Digest::of_reader(file, || true));
-            read.is_ok_and(|(digest, _)| digest == proven.digests().sha256())
-        };
-        if same && let Some(stat) = self.local(&path).filter(still) {
+        if let Some(stat) = same {
             // The server sent all bytes again, and they are those of the local file, which stays.
             let now = attempt.run.work.clock.timestamp();
             let is_own = held.is_some_and(|held| held.provenance.is_downloaded());
