@@ -6,7 +6,7 @@ default:
     @just --list --unsorted
 
 # Run every check, as `.ci/run` does after it installed the programs that tests need
-check: fmt clippy doc test deny
+check: fmt clippy doc test models deny
 
 # Check the formatting
 fmt:
@@ -23,6 +23,10 @@ doc:
 # Run all tests
 test:
     cargo test
+
+# Check the queues between threads in every interleaving (models/)
+models:
+    cargo run --quiet --manifest-path models/Cargo.toml --target-dir target/models
 
 # Hold the dependencies to deny.toml, where cargo-deny is installed
 deny:
