@@ -9,12 +9,12 @@ use crate::digest::checksums::{List, Lookup};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::template::UrlParts;
-use crate::manifest::{ListPlace, Manifest, OnMissing, Published};
+use crate::manifest::{Identity, ListPlace, Manifest, OnMissing, Published};
 use crate::pin::{Pin, PinFrom, Pinned};
 use crate::rel_path::RelPath;
 
-/// The failures of lists that could not be fetched, by source index and the shown form of the URL.
-pub(crate) type Lost = HashMap<(usize, String), Failure>;
+/// The failures of lists that could not be fetched, by source index and URL.
+pub(crate) type Lost = HashMap<(usize, Identity), Failure>;
 
 /// The stored result of fetching a checksum list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub(crate) enum KeptList {
 
 /// A store of the checksum lists that earlier runs fetched.
 pub(crate) trait KeptLists: std::fmt::Debug + Sync {
-    /// The list at a URL in its shown form. A damaged store returns [`KeptList::Unknown`].
-    fn kept_list(&self, url: &str) -> KeptList;
+    /// The list at a URL. A damaged store returns [`KeptList::Unknown`].
+    fn kept_list(&self, url: &Identity) -> KeptList;
 }
 
 /// The lists that the sources of a manifest name.
@@ -40,9 +40,9 @@ pub(crate) struct Lists<'a> {
     lost: Lost,
     /// True if this run fetched the lists that it needs.
     asked: bool,
-    /// A cache of parsed lists, by source index and the shown form of the URL. The source is part
-    /// of the key because each source has its own parsing rules.
-    read: RwLock<HashMap<usize, HashMap<String, Arc<Known>>>>,
+    /// A cache of parsed lists, by source index and URL. The source is part of the key because each
+    /// source has its own parsing rules.
+    read: RwLock<HashMap<usize, HashMap<Identity, Arc<Known>>>>,
     /// True if a look-up needed a list that no run has fetched yet.
     unknown: AtomicBool,
 }
@@ -83,9 +83,9 @@ impl<'a> Lists<'a> {
                 look_up(list, &names)
             }
             ListPlace::Url(_) | ListPlace::Sidecar(_) => {
-                let url = entry.list_url(Form::Shown)?;
+                let url = entry.list_identity()?;
                 match &*self.known(entry, &url, published) {
-                    Known::List(list) => look_up(list, &names(entry, path, Some(&url))),
+                    Known::List(list) => look_up(list, &names(entry, path, Some(url.expose()))),
                     // The file itself may be missing as well, which the source allows.
                     Known::Missing if !published.optional && may_lack(entry) => {
                         return Some(Pinned::Unvouched);
@@ -115,7 +115,7 @@ impl<'a> Lists<'a> {
     /// The reason why the list of an entry cannot be used.
     pub(crate) fn failure(&self, entry: &Entry<'_>) -> Option<Failure> {
         let published = entry.source().published.as_ref()?;
-        let url = entry.list_url(Form::Shown)?;
+        let url = entry.list_identity()?;
         match &*self.known(entry, &url, published) {
             Known::Broken(failure) => Some(failure.clone()),
             _ => None,
@@ -127,25 +127,26 @@ impl<'a> Lists<'a> {
         self.unknown.load(Ordering::Relaxed)
     }
 
-    fn known(&self, entry: &Entry<'_>, url: &str, published: &Published) -> Arc<Known> {
+    fn known(&self, entry: &Entry<'_>, url: &Identity, published: &Published) -> Arc<Known> {
         let source = entry.source_index();
         if matches!(published.place, ListPlace::Sidecar(_)) {
             // Do not cache sidecars: each is used by a single entry.
-            return Arc::new(self.fetch(source, url, published));
+            return Arc::new(self.fetch(entry, url, published));
         }
         let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = read.get(&source).and_then(|read| read.get(url)) {
             return Arc::clone(known);
         }
         drop(read);
-        let known = Arc::new(self.fetch(source, url, published));
+        let known = Arc::new(self.fetch(entry, url, published));
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(read.entry(source).or_default().entry(url.to_owned()).or_insert(known))
+        Arc::clone(read.entry(source).or_default().entry(url.clone()).or_insert(known))
     }
 
-    fn fetch(&self, source: usize, url: &str, published: &Published) -> Known {
+    fn fetch(&self, entry: &Entry<'_>, url: &Identity, published: &Published) -> Known {
+        let shown = entry.list_url(Form::Shown).unwrap_or_default();
         let broken = |why: &str, failure: Option<&Failure>| {
-            let message = format!("the checksum list {url} cannot be used: {why}");
+            let message = format!("the checksum list {shown} cannot be used: {why}");
             let kind = failure.map_or(ErrorKind::UnexpectedContent, |failure| failure.kind);
             let mut broken = Failure::new(kind, message);
             broken.status = failure.and_then(|failure| failure.status);
@@ -153,7 +154,7 @@ impl<'a> Lists<'a> {
             broken.origin = failure.and_then(|failure| failure.origin.clone());
             Known::Broken(broken)
         };
-        if let Some(failure) = self.lost.get(&(source, url.to_owned())) {
+        if let Some(failure) = self.lost.get(&(entry.source_index(), url.clone())) {
             return broken(&failure.message, Some(failure));
         }
         match self.kept.map_or(KeptList::Unknown, |kept| kept.kept_list(url)) {
@@ -184,17 +185,18 @@ fn look_up(list: &List, names: &[String]) -> Lookup {
 /// The names under which a list may have an entry, the most specific first: the path of its URL
 /// relative to the list, its path below the destination, the last component of its URL.
 fn names(entry: &Entry<'_>, path: &str, list: Option<&str>) -> Vec<String> {
-    let url = entry.url(Form::Shown);
+    let url = entry.identity();
+    let url = url.expose();
     let mut names = Vec::new();
     if let Some((folder, _)) = list.and_then(|list| without_query(list).rsplit_once('/'))
-        && let Some(below) = without_query(&url).strip_prefix(folder)
+        && let Some(below) = without_query(url).strip_prefix(folder)
         && let Some(below) = below.strip_prefix('/')
     {
         let decoded = percent_encoding::percent_decode_str(below).decode_utf8_lossy();
         names.push(decoded.into_owned());
     }
     names.push(path.to_owned());
-    let filename = UrlParts::new(&url).filename().into_owned();
+    let filename = UrlParts::new(url).filename().into_owned();
     // A percent-encoded slash in the last component would name another folder.
     if RelPath::parse(&filename).is_ok() && !filename.contains('/') {
         names.push(filename);

@@ -19,7 +19,7 @@ use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{BodyRules, Content, Headers, Length, Method, check_digests, receive};
-use crate::manifest::entry::{EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::manifest::{Expect, ListPlace, MissingWhen};
 use crate::pin::Validators;
 use crate::pin::checksum_lists::Lost;
@@ -87,9 +87,7 @@ impl Errand for ListFetch<'_> {
         let entry = run.entry(job.entry);
         let published = entry.source().published.as_ref();
         if published.is_some_and(|published| matches!(published.place, ListPlace::Sidecar(_))) {
-            let url = entry.list_url(Form::Shown).unwrap_or_default();
-            let validators = Validators::default();
-            self.note(run, Note::List { url, validators, content: None });
+            self.note(run, &entry, Validators::default(), None);
             return Fate::Done;
         }
         let message = format!("the server has no such file ({status})");
@@ -105,8 +103,9 @@ impl Errand for ListFetch<'_> {
 
     fn give_up(&self, run: &Run<'_>, entry: EntryIndex, failure: Failure, _: u32) {
         let entry = run.entry(entry);
-        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
-        lock(&self.lost).insert(list, failure);
+        if let Some(list) = entry.list_identity() {
+            lock(&self.lost).insert((entry.source_index(), list), failure);
+        }
         self.settled(run);
     }
 
@@ -122,8 +121,8 @@ impl ListFetch<'_> {
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
-        let url = entry.list_url(Form::Shown).unwrap_or_default();
-        let known = if attempt.job.anew { None } else { self.lists.state.list_validators(&url) };
+        let known = entry.list_identity().filter(|_| !attempt.job.anew);
+        let known = known.and_then(|url| self.lists.state.list_validators(&url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
         let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
@@ -156,15 +155,25 @@ impl ListFetch<'_> {
                     let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
                     return Err(Refusal::lasting(lane, failure));
                 }
-                let validators = headers.validators();
-                self.note(run, Note::List { url, validators, content: Some(content) });
+                self.note(run, &entry, headers.validators(), Some(content));
                 Ok(Ended::Settled)
             }
         }
     }
 
-    fn note(&self, run: &Run<'_>, note: Note) {
-        self.publisher.put(Message::Note(Box::new(note), None));
+    /// Records the list of an entry, or (without content) that there is none.
+    fn note(
+        &self,
+        run: &Run<'_>,
+        entry: &Entry<'_>,
+        validators: Validators,
+        content: Option<Vec<u8>>,
+    ) {
+        if let Some((url, identity)) = entry.list_url(Form::Shown).zip(entry.list_identity()) {
+            let identity = self.lists.state.key().digest(identity.expose());
+            let note = Note::List { url, identity, validators, content };
+            self.publisher.put(Message::Note(Box::new(note), None));
+        }
         self.settled(run);
     }
 

@@ -27,6 +27,7 @@ mod exports;
 mod faults;
 mod hostile;
 mod http2;
+mod identity;
 mod init;
 mod inside;
 mod json;
