@@ -12,6 +12,7 @@
 
 mod action;
 mod apply;
+mod attributes;
 mod canaries;
 mod checksums;
 mod ci;
@@ -41,6 +42,7 @@ mod malformed;
 mod manifests;
 mod mirrors;
 mod missing;
+mod moved;
 mod names;
 mod netrc;
 mod nginx;
