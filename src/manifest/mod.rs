@@ -53,6 +53,7 @@ pub(crate) mod vars;
 pub use expect::{Expect, Kind, MediaType, MissingWhen};
 pub use http::{Http, Http2, PerHost, Proxy};
 pub use path_hashes::PathHashes;
+pub(crate) use path_hashes::first_half;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 #[cfg(feature = "cli")]

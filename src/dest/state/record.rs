@@ -8,6 +8,8 @@ use std::io;
 use jiff::Timestamp;
 use rusqlite::Row;
 
+use super::State;
+use super::owners::Owner;
 use crate::dest::Stat;
 use crate::digest::{Algorithm, Checksum, Digest, Digests};
 use crate::pin::Validators;
@@ -16,7 +18,7 @@ use crate::plan::StatMatch;
 /// The columns of [`RecordRef`], in its order.
 macro_rules! seen_columns {
     () => {
-        "path, manifest, url, size, stamp, racy, sha256, others, provenance, checked"
+        "path, owner, url, size, stamp, racy, sha256, others, provenance, checked, written"
     };
 }
 pub(super) const SEEN_COLUMNS: &str = seen_columns!();
@@ -25,7 +27,7 @@ pub(super) const COLUMNS: &str = concat!(seen_columns!(), ", served, changed, et
 
 /// As many nulls as there are columns after the path, for a union with paths that have no record.
 pub(super) const NO_RECORD: &str =
-    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// Where the bytes of a recorded file come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Provenance {
         found.ok_or(rusqlite::Error::InvalidQuery)
     }
 
-    /// Whether natsync put the file in place, so that it may prune it.
+    /// Whether natsync put the file in place.
     #[must_use]
     pub fn is_downloaded(self) -> bool {
         self == Self::Downloaded
@@ -95,14 +97,6 @@ pub struct FileRecord {
     pub changed: Option<Timestamp>,
     /// What upstream answered with the bytes.
     pub validators: Validators,
-}
-
-impl FileRecord {
-    /// The part of it by which a file is recognised.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let Self { size, stamp, racy, .. } = *self;
-        Fingerprint { size, stamp, racy, sha256: self.digests.sha256() }
-    }
 }
 
 /// The part of a record by which a file is recognised; it is kept for many files at a time.
@@ -153,8 +147,10 @@ impl Answered {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) path: &'a str,
-    /// The name of the manifest that recorded it.
-    pub(crate) manifest: &'a str,
+    /// The id of the owner.
+    pub(super) owner: i64,
+    /// natsync put these bytes in place, so that it may prune the file.
+    written: bool,
     pub(crate) url: &'a str,
     pub(crate) fingerprint: Fingerprint,
     others: Option<&'a str>,
@@ -171,7 +167,8 @@ impl<'a> RecordRef<'a> {
     pub(super) fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             path: row.get_ref(0)?.as_str()?,
-            manifest: row.get_ref(1)?.as_str()?,
+            owner: row.get(1)?,
+            written: row.get(10)?,
             url: row.get_ref(2)?.as_str()?,
             fingerprint: Fingerprint {
                 size: row.get(3)?,
@@ -183,6 +180,16 @@ impl<'a> RecordRef<'a> {
             provenance: Provenance::of_code(row.get(8)?)?,
             checked: row.get(9)?,
         })
+    }
+
+    /// Whether natsync put the bytes in place for one of the owners that this run is.
+    pub(crate) fn is_written_by(&self, state: &State) -> bool {
+        self.written && state.owns(self.owner)
+    }
+
+    /// The manifest that wrote the file, if it is unclear whether it is the one of this run.
+    pub(crate) fn unclear_owner<'s>(&self, state: &'s State) -> Option<&'s Owner> {
+        state.unclear().iter().find(|owner| self.written && owner.id == self.owner)
     }
 
     /// The digests under other algorithms than SHA-256.
@@ -219,15 +226,15 @@ impl FileRecord {
         let Fingerprint { size, stamp, racy, sha256 } = seen.fingerprint;
         Ok(Self {
             url: seen.url.to_owned(),
-            served: row.get(10)?,
+            served: row.get(11)?,
             size,
             stamp,
             racy,
             digests: Digests::new(sha256, seen.others()),
             provenance: seen.provenance,
             checked: seen.checked.and_then(second),
-            changed: row.get::<_, Option<i64>>(11)?.and_then(millisecond),
-            validators: Validators { etag: row.get(12)?, last_modified: row.get(13)? },
+            changed: row.get::<_, Option<i64>>(12)?.and_then(millisecond),
+            validators: Validators { etag: row.get(13)?, last_modified: row.get(14)? },
         })
     }
 }
