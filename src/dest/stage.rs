@@ -37,6 +37,8 @@ pub(crate) struct Verified {
     length: u64,
     digests: Digests,
     permissions: u32,
+    /// The ids of user and group.
+    owner: (u32, u32),
     modified: i64,
 }
 
@@ -183,7 +185,8 @@ fn end(file: &File, length: u64, modified: Option<i64>) -> io::Result<Stat> {
 impl Verified {
     fn new(name: Name, digests: Digests, stat: &Stat) -> Self {
         let (permissions, modified) = (stat.permissions(), stat.modified);
-        Self { name, length: stat.size, digests, permissions, modified }
+        let owner = (stat.owner, stat.group);
+        Self { name, length: stat.size, digests, permissions, owner, modified }
     }
 
     /// Writes a file whose digests are confirmed already.
@@ -217,6 +220,11 @@ impl Verified {
 
     pub(super) fn permissions(&self) -> u32 {
         self.permissions
+    }
+
+    /// The ids of user and group.
+    pub(super) fn owner(&self) -> (u32, u32) {
+        self.owner
     }
 
     /// The file has its final name: dropping `self` must not remove it.
