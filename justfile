@@ -41,9 +41,17 @@ update:
 fuzz COUNT="100000":
     NATSYNC_FUZZ={{COUNT}} cargo test --release --lib fuzz::
 
+# Fuzz each reader for SECONDS, guided by coverage; needs cargo-fuzz
+fuzz-coverage SECONDS="60":
+    fuzz/run {{SECONDS}}
+
 # Run the transfer engine against simulated origins for the first COUNT seeds
 seeds COUNT="10000":
     NATSYNC_SEEDS={{COUNT}} cargo test --release --lib simulation::every_run_keeps_the_laws
+
+# Play the first COUNT histories of random faults, kills and signals over real sockets
+chaos COUNT="20":
+    NATSYNC_CHAOS={{COUNT}} cargo test --test it -- chaos::
 
 # Time the pure parts and the readers, one by one
 bench:

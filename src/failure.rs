@@ -78,6 +78,22 @@ impl ErrorKind {
     }
 }
 
+impl ErrorKind {
+    /// Whether the failure says something about the origin of the file. The others are about the
+    /// local disk or about the run itself.
+    fn is_about_an_origin(self) -> bool {
+        !matches!(
+            self,
+            Self::PathConflict
+                | Self::Io
+                | Self::NoSpace
+                | Self::Offline
+                | Self::PruneRefused
+                | Self::Interrupted
+        )
+    }
+}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -135,10 +151,12 @@ impl Failure {
         self
     }
 
-    /// Adds the origin, unless there is one already.
+    /// Adds the origin, unless there is one already, or the failure is not about an origin.
     #[must_use]
     pub fn at_origin(mut self, origin: &str) -> Self {
-        self.origin.get_or_insert_with(|| origin.to_owned());
+        if self.kind.is_about_an_origin() {
+            self.origin.get_or_insert_with(|| origin.to_owned());
+        }
         self
     }
 

@@ -1,4 +1,5 @@
-//! Entries to the connections of `http` and the walk of `dest` for `benches/clients`.
+//! Entries to the connections of `http` and the walk of `dest` for `benches/clients`, and to the laws
+//! of `fuzz` for the targets in `fuzz/`.
 //!
 //! This is not a public API. It exists only with the feature `internals`, and any version may change it.
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use crate::dest::{Dest, Sighting};
 use crate::failure::{ErrorKind, Failure};
+pub use crate::fuzz::{LAWS, Law, check};
 use crate::http::{
     self, BodyRules, Dial, Exchange, Internet, Length, Method, Network, Receiver, Request, Wanted,
     exchange, receive,
@@ -35,7 +37,7 @@ pub struct Connection(http::Connection);
 /// Opens connections without a proxy and sends requests over them.
 #[derive(Debug)]
 pub struct Dialer {
-    dialer: Box<dyn Dial>,
+    dial: Box<dyn Dial>,
     connect: Duration,
     stall: Duration,
     expect: Expect,
@@ -47,13 +49,13 @@ impl Dialer {
     pub fn direct(connect: Duration, stall: Duration) -> Self {
         let settings = Http { proxy: Proxy::None, ..Http::default() };
         let dialer = Internet::new(&|_| None).dialer(&settings);
-        Self { dialer, connect, stall, expect: Expect::default() }
+        Self { dial: dialer, connect, stall, expect: Expect::default() }
     }
 
     /// # Errors
     /// `connect` or `timeout`; for names also `dns`, and for https `tls`.
     pub async fn dial(&self, target: &Target) -> Result<Connection, Failure> {
-        self.dialer.dial(&target.0.origin, Wanted::Declared, self.connect).await.map(Connection)
+        self.dial.dial(&target.0.origin, Wanted::Declared, self.connect).await.map(Connection)
     }
 
     /// Sends a GET request and passes the body to `take`. Returns true if the connection can carry

@@ -141,7 +141,7 @@ mod dest;
 mod digest;
 pub mod event;
 mod failure;
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 mod fuzz;
 mod http;
 #[cfg(feature = "internals")]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 pub enum StopReason {
     /// SIGINT, or a caller that means the same.
     Interrupted = 1,
-    /// SIGTERM, or a caller that means the same.
+    /// SIGTERM or SIGHUP, or a caller that means the same.
     Terminated = 2,
     /// The run itself cannot or must not go on: a full disk, a first failure with `fail_fast`, a bug.
     Halted = 3,
@@ -39,39 +40,72 @@ struct Inner {
 }
 
 impl Stop {
-    /// A request that SIGINT and SIGTERM make: the first signal ends the run in good order, the
-    /// second one ends the process at once. If the handlers cannot be installed, the signals keep
-    /// their default effect.
+    /// A request that SIGINT, SIGTERM and SIGHUP make: the first signal ends the run in good order,
+    /// the second one ends the process at once. A SIGHUP that the process ignores (`nohup`) stays
+    /// ignored. If the handlers cannot be installed, the signals keep their default effect.
     #[must_use]
     pub fn on_signals() -> Self {
+        Self::listening(None)
+    }
+
+    /// As [`Stop::on_signals`], but the process ends at the latest so long after the first signal,
+    /// whatever it does then: a write to a pipe that is not read cannot be interrupted otherwise.
+    #[must_use]
+    #[cfg(feature = "cli")]
+    pub(crate) fn on_signals_within(limit: Duration) -> Self {
+        Self::listening(Some(limit))
+    }
+
+    fn listening(limit: Option<Duration>) -> Self {
         let stop = Self::default();
         // A run that is killed leaves no half-written files either.
-        let _ = stop.clone().listen();
+        let _ = stop.clone().listen(limit);
         stop
     }
 
-    fn listen(self) -> std::io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (mut interrupt, mut terminate) = {
+    fn listen(self, limit: Option<Duration>) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut interrupt, mut terminate, mut hang_up) = {
             use tokio::signal::unix::{SignalKind, signal};
             let _entered = runtime.enter();
             // With a handler, exceeding `ulimit -f` is an error of the write; without one, SIGXFSZ
             // ends the process.
             let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            let hang_up =
+                if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, hang_up)
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
-                loop {
-                    let reason = tokio::select! {
+                let mut next = async || {
+                    let hung_up = async {
+                        match &mut hang_up {
+                            Some(signal) => signal.recv().await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
                         _ = interrupt.recv() => StopReason::Interrupted,
                         _ = terminate.recv() => StopReason::Terminated,
-                    };
-                    if self.is_requested() {
-                        std::process::exit(reason.exit_code());
+                        _ = hung_up => StopReason::Terminated,
                     }
-                    self.request(reason);
+                };
+                let first = next().await;
+                if self.is_requested() {
+                    std::process::exit(first.exit_code());
                 }
+                self.request(first);
+                let over = async {
+                    match limit {
+                        Some(limit) => tokio::time::sleep(limit).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let last = tokio::select! {
+                    second = next() => second,
+                    () = over => first,
+                };
+                std::process::exit(last.exit_code());
             });
         })?;
         Ok(())
@@ -107,4 +141,13 @@ impl Stop {
             notified.await;
         }
     }
+}
+
+/// Whether the process was started with SIGHUP ignored. Only Linux tells that without `unsafe`.
+fn ignores_hang_up() -> bool {
+    const HANG_UP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & HANG_UP != 0)
 }

@@ -54,7 +54,7 @@ Exit status:
     5  the destination cannot be used (disk full, not writable)
    70  a bug in natsync
   130  ended by SIGINT
-  143  ended by SIGTERM";
+  143  ended by SIGTERM or SIGHUP";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

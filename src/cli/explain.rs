@@ -24,7 +24,7 @@ pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, R
         today: args.today,
     };
     let targets = load(&manifests, console);
-    let stop = Stop::on_signals();
+    let stop = Stop::on_signals_within(super::END);
     let now = Timestamp::now();
     Ok(for_each(targets, Some(&stop), console, |Target { manifest, .. }| {
         let options = Options { rehash: args.rehash, now: Some(now), ..Options::default() };

@@ -30,6 +30,8 @@ mod targets;
 mod values;
 mod verify;
 
+use std::time::Duration;
+
 use exit::fail;
 
 use crate::cli::args::Command;
@@ -37,6 +39,10 @@ use crate::dest::descriptors;
 use crate::ops::Environment;
 use crate::ops::error::ExitStatus;
 use crate::report::Console;
+
+/// After a signal the process ends at the latest after this time, so that it is gone within two
+/// seconds whatever it was doing.
+const END: Duration = Duration::from_millis(1800);
 
 /// Runs a command and prints the error that ends it, if any.
 pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {

@@ -92,7 +92,7 @@ impl<'c> Reports<'c> {
             }
         };
         // Installed only now: while manifests are read, a signal ends the process at once.
-        let stop = Stop::on_signals();
+        let stop = Stop::on_signals_within(super::END);
         let status = for_each(Ok(&mut targets), Some(&stop), self.console, |target| {
             run(target, &stop, &self)
         });

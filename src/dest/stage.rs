@@ -34,10 +34,8 @@ pub(crate) struct Staged {
 #[derive(Debug)]
 pub(crate) struct Verified {
     name: Name,
-    length: u64,
     digests: Digests,
-    permissions: u32,
-    modified: i64,
+    stat: Stat,
 }
 
 impl Staged {
@@ -152,7 +150,7 @@ impl Staged {
         let digests = std::mem::take(&mut self.hasher).finish();
         confirm(&digests, expected)?;
         let name = self.name.take().ok_or_else(|| io::Error::other("it was verified before"))?;
-        Ok(Verified::new(name, digests, &stat))
+        Ok(Verified::new(name, digests, stat))
     }
 }
 
@@ -181,9 +179,8 @@ fn end(file: &File, length: u64, modified: Option<i64>) -> io::Result<Stat> {
 }
 
 impl Verified {
-    fn new(name: Name, digests: Digests, stat: &Stat) -> Self {
-        let (permissions, modified) = (stat.permissions(), stat.modified);
-        Self { name, length: stat.size, digests, permissions, modified }
+    fn new(name: Name, digests: Digests, stat: Stat) -> Self {
+        Self { name, digests, stat }
     }
 
     /// Writes a file whose digests are confirmed already.
@@ -192,12 +189,12 @@ impl Verified {
         let (mut file, name) = create(staging, run)?;
         file.write_all(&bytes)?;
         let stat = end(&file, bytes.len() as u64, modified)?;
-        Ok(Self::new(name, digests, &stat))
+        Ok(Self::new(name, digests, stat))
     }
 
     #[must_use]
     pub(crate) fn length(&self) -> u64 {
-        self.length
+        self.stat.size
     }
 
     #[must_use]
@@ -208,15 +205,16 @@ impl Verified {
     /// Whether a published file is still the one that was staged.
     #[must_use]
     pub(crate) fn is_still(&self, stat: &Stat) -> bool {
-        stat.size == self.length && stat.modified == self.modified
+        (stat.size, stat.modified) == (self.stat.size, self.stat.modified)
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name.text
     }
 
-    pub(super) fn permissions(&self) -> u32 {
-        self.permissions
+    /// The metadata of the staged file.
+    pub(super) fn stat(&self) -> &Stat {
+        &self.stat
     }
 
     /// The file has its final name: dropping `self` must not remove it.

@@ -9,7 +9,7 @@ pub(crate) mod history;
 use std::time::Duration;
 
 use crate::digest::Digest;
-use crate::failure::Failure;
+use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
 use crate::plan::{Counts, Decision, Reason};
 
@@ -108,6 +108,8 @@ pub enum Event {
         entry: EntryIndex,
         /// The size of the whole file in bytes.
         size: u64,
+        /// The part of `size` that an earlier attempt or run received; it is not received again.
+        here: u64,
     },
     /// An attempt failed and will be retried after `wait`.
     Retrying {
@@ -115,6 +117,11 @@ pub enum Event {
         entry: EntryIndex,
         /// Attempts so far.
         attempts: u32,
+        /// The number of retries of this request, the next one included. A transfer that gets
+        /// further begins to count anew.
+        retry: u32,
+        /// At most this many retries follow each other (`retries`).
+        retries: u32,
         /// Time until the next attempt.
         wait: Duration,
         /// The cause of the failed attempt.
@@ -128,6 +135,8 @@ pub enum Event {
         outcome: Outcome,
         /// Requests made for the entry, without redirects.
         attempts: u32,
+        /// Body bytes received for the entry in this run, by all its attempts.
+        received: u64,
     },
     /// An origin cannot be reached; its remaining entries fail at once with the same failure.
     OriginDown {
@@ -228,10 +237,7 @@ pub enum Outcome {
     /// The file on disk had other content and has been replaced.
     Updated(Delivery),
     /// Upstream confirmed that the file on disk is current.
-    Unchanged {
-        /// Body bytes that were transferred to find that out.
-        bytes: u64,
-    },
+    Unchanged,
     /// The file on disk is correct; no request was made.
     Kept,
     /// Upstream has no such file, and the manifest allows that.
@@ -249,7 +255,7 @@ impl Outcome {
         match self {
             Self::Downloaded(_) => "downloaded",
             Self::Updated(_) => "updated",
-            Self::Unchanged { .. } => "unchanged",
+            Self::Unchanged => "unchanged",
             Self::Kept => "kept",
             Self::Absent => "absent",
             Self::Failed(_) => "failed",
@@ -257,12 +263,14 @@ impl Outcome {
         }
     }
 
-    /// Body bytes that were transferred for the entry.
+    /// Bytes of the file that this run put in place and that an earlier run had received.
+    /// `received` are those of this run.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn resumed(&self, received: u64) -> u64 {
         match self {
-            Self::Downloaded(delivery) | Self::Updated(delivery) => delivery.bytes,
-            Self::Unchanged { bytes } => *bytes,
+            Self::Downloaded(delivery) | Self::Updated(delivery) => {
+                delivery.size.saturating_sub(received)
+            }
             _ => 0,
         }
     }
@@ -272,7 +280,7 @@ impl Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The size of the file in bytes.
-    pub bytes: u64,
+    pub size: u64,
     /// The digest of the file.
     pub sha256: Digest,
 }
@@ -296,25 +304,33 @@ pub struct Summary {
     pub pruned: u64,
     /// See [`Outcome::Failed`].
     pub failed: u64,
+    /// Those of `failed` that the end of the run interrupted ([`ErrorKind::Interrupted`]).
+    pub interrupted: u64,
     /// See [`Outcome::Skipped`].
     pub skipped: u64,
-    /// Body bytes transferred.
+    /// Body bytes received in this run, those of failed entries included.
     pub bytes: u64,
+    /// Bytes of the downloaded files that earlier runs had received.
+    pub resumed: u64,
     /// Wall-clock time of the run.
     pub elapsed: Duration,
 }
 
 impl Summary {
-    /// Counts the outcome of an entry.
-    pub fn count(&mut self, outcome: &Outcome) {
-        self.bytes += outcome.bytes();
+    /// Counts the outcome of an entry for which this run received that many bytes.
+    pub fn count(&mut self, outcome: &Outcome, received: u64) {
+        self.bytes += received;
+        self.resumed += outcome.resumed(received);
         match outcome {
             Outcome::Downloaded(_) => self.downloaded += 1,
             Outcome::Updated(_) => self.updated += 1,
-            Outcome::Unchanged { .. } => self.unchanged += 1,
+            Outcome::Unchanged => self.unchanged += 1,
             Outcome::Kept => self.kept += 1,
             Outcome::Absent => self.absent += 1,
-            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Failed(failure) => {
+                self.failed += 1;
+                self.interrupted += u64::from(failure.kind == ErrorKind::Interrupted);
+            }
             Outcome::Skipped => self.skipped += 1,
         }
     }

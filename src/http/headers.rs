@@ -45,7 +45,7 @@ impl Headers {
 
     /// Adds a field. Reports whether its name and value are such that a connection could bring
     /// them.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> bool {
         let value = hyper::header::HeaderValue::from_bytes(value);
         match (HeaderName::from_bytes(name), value) {

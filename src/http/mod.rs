@@ -32,7 +32,7 @@ mod trust;
 mod validators;
 
 pub(crate) use body::{Body, BodyRules, Receiver, drain, receive};
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 pub(crate) use classify::Head;
 pub(crate) use classify::{Asked, Content, Here, Length, NoContent, classify};
 pub(crate) use clock::Clock;

@@ -158,7 +158,7 @@ pub enum ExitStatus {
     Bug = 70,
     /// Ended by SIGINT.
     Interrupted = 130,
-    /// Ended by SIGTERM.
+    /// Ended by SIGTERM or SIGHUP.
     Terminated = 143,
 }
 

@@ -138,8 +138,8 @@ pub(super) fn settle(
 }
 
 fn fail(disputed: Disputed, reporter: &mut dyn Reporter) {
-    let Disputed { entry, failure, attempts } = disputed;
+    let Disputed { entry, failure, attempts, received } = disputed;
     let hint = "the mirror may be in the middle of an update; try again later";
     let outcome = Outcome::Failed(failure.with_hint(hint));
-    reporter.event(&Event::Finished { entry, outcome, attempts });
+    reporter.event(&Event::Finished { entry, outcome, attempts, received });
 }

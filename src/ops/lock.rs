@@ -222,7 +222,10 @@ fn write(
     let Merge { writer, mut report, same, taken, .. } = merge;
     report.pinned = writer.lines();
     report.lost = news.lines.len() as u64 - taken;
-    writer.finish().map_err(unwritable)?;
+    // A new lock that pins nothing would only promise pins.
+    if 0 < report.pinned || old.is_some() {
+        writer.finish().map_err(unwritable)?;
+    }
     warn(reporter, suspicion(&same));
     let lost = format!(
         "{} files are not pinned: they changed meanwhile, or the state could not be written; run `natsync lock`",

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::plan::tell_plan;
-use super::{Means, Prepared, acquire, lacked_lists, needs_network, obstructed, work};
+use super::{Means, Prepared, acquire, lacked_lists, needs_network, obstructed, ownership, work};
 use crate::dest::inventory::Scan;
 use crate::dest::state::{Note, State};
 use crate::dest::{Dest, Parts};
@@ -56,13 +56,14 @@ pub(super) fn run(
         path: crate::dest::state::file_of(dest.path()),
         source: std::io::Error::other(error),
     };
-    let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
+    let claim = ownership::claim(manifest, options, hashes);
+    let opened = State::open(&dest, &claim).map_err(unwritable)?;
     warn(&mut account, opened.warning);
     let mut state = opened.value;
     let scope = Scope { dest: Some(&dest), ..scope };
     let scan = scan(scope, Some(&state), hashes, &mut account);
     if scan.damaged {
-        let renewed = state.renew(&dest).map_err(unwritable)?;
+        let renewed = state.renew(&dest, &claim).map_err(unwritable)?;
         warn(&mut account, renewed.warning);
         state = renewed.value;
     }
@@ -120,6 +121,7 @@ fn carry_out(
     if let Some(saved) = saved {
         saved.hold_against(manifest, dest, &mut plan)?;
     }
+    ownership::warn_of_shared_paths(manifest, state, hashes, account);
     warn(account, lacked_lists(&listed));
     tell_plan(scope, &mut plan, account);
     account.summary.entries = plan.counts().entries();
@@ -135,6 +137,10 @@ fn carry_out(
         let fetched = transfer::fetch(&work(scope, &means), files, account);
         super::fetch_lists::settle(scope, (dest, state), &plan, fetched, account)?;
     }
+    if !dest.is_in_place() {
+        let source = std::io::Error::other("it was moved or deleted during the run");
+        return Err(RunError::Storage { doing: "go on in", path: dest.path().to_owned(), source });
+    }
     let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
     if let Some(saved) = saved {
         gone.retain(|prune| saved.prunes(&prune.path));
@@ -143,7 +149,7 @@ fn carry_out(
     super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
     // A part that no entry of this run used is stale, unless the run was limited to some entries.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
-        dest.clear_parts(parts);
+        dest.clear_parts(parts, |owner| state.is_other(owner));
     }
     if !stop.is_requested() {
         let (failed, absent) = (&account.failed, &account.absent);
@@ -157,7 +163,12 @@ fn carry_out(
 fn skip_all(plan: &Plan, reporter: &mut Account<'_>) {
     for (entry, step) in plan.steps() {
         if matches!(step, Step::Do(decision) if decision.action.asks_upstream()) {
-            reporter.event(&Event::Finished { entry, outcome: Outcome::Skipped, attempts: 0 });
+            reporter.event(&Event::Finished {
+                entry,
+                outcome: Outcome::Skipped,
+                attempts: 0,
+                received: 0,
+            });
         }
     }
 }
@@ -183,7 +194,7 @@ fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<
             }
             _ => continue,
         };
-        reporter.event(&Event::Finished { entry: index, outcome, attempts: 0 });
+        reporter.event(&Event::Finished { entry: index, outcome, attempts: 0, received: 0 });
     }
 }
 
@@ -213,10 +224,10 @@ impl Reporter for Account<'_> {
         if matches!(event, Event::Pruned { .. }) {
             self.summary.pruned += 1;
         }
-        if let Event::Finished { entry, outcome, .. } = event
+        if let Event::Finished { entry, outcome, received, .. } = event
             && *outcome != Outcome::Kept
         {
-            self.summary.count(outcome);
+            self.summary.count(outcome, *received);
             match outcome {
                 Outcome::Failed(_) | Outcome::Skipped => {
                     self.failed.insert(*entry);

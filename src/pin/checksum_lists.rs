@@ -3,15 +3,15 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::digest::checksums::{List, Lookup};
+use super::listed::{Sharing, look_up};
+use crate::digest::checksums::{List, ListProblem, Lookup};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::template::UrlParts;
 use crate::manifest::{Identity, ListPlace, Manifest, OnMissing, Published};
 use crate::pin::{Pin, PinFrom, Pinned};
-use crate::rel_path::RelPath;
 
 /// The failures of lists that could not be fetched, by source index and URL.
 pub(crate) type Lost = HashMap<(usize, Identity), Failure>;
@@ -45,6 +45,8 @@ pub(crate) struct Lists<'a> {
     read: RwLock<HashMap<usize, HashMap<Identity, Arc<Known>>>>,
     /// True if a look-up needed a list that no run has fetched yet.
     unknown: AtomicBool,
+    /// Computed on first use, since it takes a pass over all entries.
+    sharing: OnceLock<Sharing>,
 }
 
 /// The state of a list.
@@ -74,18 +76,17 @@ impl<'a> Lists<'a> {
     /// and does not name the entry, or was never fetched.
     pub(crate) fn of(&self, manifest: &Manifest, entry: &Entry<'_>, path: &str) -> Option<Pinned> {
         let published = entry.source().published.as_ref()?;
+        let find = |list: &List| {
+            look_up(list, manifest, entry, path, published, || {
+                self.sharing.get_or_init(|| Sharing::of(manifest))
+            })
+        };
         let lookup = match &published.place {
-            ListPlace::File { folder, list } => {
-                // Names are relative to the folder of the list, which may be above the destination.
-                let below = manifest.dest().strip_prefix(folder).ok();
-                let below = below.map(|below| below.join(path).to_string_lossy().into_owned());
-                let names: Vec<_> = below.into_iter().chain(names(entry, path, None)).collect();
-                look_up(list, &names)
-            }
+            ListPlace::File { list, .. } => find(list),
             ListPlace::Url(_) | ListPlace::Sidecar(_) => {
                 let url = entry.list_identity()?;
                 match &*self.known(entry, &url, published) {
-                    Known::List(list) => look_up(list, &names(entry, path, Some(url.expose()))),
+                    Known::List(list) => find(list),
                     // The file itself may be missing as well, which the source allows.
                     Known::Missing if !published.optional && may_lack(entry) => {
                         return Some(Pinned::Unvouched);
@@ -165,10 +166,13 @@ impl<'a> Lists<'a> {
             }
             KeptList::Unknown => Known::Unknown,
             KeptList::Missing => Known::Missing,
-            KeptList::Content(content) => match List::parse(&content, &published.rules) {
-                Ok(list) => Known::List(list),
-                Err(problem) => broken(&problem.to_string(), None),
-            },
+            KeptList::Content(content) => {
+                let name = UrlParts::new(url.expose()).filename();
+                match List::parse(&content, &name, &published.rules) {
+                    Ok(list) => Known::List(list),
+                    Err(problem) => broken(&problem.to_string(), Some(&unreadable(&problem))),
+                }
+            }
         }
     }
 }
@@ -177,33 +181,7 @@ fn may_lack(entry: &Entry<'_>) -> bool {
     entry.source().on_missing != OnMissing::Fail
 }
 
-fn look_up(list: &List, names: &[String]) -> Lookup {
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    list.find(&names)
-}
-
-/// The names under which a list may have an entry, the most specific first: the path of its URL
-/// relative to the list, its path below the destination, the last component of its URL.
-fn names(entry: &Entry<'_>, path: &str, list: Option<&str>) -> Vec<String> {
-    let url = entry.identity();
-    let url = url.expose();
-    let mut names = Vec::new();
-    if let Some((folder, _)) = list.and_then(|list| without_query(list).rsplit_once('/'))
-        && let Some(below) = without_query(url).strip_prefix(folder)
-        && let Some(below) = below.strip_prefix('/')
-    {
-        let decoded = percent_encoding::percent_decode_str(below).decode_utf8_lossy();
-        names.push(decoded.into_owned());
-    }
-    names.push(path.to_owned());
-    let filename = UrlParts::new(url).filename().into_owned();
-    // A percent-encoded slash in the last component would name another folder.
-    if RelPath::parse(&filename).is_ok() && !filename.contains('/') {
-        names.push(filename);
-    }
-    names
-}
-
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
+/// The failure of a list that was fetched and cannot be read.
+pub(crate) fn unreadable(problem: &ListProblem) -> Failure {
+    Failure::new(ErrorKind::UnexpectedContent, problem.to_string()).with_hint(ListProblem::HINT)
 }

@@ -212,7 +212,7 @@ mod tests {
 
     fn failed(entry: u64, failure: &Failure) -> Event {
         let (entry, outcome) = (EntryIndex(entry), Outcome::Failed(failure.clone()));
-        Event::Finished { entry, outcome, attempts: 1 }
+        Event::Finished { entry, outcome, attempts: 1, received: 0 }
     }
 
     fn ended(status: ExitStatus, account: Account) -> Ended<'static> {

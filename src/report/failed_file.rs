@@ -145,11 +145,16 @@ mod tests {
         let outcomes = [
             (338, Outcome::Absent),
             (339, Outcome::Failed(busy.with_status(503))),
-            (340, Outcome::Unchanged { bytes: 0 }),
+            (340, Outcome::Unchanged),
             (341, Outcome::Skipped),
         ];
         for (entry, outcome) in outcomes {
-            part.event(&Event::Finished { entry: EntryIndex(entry), outcome, attempts: 1 });
+            part.event(&Event::Finished {
+                entry: EntryIndex(entry),
+                outcome,
+                attempts: 1,
+                received: 0,
+            });
         }
         let status = ExitStatus::Failed;
         part.close(&Ended { status, elapsed: Duration::ZERO, with });

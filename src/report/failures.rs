@@ -7,7 +7,7 @@ use super::names::Names;
 use super::text::{Paint, fit, width_of, wrap_words};
 use super::units::Count;
 use crate::failure::{ErrorKind, Failure};
-use crate::manifest::entry::EntryIndex;
+use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::select::shell_word;
 
 /// The failures of a run, grouped by kind, origin and HTTP status.
@@ -16,6 +16,8 @@ pub(super) struct Failures {
     groups: Vec<Group>,
     ungrouped: u64,
     sources: Vec<(usize, Failure)>,
+    /// Whether the run received anything that the next one does not need again.
+    received: bool,
 }
 
 /// Failures with the same kind, origin and HTTP status.
@@ -57,6 +59,18 @@ impl Failures {
         }
     }
 
+    /// Advice by the kind of a group's failure, unless the failure has a hint of its own.
+    pub(super) fn next_step(&self, group: &Group, names: &Names<'_>) -> Option<String> {
+        let (entry, _) = group.first.first()?;
+        next_step(&group.failure, names, *entry, self.received)
+            .filter(|_| group.failure.hint.is_none())
+    }
+
+    /// Records that bytes of a file came, which the next run keeps.
+    pub(super) fn received(&mut self) {
+        self.received = true;
+    }
+
     /// Adds the failure of a whole source.
     pub(super) fn add_source(&mut self, source: usize, failure: &Failure) {
         self.sources.push((source, failure.clone()));
@@ -86,7 +100,7 @@ impl Failures {
         for group in self.groups() {
             group.write(&mut lines, names, paint, width);
             // The same advice for several groups is printed once, at the end.
-            next_steps.extend(group.next_step(names));
+            next_steps.extend(self.next_step(group, names));
         }
         if 0 < self.ungrouped {
             let error = paint.error();
@@ -138,11 +152,19 @@ impl Group {
         let error = paint.error();
         let entries = Count::entries(self.count);
         let kind = self.failure.kind;
+        if kind == ErrorKind::Interrupted {
+            let line = format!("{entries}, the run ended during their transfer");
+            let _ = writeln!(lines, "{error}interrupted:{error:#} {line}");
+            return self.write_names(lines, names, width);
+        }
         if self.same_message {
             let message = &self.failure.message;
             // The origin is left out if the message names its host.
             let at = match &self.failure.origin {
                 Some(origin) if !message.contains(host_of(origin)) => format!(" at {origin}"),
+                None if kind == ErrorKind::NoSpace => {
+                    format!(" in {}", names.manifest().shown_dest())
+                }
                 _ => String::new(),
             };
             let line = Untrusted(&format!("{entries}{at}, {message} ({kind})")).to_string();
@@ -170,14 +192,21 @@ impl Group {
                 let _ = writeln!(lines, "    and {} more", self.unnamed());
             }
         }
+        self.write_url(lines, names);
         write_place(lines, names, self.source, self.more_sources);
         write_hint(lines, self.failure.hint.as_deref(), "    ", paint);
     }
 
-    /// Advice by the kind of the failure, unless the failure has a hint of its own.
-    pub(super) fn next_step(&self, names: &Names<'_>) -> Option<String> {
-        let (entry, _) = self.first.first()?;
-        next_step(&self.failure, names, *entry).filter(|_| self.failure.hint.is_none())
+    /// Names the URL of the first entry, unless the failure is about the local disk.
+    fn write_url(&self, lines: &mut String, names: &Names<'_>) {
+        let about_disk = matches!(
+            self.failure.kind,
+            ErrorKind::PathConflict | ErrorKind::Io | ErrorKind::NoSpace
+        );
+        if let Some((entry, _)) = self.first.first().filter(|_| !about_disk) {
+            let url = names.entry(*entry).url(Form::Shown);
+            let _ = writeln!(lines, "    {}", Untrusted(&url));
+        }
     }
 
     /// Number of failures that are not among `first`.
@@ -216,7 +245,12 @@ fn host_of(origin: &str) -> &str {
 }
 
 /// Advice about failures of this kind.
-fn next_step(failure: &Failure, names: &Names<'_>, entry: EntryIndex) -> Option<String> {
+fn next_step(
+    failure: &Failure,
+    names: &Names<'_>,
+    entry: EntryIndex,
+    received: bool,
+) -> Option<String> {
     use ErrorKind::{
         Connect, HttpStatus, Interrupted, Protocol, Redirect, Stalled, Timeout, Truncated,
         UnexpectedContent,
@@ -225,7 +259,9 @@ fn next_step(failure: &Failure, names: &Names<'_>, entry: EntryIndex) -> Option<
     match (failure.kind, failure.status) {
         (Connect | Timeout | Stalled | Truncated | Interrupted, _)
         | (HttpStatus, Some(408 | 425 | 429 | 500..)) => {
-            Some("run the command again: complete files are not downloaded again".to_owned())
+            let again = "run the command again";
+            let kept = ": complete files are not downloaded again";
+            Some(format!("{again}{}", if received { kept } else { "" }))
         }
         (HttpStatus | Protocol | Redirect | UnexpectedContent, _) => {
             let path = shell_word(&names.path(entry));
@@ -292,13 +328,15 @@ mod tests {
         failed: 26 entries, cannot connect to http://ngm.example: connection refused
             (connect)
             0817-1.jpg, 0817-2.jpg, 0817-3.jpg and 23 more
+            http://ngm.example/img/0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
             hint: is the host up? a proxy is set by `http: {proxy: ..}`
         failed: 1 entry, http://posters.example answered 503 Service Unavailable
             (http_status)
             poster-3.png
+            http://posters.example/poster-3.png
             declared at natgeo.yaml:8 (source posters)
-        hint: run the command again: complete files are not downloaded again
+        hint: run the command again
         ");
         assert_snapshot!(render(&failures, Some(40)), @r"
         failed: 26 entries, cannot connect to
@@ -308,14 +346,16 @@ mod tests {
             0817-2.jpg
             0817-3.jpg
             and 23 more
+            http://ngm.example/img/0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
             hint: is the host up? a proxy is set by `http: {proxy: ..}`
         failed: 1 entry, http://posters.example
             answered 503 Service Unavailable
             (http_status)
             poster-3.png
+            http://posters.example/poster-3.png
             declared at natgeo.yaml:8 (source posters)
-        hint: run the command again: complete files are not downloaded again
+        hint: run the command again
         ");
     }
 
@@ -334,8 +374,9 @@ mod tests {
             0817-2.jpg: the body ended after 1 of 200 bytes
             poster-1.png: the body ended after 338 of 200 bytes
             and 1 more
+            http://ngm.example/img/0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers and others)
-        hint: run the command again: complete files are not downloaded again
+        hint: run the command again
         ");
     }
 

@@ -161,19 +161,15 @@ impl<'a> Lines<'a> {
         );
     }
 
-    fn result(&self, entry: EntryIndex, outcome: &Outcome, attempts: u32) {
+    fn result(&self, entry: EntryIndex, outcome: &Outcome, attempts: u32, received: u64) {
         if *outcome == Outcome::Kept && !self.console.is_verbose() {
             return;
         }
         let entry = self.names.entry(entry);
-        let (sha256, error) = match outcome {
-            Outcome::Downloaded(delivery) | Outcome::Updated(delivery) => {
-                (Some(delivery.sha256.to_string()), None)
-            }
+        let (delivery, error) = match outcome {
+            Outcome::Downloaded(delivery) | Outcome::Updated(delivery) => (Some(delivery), None),
             Outcome::Failed(failure) => (None, Some(failure_object(failure))),
-            Outcome::Unchanged { .. } | Outcome::Kept | Outcome::Absent | Outcome::Skipped => {
-                (None, None)
-            }
+            Outcome::Unchanged | Outcome::Kept | Outcome::Absent | Outcome::Skipped => (None, None),
         };
         write_line(
             self.console,
@@ -182,8 +178,9 @@ impl<'a> Lines<'a> {
                 source: Some(&entry.source().name),
                 path: &path_of(&entry),
                 url: Some(&entry.url(Form::Shown)),
-                bytes: outcome.bytes(),
-                sha256,
+                bytes: received,
+                size: delivery.map(|delivery| delivery.size),
+                sha256: delivery.map(|delivery| delivery.sha256.to_string()),
                 attempts,
                 error,
             }),
@@ -213,6 +210,7 @@ impl<'a> Lines<'a> {
                 path,
                 url: None,
                 bytes: 0,
+                size: None,
                 sha256: None,
                 attempts: 0,
                 error: None,
@@ -256,8 +254,10 @@ impl Reporter for Lines<'_> {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Action { entry, decision, size } => self.action(*entry, *decision, *size),
-            Event::Finished { entry, outcome, attempts } => match (self.of, outcome) {
-                (LinesOf::Apply | LinesOf::Lock, _) => self.result(*entry, outcome, *attempts),
+            Event::Finished { entry, outcome, attempts, received } => match (self.of, outcome) {
+                (LinesOf::Apply | LinesOf::Lock, _) => {
+                    self.result(*entry, outcome, *attempts, *received);
+                }
                 (LinesOf::Plan, Outcome::Failed(failure)) => self.finding(*entry, failure),
                 (LinesOf::Plan | LinesOf::Verify, _) => {}
             },

@@ -184,7 +184,7 @@ impl Reporter for Part<'_> {
             }
             Event::Finished { entry, outcome, .. } => match outcome {
                 Outcome::Kept => return,
-                Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged { .. } => {
+                Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged => {
                     (*entry, CaseResult::Good)
                 }
                 Outcome::Absent => (*entry, CaseResult::Absent),
@@ -373,18 +373,18 @@ mod tests {
     }
 
     fn finished(entry: u64, outcome: Outcome) -> Event {
-        Event::Finished { entry: EntryIndex(entry), outcome, attempts: 1 }
+        Event::Finished { entry: EntryIndex(entry), outcome, attempts: 1, received: 0 }
     }
 
     #[test]
     fn an_apply() {
         let hostile = "answered <b>503</b> & \"x\"\u{1b}\u{ffff}]]>";
         let busy = Failure::new(ErrorKind::HttpStatus, hostile).with_hint("wait");
-        let delivery = Delivery { bytes: 9, sha256: Digest::of(b"") };
+        let delivery = Delivery { size: 9, sha256: Digest::of(b"") };
         let events = [
             finished(338, Outcome::Downloaded(delivery)),
             finished(2, Outcome::Failed(busy)),
-            finished(0, Outcome::Unchanged { bytes: 0 }),
+            finished(0, Outcome::Unchanged),
             finished(1, Outcome::Absent),
             finished(3, Outcome::Kept),
             finished(4, Outcome::Skipped),

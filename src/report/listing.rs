@@ -361,7 +361,7 @@ mod tests {
                     listing.event(&Event::Action { entry, decision, size: None });
                     let outcome =
                         Outcome::Failed(Failure::new(ErrorKind::PathConflict, obstacle.describe()));
-                    listing.event(&Event::Finished { entry, outcome, attempts: 0 });
+                    listing.event(&Event::Finished { entry, outcome, attempts: 0, received: 0 });
                 }
             }
         }

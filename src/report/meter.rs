@@ -17,7 +17,11 @@ pub(super) struct Meter {
     bytes: u64,
     known_bytes: u64,
     unknown_sizes: u64,
+    /// Bytes of finished and current files that are here: what failed attempts lost is taken back,
+    /// and what earlier runs received is counted.
+    here: u64,
     active: HashMap<EntryIndex, Transfer>,
+    held: Vec<Held>,
     samples: VecDeque<Sample>,
 }
 
@@ -30,21 +34,37 @@ pub(super) struct Stage {
 }
 
 /// A transfer in progress.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Transfer {
     pub(super) since: Duration,
-    pub(super) received: u64,
+    /// Bytes of the file that are here.
+    pub(super) here: u64,
     pub(super) size: Option<u64>,
+    /// Set between a failed attempt and the next one.
+    pub(super) retry: Option<Retry>,
+}
+
+/// A retry that waits for its time.
+#[derive(Clone, Debug)]
+pub(super) struct Retry {
+    pub(super) at: Duration,
+    pub(super) number: u32,
+    pub(super) most: u32,
+    pub(super) reason: String,
+}
+
+/// An origin that asked for a pause.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) origin: String,
+    pub(super) until: Duration,
 }
 
 impl Transfer {
     /// The received part, in percent. `None` if the size is unknown or zero.
     pub(super) fn percent(&self) -> Option<u64> {
         let size = self.size.filter(|&size| 0 < size)?;
-        Some(
-            u64::try_from(u128::from(self.received.min(size)) * 100 / u128::from(size))
-                .unwrap_or(100),
-        )
+        Some(u64::try_from(u128::from(self.here.min(size)) * 100 / u128::from(size)).unwrap_or(100))
     }
 }
 
@@ -59,6 +79,8 @@ struct Sample {
 const WINDOW: Duration = Duration::from_secs(8);
 /// Least distance between samples, which bounds their number.
 const BETWEEN_SAMPLES: Duration = Duration::from_millis(250);
+/// Number of paused origins that are kept.
+const MOST_HELD: usize = 16;
 /// Over a shorter window than this, an estimate would be too inaccurate to show.
 const LEAST_FOR_ETA: Duration = Duration::from_secs(2);
 
@@ -86,30 +108,43 @@ impl Meter {
                 self.unknown_sizes = *unknown_sizes + counts.revalidate;
             }
             Event::Started { entry } => {
-                self.active.entry(*entry).or_insert(Transfer {
-                    since: now,
-                    received: 0,
-                    size: None,
-                });
+                let new = Transfer { since: now, here: 0, size: None, retry: None };
+                self.active.entry(*entry).or_insert(new).retry = None;
             }
-            Event::Sized { entry, size } => {
+            Event::Sized { entry, size, here } => {
                 if let Some(transfer) = self.active.get_mut(entry) {
-                    transfer.size = Some(*size);
+                    self.here = self.here.saturating_sub(transfer.here) + here;
+                    (transfer.size, transfer.here) = (Some(*size), *here);
                 }
             }
             Event::Received { entry, bytes } => {
                 self.bytes += bytes;
+                self.here += bytes;
                 if let Some(transfer) = self.active.get_mut(entry) {
-                    transfer.received += bytes;
+                    transfer.here += bytes;
                 }
             }
-            Event::Retrying { entry, .. } => {
+            Event::Retrying { entry, retry, retries, wait, failure, .. } => {
                 if let Some(transfer) = self.active.get_mut(entry) {
-                    *transfer = Transfer { received: 0, size: None, ..*transfer };
+                    transfer.retry = Some(Retry {
+                        at: now + *wait,
+                        number: *retry,
+                        most: *retries,
+                        reason: failure.message.clone(),
+                    });
                 }
             }
-            Event::Finished { entry, outcome, attempts } => {
-                self.active.remove(entry);
+            Event::OriginHeld { origin, wait } => {
+                self.held.retain(|held| held.origin != *origin && now < held.until);
+                if self.held.len() < MOST_HELD {
+                    self.held.push(Held { origin: origin.clone(), until: now + *wait });
+                }
+            }
+            Event::Finished { entry, outcome, attempts, .. } => {
+                let transfer = self.active.remove(entry);
+                if let (Outcome::Failed(_), Some(transfer)) = (outcome, transfer) {
+                    self.here = self.here.saturating_sub(transfer.here);
+                }
                 // Entries without a request are not part of the total.
                 let planned_away =
                     *attempts == 0 && matches!(outcome, Outcome::Kept | Outcome::Absent);
@@ -172,9 +207,9 @@ impl Meter {
         if elapsed < LEAST_FOR_ETA {
             return None;
         }
-        let by_bytes = self.unknown_sizes == 0 && self.bytes < self.known_bytes;
+        let by_bytes = self.unknown_sizes == 0 && self.here < self.known_bytes;
         let (left, lately) = if by_bytes {
-            (self.known_bytes - self.bytes, self.bytes - since.bytes)
+            (self.known_bytes - self.here, self.bytes - since.bytes)
         } else {
             (self.total() - self.done, self.done - since.done)
         };
@@ -187,12 +222,17 @@ impl Meter {
     }
 
     /// The transfers in progress, in no particular order.
-    pub(super) fn active(&self) -> impl Iterator<Item = (EntryIndex, Transfer)> {
-        self.active.iter().map(|(&entry, &transfer)| (entry, transfer))
+    pub(super) fn active(&self) -> impl Iterator<Item = (EntryIndex, &Transfer)> {
+        self.active.iter().map(|(&entry, transfer)| (entry, transfer))
     }
 
-    pub(super) fn transfer(&self, entry: EntryIndex) -> Option<Transfer> {
-        self.active.get(&entry).copied()
+    pub(super) fn transfer(&self, entry: EntryIndex) -> Option<&Transfer> {
+        self.active.get(&entry)
+    }
+
+    /// The origin whose pause ends last.
+    pub(super) fn held(&self, now: Duration) -> Option<&Held> {
+        self.held.iter().filter(|held| now < held.until).max_by_key(|held| held.until)
     }
 
     fn window(&self, now: Duration) -> Option<(Sample, Duration)> {
@@ -229,11 +269,7 @@ mod tests {
             meter.event(&Event::Started { entry }, now);
             meter.event(&Event::Received { entry, bytes: 1000 }, now);
             meter.event(
-                &Event::Finished {
-                    entry,
-                    outcome: Outcome::Unchanged { bytes: 1000 },
-                    attempts: 1,
-                },
+                &Event::Finished { entry, outcome: Outcome::Unchanged, attempts: 1, received: 0 },
                 now,
             );
             meter.sample(now);
@@ -272,36 +308,86 @@ mod tests {
         let mut meter = Meter::default();
         meter.event(&planned(1, 0, 1), seconds(0));
         meter.event(
-            &Event::Finished { entry: EntryIndex(0), outcome: Outcome::Kept, attempts: 0 },
+            &Event::Finished {
+                entry: EntryIndex(0),
+                outcome: Outcome::Kept,
+                attempts: 0,
+                received: 0,
+            },
             seconds(0),
         );
         meter.event(
-            &Event::Finished { entry: EntryIndex(1), outcome: Outcome::Absent, attempts: 0 },
+            &Event::Finished {
+                entry: EntryIndex(1),
+                outcome: Outcome::Absent,
+                attempts: 0,
+                received: 0,
+            },
             seconds(0),
         );
         assert_eq!((meter.done(), meter.total()), (0, 1));
         meter.event(
-            &Event::Finished { entry: EntryIndex(2), outcome: Outcome::Absent, attempts: 1 },
+            &Event::Finished {
+                entry: EntryIndex(2),
+                outcome: Outcome::Absent,
+                attempts: 1,
+                received: 0,
+            },
             seconds(0),
         );
         assert_eq!((meter.done(), meter.total()), (1, 1));
     }
 
+    /// Attempts that go on, and attempts that begin anew: the position is that of the file.
     #[test]
-    fn a_new_attempt_resets_its_percentage() {
+    fn a_resumed_transfer_goes_on_where_it_was_and_stays_below_its_size() {
         let entry = EntryIndex(0);
         let mut meter = Meter::default();
-        for event in [
-            Event::Started { entry },
-            Event::Sized { entry, size: 200 },
-            Event::Received { entry, bytes: 90 },
-        ] {
-            meter.event(&event, seconds(0));
-        }
-        assert_eq!(meter.transfer(entry).unwrap().percent(), Some(45));
         let failure = crate::failure::Failure::new(crate::failure::ErrorKind::Truncated, "short");
-        meter.event(&Event::Retrying { entry, attempts: 1, wait: seconds(1), failure }, seconds(1));
-        assert_eq!(meter.transfer(entry).unwrap().percent(), None);
-        assert_eq!(Transfer { since: seconds(0), received: 1, size: Some(0) }.percent(), None);
+        let retrying = || Event::Retrying {
+            entry,
+            attempts: 1,
+            retry: 1,
+            retries: 4,
+            wait: seconds(1),
+            failure: failure.clone(),
+        };
+        let steps = [
+            (Event::Started { entry }, None),
+            (Event::Sized { entry, size: 200, here: 50 }, Some(25)),
+            (Event::Received { entry, bytes: 40 }, Some(45)),
+            (retrying(), Some(45)),
+            (Event::Started { entry }, Some(45)),
+            (Event::Sized { entry, size: 200, here: 90 }, Some(45)),
+            (Event::Received { entry, bytes: 90 }, Some(90)),
+            (retrying(), Some(90)),
+            (Event::Sized { entry, size: 200, here: 0 }, Some(0)),
+            (Event::Received { entry, bytes: 200 }, Some(100)),
+        ];
+        for (event, percent) in steps {
+            let waits = matches!(event, Event::Retrying { .. });
+            meter.event(&event, seconds(1));
+            let transfer = meter.transfer(entry).unwrap();
+            assert_eq!(transfer.percent(), percent, "{event:?}");
+            assert!(!waits || transfer.retry.as_ref().is_some_and(|retry| retry.at == seconds(2)));
+        }
+        assert_eq!((meter.bytes(), meter.here), (330, 200));
+        let empty = Transfer { since: seconds(0), here: 1, size: Some(0), retry: None };
+        assert_eq!(empty.percent(), None);
+    }
+
+    #[test]
+    fn a_pause_is_shown_until_it_is_over() {
+        let mut meter = Meter::default();
+        let held = |origin: &str, wait| Event::OriginHeld {
+            origin: origin.to_owned(),
+            wait: seconds(wait),
+        };
+        meter.event(&held("http://a", 20), seconds(0));
+        meter.event(&held("http://b", 5), seconds(0));
+        assert_eq!(meter.held(seconds(1)).unwrap().origin, "http://a");
+        meter.event(&held("http://a", 3), seconds(1));
+        assert_eq!(meter.held(seconds(2)).unwrap().origin, "http://b");
+        assert!(meter.held(seconds(5)).is_none());
     }
 }

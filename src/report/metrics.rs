@@ -283,7 +283,12 @@ mod tests {
         let mut part = metrics.of(&manifest);
         for (entry, &kind) in (0..).zip(kinds) {
             let outcome = Outcome::Failed(Failure::new(kind, "no"));
-            part.event(&Event::Finished { entry: EntryIndex(entry), outcome, attempts: 1 });
+            part.event(&Event::Finished {
+                entry: EntryIndex(entry),
+                outcome,
+                attempts: 1,
+                received: 0,
+            });
         }
         part.close(ended);
         drop(part);

@@ -85,7 +85,7 @@ impl<'a> Outcomes<'a> {
         let (symbol, style) = match outcome {
             Outcome::Downloaded(_) => ('+', paint.added()),
             Outcome::Updated(_) => ('~', paint.changed()),
-            Outcome::Unchanged { .. } | Outcome::Kept => ('=', paint.dim()),
+            Outcome::Unchanged | Outcome::Kept => ('=', paint.dim()),
             Outcome::Absent => ('.', paint.dim()),
             Outcome::Failed(_) => ('!', paint.error()),
             Outcome::Skipped => ('-', paint.dim()),
@@ -95,7 +95,7 @@ impl<'a> Outcomes<'a> {
             format!("  {style}{symbol} {:<10}{style:#}  {}", outcome.as_str(), Untrusted(&path));
         let _ = match outcome {
             Outcome::Downloaded(delivery) | Outcome::Updated(delivery) => {
-                write!(line, "  {}", Bytes(delivery.bytes))
+                write!(line, "  {}", Bytes(delivery.size))
             }
             Outcome::Failed(failure) => write!(line, "  {}", Untrusted(&failure.message)),
             _ => Ok(()),
@@ -117,8 +117,8 @@ impl Reporter for Outcomes<'_> {
                     unknown_sizes,
                 });
             }
-            Event::Finished { entry, outcome, .. } => {
-                self.sources[self.names.source_index(*entry)].count(outcome);
+            Event::Finished { entry, outcome, received, .. } => {
+                self.sources[self.names.source_index(*entry)].count(outcome, *received);
                 if self.console.is_verbose() {
                     self.console.result(&self.line(*entry, outcome));
                 }
@@ -161,7 +161,8 @@ fn describe(summary: &Summary, planned: Option<&Counts>) -> String {
         (summary.kept, "kept"),
         (summary.absent, "absent"),
         (summary.pruned, "pruned"),
-        (summary.failed, "failed"),
+        (summary.failed.saturating_sub(summary.interrupted), "failed"),
+        (summary.interrupted, "interrupted"),
         (summary.skipped, "skipped"),
     ];
     let nothing_asked =
@@ -187,6 +188,9 @@ fn describe(summary: &Summary, planned: Option<&Counts>) -> String {
             Bytes(summary.bytes),
             Rate::of(summary.bytes, summary.elapsed)
         );
+    }
+    if 0 < summary.resumed {
+        let _ = write!(text, "; {} were here already", Bytes(summary.resumed));
     }
     text
 }
@@ -248,11 +252,11 @@ mod tests {
     }
 
     fn script() -> Vec<Event> {
-        let delivery = Delivery { bytes: 345_678, sha256: Digest::of(b"") };
+        let delivery = Delivery { size: 345_678, sha256: Digest::of(b"") };
         let outcomes = [
             Outcome::Downloaded(delivery.clone()),
             Outcome::Updated(delivery),
-            Outcome::Unchanged { bytes: 0 },
+            Outcome::Unchanged,
             Outcome::Kept,
             Outcome::Absent,
             Outcome::Failed(Failure::new(
@@ -267,6 +271,7 @@ mod tests {
             entry: EntryIndex(index),
             outcome,
             attempts: 1,
+            received: 0,
         }));
         events
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::escape::Untrusted;
 use super::meter::Meter;
 use super::progress::describe_stage;
 use super::units::{Bytes, Left, Rate};
@@ -43,6 +44,14 @@ fn describe(meter: &Meter, now: Duration) -> String {
     if let Some(eta) = meter.eta(now) {
         let _ = write!(text, ", {}", Left(eta));
     }
+    let waits = meter.active().filter(|(_, transfer)| transfer.retry.is_some()).count();
+    if 0 < waits {
+        let _ = write!(text, ", {waits} wait for a retry");
+    }
+    if let Some(held) = meter.held(now) {
+        let left = Left(held.until.saturating_sub(now));
+        let _ = write!(text, ", {} asks for a pause, {left}", Untrusted(&held.origin));
+    }
     text
 }
 
@@ -77,7 +86,7 @@ mod tests {
             let (entry, now) = (EntryIndex(turn), millis(12_000 + turn * 100));
             meter.event(&Event::Received { entry, bytes: 376_000 }, now);
             meter.event(
-                &Event::Finished { entry, outcome: Outcome::Unchanged { bytes: 0 }, attempts: 1 },
+                &Event::Finished { entry, outcome: Outcome::Unchanged, attempts: 1, received: 0 },
                 now,
             );
             tick(&mut meter, now);

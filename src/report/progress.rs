@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::escape::Untrusted;
-use super::meter::{Meter, Stage, Transfer};
+use super::meter::{Held, Meter, Retry, Stage, Transfer};
 use super::names::Names;
 use super::text::{Paint, fit, width_of};
 use super::units::{Bytes, Count, Left, Rate};
@@ -68,6 +68,10 @@ impl Progress {
         for (path, transfer) in &shown {
             display.push('\n');
             display.push_str(&view.file(path, self.column, transfer));
+        }
+        if let Some(held) = view.meter.held(view.now) {
+            display.push('\n');
+            display.push_str(&view.pause(held));
         }
         display
     }
@@ -157,7 +161,10 @@ impl View<'_> {
 
     /// `  0817wallpaper-1_1600.jpg     45 %   1.2 MB of 2.6 MB`
     fn file(&self, path: &str, column: usize, transfer: &Transfer) -> String {
-        let received = Bytes(transfer.received);
+        if let Some(retry) = &transfer.retry {
+            return self.waiting(path, retry);
+        }
+        let received = Bytes(transfer.here);
         let (percent, bytes) = match (transfer.percent(), transfer.size) {
             (Some(percent), Some(size)) => {
                 (format!("{percent:>3} %"), format!("{received:>8} of {}", Bytes(size)))
@@ -169,6 +176,28 @@ impl View<'_> {
         let padding = " ".repeat(room - width_of(&path));
         let dim = self.paint.dim();
         format!("{dim}  {path}{padding}  {percent:>5}  {bytes}{dim:#}")
+    }
+}
+
+impl View<'_> {
+    /// `  0817wallpaper-1_1600.jpg  retry 2 of 4 3 s left: the server answers 503`
+    fn waiting(&self, path: &str, retry: &Retry) -> String {
+        let left = retry.at.saturating_sub(self.now);
+        let at = if left.is_zero() { String::new() } else { format!(", {}", Left(left)) };
+        let Retry { number, most, reason, .. } = retry;
+        let text = format!("  {path}  retry {number} of {most}{at}: {}", Untrusted(reason));
+        self.dim(&text)
+    }
+
+    /// `  http://ngm.example asks for a pause, 20 s left`
+    fn pause(&self, held: &Held) -> String {
+        let left = Left(held.until.saturating_sub(self.now));
+        self.dim(&format!("  {} asks for a pause, {left}", Untrusted(&held.origin)))
+    }
+
+    fn dim(&self, text: &str) -> String {
+        let dim = self.paint.dim();
+        format!("{dim}{}{dim:#}", fit(text, self.room()))
     }
 }
 
@@ -254,14 +283,15 @@ mod tests {
             let entry = EntryIndex(entry);
             self.meter.event(&Event::Started { entry }, millis(now));
             if let Some(size) = size {
-                self.meter.event(&Event::Sized { entry, size }, millis(now));
+                self.meter.event(&Event::Sized { entry, size, here: 0 }, millis(now));
             }
             self.meter.event(&Event::Received { entry, bytes: 1_200_000 }, millis(now));
         }
 
         fn finish(&mut self, entry: u64, now: u64) {
-            let (entry, outcome) = (EntryIndex(entry), Outcome::Unchanged { bytes: 0 });
-            self.meter.event(&Event::Finished { entry, outcome, attempts: 1 }, millis(now));
+            let (entry, outcome) = (EntryIndex(entry), Outcome::Unchanged);
+            self.meter
+                .event(&Event::Finished { entry, outcome, attempts: 1, received: 0 }, millis(now));
         }
     }
 

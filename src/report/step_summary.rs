@@ -267,7 +267,7 @@ mod tests {
 
     fn failed(entry: u64, failure: Failure) -> Event {
         let outcome = Outcome::Failed(failure);
-        Event::Finished { entry: EntryIndex(entry), outcome, attempts: 1 }
+        Event::Finished { entry: EntryIndex(entry), outcome, attempts: 1, received: 0 }
     }
 
     #[test]

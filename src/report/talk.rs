@@ -154,6 +154,8 @@ impl Reporter for Talk<'_> {
             {
                 self.failures.add(*entry, self.names.source_index(*entry), failure);
             }
+            Event::Finished { outcome: Outcome::Downloaded(_) | Outcome::Updated(_), .. }
+            | Event::Received { .. } => self.failures.received(),
             Event::SourceFailed { source, failure } => self.failures.add_source(*source, failure),
             Event::Warning { .. } | Event::LackingSpace { .. } => {
                 if let Some(message) = warning(event) {
@@ -185,11 +187,12 @@ impl Reporter for Talk<'_> {
                     "{origin} cannot be reached, so its other entries fail now: {failure}"
                 ));
             }
-            Event::Retrying { entry, attempts, wait, failure } if self.console.is_verbose() => {
+            Event::Retrying { entry, retry, retries, wait, failure, .. }
+                if self.console.is_verbose() =>
+            {
                 let path = self.names.path(*entry);
-                let attempts = Count(u64::from(*attempts), "attempt", "attempts");
                 self.note(&format!(
-                    "{path}: next attempt in {} after {attempts}: {failure}",
+                    "{path}: retry {retry} of {retries} in {}: {failure}",
                     Elapsed(*wait)
                 ));
             }
@@ -233,12 +236,20 @@ mod tests {
             Event::Warning { message: "the state could not be read and is made anew".into() },
             Event::OriginHeld { origin: origin.clone(), wait },
             Event::OriginHeld { origin: origin.clone(), wait },
-            Event::Retrying { entry: EntryIndex(0), attempts: 1, wait, failure: failure.clone() },
+            Event::Retrying {
+                entry: EntryIndex(0),
+                attempts: 1,
+                retry: 1,
+                retries: 4,
+                wait,
+                failure: failure.clone(),
+            },
             Event::OriginDown { origin, failure: failure.clone() },
             Event::Finished {
                 entry: EntryIndex(0),
                 outcome: Outcome::Failed(failure),
                 attempts: 2,
+                received: 0,
             },
             Event::Stopping,
         ];
@@ -269,8 +280,9 @@ mod tests {
         note: 5 files are no longer declared and are kept: a.jpg, b\u{1b}.jpg, c.jpg and 2 more
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
+            http://ngm.example/img/0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
-        hint: run the command again: complete files are not downloaded again
+        hint: run the command again
         ");
     }
 
@@ -280,14 +292,15 @@ mod tests {
         warning: the state could not be read and is made anew
         note: http://ngm.example asks for a pause of 20 s
         note: http://ngm.example asks for a pause of 20 s
-        note: 0817-1.jpg: next attempt in 20 s after 1 attempt: cannot connect to http://ngm.example
+        note: 0817-1.jpg: retry 1 of 4 in 20 s: cannot connect to http://ngm.example
         note: http://ngm.example cannot be reached, so its other entries fail now: cannot connect to http://ngm.example
         note: stopping: no new transfers; a second signal ends the run at once
         note: 5 files are no longer declared and are kept: a.jpg, b\u{1b}.jpg, c.jpg and 2 more
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
+            http://ngm.example/img/0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
-        hint: run the command again: complete files are not downloaded again
+        hint: run the command again
         ");
     }
 
@@ -296,8 +309,9 @@ mod tests {
         assert_snapshot!(said(Verbosity::Quiet), @r"
         failed: 1 entry, cannot connect to http://ngm.example (connect)
             0817-1.jpg
+            http://ngm.example/img/0817-1.jpg
             declared at natgeo.yaml:5 (source wallpapers)
-        hint: run the command again: complete files are not downloaded again
+        hint: run the command again
         ");
     }
 }

@@ -79,7 +79,12 @@ mod tests {
         let mut tally = Tally::default();
         for &kind in kinds {
             let outcome = Outcome::Failed(Failure::new(kind, "no"));
-            tally.event(&Event::Finished { entry: EntryIndex(0), outcome, attempts: 1 });
+            tally.event(&Event::Finished {
+                entry: EntryIndex(0),
+                outcome,
+                attempts: 1,
+                received: 0,
+            });
         }
         tally
     }

@@ -72,14 +72,23 @@ impl<'a> Troubles<'a> {
             let message = |message: &String| (!group.same_message).then(|| message.clone());
             let first = group.first.iter();
             list.push(Trouble {
-                what: format!("{} failed", Count::entries(group.count)),
+                what: match group.failure.kind {
+                    ErrorKind::Interrupted => {
+                        format!("{} interrupted", Count::entries(group.count))
+                    }
+                    _ => format!("{} failed", Count::entries(group.count)),
+                },
                 kind: Some(group.failure.kind),
                 why: group.same_message.then(|| group.failure.message.clone()),
                 first: first
                     .map(|(entry, text)| (self.names.path(*entry), message(text)))
                     .collect(),
                 more: group.unnamed(),
-                hint: group.failure.hint.clone().or_else(|| group.next_step(&self.names)),
+                hint: group
+                    .failure
+                    .hint
+                    .clone()
+                    .or_else(|| self.failures.next_step(group, &self.names)),
                 source: Some(group.source),
             });
         }
@@ -156,6 +165,8 @@ impl Reporter for Troubles<'_> {
             Event::Finished { entry, outcome: Outcome::Failed(failure), .. } => {
                 self.failures.add(*entry, self.names.source_index(*entry), failure);
             }
+            Event::Finished { outcome: Outcome::Downloaded(_) | Outcome::Updated(_), .. }
+            | Event::Received { .. } => self.failures.received(),
             Event::Verified { entry, verified } => {
                 let source = self.names.source_index(*entry);
                 if let Some(failure) = &verified.failure {

@@ -20,9 +20,10 @@ use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{BodyRules, Content, Headers, Length, Method, check_digests, receive};
 use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::template::UrlParts;
 use crate::manifest::{Expect, ListPlace, MissingWhen};
 use crate::pin::Validators;
-use crate::pin::checksum_lists::Lost;
+use crate::pin::checksum_lists::{Lost, unreadable};
 use crate::threads::{into_inner, lock};
 
 /// The checksum lists to get.
@@ -82,11 +83,10 @@ impl Errand for ListFetch<'_> {
         self.get(&mut attempt, slot).await
     }
 
-    /// A missing sidecar means that its file is not listed.
+    /// Without this list, its entries are not listed.
     fn missing(&self, run: &Run<'_>, job: Job, status: u16) -> Fate {
         let entry = run.entry(job.entry);
-        let published = entry.source().published.as_ref();
-        if published.is_some_and(|published| matches!(published.place, ListPlace::Sidecar(_))) {
+        if may_be_missing(entry) {
             self.note(run, &entry, Validators::default(), None);
             return Fate::Done;
         }
@@ -121,18 +121,21 @@ impl ListFetch<'_> {
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
-        let known = entry.list_identity().filter(|_| !attempt.job.anew);
-        let known = known.and_then(|url| self.lists.state.list_validators(&url));
+        let url = entry.list_identity();
+        let published = entry.source().published.as_ref();
+        let known = url.as_ref().filter(|_| !attempt.job.anew);
+        let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
         let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
+        let usual = MissingWhen::default();
         let question = Question {
             method: Method::Get,
             conditions: &conditions,
             rest: None,
             length: Length::Unknown,
             expect: &expect,
-            missing: &MissingWhen::default(),
+            missing: if may_be_missing(entry) { &entry.source().missing_when } else { &usual },
         };
         let mut response = attempt.ask(slot, &question).await?;
         match response.content {
@@ -143,6 +146,11 @@ impl ListFetch<'_> {
             }
             Content::Missing { status } => {
                 finish_body(&mut response.slot, response.body).await;
+                // A refusal of a condition says nothing of the list.
+                if !conditions.is_empty() {
+                    attempt.job.anew = true;
+                    return Ok(Ended::Again);
+                }
                 Ok(Ended::Missing { status })
             }
             // The request had no range.
@@ -150,10 +158,11 @@ impl ListFetch<'_> {
             Content::Whole { length } => {
                 let (headers, content) = receive_list(attempt, response, length, &expect).await?;
                 // An unreadable list must not replace the kept one.
-                let rules = entry.source().published.as_ref().map(|published| &published.rules);
-                if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
-                    let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
-                    return Err(Refusal::lasting(lane, failure));
+                if let Some((published, url)) = published.zip(url)
+                    && let name = UrlParts::new(url.expose()).filename()
+                    && let Err(problem) = List::parse(&content, &name, &published.rules)
+                {
+                    return Err(Refusal::lasting(lane, unreadable(&problem)));
                 }
                 self.note(run, &entry, headers.validators(), Some(content));
                 Ok(Ended::Settled)
@@ -216,4 +225,11 @@ async fn receive_list(
     run.dispatch.succeeded(lane, content.len() as u64);
     check_digests(&headers, &content).map_err(failed)?;
     Ok((headers, content))
+}
+
+/// Whether a source goes on without its list if the server does not have it.
+fn may_be_missing(entry: Entry<'_>) -> bool {
+    entry.source().published.as_ref().is_some_and(|published| {
+        published.optional || matches!(published.place, ListPlace::Sidecar(_))
+    })
 }

@@ -1,5 +1,6 @@
 //! The account of a run: its events, and which entries have their outcome. Each gets exactly one.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,11 +15,33 @@ const WAITING: usize = 1 << 16;
 /// Events on their way to the reporter, and a bit for each entry that has its outcome.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    events: Mutex<Vec<Event>>,
+    events: Mutex<Waiting>,
     taken: Condvar,
     /// No reporter takes events any more.
     closed: AtomicBool,
     finished: Vec<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    events: Vec<Event>,
+    /// Body bytes received so far for each entry without an outcome.
+    received: HashMap<EntryIndex, u64>,
+}
+
+impl Waiting {
+    fn add(&mut self, mut event: Event) {
+        match &mut event {
+            Event::Received { entry, bytes } => {
+                *self.received.entry(*entry).or_default() += *bytes;
+            }
+            Event::Finished { entry, received, .. } => {
+                *received = self.received.remove(entry).unwrap_or_default();
+            }
+            _ => {}
+        }
+        self.events.push(event);
+    }
 }
 
 impl Ledger {
@@ -35,12 +58,12 @@ impl Ledger {
 
     /// Adds an event, unless the ledger is closed.
     pub(super) fn tell(&self, event: Event) {
-        let mut events = lock(&self.events);
-        while WAITING <= events.len() && !self.closed.load(Ordering::Acquire) {
-            events = self.taken.wait(events).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.events);
+        while WAITING <= waiting.events.len() && !self.closed.load(Ordering::Acquire) {
+            waiting = self.taken.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if !self.closed.load(Ordering::Acquire) {
-            events.push(event);
+            waiting.add(event);
         }
     }
 
@@ -58,8 +81,13 @@ impl Ledger {
         let before = self.finished[word].fetch_or(bit, Ordering::AcqRel);
         debug_assert_eq!(before & bit, 0, "two outcomes for entry {entry:?}");
         if before & bit == 0 {
-            self.tell(Event::Finished { entry, outcome, attempts });
+            self.tell(Event::Finished { entry, outcome, attempts, received: 0 });
         }
+    }
+
+    /// Body bytes received so far for an entry that has no outcome yet.
+    pub(super) fn received(&self, entry: EntryIndex) -> u64 {
+        lock(&self.events).received.get(&entry).copied().unwrap_or_default()
     }
 
     /// Whether an entry has its outcome.
@@ -70,7 +98,7 @@ impl Ledger {
 
     /// The events since the last call, in order.
     pub(super) fn take(&self) -> Vec<Event> {
-        let events = std::mem::take(&mut *lock(&self.events));
+        let events = std::mem::take(&mut lock(&self.events).events);
         if WAITING <= events.len() {
             self.taken.notify_all();
         }

@@ -177,7 +177,13 @@ impl Publishing<'_> {
         }
         self.announce(&mut files);
         // Data before names: after a power cut a name must not lead to bytes that never arrived.
-        let synced = self.dest.sync();
+        let synced = if self.dest.is_in_place() {
+            self.dest.sync()
+        } else {
+            // Every further file would go to a directory that the manifest does not name.
+            self.halted.request(StopReason::Halted);
+            Err(std::io::Error::other("the destination was moved or deleted during the run"))
+        };
         for (parcel, verified) in files {
             match &synced {
                 Ok(()) => notes.extend(self.publish(*parcel, &verified)),
@@ -216,13 +222,18 @@ impl Publishing<'_> {
                 self.fail(&parcel, failure);
                 return None;
             }
+            Err(PublishError::Moved) => {
+                let what = "its folder was moved while the file was put in place";
+                self.fail(&parcel, Failure::new(ErrorKind::Io, what).with_hint("run it again"));
+                return None;
+            }
             Err(PublishError::Disk(error)) => {
                 self.fail(&parcel, Failure::disk("put the file in place", &error));
                 return None;
             }
         };
         let Parcel { entry, path, replaces, attempts, url, served, validators } = parcel;
-        let delivery = Delivery { bytes: verified.length(), sha256: verified.digests().sha256() };
+        let delivery = Delivery { size: verified.length(), sha256: verified.digests().sha256() };
         let outcome =
             if replaces { Outcome::Updated(delivery) } else { Outcome::Downloaded(delivery) };
         self.ledger.finish(entry, outcome, attempts);

@@ -116,6 +116,8 @@ impl Run<'_> {
         self.ledger.tell(Event::Retrying {
             entry: job.entry,
             attempts: job.attempts,
+            retry: job.tries,
+            retries: http.retries,
             wait,
             failure: told,
         });

@@ -20,7 +20,7 @@ fn has_fields(value: &Value, expected: &str) {
     assert_eq!(fields(value), expected, "{value}");
 }
 
-const RESULT: &str = "type outcome source path url bytes sha256 attempts";
+const RESULT: &str = "type outcome source path url bytes size sha256 attempts";
 
 /// One entry of each kind: present, missing, failing.
 fn mixed() -> World {

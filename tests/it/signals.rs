@@ -41,7 +41,7 @@ fn all_ten(world: &World) {
 
 #[test]
 fn a_signal_ends_a_run_in_good_order() {
-    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
         let gate = Gate::new();
         let world = held(&gate);
         let running = world.spawn(["apply", "--json"]);
@@ -84,6 +84,50 @@ fn the_text_output_has_the_summary_of_an_interrupted_run() {
     running.signal(Signal::INT);
     let run = running.wait().code(130);
     assert!(run.stdout.contains("natsync") && run.stdout.contains('3'), "{}", run.output());
+}
+
+#[test]
+fn a_hang_up_that_the_process_ignores_stays_ignored() {
+    let gate = Gate::new();
+    let world = held(&gate);
+    let mut child = world
+        .command_under("sh", &["-c", "trap '' HUP; exec \"$0\" apply"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until_held(&world);
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, Signal::HUP).unwrap();
+    gate.open();
+    assert!(child.wait().unwrap().success());
+    all_ten(&world);
+}
+
+/// The process waits in a write that no signal interrupts, because its output is not read.
+#[test]
+fn a_signal_ends_a_run_whose_output_is_not_read() {
+    const FULL: u64 = 60 * 1024;
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
+        let world = World::new().source("http://127.0.0.1:1/{n}.txt", &["vars: {n: 1..5000}"]);
+        let mut child = world
+            .command()
+            .args(["plan", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = child.stdout.take().unwrap();
+        while rustix::io::ioctl_fionread(&output).unwrap() < FULL {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let asked = Instant::now();
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let ended = child.wait().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        assert_eq!(ended.code(), Some(status));
+        drop(output);
+    }
 }
 
 #[test]

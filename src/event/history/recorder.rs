@@ -229,14 +229,14 @@ impl Reporter for Recorder {
             Event::Started { entry } if !self.is_listing => self.batch.push(Step::Started(*entry)),
             Event::Received { bytes, .. } => self.batch.push(Step::Received(*bytes)),
             Event::Finished { outcome: Outcome::Kept, .. } => {}
-            Event::Finished { entry, outcome, attempts } => {
+            Event::Finished { entry, outcome, attempts, received } => {
                 // An entry that the end of the run interrupted has not failed.
                 if let Outcome::Failed(failure) = outcome
                     && failure.kind != ErrorKind::Interrupted
                 {
                     self.fail(About::Entry(*entry), failure);
                 }
-                let (bytes, was_asked) = (outcome.bytes(), 0 < *attempts);
+                let (bytes, was_asked) = (*received, 0 < *attempts);
                 let outcome = outcome.as_str();
                 self.batch.push(Step::Finished { entry: *entry, bytes, outcome, was_asked });
             }
@@ -295,14 +295,14 @@ mod tests {
     use crate::report::testing::{ONE_SOURCE, manifest};
 
     fn downloaded() -> Outcome {
-        Outcome::Downloaded(Delivery { bytes: 7, sha256: Digest::of(b"x") })
+        Outcome::Downloaded(Delivery { size: 7, sha256: Digest::of(b"x") })
     }
 
     fn run(recorder: &mut Recorder, entry: u64, outcome: Outcome) {
         let entry = EntryIndex(entry);
         recorder.event(&Event::Started { entry });
         recorder.event(&Event::Received { entry, bytes: 7 });
-        recorder.event(&Event::Finished { entry, outcome, attempts: 1 });
+        recorder.event(&Event::Finished { entry, outcome, attempts: 1, received: 0 });
     }
 
     fn finish(recorder: Recorder, stopped: bool, summary: &Summary) -> Past {
@@ -321,7 +321,12 @@ mod tests {
             .with_status(503)
             .at_origin("http://ngm.example");
         run(&mut recorder, 1, Outcome::Failed(failure));
-        let kept = Event::Finished { entry: EntryIndex(2), outcome: Outcome::Kept, attempts: 0 };
+        let kept = Event::Finished {
+            entry: EntryIndex(2),
+            outcome: Outcome::Kept,
+            attempts: 0,
+            received: 0,
+        };
         recorder.event(&kept);
         let summary =
             Summary { entries: 3, downloaded: 1, failed: 1, kept: 1, ..Summary::default() };
@@ -376,7 +381,12 @@ mod tests {
             run(&mut recorder, number % 300, downloaded());
         }
         recorder.settle_until(4000);
-        recorder.event(&Event::Finished { entry: slow, outcome: downloaded(), attempts: 1 });
+        recorder.event(&Event::Finished {
+            entry: slow,
+            outcome: downloaded(),
+            attempts: 1,
+            received: 0,
+        });
         recorder.settle_until(5000);
         let timeline = finish(recorder, false, &Summary::default()).timeline.unwrap();
         let found = timeline.transfers.iter().find(|transfer| transfer.path == "0817-338.jpg");

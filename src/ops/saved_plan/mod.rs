@@ -35,7 +35,7 @@ use crate::ops::error::RunError;
 use crate::ops::options::Options;
 use crate::plan::{Action, Counts, Decision, Prune};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "internals"))]
 pub(crate) use read::parse;
 pub use read::read;
 pub(crate) use write::{Details, write};

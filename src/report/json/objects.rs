@@ -91,7 +91,10 @@ pub(super) struct ResultLine<'a> {
     pub(super) source: Option<&'a str>,
     pub(super) path: &'a str,
     pub(super) url: Option<&'a str>,
+    /// Body bytes received in this run.
     pub(super) bytes: u64,
+    /// The size of the file that was put in place.
+    pub(super) size: Option<u64>,
     pub(super) sha256: Option<String>,
     pub(super) attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]

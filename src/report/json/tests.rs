@@ -19,20 +19,25 @@ fn applied(verbosity: Verbosity) -> String {
     let manifest = manifest(WALLPAPERS);
     let captured = captured(verbosity);
     let mut lines = Lines::of_apply(&captured.console, &manifest);
-    let delivery = Delivery { bytes: 123, sha256: Digest::from_bytes([0xab; 32]) };
+    let delivery = Delivery { size: 123, sha256: Digest::from_bytes([0xab; 32]) };
     let failure =
         Failure::new(ErrorKind::HttpStatus, "answered 503 \"busy\"\u{1b}[2J").with_status(503);
     let outcomes = [
         Outcome::Downloaded(delivery.clone()),
         Outcome::Updated(delivery),
-        Outcome::Unchanged { bytes: 0 },
+        Outcome::Unchanged,
         Outcome::Kept,
         Outcome::Absent,
         Outcome::Failed(failure.at_origin("http://ngm.example").with_hint("wait")),
         Outcome::Skipped,
     ];
     for (index, outcome) in (0..).zip(outcomes) {
-        lines.event(&Event::Finished { entry: EntryIndex(index), outcome, attempts: 1 });
+        lines.event(&Event::Finished {
+            entry: EntryIndex(index),
+            outcome,
+            attempts: 1,
+            received: 0,
+        });
     }
     let failure = Failure::new(ErrorKind::HttpStatus, "9 of 9 entries are missing");
     lines.event(&Event::SourceFailed { source: 1, failure });
@@ -48,7 +53,7 @@ fn applied(verbosity: Verbosity) -> String {
         skipped: 1,
         bytes: 246,
         elapsed,
-        pruned: 0,
+        ..Summary::default()
     };
     lines.close(&summary);
     assert_eq!(captured.err(), "");
@@ -58,12 +63,12 @@ fn applied(verbosity: Verbosity) -> String {
 #[test]
 fn the_lines_of_an_apply() {
     assert_snapshot!(applied(Verbosity::Normal), @r#"
-    {"type":"result","outcome":"downloaded","source":"wallpapers","path":"0817-1.jpg","url":"http://ngm.example/img/0817-1.jpg","bytes":123,"sha256":"abababababababababababababababababababababababababababababababab","attempts":1}
-    {"type":"result","outcome":"updated","source":"wallpapers","path":"0817-2.jpg","url":"http://ngm.example/img/0817-2.jpg","bytes":123,"sha256":"abababababababababababababababababababababababababababababababab","attempts":1}
-    {"type":"result","outcome":"unchanged","source":"wallpapers","path":"0817-3.jpg","url":"http://ngm.example/img/0817-3.jpg","bytes":0,"sha256":null,"attempts":1}
-    {"type":"result","outcome":"absent","source":"wallpapers","path":"0817-5.jpg","url":"http://ngm.example/img/0817-5.jpg","bytes":0,"sha256":null,"attempts":1}
-    {"type":"result","outcome":"failed","source":"wallpapers","path":"0817-6.jpg","url":"http://ngm.example/img/0817-6.jpg","bytes":0,"sha256":null,"attempts":1,"error":{"kind":"http_status","status":503,"message":"answered 503 \"busy\"\u001b[2J"}}
-    {"type":"result","outcome":"skipped","source":"wallpapers","path":"0817-7.jpg","url":"http://ngm.example/img/0817-7.jpg","bytes":0,"sha256":null,"attempts":1}
+    {"type":"result","outcome":"downloaded","source":"wallpapers","path":"0817-1.jpg","url":"http://ngm.example/img/0817-1.jpg","bytes":0,"size":123,"sha256":"abababababababababababababababababababababababababababababababab","attempts":1}
+    {"type":"result","outcome":"updated","source":"wallpapers","path":"0817-2.jpg","url":"http://ngm.example/img/0817-2.jpg","bytes":0,"size":123,"sha256":"abababababababababababababababababababababababababababababababab","attempts":1}
+    {"type":"result","outcome":"unchanged","source":"wallpapers","path":"0817-3.jpg","url":"http://ngm.example/img/0817-3.jpg","bytes":0,"size":null,"sha256":null,"attempts":1}
+    {"type":"result","outcome":"absent","source":"wallpapers","path":"0817-5.jpg","url":"http://ngm.example/img/0817-5.jpg","bytes":0,"size":null,"sha256":null,"attempts":1}
+    {"type":"result","outcome":"failed","source":"wallpapers","path":"0817-6.jpg","url":"http://ngm.example/img/0817-6.jpg","bytes":0,"size":null,"sha256":null,"attempts":1,"error":{"kind":"http_status","status":503,"message":"answered 503 \"busy\"\u001b[2J"}}
+    {"type":"result","outcome":"skipped","source":"wallpapers","path":"0817-7.jpg","url":"http://ngm.example/img/0817-7.jpg","bytes":0,"size":null,"sha256":null,"attempts":1}
     {"type":"error","kind":"http_status","message":"9 of 9 entries are missing","file":"natgeo.yaml","line":8,"column":null}
     {"type":"summary","command":"apply","manifest":"natgeo","entries":7,"downloaded":1,"updated":1,"unchanged":1,"kept":1,"absent":1,"pruned":0,"failed":1,"skipped":1,"bytes":246,"elapsed_ms":950}
     "#);
@@ -76,9 +81,7 @@ fn kept_results_come_when_asked_for() {
         .filter(|line| line.contains("kept\","))
         .map(str::to_owned)
         .collect();
-    assert_snapshot!(kept.join("\n"), @r#"
-    {"type":"result","outcome":"kept","source":"wallpapers","path":"0817-4.jpg","url":"http://ngm.example/img/0817-4.jpg","bytes":0,"sha256":null,"attempts":1}
-    "#);
+    assert_snapshot!(kept.join("\n"), @r#"{"type":"result","outcome":"kept","source":"wallpapers","path":"0817-4.jpg","url":"http://ngm.example/img/0817-4.jpg","bytes":0,"size":null,"sha256":null,"attempts":1}"#);
 }
 
 #[test]
@@ -100,7 +103,12 @@ fn the_lines_of_a_plan() {
         if index == 2 {
             let failure =
                 Failure::new(ErrorKind::PathConflict, "a symbolic link stands at this path");
-            lines.event(&Event::Finished { entry, outcome: Outcome::Failed(failure), attempts: 0 });
+            lines.event(&Event::Finished {
+                entry,
+                outcome: Outcome::Failed(failure),
+                attempts: 0,
+                received: 0,
+            });
         }
     }
     lines.close(&plan);

@@ -121,7 +121,7 @@ impl Fetch<'_> {
                     validators: headers.validators(),
                 });
                 let path = path.as_str().to_owned();
-                self.record(job, Note::File { path, record }, Outcome::Unchanged { bytes: 0 });
+                self.record(job, Note::File { path, record }, Outcome::Unchanged);
             }
             Err(failure) => run.ledger.finish(job.entry, Outcome::Failed(failure), job.attempts),
         }

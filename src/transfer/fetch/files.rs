@@ -35,6 +35,8 @@ pub(crate) struct Disputed {
     pub(crate) entry: EntryIndex,
     pub(crate) failure: Failure,
     pub(crate) attempts: u32,
+    /// Body bytes received for it.
+    pub(crate) received: u64,
 }
 
 /// Gets files.

@@ -82,7 +82,7 @@ impl Fetch<'_> {
     /// age.
     fn unchanged(&self, attempt: &Attempt<'_, '_, '_>, held: &Answered, headers: &Headers) {
         let (run, job, entry) = (attempt.run, &*attempt.job, &attempt.entry);
-        let outcome = Outcome::Unchanged { bytes: 0 };
+        let outcome = Outcome::Unchanged;
         let validators = renewed(&held.validators, headers);
         if validators.is_some() || matches!(entry.source().check, Check::Age(_)) {
             let path = entry.path().as_str().to_owned();

@@ -65,7 +65,8 @@ impl Errand for Fetch<'_> {
         };
         let Job { entry, attempts, .. } = job;
         if self.is_disputed(run, entry, &failure) {
-            lock(&self.disputed).push(Disputed { entry, failure, attempts });
+            let received = run.ledger.received(entry);
+            lock(&self.disputed).push(Disputed { entry, failure, attempts, received });
         } else {
             self.give_up(run, entry, failure, attempts);
         }
@@ -178,7 +179,12 @@ impl Fetch<'_> {
             let wanted = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
             if wanted && !run.ledger.is_finished(index) && !disputed.contains(&index) {
                 let outcome = Outcome::Skipped;
-                reporter.event(&Event::Finished { entry: index, outcome, attempts: 0 });
+                reporter.event(&Event::Finished {
+                    entry: index,
+                    outcome,
+                    attempts: 0,
+                    received: 0,
+                });
             }
         }
     }

@@ -79,7 +79,7 @@ impl Fetch<'_> {
         let index = attempt.job.entry;
         let here = begun.as_ref().map_or(0, |begun| begun.staged.length());
         if let Some(total) = total {
-            run.ledger.tell(Event::Sized { entry: index, size: total - here });
+            run.ledger.tell(Event::Sized { entry: index, size: total, here });
             // A single file that does not fit says nothing about the others, so the run goes on.
             self.check_space(total - here).map_err(failed)?;
         }
@@ -102,14 +102,14 @@ impl Fetch<'_> {
         };
         let paces = run.paces(entry.source_index());
         let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
-        let from = (attempt.job.name, attempt.job.place);
+        let (owner, from) = (self.files.state.owner(), (attempt.job.name, attempt.job.place));
         let proof = want.proof(&headers, begun.as_ref().map(|begun| &begun.staged));
         let algorithms = proof.algorithms();
         let stage = Box::new(move || self.files.dest.stage(algorithms));
         let mut sink = match begun {
             Some(begun) => Sink::resume(begun, stage),
             None => {
-                let note = || resume::note(&entry, from, want, &headers, total);
+                let note = || resume::note(owner, &entry, from, want, &headers, total);
                 Sink::new(total, stage, Box::new(note))
             }
         };
@@ -250,7 +250,7 @@ impl Fetch<'_> {
                 validators,
             });
             let path = path.as_str().to_owned();
-            return self.record(job, Note::File { path, record }, Outcome::Unchanged { bytes });
+            return self.record(job, Note::File { path, record }, Outcome::Unchanged);
         }
         let parcel = Parcel {
             entry: job.entry,

@@ -60,10 +60,7 @@ pub(super) fn broken(
             (Ok(bytes), _) if !world.has(&format!("/{}", path.as_str()), &bytes) => {
                 broken.push(format!("`{}` has bytes that no origin served", path.as_str()));
             }
-            (
-                Err(_),
-                Some(Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged { .. }),
-            ) => {
+            (Err(_), Some(Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged)) => {
                 broken.push(format!("`{}` is not there: {outcome:?}", path.as_str()));
             }
             _ => {}

@@ -1,0 +1,4 @@
+//! The law `init_inputs` of `src/fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| natsync::internals::check("init_inputs", input));

@@ -1,0 +1,4 @@
+//! The law `locks` of `src/fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| natsync::internals::check("locks", input));

@@ -1,0 +1,4 @@
+//! The law `saved_plans` of `src/fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| natsync::internals::check("saved_plans", input));
