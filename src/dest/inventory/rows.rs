@@ -97,7 +97,7 @@ impl Row {
         }
         let racy = if racy { RACY } else { 0 };
         let own = if noted.own { OWN } else { 0 };
-        self.flags.fetch_or(KNOWN | racy | own | mark * MARK, Ordering::Relaxed);
+        self.flags.fetch_or(KNOWN | racy | own | (mark * MARK), Ordering::Relaxed);
     }
 
     /// Adds a regular file that the walk saw.
