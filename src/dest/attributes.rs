@@ -5,7 +5,7 @@
 //! another one takes over that one's attributes, as far as the process may set them.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
 use rustix::io::Errno;
@@ -22,13 +22,21 @@ pub(super) struct Attributes {
     acl: Option<Vec<u8>>,
 }
 
+/// The attributes that a file got when it was created in the staging area.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Created {
+    pub(super) owner: u32,
+    pub(super) group: u32,
+    pub(super) permissions: u32,
+}
+
 impl Attributes {
     /// What a file that is created in a folder gets from it: the group of a folder with the setgid
     /// bit, and the default ACL, which then replaces the umask (acl(5), "Object creation").
-    pub(super) fn given_by(folder: impl AsFd) -> io::Result<Self> {
-        let stat = Stat::from(rustix::fs::fstat(&folder)?);
+    pub(super) fn given_by(folder: BorrowedFd<'_>) -> io::Result<Self> {
+        let stat = Stat::from(rustix::fs::fstat(folder)?);
         let group = stat.gives_its_group().then_some(stat.group);
-        let inherited = acl::default_of(&folder).as_deref().and_then(acl::inherited);
+        let inherited = acl::default_of(folder).as_deref().and_then(acl::inherited);
         let (mode, acl) = match inherited {
             Some(acl::Inherited::Mode(mode)) => (Some(mode), None),
             Some(acl::Inherited::List(list)) => (None, Some(list)),
@@ -38,7 +46,7 @@ impl Attributes {
     }
 
     /// Those of a file that is replaced.
-    pub(super) fn of(folder: impl AsFd, name: &str, stat: &Stat) -> Self {
+    pub(super) fn of(folder: BorrowedFd<'_>, name: &str, stat: &Stat) -> Self {
         Self {
             owner: Some(stat.owner),
             group: Some(stat.group),
@@ -47,31 +55,36 @@ impl Attributes {
         }
     }
 
-    /// Gives them to a staged file, whose metadata are `new`. An attribute that the process may not
-    /// set stays as it is; then the file is no more accessible than it would be with all of them.
-    pub(super) fn give_to(&self, staging: impl AsFd, name: &str, new: &Stat) -> io::Result<()> {
-        let owner = self.owner.filter(|owner| *owner != new.owner);
-        let group = self.group.filter(|group| *group != new.group);
+    /// Gives them to a staged file. An attribute that the process may not set stays as it is; then
+    /// the file is no more accessible than it would be with all of them.
+    pub(super) fn give_to(
+        &self,
+        staging: BorrowedFd<'_>,
+        name: &str,
+        created: Created,
+    ) -> io::Result<()> {
+        let owner = self.owner.filter(|owner| *owner != created.owner);
+        let group = self.group.filter(|group| *group != created.group);
         let mut set = Set::default();
         if owner.is_some() || group.is_some() {
-            set = set_owner(&staging, name, owner, group)?;
+            set = set_owner(staging, name, owner, group)?;
         }
         let has_group = group.is_none() || set.group;
         if has_group
             && let Some(list) = &self.acl
-            && acl::set(&staging, name, list)?
+            && acl::set(staging, name, list)?
         {
             return Ok(());
         }
-        let mut mode = self.mode.unwrap_or_else(|| new.permissions());
+        let mut mode = self.mode.unwrap_or(created.permissions);
         // The bits of the group are meant for another group, or are the mask of a lost ACL. Those
         // of a new file are what the umask gives to any group.
         if self.mode.is_some() && (!has_group || self.acl.is_some()) {
             mode = no_more_for_the_group(mode);
         }
         // The kernel may take bits away when the owner changes.
-        if set.owner || set.group || mode != new.permissions() {
-            rustix::fs::chmodat(&staging, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+        if set.owner || set.group || mode != created.permissions {
+            rustix::fs::chmodat(staging, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
         }
         Ok(())
     }
@@ -90,14 +103,14 @@ struct Set {
 }
 
 fn set_owner(
-    staging: impl AsFd,
+    staging: BorrowedFd<'_>,
     name: &str,
     owner: Option<u32>,
     group: Option<u32>,
 ) -> io::Result<Set> {
     let group = group.map(Gid::from_raw);
     let set = |owner: Option<Uid>, group| match rustix::fs::chownat(
-        &staging,
+        staging,
         name,
         owner,
         group,
@@ -121,7 +134,7 @@ mod acl {
     //! all in little endian (`linux/posix_acl_xattr.h`).
 
     use std::io;
-    use std::os::fd::AsFd;
+    use std::os::fd::BorrowedFd;
 
     use rustix::fs::{Mode, OFlags, XattrFlags};
     use rustix::io::Errno;
@@ -147,17 +160,17 @@ mod acl {
         List(Vec<u8>),
     }
 
-    pub(super) fn default_of(folder: impl AsFd) -> Option<Vec<u8>> {
+    pub(super) fn default_of(folder: BorrowedFd<'_>) -> Option<Vec<u8>> {
         let mut value = vec![0; LONGEST];
         let length = rustix::fs::fgetxattr(folder, DEFAULT, value.as_mut_slice()).ok()?;
         value.truncate(length);
         Some(value)
     }
 
-    pub(super) fn of_file(folder: impl AsFd, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn of_file(folder: BorrowedFd<'_>, name: &str) -> Option<Vec<u8>> {
         use std::os::fd::AsRawFd as _;
         // No system call reads the attribute of a name relative to an open folder.
-        let path = format!("/proc/self/fd/{}/{name}", folder.as_fd().as_raw_fd());
+        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
         let mut value = vec![0; LONGEST];
         let length = rustix::fs::lgetxattr(path, ACCESS, value.as_mut_slice()).ok()?;
         value.truncate(length);
@@ -165,7 +178,7 @@ mod acl {
     }
 
     /// Reports whether the ACL was set.
-    pub(super) fn set(staging: impl AsFd, name: &str, list: &[u8]) -> io::Result<bool> {
+    pub(super) fn set(staging: BorrowedFd<'_>, name: &str, list: &[u8]) -> io::Result<bool> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(staging, name, flags, Mode::empty())?;
         match rustix::fs::fsetxattr(&file, ACCESS, list, XattrFlags::empty()) {
@@ -205,7 +218,7 @@ mod acl {
     }
 
     /// Removes what a folder would give to new files.
-    pub(super) fn forget_default(folder: impl AsFd) {
+    pub(super) fn forget_default(folder: BorrowedFd<'_>) {
         // Most folders have none, and some file systems know none.
         let _ = rustix::fs::fremovexattr(folder, DEFAULT);
     }
@@ -252,22 +265,22 @@ mod acl {
     //! Systems without the extended attributes of Linux: ACLs are left alone.
 
     use std::io;
-    use std::os::fd::AsFd;
+    use std::os::fd::BorrowedFd;
 
     pub(super) enum Inherited {
         Mode(u32),
         List(Vec<u8>),
     }
 
-    pub(super) fn default_of(_: impl AsFd) -> Option<Vec<u8>> {
+    pub(super) fn default_of(_: BorrowedFd<'_>) -> Option<Vec<u8>> {
         None
     }
 
-    pub(super) fn of_file(_: impl AsFd, _: &str) -> Option<Vec<u8>> {
+    pub(super) fn of_file(_: BorrowedFd<'_>, _: &str) -> Option<Vec<u8>> {
         None
     }
 
-    pub(super) fn set(_: impl AsFd, _: &str, _: &[u8]) -> io::Result<bool> {
+    pub(super) fn set(_: BorrowedFd<'_>, _: &str, _: &[u8]) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -275,13 +288,13 @@ mod acl {
         None
     }
 
-    pub(super) fn forget_default(_: impl AsFd) {}
+    pub(super) fn forget_default(_: BorrowedFd<'_>) {}
 }
 
 /// Makes a folder give nothing to the files in it, so that all files in the staging area begin alike.
-pub(super) fn make_neutral(folder: impl AsFd) -> io::Result<()> {
-    acl::forget_default(&folder);
-    if Stat::from(rustix::fs::fstat(&folder)?).gives_its_group() {
+pub(super) fn make_neutral(folder: BorrowedFd<'_>) -> io::Result<()> {
+    acl::forget_default(folder);
+    if Stat::from(rustix::fs::fstat(folder)?).gives_its_group() {
         rustix::fs::fchmod(folder, Mode::RWXU)?;
     }
     Ok(())

@@ -27,6 +27,7 @@ mod walk;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -88,7 +89,7 @@ impl Dest {
         let staging = root
             .make(CONTROL, Mode::RWXU)
             .and_then(|control| control.make(PARTIAL, Mode::RWXU))
-            .and_then(|partial| attributes::make_neutral(&partial).map(|()| partial))
+            .and_then(|partial| attributes::make_neutral(partial.as_fd()).map(|()| partial))
             .map_err(|source| storage("write to", &control, source))?;
         Ok(Self::new(path, root, Some(folder::Shared::new(staging))))
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
+use super::attributes::Created;
 use super::folder::Shared;
 use super::part::{Part, PartNote, Written, remove_note};
 use super::proof::{VerifyError, confirm};
@@ -34,8 +35,10 @@ pub(crate) struct Staged {
 #[derive(Debug)]
 pub(crate) struct Verified {
     name: Name,
+    length: u64,
     digests: Digests,
-    stat: Stat,
+    created: Created,
+    modified: i64,
 }
 
 impl Staged {
@@ -150,7 +153,7 @@ impl Staged {
         let digests = std::mem::take(&mut self.hasher).finish();
         confirm(&digests, expected)?;
         let name = self.name.take().ok_or_else(|| io::Error::other("it was verified before"))?;
-        Ok(Verified::new(name, digests, stat))
+        Ok(Verified::new(name, digests, &stat))
     }
 }
 
@@ -179,8 +182,10 @@ fn end(file: &File, length: u64, modified: Option<i64>) -> io::Result<Stat> {
 }
 
 impl Verified {
-    fn new(name: Name, digests: Digests, stat: Stat) -> Self {
-        Self { name, digests, stat }
+    fn new(name: Name, digests: Digests, stat: &Stat) -> Self {
+        let Stat { owner, group, modified, .. } = *stat;
+        let created = Created { owner, group, permissions: stat.permissions() };
+        Self { name, length: stat.size, digests, created, modified }
     }
 
     /// Writes a file whose digests are confirmed already.
@@ -189,12 +194,12 @@ impl Verified {
         let (mut file, name) = create(staging, run)?;
         file.write_all(&bytes)?;
         let stat = end(&file, bytes.len() as u64, modified)?;
-        Ok(Self::new(name, digests, stat))
+        Ok(Self::new(name, digests, &stat))
     }
 
     #[must_use]
     pub(crate) fn length(&self) -> u64 {
-        self.stat.size
+        self.length
     }
 
     #[must_use]
@@ -205,16 +210,15 @@ impl Verified {
     /// Whether a published file is still the one that was staged.
     #[must_use]
     pub(crate) fn is_still(&self, stat: &Stat) -> bool {
-        (stat.size, stat.modified) == (self.stat.size, self.stat.modified)
+        stat.size == self.length && stat.modified == self.modified
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name.text
     }
 
-    /// The metadata of the staged file.
-    pub(super) fn stat(&self) -> &Stat {
-        &self.stat
+    pub(super) fn created(&self) -> Created {
+        self.created
     }
 
     /// The file has its final name: dropping `self` must not remove it.

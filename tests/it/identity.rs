@@ -41,7 +41,11 @@ const MOVED: [Way; 6] = [
 ];
 
 /// The second run means the same file.
-const SAME: [Way; 5] = [
+const SAME: [Way; 6] = [
+    Way {
+        url: "http://A/NAME${QUERY}",
+        env: &[("QUERY", "?sig=cnry-sig-one", "?sig=cnry-sig-two")],
+    },
     Way { url: "http://A/NAME?sig=${SIG}", env: &[("SIG", "cnry-sig-one", "cnry-sig-two")] },
     Way { url: "http://me:${PW}@A/NAME", env: &[("PW", "cnry-pw-one", "cnry-pw-two")] },
     Way {
