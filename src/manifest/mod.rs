@@ -57,6 +57,7 @@ pub use http::{Http, Http2, PerHost, Proxy};
 pub use identity::KeptUrl;
 pub(crate) use identity::{Identity, IdentityKey, UrlDigest};
 pub use path_hashes::PathHashes;
+pub(crate) use path_hashes::first_half;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 #[cfg(feature = "cli")]

@@ -28,6 +28,8 @@ pub struct Manifest {
     pub(super) max_delete: Option<Quota>,
     pub(super) portable: bool,
     pub(crate) today: jiff::civil::Date,
+    /// Variables were set from outside.
+    pub(super) is_part: bool,
     /// The files that the manifest names for values, rows and digests.
     pub(super) beside: Vec<Input>,
     /// The index of each source's first entry; the last item is the number of all entries.
@@ -234,6 +236,13 @@ impl Manifest {
     pub fn inputs(&self) -> Vec<Input> {
         let own = Input { file: self.file.clone(), sha256: Digest::of(self.text.as_bytes()) };
         std::iter::once(own).chain(self.beside.iter().cloned()).collect()
+    }
+
+    /// Whether variables were set from outside (`--set`), so that it probably declares only a part
+    /// of its files.
+    #[must_use]
+    pub(crate) fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// The destination directory.

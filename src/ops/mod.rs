@@ -21,6 +21,7 @@ mod lock_drift;
 mod options;
 #[cfg(feature = "cli")]
 pub(crate) mod overview;
+mod ownership;
 mod plan;
 mod prune;
 #[cfg(feature = "cli")]
@@ -125,7 +126,8 @@ fn look(
 ) -> Result<Looked, RunError> {
     let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
     let dest = Dest::open(manifest.dest())?;
-    let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
+    let claim = ownership::claim(manifest, options, &hashes);
+    let opened = dest.as_ref().map(|dest| State::look(dest, &claim));
     let state = opened.and_then(|opened| {
         warn(reporter, opened.warning);
         opened.value
@@ -225,7 +227,7 @@ pub fn with_pins<T>(
     let lock = read_lock(manifest)?;
     let has_lists = manifest.sources().iter().any(|source| source.published.is_some());
     let dest = if has_lists { Dest::open(manifest.dest())? } else { None };
-    let state = dest.as_ref().and_then(|dest| State::look(dest, manifest.name()).value);
+    let state = dest.as_ref().and_then(|dest| State::look_only(dest).value);
     let lists = Lists::kept(state.as_ref().map(|state| state as _));
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     Ok(look(&|entry| Ok(pins.of(entry, entry.path().as_str())?)))

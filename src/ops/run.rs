@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::plan::tell_plan;
-use super::{Means, Prepared, acquire, lacked_lists, needs_network, obstructed, work};
+use super::{Means, Prepared, acquire, lacked_lists, needs_network, obstructed, ownership, work};
 use crate::dest::inventory::Scan;
 use crate::dest::state::{Note, State};
 use crate::dest::{Dest, Parts};
@@ -56,13 +56,14 @@ pub(super) fn run(
         path: crate::dest::state::file_of(dest.path()),
         source: std::io::Error::other(error),
     };
-    let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
+    let claim = ownership::claim(manifest, options, hashes);
+    let opened = State::open(&dest, &claim).map_err(unwritable)?;
     warn(&mut account, opened.warning);
     let mut state = opened.value;
     let scope = Scope { dest: Some(&dest), ..scope };
     let scan = scan(scope, Some(&state), hashes, &mut account);
     if scan.damaged {
-        let renewed = state.renew(&dest).map_err(unwritable)?;
+        let renewed = state.renew(&dest, &claim).map_err(unwritable)?;
         warn(&mut account, renewed.warning);
         state = renewed.value;
     }
@@ -120,6 +121,7 @@ fn carry_out(
     if let Some(saved) = saved {
         saved.hold_against(manifest, dest, &mut plan)?;
     }
+    ownership::warn_of_shared_paths(manifest, state, hashes, account);
     warn(account, lacked_lists(&listed));
     tell_plan(scope, &mut plan, account);
     account.summary.entries = plan.counts().entries();
@@ -148,7 +150,7 @@ fn carry_out(
     super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
     // A part that no entry of this run used is stale, unless the run was limited to some entries.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
-        dest.clear_parts(parts);
+        dest.clear_parts(parts, |owner| state.is_other(owner));
     }
     if !stop.is_requested() {
         let (failed, absent) = (&account.failed, &account.absent);

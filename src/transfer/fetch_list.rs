@@ -123,11 +123,11 @@ impl ListFetch<'_> {
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
-        let url = entry.list_url(Form::Shown).unwrap_or_default();
+        let url = entry.list_identity();
         let published = entry.source().published.as_ref();
         let plain = attempt.job.anew || attempt.job.without.conditions;
-        let known = entry.list_identity().filter(|_| !plain);
-        let known = known.and_then(|url| self.lists.state.list_validators(&url));
+        let known = url.as_ref().filter(|_| !plain);
+        let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
         let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
@@ -167,9 +167,9 @@ impl ListFetch<'_> {
                     return Ok(Ended::Twice);
                 }
                 // An unreadable list must not replace the kept one.
-                if let Some(published) = published
-                    && let Err(problem) =
-                        List::parse(&content, &UrlParts::new(&url).filename(), &published.rules)
+                if let Some((published, url)) = published.zip(url)
+                    && let name = UrlParts::new(url.expose()).filename()
+                    && let Err(problem) = List::parse(&content, &name, &published.rules)
                 {
                     return Err(Refusal::lasting(lane, unreadable(&problem)));
                 }

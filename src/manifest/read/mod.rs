@@ -139,6 +139,7 @@ impl Reader<'_> {
             max_delete,
             portable: portable?,
             today: self.options.today,
+            is_part: !self.options.set.is_empty(),
             beside: std::mem::take(&mut self.beside),
             starts,
         })

@@ -134,7 +134,7 @@ impl Fetch<'_> {
         };
         let paces = run.paces(entry.source_index());
         let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
-        let from = (attempt.job.name, attempt.job.place);
+        let (owner, from) = (self.files.state.owner(), (attempt.job.name, attempt.job.place));
         let begun_before = begun.as_ref().map(|begun| &begun.staged);
         let proof = want.proof(&headers, begun_before, &entry.source().expect);
         let algorithms = proof.algorithms();
@@ -142,7 +142,7 @@ impl Fetch<'_> {
         let mut sink = match begun {
             Some(begun) => Sink::resume(begun, stage),
             None => {
-                let note = || resume::note(&entry, from, want, &headers, total);
+                let note = || resume::note(owner, &entry, from, want, &headers, total);
                 Sink::new(total, stage, Box::new(note))
             }
         };
