@@ -1,6 +1,6 @@
 //! Compares what a manifest declares with what was given.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::{Given, Pattern, normal, wrong};
@@ -90,6 +90,28 @@ impl Expected {
             Err("the template leaves out some of the URLs".to_owned())
         }
     }
+}
+
+/// Removes plain files that a glob declares, too.
+pub(super) fn without_globs(
+    mut files: Vec<Given>,
+    globs: &[Pattern],
+    notes: &mut Vec<String>,
+) -> Vec<Given> {
+    let count = globs.iter().map(Pattern::count).fold(0, u64::saturating_add);
+    if files.is_empty() || MOST_COMPARED < count {
+        return files;
+    }
+    let declared: HashSet<String> =
+        globs.iter().flat_map(Pattern::expand).map(|url| normal(&url)).collect();
+    let before = files.len();
+    files.retain(|given| !given.is_plain() || !declared.contains(&normal(&given.url)));
+    match before - files.len() {
+        0 => {}
+        1 => notes.push("1 URL is one of a glob, too".to_owned()),
+        many => notes.push(format!("{many} URLs are those of a glob, too")),
+    }
+    files
 }
 
 fn agrees(entry: &Entry<'_>, given: &Given) -> bool {

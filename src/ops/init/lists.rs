@@ -77,7 +77,7 @@ fn recognise(text: &str) -> Format {
                 && line.trim().split_once('=').is_some_and(|(name, _)| is_name(name))
         };
         let has_mirrors =
-            |line: &str| line.split('\t').filter(|word| is_url(word.trim())).count() == 2;
+            |line: &str| line.split('\t').filter(|word| is_url(word.trim())).nth(1).is_some();
         let is_aria2 = lines().any(|line| is_option(line) || has_mirrors(line));
         return if is_aria2 { Format::Aria2 } else { Format::Urls };
     }

@@ -117,6 +117,7 @@ const PATHS: [Option<&str>; 5] = [
 pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, RunError> {
     let Input { files, globs, mut notes } = input;
     frame.check(file)?;
+    let files = expected::without_globs(files, &globs, &mut notes);
     let files = given::distinct(files, &mut notes)?;
     if files.is_empty() && globs.is_empty() {
         return Err(wrong(

@@ -54,11 +54,11 @@ const CURL: [&str; 22] = [
     "compressed",
 ];
 
-/// What a line is that is neither a URL nor a file name.
+/// Says what a line is, if it is neither a URL nor a file name.
 ///
 /// # Errors
 /// Always, if it is something known.
-pub(super) fn refuse_others(line: &str) -> Result<(), RunError> {
+pub(super) fn refuse_others(line: &str, may_be_name: bool) -> Result<(), RunError> {
     if line.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("magnet:")) {
         return Err(wrong(
             "a magnet link, which names no server",
@@ -68,7 +68,8 @@ pub(super) fn refuse_others(line: &str) -> Result<(), RunError> {
     let end = line.find([' ', '\t', '=', ':']).unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
     let rest = rest.trim_start();
-    let is_option = line.starts_with('-')
+    // A file name may begin with a dash.
+    let is_option = (line.starts_with('-') && (!may_be_name || line.contains([' ', '='])))
         || (CURL.contains(&word)
             && (rest.starts_with(['=', '"', '\''])
                 || (rest.starts_with(':') && !rest.starts_with("://"))));

@@ -3,14 +3,13 @@
 use percent_encoding::percent_decode_str;
 
 /// Words of a parameter's name that tell a secret.
-const WORDS: [&str; 20] = [
+const WORDS: [&str; 18] = [
     "token",
     "sig",
     "signature",
     "password",
     "passwd",
     "passphrase",
-    "pass",
     "pwd",
     "secret",
     "key",
@@ -21,13 +20,22 @@ const WORDS: [&str; 20] = [
     "bearer",
     "jwt",
     "hmac",
-    "session",
     "hdnea",
     "hdnts",
 ];
 /// Ends of names that are written as one word.
-const ENDS: [&str; 8] =
-    ["token", "signature", "password", "secret", "apikey", "accesskey", "accesskeyid", "authkey"];
+const ENDS: [&str; 10] = [
+    "token",
+    "signature",
+    "password",
+    "secret",
+    "apikey",
+    "accesskey",
+    "accesskeyid",
+    "authkey",
+    "sessionid",
+    "sessid",
+];
 
 /// The name of the first parameter in the query whose value is a secret.
 pub(super) fn secret_parameter(url: &str) -> Option<String> {

@@ -233,6 +233,14 @@ fn globs_are_templates() {
 }
 
 #[test]
+fn a_url_of_a_glob_is_declared_once() {
+    let arguments = ["http://h/[1-3].jpg", "http://h/2.jpg"].map(str::to_owned);
+    let made = made(read_arguments(&arguments).unwrap());
+    assert_eq!((made.entries, made.sources), (3, 1), "{}", made.text);
+    assert_eq!(made.notes[0], "1 URL is one of a glob, too");
+}
+
+#[test]
 fn lists_of_other_programs_are_read() {
     let digest = "a".repeat(64);
     let sums = format!("{digest}  a.bin\n{digest} *sub/b.bin\n");

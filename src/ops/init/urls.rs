@@ -18,7 +18,7 @@ const QUOTED: usize = 80;
 pub(super) fn checked(url: &str) -> Result<String, RunError> {
     let hint = "a URL begins with `http://` or `https://` and a host";
     if !is_url(url) {
-        refuse_others(url)?;
+        refuse_others(url, false)?;
         return Err(wrong(
             format!("`{}` is not an http or https URL", shown(url)),
             "a URL begins with `http://` or `https://`; for file names, pass the URL of their folder: `--base-url URL`",
@@ -128,7 +128,7 @@ pub(super) fn read(text: &str, base: Option<&str>) -> Result<Input, RunError> {
     for (line, content) in contents(text) {
         let given = match base {
             Some(base) if !content.contains("://") => {
-                at_line(line, refuse_others(content))?;
+                at_line(line, refuse_others(content, true))?;
                 if content.contains('\t') {
                     return at_line(line, Err(table()));
                 }
@@ -175,7 +175,7 @@ fn contents(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// When there is white space, or it is a row of a table.
 pub(super) fn single(content: &str) -> Result<(), RunError> {
     if !is_url(content) {
-        refuse_others(content)?;
+        refuse_others(content, false)?;
         return if is_row(content) { Err(table()) } else { Ok(()) };
     }
     let Some(blank) = content.find(char::is_whitespace) else { return Ok(()) };
