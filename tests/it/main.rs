@@ -13,6 +13,7 @@
 mod action;
 mod apply;
 mod canaries;
+mod chaos;
 mod checksums;
 mod ci;
 mod cli;
@@ -25,8 +26,10 @@ mod disks;
 mod explain;
 mod exports;
 mod faults;
+mod folders;
 mod hostile;
 mod http2;
+mod identity;
 mod init;
 mod inside;
 mod json;
