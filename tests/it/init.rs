@@ -43,7 +43,7 @@ fn two_commands_mirror_a_numbered_set() {
 fn a_list_of_urls_becomes_a_template() {
     let world = World::new().serve_numbered(26);
     let list: String = (1..=26).map(|n| world.origin.url(&format!("/{n}.txt")) + "\n").collect();
-    let run = piped(&world, &["init", "-"], &format!("# a comment\n\n{list}{list}"));
+    let run = piped(&world, &["init", "-"], format!("# a comment\n\n{list}{list}"));
     assert!(run.stderr.contains("26 repeated URLs were left out"), "{}", run.stderr);
     assert!(run.stderr.contains("/{n}.txt with n: 1..26"), "{}", run.stderr);
     assert!(String::from_utf8(world.read("natsync.yaml")).unwrap().contains("n: 1..26"));

@@ -47,8 +47,8 @@ impl Lines<'_> {
     fn at(&mut self, offset: u64) -> usize {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(self.text.len());
         let (from, line) = self.known;
-        let more = self.text.as_bytes()[from.min(offset)..offset].iter();
-        self.known = (offset, line + more.filter(|&&byte| byte == b'\n').count());
+        let more = &self.text.as_bytes()[from.min(offset)..offset];
+        self.known = (offset, line + memchr::memchr_iter(b'\n', more).count());
         self.known.1
     }
 }

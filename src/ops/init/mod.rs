@@ -253,4 +253,6 @@ fn describe(
 }
 
 #[cfg(test)]
+mod law;
+#[cfg(test)]
 mod tests;

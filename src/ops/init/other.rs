@@ -22,7 +22,7 @@ pub(super) fn text(content: &[u8]) -> Result<&str, RunError> {
         Ok(text) => Ok(text.trim_start_matches('\u{feff}')),
         Err(error) => {
             let before = &content[..error.valid_up_to()];
-            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+            let line = 1 + memchr::memchr_iter(b'\n', before).count();
             Err(wrong(format!("line {line}: this is not UTF-8"), hint))
         }
     }
