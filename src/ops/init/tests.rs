@@ -290,7 +290,7 @@ fn lists_of_other_programs_are_read() {
     assert_eq!(input.notes, ["1 URL of other protocols left out (line 2)"]);
     assert_snapshot!(of_input(input), @r#"
     sources:
-      - mirrors: [\"http://m/a\"]
+      - mirrors: ["http://m/a"]
         files:
           - url: http://h/a?x=1&y=2
             path: a&b.bin
