@@ -49,6 +49,7 @@ pub(crate) fn write(
         locked: recipe.locked,
         prune: recipe.prune,
         max_delete: recipe.max_delete,
+        take_ownership: recipe.take_ownership,
         lock: lock.map(|digest| digest.to_string()),
         inputs,
     };
