@@ -199,10 +199,10 @@ impl Dest {
         rustix::fs::fstatvfs(&self.root).ok().as_ref().map(room)
     }
 
-    /// Removes the parts that no transfer took over.
-    pub(crate) fn clear_parts(&self, parts: &Parts) {
+    /// Removes the parts that no transfer took over, if `is_stale` says so.
+    pub(crate) fn clear_parts(&self, parts: &Parts, is_stale: impl Fn(&PartNote) -> bool) {
         if let Some(staging) = &self.staging {
-            parts.clear(staging);
+            parts.clear(staging, is_stale);
         }
     }
 

@@ -27,6 +27,9 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 pub(crate) struct PartNote {
     /// Below the destination.
     pub(crate) path: String,
+    /// The number that the state gives the manifest; 0 if an older natsync left the part.
+    #[serde(default)]
+    pub(crate) owner: i64,
     /// The URL that served it, in its shown form.
     pub(crate) url: String,
     /// The pinned digests of the whole file.
@@ -47,9 +50,9 @@ pub(super) struct Written {
     pub(super) sha256: String,
 }
 
-/// The parts of earlier runs, by path.
+/// The parts of earlier runs, by path. Two manifests may have a part of one path.
 #[derive(Debug, Default)]
-pub(crate) struct Parts(Mutex<HashMap<String, Part>>);
+pub(crate) struct Parts(Mutex<HashMap<String, Vec<Part>>>);
 
 /// A part of an earlier run.
 #[derive(Clone, Debug)]
@@ -119,18 +122,20 @@ impl Parts {
     pub(super) fn collect(staging: &Folder) -> io::Result<Self> {
         let names = staging.names()?;
         let texts: HashSet<_> = names.iter().filter_map(|name| name.to_str()).collect();
-        let mut parts: HashMap<String, Part> = HashMap::new();
+        let mut parts: HashMap<String, Vec<Part>> = HashMap::new();
         for name in &texts {
             let Some(stem) = name.strip_suffix(NOTE).filter(|stem| texts.contains(stem)) else {
                 continue;
             };
             let Some(part) = Part::read(staging, stem) else { continue };
-            let longer = |other: &Part| part.written.length < other.written.length;
-            if !parts.get(&part.note.path).is_some_and(longer) {
-                parts.insert(part.note.path.clone(), part);
+            let same_path = parts.entry(part.note.path.clone()).or_default();
+            match same_path.iter_mut().find(|other| other.note.owner == part.note.owner) {
+                None => same_path.push(part),
+                Some(other) if other.written.length <= part.written.length => *other = part,
+                Some(_) => {}
             }
         }
-        let kept: HashSet<_> = parts.values().map(|part| part.name.as_str()).collect();
+        let kept: HashSet<_> = parts.values().flatten().map(|part| part.name.as_str()).collect();
         for name in &names {
             let text = name.to_str().unwrap_or_default();
             if !kept.contains(text.strip_suffix(NOTE).unwrap_or(text)) {
@@ -147,21 +152,21 @@ impl Parts {
     /// Takes the part of a path, if it is the wanted one. No other transfer gets it afterwards.
     pub(crate) fn take(&self, path: &str, wanted: impl Fn(&PartNote) -> bool) -> Option<Part> {
         let mut parts = self.lock();
-        if parts.get(path).is_some_and(|part| wanted(&part.note)) {
-            parts.remove(path)
-        } else {
-            None
-        }
+        let same_path = parts.get_mut(path)?;
+        let place = same_path.iter().position(|part| wanted(&part.note))?;
+        Some(same_path.swap_remove(place))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Part>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Part>>> {
         lock(&self.0)
     }
 
-    /// Removes the parts that no transfer took.
-    pub(super) fn clear(&self, staging: &Folder) {
-        for (_, part) in self.lock().drain() {
-            part.remove(staging);
+    /// Removes the parts that no transfer took, if `is_stale` says so.
+    pub(super) fn clear(&self, staging: &Folder, is_stale: impl Fn(&PartNote) -> bool) {
+        for part in self.lock().drain().flat_map(|(_, parts)| parts) {
+            if is_stale(&part.note) {
+                part.remove(staging);
+            }
         }
     }
 }
@@ -259,7 +264,7 @@ mod tests {
             let part = names(&dest).into_iter().find(|name| !name.ends_with(NOTE)).unwrap();
             damage(&staging(&dest).join(part));
             assert_eq!(take_up(&dest, "a", u64::MAX).map(|(length, _)| length), left);
-            dest.clear_parts(&dest.parts().unwrap());
+            dest.clear_parts(&dest.parts().unwrap(), |_| true);
             assert_eq!(names(&dest), [""; 0]);
         }
     }
@@ -273,5 +278,20 @@ mod tests {
         std::fs::write(staging(&dest).join("stranger"), b"x").unwrap();
         std::fs::write(staging(&dest).join("stranger.part"), b"x").unwrap();
         assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 6);
+    }
+
+    #[test]
+    fn each_owner_keeps_its_part_of_a_path() {
+        let (_folder, dest) = fresh();
+        for owner in [1, 2, 2] {
+            let mut staged = dest.stage(Algorithms::default()).unwrap();
+            staged.write(b"abc").unwrap();
+            staged.keep_as(&PartNote { owner, ..note("a") }).unwrap();
+        }
+        let parts = dest.parts().unwrap();
+        let taken = parts.take("a", |note| note.owner == 1).unwrap();
+        assert!(parts.take("a", |note| note.owner == 1).is_none() && taken.note().owner == 1);
+        dest.clear_parts(&parts, |note| note.owner == 1);
+        assert_eq!(dest.parts().unwrap().lock()["a"].len(), 2, "taken, and of another owner");
     }
 }

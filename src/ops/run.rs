@@ -16,8 +16,8 @@ use crate::dest::{Dest, Parts};
 use crate::event::history::{Recorder, Setting};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::failure::{ErrorKind, Failure};
-use crate::manifest::{Manifest, PathHashes};
 use crate::manifest::entry::EntryIndex;
+use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::{make_plan, scan};
 use crate::ops::error::RunError;
 use crate::ops::saved_plan::SavedPlan;
@@ -226,7 +226,7 @@ fn carry_out(
     super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
     // A part that no entry of this run used is stale, unless the run was limited to some entries.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
-        dest.clear_parts(parts);
+        dest.clear_parts(parts, |note| !state.is_of_another_manifest(note.owner));
     }
     if !stop.is_requested() {
         let (failed, absent) = (&account.failed, &account.absent);

@@ -147,6 +147,14 @@ impl State {
         self.own
     }
 
+    /// Whether another manifest has that number.
+    pub(crate) fn is_of_another_manifest(&self, owner: i64) -> bool {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT 1 FROM owners WHERE id = ?1");
+        let found = statement.as_mut().map(|statement| statement.exists([owner]));
+        !self.owns(owner) && matches!(found, Ok(Ok(true)))
+    }
+
     /// What the state stores of a text that identifies a URL.
     fn identity(&self, text: &str) -> Vec<u8> {
         blake3::keyed_hash(&self.key, text.as_bytes()).as_bytes()[..16].to_vec()

@@ -110,7 +110,10 @@ impl Fetch<'_> {
         let mut sink = match begun {
             Some(begun) => Sink::resume(begun, stage),
             None => {
-                let note = || resume::note(&served, &entry, want, &headers, total);
+                let note = || {
+                    let note = resume::note(&served, &entry, want, &headers, total)?;
+                    Some(PartNote { owner: self.files.state.owner(), ..note })
+                };
                 Sink::new(total, stage, Box::new(note))
             }
         };

@@ -28,6 +28,7 @@ pub(super) fn note(
     let validators = Validators { etag, ..sent };
     let note = PartNote {
         path: entry.path().as_str().to_owned(),
+        owner: 0,
         url: served.to_owned(),
         pin: want.digests(),
         dated: was_at_rest(headers, validators.last_modified.as_deref()),
