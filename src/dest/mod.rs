@@ -27,6 +27,7 @@ mod walk;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -88,7 +89,7 @@ impl Dest {
         let staging = root
             .make(CONTROL, Mode::RWXU)
             .and_then(|control| control.make(PARTIAL, Mode::RWXU))
-            .and_then(|partial| attributes::make_neutral(&partial).map(|()| partial))
+            .and_then(|partial| attributes::make_neutral(partial.as_fd()).map(|()| partial))
             .map_err(|source| storage("write to", &control, source))?;
         Ok(Self::new(path, root, Some(folder::Shared::new(staging))))
     }
@@ -199,10 +200,11 @@ impl Dest {
         rustix::fs::fstatvfs(&self.root).ok().as_ref().map(room)
     }
 
-    /// Removes the parts that no transfer took over, if `is_stale` says so.
-    pub(crate) fn clear_parts(&self, parts: &Parts, is_stale: impl Fn(&PartNote) -> bool) {
+    /// Removes the parts that no transfer took over, except newer ones of owners that are another
+    /// manifest.
+    pub(crate) fn clear_parts(&self, parts: &Parts, is_other: impl Fn(i64) -> bool) {
         if let Some(staging) = &self.staging {
-            parts.clear(staging, is_stale);
+            parts.clear(staging, is_other);
         }
     }
 

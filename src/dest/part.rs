@@ -9,11 +9,13 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
+use crate::manifest::KeptUrl;
 use crate::pin::Validators;
 use crate::threads::lock;
 
@@ -21,17 +23,20 @@ use crate::threads::lock;
 const NOTE: &str = ".part";
 /// The largest note, in bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
+/// How long a part of another manifest is kept, which may never run again.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// Which file a part begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartNote {
-    /// Below the destination.
-    pub(crate) path: String,
-    /// The number that the state gives the manifest; 0 if an older natsync left the part.
+    /// The owner in the state whose run received it; 0 in notes of older versions.
     #[serde(default)]
     pub(crate) owner: i64,
-    /// The URL that served it, in its shown form.
-    pub(crate) url: String,
+    /// Below the destination.
+    pub(crate) path: String,
+    /// The URL that served it.
+    #[serde(flatten)]
+    pub(crate) url: KeptUrl,
     /// The pinned digests of the whole file.
     pub(crate) pin: Vec<String>,
     /// A weak `ETag` is left out.
@@ -50,7 +55,7 @@ pub(super) struct Written {
     pub(super) sha256: String,
 }
 
-/// The parts of earlier runs, by path. Two manifests may have a part of one path.
+/// The parts of earlier runs, by path. Each owner has at most one part of a path.
 #[derive(Debug, Default)]
 pub(crate) struct Parts(Mutex<HashMap<String, Vec<Part>>>);
 
@@ -60,6 +65,8 @@ pub(crate) struct Part {
     pub(super) name: String,
     pub(super) note: PartNote,
     pub(super) written: Written,
+    /// The last change of the note; none if the system does not tell.
+    modified: Option<SystemTime>,
 }
 
 impl PartNote {
@@ -95,14 +102,15 @@ impl Part {
     fn read(staging: &Folder, name: &str) -> Option<Self> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let note = rustix::fs::openat(staging, note_of(name), flags, Mode::empty()).ok()?;
-        let mut text = String::new();
-        File::from(note).take(LONGEST).read_to_string(&mut text).ok()?;
+        let (note, mut text) = (File::from(note), String::new());
+        let modified = note.metadata().and_then(|metadata| metadata.modified()).ok();
+        note.take(LONGEST).read_to_string(&mut text).ok()?;
         // A line without an end was cut by the end of the process.
         let whole = &text[..=text.rfind('\n')?];
         let mut lines = whole.lines();
         let note = serde_json::from_str(lines.next()?).ok()?;
         let written = serde_json::from_str(lines.next_back()?).ok()?;
-        Some(Self { name: name.to_owned(), note, written })
+        Some(Self { name: name.to_owned(), note, written, modified })
     }
 
     pub(crate) fn note(&self) -> &PartNote {
@@ -128,11 +136,11 @@ impl Parts {
                 continue;
             };
             let Some(part) = Part::read(staging, stem) else { continue };
-            let same_path = parts.entry(part.note.path.clone()).or_default();
-            match same_path.iter_mut().find(|other| other.note.owner == part.note.owner) {
-                None => same_path.push(part),
-                Some(other) if other.written.length <= part.written.length => *other = part,
+            let same = parts.entry(part.note.path.clone()).or_default();
+            match same.iter_mut().find(|other| other.note.owner == part.note.owner) {
+                Some(other) if other.written.length < part.written.length => *other = part,
                 Some(_) => {}
+                None => same.push(part),
             }
         }
         let kept: HashSet<_> = parts.values().flatten().map(|part| part.name.as_str()).collect();
@@ -149,22 +157,26 @@ impl Parts {
         self.lock().is_empty()
     }
 
-    /// Takes the part of a path, if it is the wanted one. No other transfer gets it afterwards.
+    /// Takes the longest wanted part of a path. No other transfer gets it afterwards.
     pub(crate) fn take(&self, path: &str, wanted: impl Fn(&PartNote) -> bool) -> Option<Part> {
         let mut parts = self.lock();
-        let same_path = parts.get_mut(path)?;
-        let place = same_path.iter().position(|part| wanted(&part.note))?;
-        Some(same_path.swap_remove(place))
+        let same = parts.get_mut(path)?;
+        let wanted = same.iter().enumerate().filter(|(_, part)| wanted(&part.note));
+        let (longest, _) = wanted.max_by_key(|(_, part)| part.written.length)?;
+        Some(same.swap_remove(longest))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Part>>> {
         lock(&self.0)
     }
 
-    /// Removes the parts that no transfer took, if `is_stale` says so.
-    pub(super) fn clear(&self, staging: &Folder, is_stale: impl Fn(&PartNote) -> bool) {
+    /// Removes the parts that no transfer took. A part of an owner that is another manifest stays
+    /// for the next run of that, if it is not too old.
+    pub(super) fn clear(&self, staging: &Folder, is_other: impl Fn(i64) -> bool) {
         for part in self.lock().drain().flat_map(|(_, parts)| parts) {
-            if is_stale(&part.note) {
+            let age = part.modified.and_then(|modified| modified.elapsed().ok());
+            let is_old = age.is_some_and(|age| KEPT < age);
+            if is_old || !is_other(part.note.owner) {
                 part.remove(staging);
             }
         }
@@ -264,7 +276,7 @@ mod tests {
             let part = names(&dest).into_iter().find(|name| !name.ends_with(NOTE)).unwrap();
             damage(&staging(&dest).join(part));
             assert_eq!(take_up(&dest, "a", u64::MAX).map(|(length, _)| length), left);
-            dest.clear_parts(&dest.parts().unwrap(), |_| true);
+            dest.clear_parts(&dest.parts().unwrap(), |_| false);
             assert_eq!(names(&dest), [""; 0]);
         }
     }
@@ -291,7 +303,7 @@ mod tests {
         let parts = dest.parts().unwrap();
         let taken = parts.take("a", |note| note.owner == 1).unwrap();
         assert!(parts.take("a", |note| note.owner == 1).is_none() && taken.note().owner == 1);
-        dest.clear_parts(&parts, |note| note.owner == 1);
+        dest.clear_parts(&parts, |owner| owner == 2);
         assert_eq!(dest.parts().unwrap().lock()["a"].len(), 2, "taken, and of another owner");
     }
 }

@@ -226,7 +226,7 @@ fn carry_out(
     super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
     // A part that no entry of this run used is stale, unless the run was limited to some entries.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
-        dest.clear_parts(parts, |note| !state.is_of_another_manifest(note.owner));
+        dest.clear_parts(parts, |owner| state.is_other(owner));
     }
     if !stop.is_requested() {
         let (failed, absent) = (&account.failed, &account.absent);

@@ -87,9 +87,7 @@ impl Errand for ListFetch<'_> {
     fn missing(&self, run: &Run<'_>, job: Job, status: u16) -> Fate {
         let entry = run.entry(job.entry);
         if may_be_missing(entry) {
-            let url = entry.list_url(Form::Shown).unwrap_or_default();
-            let validators = Validators::default();
-            self.note(run, Note::List { url, validators, content: None });
+            self.note(run, &entry, Validators::default(), None);
             return Fate::Done;
         }
         let message = format!("the server has no such file ({status})");
@@ -105,8 +103,9 @@ impl Errand for ListFetch<'_> {
 
     fn give_up(&self, run: &Run<'_>, entry: EntryIndex, failure: Failure, _: u32) {
         let entry = run.entry(entry);
-        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
-        lock(&self.lost).insert(list, failure);
+        if let Some(list) = entry.list_identity() {
+            lock(&self.lost).insert((entry.source_index(), list), failure);
+        }
         self.settled(run);
     }
 
@@ -122,9 +121,10 @@ impl ListFetch<'_> {
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
-        let url = entry.list_url(Form::Shown).unwrap_or_default();
+        let url = entry.list_identity();
         let published = entry.source().published.as_ref();
-        let known = if attempt.job.anew { None } else { self.lists.state.list_validators(&url) };
+        let known = url.as_ref().filter(|_| !attempt.job.anew);
+        let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
         let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
@@ -158,21 +158,31 @@ impl ListFetch<'_> {
             Content::Whole { length } => {
                 let (headers, content) = receive_list(attempt, response, length, &expect).await?;
                 // An unreadable list must not replace the kept one.
-                if let Some(published) = published
-                    && let Err(problem) =
-                        List::parse(&content, &UrlParts::new(&url).filename(), &published.rules)
+                if let Some((published, url)) = published.zip(url)
+                    && let name = UrlParts::new(url.expose()).filename()
+                    && let Err(problem) = List::parse(&content, &name, &published.rules)
                 {
                     return Err(Refusal::lasting(lane, unreadable(&problem)));
                 }
-                let validators = headers.validators();
-                self.note(run, Note::List { url, validators, content: Some(content) });
+                self.note(run, &entry, headers.validators(), Some(content));
                 Ok(Ended::Settled)
             }
         }
     }
 
-    fn note(&self, run: &Run<'_>, note: Note) {
-        self.publisher.put(Message::Note(Box::new(note), None));
+    /// Records the list of an entry, or (without content) that there is none.
+    fn note(
+        &self,
+        run: &Run<'_>,
+        entry: &Entry<'_>,
+        validators: Validators,
+        content: Option<Vec<u8>>,
+    ) {
+        if let Some((url, identity)) = entry.list_url(Form::Shown).zip(entry.list_identity()) {
+            let identity = self.lists.state.key().digest(identity.expose());
+            let note = Note::List { url, identity, validators, content };
+            self.publisher.put(Message::Note(Box::new(note), None));
+        }
         self.settled(run);
     }
 

@@ -29,6 +29,7 @@ mod faults;
 mod folders;
 mod hostile;
 mod http2;
+mod identity;
 mod init;
 mod inside;
 mod json;

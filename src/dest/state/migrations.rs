@@ -68,7 +68,7 @@ const TABLES: &str = "
         etag TEXT,
         last_modified TEXT,
         content BLOB
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY NOT NULL,
         owner INTEGER NOT NULL,

@@ -3,7 +3,8 @@
 //! It is a cache, but for one thing: which files natsync wrote, and for which manifest. A record is
 //! trusted only while the file still has the recorded stat. So a state that is missing, damaged or of
 //! another destination costs requests and reads, and never makes a run wrong; only the files that it
-//! knew are not pruned any more. It stores URLs in their shown form, so it holds no secret.
+//! knew are not pruned any more. Of URLs it stores the shown form, and a keyed digest of the identity
+//! where that form does not determine it, so it holds no secret.
 
 mod migrations;
 mod note;
@@ -22,6 +23,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::dest::Dest;
+use crate::manifest::{Identity, IdentityKey, KeptUrl, UrlDigest};
 use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
 use crate::threads::{into_inner, lock};
@@ -31,7 +33,7 @@ pub(crate) use owners::{Claim, Owner};
 #[cfg(feature = "cli")]
 pub(crate) use paths::RecordedPaths;
 pub(crate) use record::{Answered, Fingerprint, RecordRef};
-use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, second};
+use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, digest_of, second};
 pub use record::{FileRecord, Provenance};
 pub(crate) use schema::Opened;
 
@@ -60,7 +62,7 @@ impl<'a> Recorded<'a> {
 pub(crate) struct State {
     connection: Mutex<Connection>,
     /// The random key of the digests in the state.
-    key: [u8; 32],
+    key: IdentityKey,
     /// The id of the owner that this run is; 0 for a manifest that has not written here yet.
     own: i64,
     /// Further owners whose files this run treats as its own, although it may not write that down.
@@ -128,7 +130,7 @@ impl State {
         let key = migrations::setting(&connection, "key")?;
         let key = key.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         let Recognised { own, taken, unclear } = recognised;
-        let own = own.unwrap_or_default();
+        let (key, own) = (IdentityKey::from_bytes(key), own.unwrap_or_default());
         Ok(Self { connection: Mutex::new(connection), key, own, taken, unclear })
     }
 
@@ -142,33 +144,34 @@ impl State {
         &self.unclear
     }
 
+    /// Whether the owner with that number is known, and another manifest than that of this run.
+    #[must_use]
+    pub(crate) fn is_other(&self, owner: i64) -> bool {
+        let connection = self.lock();
+        let found = connection.query_row("SELECT 1 FROM owners WHERE id = ?1", [owner], |_| Ok(()));
+        !self.owns(owner) && found.is_ok()
+    }
+
     /// The number of the owner that this run is, for notes beside the state.
     pub(crate) fn owner(&self) -> i64 {
         self.own
     }
 
-    /// Whether another manifest has that number.
-    pub(crate) fn is_of_another_manifest(&self, owner: i64) -> bool {
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT 1 FROM owners WHERE id = ?1");
-        let found = statement.as_mut().map(|statement| statement.exists([owner]));
-        !self.owns(owner) && matches!(found, Ok(Ok(true)))
-    }
-
-    /// What the state stores of a text that identifies a URL.
-    fn identity(&self, text: &str) -> Vec<u8> {
-        blake3::keyed_hash(&self.key, text.as_bytes()).as_bytes()[..16].to_vec()
+    /// The key of the digests of identities in it.
+    #[must_use]
+    pub(crate) fn key(&self) -> &IdentityKey {
+        &self.key
     }
 
     /// Hands every recorded file to `visit`, and then every missing one to `missing` with its declared
-    /// URL and the time of the answer.
+    /// URL, the digest of that, and the time of the answer.
     ///
     /// # Errors
     /// When the state is damaged. The rows handed over so far are valid.
     pub(crate) fn read(
         &self,
         mut visit: impl FnMut(RecordRef<'_>),
-        mut missing: impl FnMut(&str, &str, Timestamp),
+        mut missing: impl FnMut(&str, (&str, Option<UrlDigest>), Timestamp),
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement = connection.prepare(&format!("SELECT {SEEN_COLUMNS} FROM files"))?;
@@ -176,11 +179,12 @@ impl State {
         while let Some(row) = rows.next()? {
             visit(RecordRef::read(row)?);
         }
-        let mut statement = connection.prepare("SELECT path, url, since FROM missing")?;
+        let mut statement = connection.prepare("SELECT path, url, identity, since FROM missing")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            if let Some(since) = second(row.get(2)?) {
-                missing(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, since);
+            if let Some(since) = second(row.get(3)?) {
+                let url = (row.get_ref(1)?.as_str()?, digest_of(row, 2)?);
+                missing(row.get_ref(0)?.as_str()?, url, since);
             }
         }
         Ok(())
@@ -203,7 +207,7 @@ impl State {
         while let Some(row) = rows.next()? {
             let recorded = match row.get_ref(1)? {
                 ValueRef::Null => Recorded::Missing { path: row.get_ref(0)?.as_str()? },
-                _ => Recorded::File(RecordRow::new(row)?),
+                _ => Recorded::File(RecordRow::new(row, self.key)?),
             };
             if !visit(recorded) {
                 break;
@@ -218,7 +222,7 @@ impl State {
     pub(crate) fn answered(&self, path: &str) -> Option<Answered> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(Answered::SELECT).ok()?;
-        statement.query_row([path], Answered::read).optional().ok().flatten()
+        statement.query_row([path], |row| Answered::read(row, &self.key)).optional().ok().flatten()
     }
 
     /// The record of a path, whatever manifest recorded it. A damaged state answers none.
@@ -228,7 +232,11 @@ impl State {
         let mut statement = connection
             .prepare_cached(&format!("SELECT {COLUMNS} FROM files WHERE path = ?1"))
             .ok()?;
-        statement.query_row([path], FileRecord::read).optional().ok().flatten()
+        statement
+            .query_row([path], |row| FileRecord::read(row, &self.key))
+            .optional()
+            .ok()
+            .flatten()
     }
 
     /// The record of a file whose bytes natsync put in place for the manifest of this run. A damaged
@@ -248,25 +256,27 @@ impl State {
 
     /// When upstream last answered that it has no file for a path, and the URL that was declared then.
     #[must_use]
-    pub(crate) fn missing_since(&self, path: &str) -> Option<(String, Timestamp)> {
+    pub(crate) fn missing_since(&self, path: &str) -> Option<(KeptUrl, Timestamp)> {
         let connection = self.lock();
         let mut statement =
-            connection.prepare("SELECT url, since FROM missing WHERE path = ?1").ok()?;
-        let found = statement.query_row([path], |row| Ok((row.get(0)?, second(row.get(1)?))));
+            connection.prepare("SELECT url, identity, since FROM missing WHERE path = ?1").ok()?;
+        let found = statement.query_row([path], |row| {
+            Ok((self.key.kept(row.get(0)?, digest_of(row, 1)?), second(row.get(2)?)))
+        });
         let (url, since) = found.optional().ok().flatten()?;
         Some((url, since?))
     }
 
     /// The validators of a checksum list whose content is kept.
     #[must_use]
-    pub(crate) fn list_validators(&self, url: &str) -> Option<Validators> {
+    pub(crate) fn list_validators(&self, url: &Identity) -> Option<Validators> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT etag, last_modified FROM lists WHERE identity = ?1 AND content IS NOT NULL",
             )
             .ok()?;
-        let found = statement.query_row([self.identity(url)], |row| {
+        let found = statement.query_row([self.key.digest(url.expose()).0], |row| {
             Ok(Validators { etag: row.get(0)?, last_modified: row.get(1)? })
         });
         found.optional().ok().flatten()
@@ -276,7 +286,7 @@ impl State {
     #[must_use]
     pub(crate) fn is_at(&self, place: &str) -> bool {
         let noted = migrations::setting(&self.lock(), "place").ok().flatten();
-        noted == Some(migrations::place_digest(&self.key, place))
+        noted == Some(migrations::place_digest(self.key.as_bytes(), place))
     }
 
     /// Moves the log into the database file, so that the next reader need not recover it.
@@ -293,13 +303,12 @@ impl State {
 }
 
 impl KeptLists for State {
-    fn kept_list(&self, url: &str) -> KeptList {
+    fn kept_list(&self, url: &Identity) -> KeptList {
+        let identity = self.key.digest(url.expose()).0;
         let connection = self.lock();
         let content = connection
             .prepare_cached("SELECT content FROM lists WHERE identity = ?1")
-            .and_then(|mut statement| {
-                statement.query_row([self.identity(url)], |row| row.get(0)).optional()
-            });
+            .and_then(|mut found| found.query_row([identity], |row| row.get(0)).optional());
         match content {
             Ok(Some(Some(content))) => KeptList::Content(content),
             Ok(Some(None)) => KeptList::Missing,
@@ -329,8 +338,8 @@ mod tests {
         std::fs::write(dest.path().join(path), "x").unwrap();
         let stat = dest.stat(&crate::rel_path::RelPath::parse(path).unwrap()).unwrap();
         let record = FileRecord {
-            url: "http://h/x".to_owned(),
-            served: "http://h/x".to_owned(),
+            url: KeptUrl::of_shown("http://h/x".to_owned()),
+            served: KeptUrl::of_shown("http://h/x".to_owned()),
             size: stat.size,
             stamp: stat.stamp(),
             racy: stat.is_racy(Timestamp::now()),
@@ -361,7 +370,7 @@ mod tests {
         let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         let missing = |path: &str| Note::Missing {
             path: path.to_owned(),
-            url: "http://h/y".to_owned(),
+            url: KeptUrl::of_shown("http://h/y".to_owned()),
             since: Timestamp::now(),
         };
         state.note(&[missing("a"), missing("b"), row(&dest, "a")]).unwrap();
@@ -370,7 +379,7 @@ mod tests {
         assert_eq!(opened.warning, None);
         assert_eq!(paths(&opened.value), ["a", "missing b"]);
         let answered = opened.value.answered("a").unwrap();
-        assert_eq!((answered.sha256, answered.served.as_str()), (Digest::of(b"x"), "http://h/x"));
+        assert_eq!((answered.sha256, answered.served.shown()), (Digest::of(b"x"), "http://h/x"));
         let record = opened.value.record("a").unwrap();
         let Note::File { record: noted, .. } = row(&dest, "a") else { unreachable!() };
         assert_eq!(FileRecord { stamp: noted.stamp, racy: noted.racy, ..record }, *noted);

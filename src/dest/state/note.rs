@@ -10,15 +10,20 @@ use super::migrations::{place_digest, set};
 use super::record::{FileRecord, write_others};
 use crate::dest::Stat;
 use crate::digest::Digests;
+use crate::manifest::{KeptUrl, UrlDigest};
 use crate::pin::Validators;
+
+/// At most this many lists of one shown form are kept: a value from the environment in the URL may
+/// change with every run.
+const LISTS: u32 = 64;
 
 /// A file has the owner that put its bytes in place, however often they are confirmed later. Other
 /// bytes that were there already are not natsync's.
 const FILE: &str = "
     INSERT INTO files
         (path, owner, url, served, size, stamp, racy, sha256, others, provenance, checked, etag,
-         last_modified, changed, written)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         last_modified, identity, served_identity, changed, written)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
     ON CONFLICT (path) DO UPDATE SET
         owner = iif(excluded.written OR sha256 <> excluded.sha256, excluded.owner, owner),
         written = excluded.written OR (written AND sha256 = excluded.sha256),
@@ -47,6 +52,8 @@ pub(crate) enum Note {
     List {
         /// In its shown form.
         url: String,
+        /// The digest of its identity under the key of the state.
+        identity: UrlDigest,
         validators: Validators,
         content: Option<Vec<u8>>,
     },
@@ -57,8 +64,8 @@ pub(crate) enum Note {
     /// Upstream has no such file.
     Missing {
         path: String,
-        /// The declared URL, in its shown form.
-        url: String,
+        /// The declared URL.
+        url: KeptUrl,
         since: Timestamp,
     },
 }
@@ -108,10 +115,14 @@ impl State {
                 .prepare_cached("UPDATE files SET etag = ?2, last_modified = ?3 WHERE path = ?1")?;
             let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
             let mut missing = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO missing (path, owner, url, since) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO missing (path, owner, url, identity, since) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             let mut list = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO lists (identity, url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            let mut fewer = transaction.prepare_cached(
+                "DELETE FROM lists WHERE url = ?1 AND rowid NOT IN
+                 (SELECT rowid FROM lists WHERE url = ?1 ORDER BY rowid DESC LIMIT ?2)",
             )?;
             let now = Timestamp::now();
             for note in notes {
@@ -120,8 +131,8 @@ impl State {
                         file.execute(params![
                             path,
                             self.own,
-                            record.url,
-                            record.served,
+                            record.url.shown(),
+                            record.served.shown(),
                             record.size,
                             record.stamp.cast_signed(),
                             record.racy,
@@ -131,6 +142,8 @@ impl State {
                             record.checked.map(Timestamp::as_second),
                             record.validators.etag,
                             record.validators.last_modified,
+                            record.url.digest_bytes(),
+                            record.served.digest_bytes(),
                             record.changed.map(Timestamp::as_millisecond),
                             record.changed.is_some(),
                         ])?;
@@ -157,15 +170,21 @@ impl State {
                         transaction.execute("DELETE FROM announced WHERE path = ?1", [path])?;
                     }
                     Note::Place { path } => {
-                        set(&transaction, "place", &place_digest(&self.key, path))?;
+                        set(&transaction, "place", &place_digest(self.key.as_bytes(), path))?;
                     }
-                    Note::List { url, validators, content } => {
+                    Note::List { url, identity, validators, content } => {
                         let Validators { etag, last_modified } = validators;
-                        let identity = self.identity(url);
-                        list.execute(params![identity, url, etag, last_modified, content])?;
+                        list.execute(params![identity.0, url, etag, last_modified, content])?;
+                        fewer.execute(params![url, LISTS])?;
                     }
                     Note::Missing { path, url, since } => {
-                        missing.execute(params![path, self.own, url, since.as_second()])?;
+                        missing.execute(params![
+                            path,
+                            self.own,
+                            url.shown(),
+                            url.digest_bytes(),
+                            since.as_second(),
+                        ])?;
                     }
                 }
             }

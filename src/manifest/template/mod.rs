@@ -15,6 +15,7 @@ pub(crate) use matcher::Matcher;
 pub(crate) use parse::{Insert, Piece, SyntaxError, is_name, parse};
 pub(crate) use space::{Space, Variable};
 
+pub(crate) use encode::remove_user;
 use encode::{encode, mask_password};
 
 use crate::manifest::vars::{Texts, Value};
@@ -22,6 +23,9 @@ use crate::manifest::vars::{Texts, Value};
 /// If a variable has at most this many values, they are formatted when the template is made. That
 /// reports all values that cannot be formatted, and saves time, since formatting dates is slow.
 const RENDERED: u64 = 1 << 16;
+
+/// What ends the path of a URL.
+const QUERY: [char; 2] = ['?', '#'];
 
 /// Where a template is used, which determines the encoding of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,10 @@ pub enum Form {
     Shown,
     /// As it is requested, with all secrets.
     Sent,
+    /// What two URLs of the same file have in common: as it is requested, but without a user and a
+    /// password, and with `${NAME}` for each value from the environment that stands in the query,
+    /// where it is a credential. It may hold secrets, so it is compared and never printed or stored.
+    Identity,
 }
 
 /// A template that is bound to the variables of a source.
@@ -251,6 +259,11 @@ impl Template {
             match part {
                 Part::Text { sent, shown } => into.push_str(match (form, shown) {
                     (Form::Shown, Some(shown)) => shown,
+                    (Form::Identity, Some(shown))
+                        if sent.starts_with(QUERY) || into[start..].contains(QUERY) =>
+                    {
+                        shown
+                    }
                     _ => sent,
                 }),
                 Part::Rendered { variable, texts } => {
@@ -266,8 +279,10 @@ impl Template {
                 }
             }
         }
-        if form == Form::Shown && self.may_hold_user {
-            mask_password(into, start);
+        match form {
+            Form::Shown if self.may_hold_user => mask_password(into, start),
+            Form::Identity if self.may_hold_user => remove_user(into, start),
+            _ => {}
         }
     }
 }

@@ -106,8 +106,8 @@ fn download(state: &State, dest: &Dest, path: &str) {
     std::fs::write(dest.path().join(path), path).unwrap();
     let stat = dest.stat(&RelPath::parse(path).unwrap()).unwrap();
     let record = FileRecord {
-        url: "http://h/x".to_owned(),
-        served: "http://h/x".to_owned(),
+        url: crate::manifest::KeptUrl::of_shown("http://h/x".to_owned()),
+        served: crate::manifest::KeptUrl::of_shown("http://h/x".to_owned()),
         size: stat.size,
         stamp: stat.stamp(),
         racy: false,
