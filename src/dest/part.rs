@@ -291,4 +291,19 @@ mod tests {
         std::fs::write(staging(&dest).join("stranger.part"), b"x").unwrap();
         assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 6);
     }
+
+    #[test]
+    fn each_owner_keeps_its_part_of_a_path() {
+        let (_folder, dest) = fresh();
+        for owner in [1, 2, 2] {
+            let mut staged = dest.stage(Algorithms::default()).unwrap();
+            staged.write(b"abc").unwrap();
+            staged.keep_as(&PartNote { owner, ..note("a") }).unwrap();
+        }
+        let parts = dest.parts().unwrap();
+        let taken = parts.take("a", |note| note.owner == 1).unwrap();
+        assert!(parts.take("a", |note| note.owner == 1).is_none() && taken.note().owner == 1);
+        dest.clear_parts(&parts, |owner| owner == 2);
+        assert_eq!(dest.parts().unwrap().lock()["a"].len(), 2, "taken, and of another owner");
+    }
 }

@@ -42,7 +42,7 @@ use crate::failure::{ErrorKind, Failure};
 pub use crate::http::rewrite::{Rewrite, RewriteError, Rewrites};
 use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
-use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
+use crate::manifest::{Http, Input, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
 use crate::ops::scope::Scope;
 use crate::pin::Pinned;
@@ -80,6 +80,34 @@ struct Prepared {
     /// Hashes of the paths of all entries.
     hashes: PathHashes,
     lock: Option<Lock>,
+}
+
+impl Prepared {
+    /// Reads again what may have changed while the run waited for the destination. Call it under the
+    /// run guard.
+    ///
+    /// # Errors
+    /// When the manifest or a file that it names has changed, or the lock is wrong now.
+    fn refresh(&mut self, manifest: &Manifest) -> Result<(), RunError> {
+        for Input { file, sha256 } in manifest.inputs() {
+            // The text of a manifest may come from a pipe or from the caller.
+            let is_file = manifest.is_loaded() && file.is_file();
+            if is_file && !matches!(saved_plan::digest_of(&file), Ok(Some(now)) if now == sha256) {
+                return Err(RunError::Usage {
+                    message: format!("`{}` has changed since this run began", file.display()),
+                    hint: Some("nothing was touched; run it again".to_owned()),
+                });
+            }
+        }
+        let is_current = match &self.lock {
+            Some(lock) => lock.is_current(),
+            None => !crate::pin::lock::file_of(manifest.file()).exists(),
+        };
+        if !is_current {
+            self.lock = read_lock(manifest)?;
+        }
+        Ok(())
+    }
 }
 
 /// Checks every path once, reads the lock in parallel, and makes sure that the options select an

@@ -378,3 +378,6 @@ fn relative(from: &Path, to: &Path) -> String {
     let down = to[common..].iter().map(|part| Path::new(part.as_os_str()));
     up.chain(down).collect::<PathBuf>().to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests;
