@@ -41,7 +41,7 @@ pub(super) fn read_text(file: &Path) -> Result<String, Problems> {
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-            let text = Text { file, source: &text };
+            let text = Text::new(file, &text);
             let problem = text.problem(
                 Span { start: valid, end: valid },
                 "the manifest is not UTF-8 from here on",
