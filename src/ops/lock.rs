@@ -10,7 +10,7 @@ use std::iter::Peekable;
 
 use super::run::{Done, run};
 use super::{Options, prepare};
-use crate::dest::state::{FileRecord, Recorded, State};
+use crate::dest::state::{FileRecord, Recorded, State, state_error};
 use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
 use crate::manifest::entry::{EntryIndex, Form};
@@ -216,7 +216,7 @@ fn write(
     read.map_err(|error| RunError::Storage {
         doing: "read the state for",
         path: file.clone(),
-        source: io::Error::other(error),
+        source: state_error(&error),
     })?;
     merge.keep_until(None).map_err(|error| error.into_run_error(unwritable))?;
     let Merge { writer, mut report, same, taken, .. } = merge;

@@ -101,8 +101,8 @@ pub(super) fn gone(
 /// Refuses if the destination is not where its state was made: other programs may have put files
 /// there.
 fn moved(dest: &Dest, state: &State) -> Option<Failure> {
-    let (here, noted) = (dest.place(), state.place());
-    if noted.as_deref() == Some(here.as_str()) {
+    let here = dest.place();
+    if state.is_of_place(&here) {
         return None;
     }
     // The next run accepts this path.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::plan::tell_plan;
 use super::{Means, Prepared, acquire, lacked_lists, needs_network, obstructed, work};
 use crate::dest::inventory::Scan;
-use crate::dest::state::{Note, State};
+use crate::dest::state::{Note, State, state_error};
 use crate::dest::{Dest, Parts};
 use crate::event::history::{Recorder, Setting};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
@@ -47,15 +47,12 @@ pub(super) fn run(
     let Scope { manifest, options, pins, stop, .. } = scope;
     let &Prepared { began, ref hashes, .. } = prepared;
     let mut account = Account::new(reporter, Recorder::new(began));
-    let dest = Dest::create(manifest.dest())?;
+    let dest = Dest::create(manifest)?;
     let _guard = acquire(&dest, options.wait, stop)?;
-    let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
-    let parts = dest.parts().map_err(|source| storage("clear the staging area of", source))?;
-    let unwritable = |error| RunError::Storage {
-        doing: "write the state",
-        path: crate::dest::state::file_of(dest.path()),
-        source: std::io::Error::other(error),
-    };
+    let parts =
+        dest.parts().map_err(|source| dest.error("clear the staging area of", "", source))?;
+    let unwritable =
+        |error| dest.error("write the state", ".natsync/state.db", state_error(&error));
     let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
     warn(&mut account, opened.warning);
     let mut state = opened.value;

@@ -25,6 +25,7 @@ mod disks;
 mod explain;
 mod exports;
 mod faults;
+mod hidden_dest;
 mod hostile;
 mod http2;
 mod init;

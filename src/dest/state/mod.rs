@@ -7,6 +7,7 @@
 mod note;
 #[cfg(feature = "cli")]
 mod paths;
+mod place;
 mod record;
 mod runs;
 mod schema;
@@ -28,7 +29,7 @@ pub(crate) use paths::RecordedPaths;
 pub(crate) use record::{Answered, Fingerprint, RecordRef};
 use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, second};
 pub use record::{FileRecord, Provenance};
-pub(crate) use schema::Opened;
+pub(crate) use schema::{Opened, state_error};
 
 /// What the state has of a path.
 #[derive(Clone, Copy, Debug)]
@@ -190,11 +191,12 @@ impl State {
         found.optional().ok().flatten()
     }
 
-    /// The path of the destination when its files were written.
+    /// Whether the destination was at this path when its files were written.
     #[must_use]
-    pub(crate) fn place(&self) -> Option<String> {
+    pub(crate) fn is_of_place(&self, path: &str) -> bool {
         let connection = self.lock();
-        connection.query_row("SELECT path FROM place", [], |row| row.get(0)).ok()
+        let sealed = connection.query_row("SELECT path FROM place", [], |row| row.get(0));
+        sealed.is_ok_and(|sealed: String| place::is_sealed(&sealed, path))
     }
 
     /// Moves the log into the database file, so that the next reader need not recover it.

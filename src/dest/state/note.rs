@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{ErrorCode, TransactionBehavior, params};
 
 use super::State;
+use super::place::sealed;
 use super::record::{FileRecord, write_others};
 use crate::dest::Stat;
 use crate::digest::Digests;
@@ -144,7 +145,8 @@ impl State {
                     }
                     Note::Place { path } => {
                         transaction.execute("DELETE FROM place", [])?;
-                        transaction.execute("INSERT INTO place (path) VALUES (?1)", [path])?;
+                        transaction
+                            .execute("INSERT INTO place (path) VALUES (?1)", [sealed(path)])?;
                     }
                     Note::List { url, validators, content } => {
                         let Validators { etag, last_modified } = validators;

@@ -163,6 +163,21 @@ fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<Opened<Connection>> {
     Ok(Opened { value, warning: Some(format!("the state is begun anew: {why}{place}")) })
 }
 
+/// An error of `SQLite` without its message, which may name the file and so the destination.
+pub(crate) fn state_error(error: &rusqlite::Error) -> io::Error {
+    let Some(code) = error.sqlite_error() else {
+        return io::Error::other("the state has unexpected content");
+    };
+    let kind = match code.code {
+        rusqlite::ErrorCode::DiskFull => io::ErrorKind::StorageFull,
+        rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly => {
+            io::ErrorKind::PermissionDenied
+        }
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, rusqlite::ffi::code_to_str(code.extended_code))
+}
+
 /// Whether the cause is not the file itself.
 fn is_transient(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
@@ -202,7 +217,8 @@ fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))?;
-    connection.execute("INSERT INTO place (path) VALUES (?1)", [dest.place()])?;
+    connection
+        .execute("INSERT INTO place (path) VALUES (?1)", [super::place::sealed(&dest.place())])?;
     Ok(connection)
 }
 
