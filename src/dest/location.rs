@@ -46,3 +46,10 @@ impl From<&Path> for Location {
         Self { path: path.to_owned(), shown: path.to_owned() }
     }
 }
+
+#[cfg(test)]
+impl From<&PathBuf> for Location {
+    fn from(path: &PathBuf) -> Self {
+        path.as_path().into()
+    }
+}

@@ -209,7 +209,7 @@ fn a_large_file_is_refused_without_reading_it() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    refused(&world, &["m"], "the manifest has more than 67108864 bytes");
+    refused(&world, &["m"], "the manifest has more than 16777216 bytes");
 }
 
 #[test]

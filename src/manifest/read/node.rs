@@ -87,7 +87,7 @@ pub(super) fn documents<'t, T: Deserialize<'t>>(text: &Text<'t>) -> Result<Vec<T
 fn options() -> serde_yaml::Options {
     serde_yaml::options! {
         budget: serde_yaml::budget! {
-            max_nodes: 5_000_000,
+            max_nodes: 2_000_000,
             max_events: 20_000_000,
             max_depth: 32,
             max_total_scalar_bytes: 256 * 1024 * 1024,

@@ -55,7 +55,6 @@ impl Reader<'_> {
     /// The names in all templates below a node that have a date format.
     pub(super) fn dated(node: &Node, names: &mut HashSet<String>) {
         match &node.kind {
-            Kind::Empty => {}
             Kind::Scalar(text) if text.contains('%') => {
                 let inserts = parse(text, false).unwrap_or_default().into_iter();
                 names.extend(inserts.filter_map(|piece| match piece {
@@ -65,7 +64,7 @@ impl Reader<'_> {
                     _ => None,
                 }));
             }
-            Kind::Scalar(_) => {}
+            Kind::Empty | Kind::Scalar(_) => {}
             Kind::List(items) => items.iter().for_each(|item| Self::dated(item, names)),
             Kind::Mapping(items) => items.iter().for_each(|(_, item)| Self::dated(item, names)),
         }

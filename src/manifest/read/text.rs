@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::manifest::problem::{Problem, Problems, Span, Text};
 
-/// Largest accepted manifest, in bytes.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// Largest accepted manifest, in bytes. YAML is slow to parse; tables of this size have files of
+/// their own.
+const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Reads a manifest's file.
 ///
@@ -34,7 +35,9 @@ pub(super) fn read_text(file: &Path) -> Result<String, Problems> {
         .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
     if LARGEST < bytes.len() as u64 {
-        return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
+        let hint =
+            "put the values into files that it names: `{file: ids.txt}`, `rows: {csv: rows.csv}`";
+        return Err(fail(format!("the manifest has more than {LARGEST} bytes"), Some(hint)));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
