@@ -49,6 +49,10 @@ fuzz-coverage SECONDS="60":
 seeds COUNT="10000":
     NATSYNC_SEEDS={{COUNT}} cargo test --release --lib simulation::every_run_keeps_the_laws
 
+# Play the first COUNT histories of random faults, kills and signals over real sockets
+chaos COUNT="20":
+    NATSYNC_CHAOS={{COUNT}} cargo test --test it -- chaos::
+
 # Time the pure parts and the readers, one by one
 bench:
     cargo bench --bench micro

@@ -190,10 +190,12 @@ impl Running {
         Self { child, begun, stdout, stderr }
     }
 
+    pub(crate) fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid =
-            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, signal).expect("the process can be signalled");
+        kill_process(self.process(), signal).expect("the process can be signalled");
     }
 
     /// Waits until a file of that name is open in the process.
