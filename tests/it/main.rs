@@ -28,6 +28,7 @@ mod explain;
 mod exports;
 mod faults;
 mod folders;
+mod hidden_dest;
 mod hostile;
 mod http2;
 mod identity;
