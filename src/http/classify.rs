@@ -8,6 +8,7 @@ use hyper::header::{
 
 use super::headers::Headers;
 use super::retry::RetryAfter;
+use super::status::is_transient;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
 use crate::pin::Validators;
@@ -116,13 +117,18 @@ impl From<Failure> for NoContent {
     }
 }
 
-/// Transient statuses: the server, or one behind it, is busy (RFC 9110, RFC 6585, RFC 8470).
-const PASSING: [u16; 8] = [408, 425, 429, 500, 502, 503, 504, 421];
+/// The bytes from 0x80 on. `percent_encode` always encodes those; this set adds none.
+const NOT_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
 
 /// Decides what a response means.
 pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     let (status, headers) = (head.status, &head.headers);
-    if asked.missing.status.contains(&status) {
+    let after = headers
+        .single(&RETRY_AFTER)
+        .and_then(|text| RetryAfter::parse(text, headers.single(&DATE), asked.now));
+    // A client that is throttled learns nothing about the file.
+    let is_throttled = status == 403 && after.is_some();
+    if asked.missing.status.contains(&status) && !is_throttled {
         return Ok(Content::Missing { status });
     }
     match status {
@@ -137,11 +143,7 @@ pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoCont
             Err(protocol(what).with_status(304).into())
         }
         301 | 302 | 303 | 307 | 308 => Err(redirect(status, headers)),
-        _ if PASSING.contains(&status) => {
-            let date = headers.single(&DATE);
-            let after = headers
-                .single(&RETRY_AFTER)
-                .and_then(|text| RetryAfter::parse(text, date, asked.now));
+        _ if is_transient(status, after.is_some()) => {
             Err(NoContent::Retry { failure: refused(status), after })
         }
         _ => Err(refused(status).into()),
@@ -149,13 +151,16 @@ pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoCont
 }
 
 fn redirect(status: u16, headers: &Headers) -> NoContent {
-    let location = headers.0.get(LOCATION).map(|location| std::str::from_utf8(location.as_bytes()));
-    let problem = match location {
-        Some(Ok(location)) => return NoContent::Redirect { location: location.to_owned() },
-        Some(Err(_)) => "the redirect's target has characters that no URL has",
-        None => "the server redirects and does not say where to",
+    let Some(location) = headers.0.get(LOCATION) else {
+        let problem = "the server redirects and does not say where to";
+        return Failure::new(ErrorKind::Redirect, problem).with_status(status).into();
     };
-    Failure::new(ErrorKind::Redirect, problem).with_status(status).into()
+    let location = match std::str::from_utf8(location.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        // Bytes of another encoding, such as Latin-1: the server knows its own names.
+        Err(_) => percent_encoding::percent_encode(location.as_bytes(), NOT_ASCII).to_string(),
+    };
+    NoContent::Redirect { location }
 }
 
 /// The length of the rest, if the response is exactly the requested range of the same file (RFC

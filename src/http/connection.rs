@@ -23,6 +23,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::heads::{Expecting, Heads};
+
 /// A limit against hostile servers: no known server sends as many fields.
 pub(super) const MOST_HEADERS: usize = 200;
 /// In bytes: a limit against hostile servers. Bodies pass through the same buffer in pieces.
@@ -49,6 +51,7 @@ enum Kind {
     One {
         sender: http1::SendRequest<Empty<Bytes>>,
         driver: Option<Driver>,
+        expecting: Expecting,
         requests: u64,
         /// The thread whose event loop drives it.
         home: ThreadId,
@@ -78,6 +81,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let (stream, expecting) = Heads::of(stream);
         let (sender, driver) = http1::Builder::new()
             .max_headers(MOST_HEADERS)
             .max_header_size(LARGEST_HEAD)
@@ -85,7 +89,8 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await?;
         let home = thread::current().id();
-        let kind = Kind::One { sender, driver: Some(Box::pin(driver)), requests: 0, home };
+        let driver: Driver = Box::pin(driver);
+        let kind = Kind::One { sender, driver: Some(driver), expecting, requests: 0, home };
         Ok(Self { kind, over_proxy: None })
     }
 
@@ -155,13 +160,14 @@ impl Connection {
         request: Request<Empty<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
         match &mut self.kind {
-            Kind::One { sender, driver, requests, .. } => {
+            Kind::One { sender, driver, expecting, requests, .. } => {
                 *requests += 1;
                 poll_fn(|context| {
                     drive(driver, context);
                     sender.poll_ready(context)
                 })
                 .await?;
+                expecting.head();
                 let mut answer = pin!(sender.send_request(request));
                 poll_fn(|context| {
                     drive(driver, context);

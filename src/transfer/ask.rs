@@ -9,7 +9,7 @@ use super::slot::{LaneId, Slot};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{
     Asked, Body, Connection, Content, Exchange, Headers, Here, Hop, Length, Method, NoContent,
-    Range, Request, Target, Wanted, classify, drain, exchange, is_transient, next_hop,
+    Range, Request, Target, Wanted, bounded, classify, drain, exchange, is_transient, next_hop,
 };
 use crate::manifest::{Expect, MissingWhen, Source};
 use crate::pin::Validators;
@@ -99,7 +99,10 @@ impl<'r> Attempt<'_, 'r, '_> {
                 Err(NoContent::Redirect { location }) => location,
                 Err(NoContent::Retry { failure, after }) => {
                     finish_body(&mut slot, body).await;
-                    return Err(failed(failure, true, after));
+                    return Err(match bounded(failure, after, http.max_retry_after) {
+                        Ok((failure, after)) => failed(failure, true, after),
+                        Err(failure) => failed(failure, false, None),
+                    });
                 }
                 Err(NoContent::Fail(failure)) => {
                     if failure.kind == ErrorKind::Protocol {
