@@ -2,10 +2,11 @@
 
 use hyper::StatusCode;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED,
-    LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 
+use super::coding::applied;
 use super::headers::Headers;
 use super::retry::RetryAfter;
 use super::status::is_transient;
@@ -52,6 +53,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) length: Length,
     /// The bytes that are here already, if the request was for a range.
     pub(crate) here: Option<Here<'a>>,
+    /// `Content-Encoding` may be a label that the file's name explains, rather than an applied coding.
+    pub(crate) is_label: bool,
     /// When the response came, in seconds since 1970.
     pub(crate) now: i64,
 }
@@ -134,7 +137,8 @@ pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoCont
     match status {
         200 | 203 => whole(asked, head),
         206 | 412 | 416 if asked.here.is_some() => {
-            let rest = asked.here.filter(|_| status == 206).and_then(|here| rest(&here, head));
+            let rest =
+                asked.here.filter(|_| status == 206).and_then(|here| rest(asked, &here, head));
             Ok(rest.map_or(Content::Restart, |length| Content::Rest { length }))
         }
         304 if asked.conditional => Ok(Content::NotModified),
@@ -165,9 +169,9 @@ fn redirect(status: u16, headers: &Headers) -> NoContent {
 
 /// The length of the rest, if the response is exactly the requested range of the same file (RFC
 /// 9110, section 15.3.7); none in case of doubt.
-fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
+fn rest(asked: &Asked<'_>, here: &Here<'_>, head: &Head) -> Option<u64> {
     let headers = &head.headers;
-    if applied_encoding(headers).is_some() {
+    if !asked.is_label && !here.pinned && headers.coding().is_some() {
         return None;
     }
     let (first, last, total) = content_range(headers.single(&CONTENT_RANGE)?)?;
@@ -215,10 +219,12 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
         let what = "the server answers 200 with a part of the file (Content-Range)";
         return Err(protocol(what).into());
     }
-    if let Some(encoding) = applied_encoding(headers) {
-        let message =
-            format!("the server applied `Content-Encoding: {encoding}`, which was not asked for");
-        return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
+    // A pin decides on the bytes as they were sent.
+    if let Some(coding) = headers.coding()
+        && !asked.is_label
+        && !matches!(asked.length, Length::Pinned(_))
+    {
+        return Err(applied(&coding).into());
     }
     if let Some(expected) = &asked.expect.content_type
         && !media_type.is_some_and(|media_type| expected.matches(media_type))
@@ -301,15 +307,6 @@ fn declared_length(headers: &Headers) -> Result<Option<u64>, Failure> {
     Ok(length)
 }
 
-fn applied_encoding(headers: &Headers) -> Option<String> {
-    headers
-        .0
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
-        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
-}
-
 fn refused(status: u16) -> Failure {
     let known = StatusCode::from_u16(status).ok().and_then(|known| known.canonical_reason());
     let reason = known.map(|reason| format!(" {reason}")).unwrap_or_default();
@@ -362,6 +359,7 @@ mod tests {
             missing: &case.missing,
             length: case.length,
             here: case.here,
+            is_label: false,
             now: 0,
         };
         classify(&asked, &Head { status, headers: Headers::of(fields), framed: case.framed })

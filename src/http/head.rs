@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+/// In bytes: a limit against hostile servers. Bodies pass through a buffer of this size, too.
+pub(super) const LARGEST_HEAD: usize = 256 * 1024;
 /// The longest part of a line that a message quotes, in bytes.
 const QUOTED: usize = 80;
 

@@ -11,8 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::LARGEST_HEAD;
-use super::head::{Beginning, beginning, mended};
+use super::head::{Beginning, LARGEST_HEAD, beginning, mended};
 
 /// Tells the stream that a request is about to be sent, so that a head follows.
 #[derive(Clone, Debug)]

@@ -191,6 +191,13 @@ impl Target {
         unmarked(self.url.as_str())
     }
 
+    /// The last segment of the path, decoded.
+    pub(crate) fn file_name(&self) -> String {
+        let path = self.resource.split('?').next().unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned()
+    }
+
     /// Whether the host is a link-local address. At such addresses clouds serve credentials to the
     /// machine.
     pub(crate) fn is_link_local(&self) -> bool {

@@ -8,8 +8,9 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::connection::{LARGEST_HEAD, MOST_HEADERS};
+use super::connection::MOST_HEADERS;
 use super::errors::malformed;
+use super::head::LARGEST_HEAD;
 use super::heads::Heads;
 use super::origin::Origin;
 use super::proxies::Via;

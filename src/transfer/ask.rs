@@ -9,9 +9,10 @@ use super::slot::{LaneId, Slot};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{
     Asked, Body, Connection, Content, Exchange, Headers, Here, Hop, Length, Method, NoContent,
-    Range, Request, Target, Wanted, bounded, classify, drain, exchange, is_transient, next_hop,
+    Range, Request, Target, Version, Wanted, bounded, classify, drain, exchange, is_transient,
+    may_be_label, next_hop,
 };
-use crate::manifest::{Expect, MissingWhen, Source};
+use crate::manifest::{Expect, Http2, MissingWhen, Source};
 use crate::pin::Validators;
 use tokio::time::Instant;
 
@@ -78,6 +79,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             missing,
             length,
             here: rest.map(|(_, here)| here),
+            is_label: false,
             now: 0,
         };
         let mut slot = slot;
@@ -93,6 +95,8 @@ impl<'r> Attempt<'_, 'r, '_> {
                 let failure = failure.at_origin(&target.origin.to_string());
                 Refusal::Failed { lane, failure, again, after }
             };
+            let coding = head.headers.coding();
+            asked.is_label = coding.is_some_and(|coding| self.may_be_label(&coding));
             asked.now = run.work.clock.timestamp().as_second();
             let location = match classify(&asked, &head) {
                 Ok(content) => return Ok(Response { slot, content, headers: head.headers, body }),
@@ -125,6 +129,12 @@ impl<'r> Attempt<'_, 'r, '_> {
             };
             slot = place;
         }
+    }
+
+    /// Whether a content coding may be a label that a name of the file explains.
+    fn may_be_label(&self, coding: &str) -> bool {
+        let (path, name) = (self.entry.path(), self.job.target.file_name());
+        may_be_label(coding, &[path.file_name(), &name])
     }
 
     /// The first target with its credentials, and whether it belongs to the source's own origin.
@@ -182,6 +192,21 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Exchange::Stale => run.dispatch.sharing(lane, |shared| shared.retire(&connection)),
                 Exchange::Refused => tokio::time::sleep(BREATH * (1 << lost)).await,
+                Exchange::OnlyHttp1 => {
+                    run.dispatch.sharing(lane, |shared| shared.retire(&connection));
+                    if self.settings().http2 == Http2::Always {
+                        let message =
+                            "the server requires HTTP/1.1, and `http2: always` excludes it";
+                        let failure = Failure::new(ErrorKind::Protocol, message);
+                        return Err(failed(failure.with_hint("leave `http2` at `auto`"), false));
+                    }
+                    let dialed = self.dial(target, hops, Version::OnlyHttp1).await;
+                    let explained = |failure: Failure| {
+                        let message = format!("{failure}; the server required HTTP/1.1");
+                        failed(Failure { message, ..failure }, false)
+                    };
+                    slot.connection = Some(dialed.map_err(explained)?);
+                }
                 Exchange::Throttled(failure) => {
                     run.dispatch.sharing(lane, |shared| shared.retire(&connection));
                     run.dispatch.objected(lane);
@@ -203,6 +228,17 @@ impl<'r> Attempt<'_, 'r, '_> {
         }
         let message = "the request was lost again and again before it was heard";
         Err(failed(Failure::new(ErrorKind::Connect, message), true))
+    }
+
+    async fn dial(
+        &self,
+        target: &Target,
+        hops: usize,
+        version: Version,
+    ) -> Result<Connection, Failure> {
+        let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
+        let (dialer, within) = (self.run.dialer(self.job), self.settings().connect_timeout);
+        dialer.dial(&target.origin, wanted, version, within).await
     }
 
     /// An idle connection, a shared one, or a new one. Reports also whether it is new.
@@ -238,8 +274,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             waited = waited.filter(|_| run.dispatch.sharing(lane, Shared::turn).is_some());
         }
         let began = run.work.clock.now();
-        let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
-        let dialed = dialer.dial(&target.origin, wanted, self.settings().connect_timeout).await;
+        let dialed = self.dial(target, hops, Version::Any).await;
         if may_share {
             run.dispatch.sharing(lane, |shared| match &dialed {
                 Ok(connection) => shared.opened(connection),

@@ -17,6 +17,7 @@ mod chaos;
 mod checksums;
 mod ci;
 mod cli;
+mod codings;
 mod crashes;
 mod damages;
 mod dice;
