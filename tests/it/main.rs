@@ -40,6 +40,7 @@ mod limits;
 mod list;
 mod local_changes;
 mod lock;
+mod logins;
 mod malformed;
 mod manifests;
 mod mirrors;
