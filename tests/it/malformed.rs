@@ -154,6 +154,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("a prune that there is not", "SRCprune: always\n", "6:8", "`prune` cannot be `always`"),
     ("netrc that is not there", "SRC    netrc: no-such-netrc\n", "6:12", "cannot read the netrc file"),
     ("netrc that is a folder", "SRC    netrc: .\n", "6:12", "not a regular file"),
+    ("netrc with an unknown key", "SRC    netrc: {file: false, host: a}\n", "6:26", "unknown field `host`"),
+    ("a login host that is a URL", "SRC    netrc: {file: false, hosts: [\"https://a/\"]}\n", "6:34", "`hosts`"),
     ("netrc that is a list", "SRC    netrc: [a]\n", "6:12", "must be a single value"),
     ("digest that is none", "SRC    sha256: abc\n", "6:13", "`sha256` cannot be `abc`"),
     ("digest of another algorithm", "SRC    sha256: 900150983cd24fb0d6963f7d28e17f72\n", "6:13", "64 hexadecimal digits"),
