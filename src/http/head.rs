@@ -288,6 +288,27 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// A mended head needs no mending, and its end is where the parser finds it.
+        #[test]
+        fn mending_is_idempotent(pieces in proptest::collection::vec(0_usize..18, 0..12)) {
+            const PIECES: [&str; 18] = [
+                "\r\n", "\n", "\r", " ", "\t", ":", ": ", "a", "X", "\u{1}", "5", "Content-Length", "identity",
+                "Transfer-Encoding", "chunked", "Connection", "close", "\r\n ",
+            ];
+            let lines: String = pieces.iter().map(|&piece| PIECES[piece]).collect();
+            let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n");
+            let Beginning::Head { length, .. } = beginning(head.as_bytes(), 0) else {
+                panic!("{head:?}")
+            };
+            if let Ok(Some(better)) = mended(&head.as_bytes()[..length]) {
+                let found = Beginning::Head { length: better.len(), interim: false };
+                proptest::prop_assert_eq!(beginning(&better, 0), found);
+                proptest::prop_assert_eq!(mended(&better), Ok(None), "{:?}", better);
+            }
+        }
+    }
+
     #[test]
     fn a_head_is_found_however_it_comes() {
         let whole = b"\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nbody\r\n\r\n";

@@ -1,6 +1,5 @@
 //! Requests: the hops from a URL to a response, each with a place at its own origin.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use super::attempt::{Attempt, Refusal};
@@ -9,13 +8,12 @@ use super::shared::Shared;
 use super::slot::{LaneId, Slot};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{
-    Asked, Body, Connection, Content, Exchange, Headers, Here, Hop, Jar, Length, Method, NoContent,
+    Asked, Body, Connection, Content, Exchange, Headers, Here, Hop, Length, Method, NoContent,
     Range, Request, Target, Version, Visit, Wanted, bounded, classify, drain, exchange,
     is_transient, may_be_label, next_hop,
 };
-use crate::manifest::{Expect, Http2, MissingWhen, Secret, Source};
+use crate::manifest::{Expect, Http2, MissingWhen, Source};
 use crate::pin::Validators;
-use crate::threads::lock;
 use tokio::time::Instant;
 
 /// A response that is no failure, with the place and the connection that brought it.
@@ -147,45 +145,6 @@ impl<'r> Attempt<'_, 'r, '_> {
             };
             slot = place;
         }
-    }
-
-    /// The cookies that earlier logins of the source set in this run.
-    fn session(&self) -> Jar {
-        self.jar().map(|jar| lock(jar).clone()).unwrap_or_default()
-    }
-
-    fn keep_session(&self, from: &Target, headers: &Headers, now: i64) {
-        if let Some(jar) = self.jar() {
-            lock(jar).take(from, headers, now);
-        }
-    }
-
-    fn jar(&self) -> Option<&Mutex<Jar>> {
-        let source = self.entry.source();
-        let logs_in = source.netrc.as_ref().is_some_and(|netrc| !netrc.hosts.is_empty());
-        self.run.jars.get(self.entry.source_index()).filter(|_| logs_in)
-    }
-
-    /// User and password for a target to which a redirect led, if the manifest names its host.
-    fn login(&self, target: &Target, hops: usize) -> Option<(String, Secret)> {
-        let credentials = self.entry.source().netrc.as_ref().filter(|_| 0 < hops)?;
-        let (host, port) = (target.origin.bare_host(), target.origin.port);
-        credentials.is_login(host, port).then(|| credentials.netrc.credentials(host)).flatten()
-    }
-
-    /// Says what to do about a login host that answers 401. `sent`: it got a user and a password.
-    fn not_logged_in(&self, failure: Failure, target: &Target, sent: bool) -> Failure {
-        let (host, port) = (target.origin.bare_host(), target.origin.port);
-        let source = self.entry.source();
-        let named = source.netrc.as_ref().is_some_and(|netrc| netrc.is_login(host, port));
-        failure.with_hint(if sent {
-            format!("{host} refused the user and password of the netrc file")
-        } else if named {
-            format!("the netrc file has no `machine {host}`")
-        } else {
-            let host = target.origin.authority();
-            format!("if {host} is where one logs in, `netrc: {{hosts: [{host}]}}` for the source lets it have the user and password of the netrc file")
-        })
     }
 
     /// Whether a content coding may be a label that a name of the file explains.
