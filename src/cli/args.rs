@@ -251,7 +251,7 @@ pub(crate) struct ApplyArgs {
     /// the exit status is 2.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "dest", "only", "set", "today", "force", "rehash", "locked", "prune", "no_prune",
-        "max_delete", "offline", "retry",
+        "max_delete", "take_ownership", "offline", "retry",
     ])]
     pub plan: Option<PathBuf>,
     /// Process only the entries in FILE, which --failed wrote
@@ -307,6 +307,13 @@ pub(crate) struct PruneArgs {
     /// If more than N files would be deleted, delete none
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
+    /// Take over the files of a manifest that this one probably was
+    ///
+    /// For a manifest that was renamed or moved and changed at the same time, so that natsync cannot
+    /// tell whose files are below the destination. A manifest is recognised by its path relative to
+    /// the destination, else by its name if it declares at least half of the files.
+    #[arg(long)]
+    pub take_ownership: bool,
 }
 
 impl PruneArgs {

@@ -208,10 +208,11 @@ impl Dest {
         rustix::fs::fstatvfs(&self.root).ok().as_ref().map(room)
     }
 
-    /// Removes the parts that no transfer took over.
-    pub(crate) fn clear_parts(&self, parts: &Parts) {
+    /// Removes the parts that no transfer took over, except newer ones of owners that are another
+    /// manifest.
+    pub(crate) fn clear_parts(&self, parts: &Parts, is_other: impl Fn(i64) -> bool) {
         if let Some(staging) = &self.staging {
-            parts.clear(staging);
+            parts.clear(staging, is_other);
         }
     }
 

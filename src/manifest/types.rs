@@ -28,6 +28,10 @@ pub struct Manifest {
     pub(super) max_delete: Option<Quota>,
     pub(super) portable: bool,
     pub(crate) today: jiff::civil::Date,
+    /// Variables were set from outside.
+    pub(super) is_part: bool,
+    /// The text is that of the file.
+    pub(super) is_loaded: bool,
     /// The files that the manifest names for values, rows and digests.
     pub(super) beside: Vec<Input>,
     /// What is not wrong, but probably not intended.
@@ -239,6 +243,19 @@ impl Manifest {
     pub fn inputs(&self) -> Vec<Input> {
         let own = Input { file: self.file.clone(), sha256: Digest::of(self.text.as_bytes()) };
         std::iter::once(own).chain(self.beside.iter().cloned()).collect()
+    }
+
+    /// Whether the text came from the file at [`Self::file`], rather than from the caller.
+    #[must_use]
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Whether variables were set from outside (`--set`), so that it probably declares only a part
+    /// of its files.
+    #[must_use]
+    pub(crate) fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// The destination directory.

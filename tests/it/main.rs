@@ -11,6 +11,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod action;
+mod answers;
 mod apply;
 mod canaries;
 mod chaos;
@@ -50,6 +51,7 @@ mod netrc;
 mod nginx;
 mod origin;
 mod output_schema;
+mod owners;
 mod pages;
 mod pinning;
 mod pipes;
@@ -77,4 +79,5 @@ mod tour;
 mod transfer;
 mod verify;
 mod volumes;
+mod waiting;
 mod world;

@@ -1,7 +1,7 @@
 //! Invalid manifests: each is refused with exit status 2 before anything is changed, with the
 //! position of the error and the right message.
 
-use crate::world::natsync;
+use crate::world::{World, natsync};
 
 /// Name, manifest, LINE:COLUMN, and a part of the message. `SRC` stands for the usual beginning.
 #[rustfmt::skip]
@@ -512,4 +512,25 @@ fn large_manifests_take_linear_time() {
     let twins = "dest: a\n".repeat(30_000);
     let output = run(format!("version: 1\n{twins}"), &["list", "m.yaml"]);
     assert!(output.stderr.contains("and 29979 more problems"), "{}", output.stderr);
+}
+
+#[test]
+fn a_csv_file_with_unclear_columns_is_refused() {
+    for (csv, expected) in [
+        ("id;v\n1;2\n", "the CSV file has the single column `id;v`"),
+        ("id\tv\n1\t2\n", "the CSV file has the single column"),
+        ("id,v,id\n1,2,3\n", "the CSV file has two columns `id`"),
+    ] {
+        let world = World::new();
+        world.write("rows.csv", csv);
+        let world = world.source("http://h.example/{id}", &["rows: {csv: rows.csv}"]);
+        let run = world.run(["plan"]).code(2);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        assert!(run.stderr.contains("natsync.yaml:5:"), "{}", run.stderr);
+    }
+    // Columns whose names cannot be variables are not used, however many there are.
+    let world = World::new();
+    world.write("rows.csv", "id,,\n1,2,3\n");
+    let world = world.source("http://h.example/{id}", &["rows: {csv: rows.csv}"]);
+    world.run(["plan"]).success();
 }

@@ -53,7 +53,8 @@ impl Manifest {
     /// When the file cannot be read or is not a valid manifest. All problems that do not follow
     /// from another one are returned.
     pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        Self::parse(file, &read_text(file)?, options)
+        let manifest = Self::parse(file, &read_text(file)?, options)?;
+        Ok(Self { is_loaded: true, ..manifest })
     }
 
     /// Reads a manifest from its text. `file` is its path: relative paths in the text are resolved
@@ -146,6 +147,8 @@ impl Reader<'_> {
             max_delete,
             portable: portable?,
             today: self.options.today,
+            is_part: !self.options.set.is_empty(),
+            is_loaded: false,
             beside: std::mem::take(&mut self.beside),
             warnings: std::mem::take(&mut self.warnings).first(&self.text, 20),
             protected: Vec::new(),

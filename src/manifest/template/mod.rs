@@ -24,6 +24,9 @@ use encode::{encode, mask_password};
 
 use crate::manifest::vars::{Texts, Value, is_impossible_date};
 
+/// What ends the path of a URL.
+const QUERY: [char; 2] = ['?', '#'];
+
 /// Where a template is used, which determines the encoding of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -242,7 +245,11 @@ impl Template {
             match part {
                 Part::Text { sent, shown } => into.push_str(match (form, shown) {
                     (Form::Shown, Some(shown)) => shown,
-                    (Form::Identity, Some(shown)) if is_past_path(&into[start..]) => shown,
+                    (Form::Identity, Some(shown))
+                        if sent.starts_with(QUERY) || into[start..].contains(QUERY) =>
+                    {
+                        shown
+                    }
                     _ => sent,
                 }),
                 Part::Rendered { variable, texts } => {
@@ -264,11 +271,6 @@ impl Template {
             _ => {}
         }
     }
-}
-
-/// Whether the path of the URL that begins like this has ended.
-fn is_past_path(beginning: &str) -> bool {
-    beginning.contains(['?', '#'])
 }
 
 impl Inserted {

@@ -18,6 +18,7 @@ const REST: i64 = 60;
 /// The note that identifies an incomplete file, which came from one of the places of an entry. None if nothing could prove later that the rest
 /// belongs to it.
 pub(super) fn note(
+    owner: i64,
     entry: &Entry<'_>,
     (name, place): (usize, usize),
     want: &Want,
@@ -28,6 +29,7 @@ pub(super) fn note(
     let etag = sent.strong_etag().map(str::to_owned);
     let validators = Validators { etag, ..sent };
     let note = PartNote {
+        owner,
         path: entry.path().as_str().to_owned(),
         url: entry.kept_at(name, place, &IdentityKey::random()),
         pin: want.digests(),

@@ -25,7 +25,7 @@ use super::planned;
 use super::probe::{Probe, Questions};
 use super::run::{Run, Work};
 use crate::dest::Dest;
-use crate::dest::state::State;
+use crate::dest::state::{Claim, State};
 use crate::event::Outcome;
 use crate::http::Clock;
 use crate::http::rewrite::Rewrites;
@@ -98,7 +98,7 @@ impl Stage<'_> {
     /// Gets the files of a plan.
     async fn fetch(self, plan: &Plan) -> Result<Outcomes, Vec<String>> {
         let Self { scene, world, manifest, dest } = self;
-        let state = State::open(dest, "simulated").expect("a state").value;
+        let state = State::open(dest, &Claim::named("simulated")).expect("a state").value;
         let parts = dest.parts().expect("the staging area");
         let mut outcomes = Outcomes::default();
         self.with_work(async |work| {
@@ -117,7 +117,7 @@ impl Stage<'_> {
 
     /// Probes the entries of a plan.
     async fn probe(self, plan: &Plan) -> Result<(), Vec<String>> {
-        let state = State::open(self.dest, "simulated").expect("a state").value;
+        let state = State::open(self.dest, &Claim::named("simulated")).expect("a state").value;
         let mut outcomes = Outcomes::default();
         let mut probed = Vec::new();
         self.with_work(async |work| {
