@@ -117,7 +117,9 @@ impl Scene {
     /// Declares `a.bin` at the URL that moves.
     fn declared(mut self, settings: &[&str]) -> Self {
         let url = self.url("a.bin");
-        self.world = self.world.source(&format!("\"{url}\""), settings);
+        // The default would be a part of the URL that has a value from the environment.
+        let settings = [&["path: a.bin"], settings].concat();
+        self.world = self.world.source(&format!("\"{url}\""), &settings);
         self
     }
 
