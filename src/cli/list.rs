@@ -40,10 +40,7 @@ fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitSt
             write_entry(console, entry, sha256.map(|sha256| sha256.hex()));
         })?,
         ListFormat::Sha256sums => export(&Sha256Sums, target, console)?,
-        ListFormat::Aria2 => {
-            let folder = manifest.shown_dest().to_owned();
-            export(&Aria2 { folder }, target, console)?;
-        }
+        ListFormat::Aria2 => export(&Aria2, target, console)?,
         ListFormat::Metalink => export(&Metalink, target, console)?,
     }
     match selection.unmatched(manifest) {

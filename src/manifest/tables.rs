@@ -235,6 +235,12 @@ pub(super) const EXPECT: Table = &[
         Shape::Flag,
     )
     .or("false"),
+    Field::new(
+        "header_digests",
+        "whether digests in header fields, such as Content-MD5, must be those of the bytes",
+        Shape::Flag,
+    )
+    .or("true"),
 ];
 
 /// `missing_when`.

@@ -432,6 +432,7 @@ fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
         missing_ttl: source.missing_ttl,
         force: options.force && !options.offline,
         rehash: options.rehash,
+        sizes: (source.expect.min_size, source.expect.max_size.unwrap_or(u64::MAX)),
         now,
     }
 }

@@ -29,8 +29,11 @@ pub(super) enum Ended {
     Missing { status: u16 },
     /// The local file changed during the run: its record must be ignored.
     Outdated,
-    /// The bytes received before cannot be completed: start again.
-    Again,
+    /// The answer says nothing about the file. The next request leaves out what the server did not
+    /// take ([`Without`](super::job::Without)), and is made at once: it is no retry.
+    Unclear,
+    /// The body may have been cut. It is requested once more, to compare; that is no retry.
+    Twice,
 }
 
 /// Why an attempt brought nothing.

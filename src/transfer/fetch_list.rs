@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ask::{Question, Response, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
+use super::fetch::{is_about, must_be_compared};
 use super::job::Job;
 use super::publish::{Message, Publisher};
 use super::run::{Run, Work};
@@ -15,6 +16,7 @@ use super::targets::list_target;
 use super::want::Want;
 use crate::dest::Dest;
 use crate::dest::state::{Note, State};
+use crate::digest::Digest;
 use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
@@ -123,7 +125,8 @@ impl ListFetch<'_> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
         let url = entry.list_identity();
         let published = entry.source().published.as_ref();
-        let known = url.as_ref().filter(|_| !attempt.job.anew);
+        let plain = attempt.job.anew || attempt.job.without.conditions;
+        let known = url.as_ref().filter(|_| !plain);
         let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
@@ -139,24 +142,30 @@ impl ListFetch<'_> {
         };
         let mut response = attempt.ask(slot, &question).await?;
         match response.content {
-            Content::NotModified => {
+            Content::NotModified if is_about(&conditions, &response.headers) => {
                 finish_body(&mut response.slot, response.body).await;
                 self.settled(run);
                 Ok(Ended::Settled)
             }
             Content::Missing { status } => {
                 finish_body(&mut response.slot, response.body).await;
-                // A refusal of a condition says nothing of the list.
-                if !conditions.is_empty() {
-                    attempt.job.anew = true;
-                    return Ok(Ended::Again);
-                }
                 Ok(Ended::Missing { status })
             }
-            // The request had no range.
-            Content::Rest { .. } | Content::Restart => Ok(Ended::Again),
-            Content::Whole { length } => {
+            Content::NotModified | Content::Rest { .. } | Content::Unclear => {
+                finish_body(&mut response.slot, response.body).await;
+                attempt.job.without.conditions = true;
+                Ok(Ended::Unclear)
+            }
+            Content::Whole { .. } | Content::Unframed => {
+                // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
+                let (is_sure, length) = match response.content {
+                    Content::Whole { length } => (true, length),
+                    _ => (response.is_secure, None),
+                };
                 let (headers, content) = receive_list(attempt, response, length, &expect).await?;
+                if !is_sure && must_be_compared(attempt.job, Digest::of(&content), lane)? {
+                    return Ok(Ended::Twice);
+                }
                 // An unreadable list must not replace the kept one.
                 if let Some((published, url)) = published.zip(url)
                     && let name = UrlParts::new(url.expose()).filename()

@@ -11,6 +11,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod action;
+mod answers;
 mod apply;
 mod canaries;
 mod chaos;

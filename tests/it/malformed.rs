@@ -1,7 +1,7 @@
 //! Invalid manifests: each is refused with exit status 2 before anything is changed, with the
 //! position of the error and the right message.
 
-use crate::world::natsync;
+use crate::world::{World, natsync};
 
 /// Name, manifest, LINE:COLUMN, and a part of the message. `SRC` stands for the usual beginning.
 #[rustfmt::skip]
@@ -274,4 +274,25 @@ fn an_exclusion_may_meet_nothing_for_once() {
     std::fs::write(folder.path().join("m.yaml"), text).unwrap();
     let output = natsync(&["list", "m.yaml", "--set", "n=1..2", "--format", "urls"], folder.path());
     assert_eq!((output.status, output.stdout.as_str()), (0, "http://h/1\nhttp://h/2\n"));
+}
+
+#[test]
+fn a_csv_file_with_unclear_columns_is_refused() {
+    for (csv, expected) in [
+        ("id;v\n1;2\n", "the CSV file has the single column `id;v`"),
+        ("id\tv\n1\t2\n", "the CSV file has the single column"),
+        ("id,v,id\n1,2,3\n", "the CSV file has two columns `id`"),
+    ] {
+        let world = World::new();
+        world.write("rows.csv", csv);
+        let world = world.source("http://h.example/{id}", &["rows: {csv: rows.csv}"]);
+        let run = world.run(["plan"]).code(2);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        assert!(run.stderr.contains("natsync.yaml:5:"), "{}", run.stderr);
+    }
+    // Columns whose names cannot be variables are not used, however many there are.
+    let world = World::new();
+    world.write("rows.csv", "id,,\n1,2,3\n");
+    let world = world.source("http://h.example/{id}", &["rows: {csv: rows.csv}"]);
+    world.run(["plan"]).success();
 }

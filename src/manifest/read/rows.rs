@@ -109,6 +109,26 @@ impl Reader<'_> {
                 return None;
             }
         };
+        if let [only] = &names[..]
+            && only.contains([';', '\t', '|'])
+        {
+            self.problem(
+                node.at,
+                format!("the CSV file has the single column `{only}`"),
+                Some("natsync reads files whose columns are separated by commas".to_owned()),
+            );
+            return None;
+        }
+        let usable = |name: &&String| crate::manifest::template::is_name(name);
+        let mut seen = std::collections::HashSet::new();
+        if let Some(twice) = names.iter().filter(usable).find(|name| !seen.insert(name.as_str())) {
+            self.problem(
+                node.at,
+                format!("the CSV file has two columns `{twice}`"),
+                Some("rename one of them in its first line".to_owned()),
+            );
+            return None;
+        }
         let mut columns = vec![Texts::default(); names.len()];
         for record in reader.records() {
             match record {
