@@ -2,12 +2,14 @@
 
 use hyper::StatusCode;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED,
-    LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 
+use super::coding::applied;
 use super::headers::Headers;
 use super::retry::RetryAfter;
+use super::status::is_transient;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
 use crate::pin::Validators;
@@ -51,6 +53,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) length: Length,
     /// The bytes that are here already, if the request was for a range.
     pub(crate) here: Option<Here<'a>>,
+    /// `Content-Encoding` may be a label that the file's name explains, rather than an applied coding.
+    pub(crate) is_label: bool,
     /// When the response came, in seconds since 1970.
     pub(crate) now: i64,
 }
@@ -85,10 +89,13 @@ pub(crate) struct Head {
 pub(crate) enum Content {
     /// The body is the file. `length` in bytes, if declared.
     Whole { length: Option<u64> },
+    /// The body is the file, and ends where the connection does: a cut cannot be told from an end.
+    Unframed,
     /// The body is the rest of the file, `length` bytes long.
     Rest { length: u64 },
-    /// The bytes that are here cannot be completed: the whole file has to be requested.
-    Restart,
+    /// The answer is about the condition, the range or the method of the request, and not about the
+    /// file: only a plain GET tells.
+    Unclear,
     /// The copy on disk is current.
     NotModified,
     /// Upstream does not have the file.
@@ -116,32 +123,77 @@ impl From<Failure> for NoContent {
     }
 }
 
-/// Transient statuses: the server, or one behind it, is busy (RFC 9110, RFC 6585, RFC 8470).
-const PASSING: [u16; 8] = [408, 425, 429, 500, 502, 503, 504, 421];
+/// The bytes from 0x80 on. `percent_encode` always encodes those; this set adds none.
+const NOT_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
+
+impl Asked<'_> {
+    /// Whether the request was for all bytes after those that are here.
+    fn is_for_rest(&self) -> bool {
+        self.here.is_some_and(|here| here.upto.is_none())
+    }
+
+    /// Whether the request was a GET without a condition and without a range.
+    fn is_plain(&self) -> bool {
+        !self.conditional && !self.head_only && self.here.is_none()
+    }
+}
 
 /// Decides what a response means.
+///
+/// Only the answer to a plain GET proves that a file is missing or refused. Servers answer other
+/// requests with 404, 403, 500 and more though they serve the file (docs/transfer.md, "Questions and
+/// answers").
 pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
+    let meaning = read(asked, head);
+    if asked.is_plain() {
+        return meaning;
+    }
+    match meaning {
+        Ok(Content::Missing { .. }) => Ok(Content::Unclear),
+        Err(NoContent::Fail(failure)) if is_refusal(&failure) => Ok(Content::Unclear),
+        // A server that is overloaded says so with a time, or to a request without a range as well.
+        Err(NoContent::Retry { after: None, .. }) if asked.is_for_rest() || head.status == 500 => {
+            Ok(Content::Unclear)
+        }
+        meaning => meaning,
+    }
+}
+
+/// Whether a failure may be about the condition, the range or the method alone. Credentials are
+/// asked for whatever the request is.
+fn is_refusal(failure: &Failure) -> bool {
+    failure.kind == ErrorKind::HttpStatus && !matches!(failure.status, Some(401 | 407))
+}
+
+fn read(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     let (status, headers) = (head.status, &head.headers);
-    if asked.missing.status.contains(&status) {
+    let after = headers
+        .single(&RETRY_AFTER)
+        .and_then(|text| RetryAfter::parse(text, headers.single(&DATE), asked.now));
+    // A client that is throttled learns nothing about the file.
+    let is_throttled = status == 403 && after.is_some();
+    if asked.missing.status.contains(&status) && !is_throttled {
         return Ok(Content::Missing { status });
     }
     match status {
         200 | 203 => whole(asked, head),
-        206 | 412 | 416 if asked.here.is_some() => {
-            let rest = asked.here.filter(|_| status == 206).and_then(|here| rest(&here, head));
-            Ok(rest.map_or(Content::Restart, |length| Content::Rest { length }))
-        }
+        206 => match asked.here.and_then(|here| rest(asked, &here, head)) {
+            Some(length) => Ok(Content::Rest { length }),
+            None if is_all(headers) => whole(asked, head),
+            None if asked.is_plain() => {
+                let what = "the server answers with a part of the file, which was not asked for";
+                Err(protocol(what).with_status(206).into())
+            }
+            None => Ok(Content::Unclear),
+        },
         304 if asked.conditional => Ok(Content::NotModified),
+        304 if !asked.is_plain() => Ok(Content::Unclear),
         304 => {
             let what = "the server answers 304 to a request that was not conditional";
             Err(protocol(what).with_status(304).into())
         }
         301 | 302 | 303 | 307 | 308 => Err(redirect(status, headers)),
-        _ if PASSING.contains(&status) => {
-            let date = headers.single(&DATE);
-            let after = headers
-                .single(&RETRY_AFTER)
-                .and_then(|text| RetryAfter::parse(text, date, asked.now));
+        _ if is_transient(status, after.is_some()) => {
             Err(NoContent::Retry { failure: refused(status), after })
         }
         _ => Err(refused(status).into()),
@@ -149,20 +201,23 @@ pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoCont
 }
 
 fn redirect(status: u16, headers: &Headers) -> NoContent {
-    let location = headers.0.get(LOCATION).map(|location| std::str::from_utf8(location.as_bytes()));
-    let problem = match location {
-        Some(Ok(location)) => return NoContent::Redirect { location: location.to_owned() },
-        Some(Err(_)) => "the redirect's target has characters that no URL has",
-        None => "the server redirects and does not say where to",
+    let Some(location) = headers.0.get(LOCATION) else {
+        let problem = "the server redirects and does not say where to";
+        return Failure::new(ErrorKind::Redirect, problem).with_status(status).into();
     };
-    Failure::new(ErrorKind::Redirect, problem).with_status(status).into()
+    let location = match std::str::from_utf8(location.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        // Bytes of another encoding, such as Latin-1: the server knows its own names.
+        Err(_) => percent_encoding::percent_encode(location.as_bytes(), NOT_ASCII).to_string(),
+    };
+    NoContent::Redirect { location }
 }
 
 /// The length of the rest, if the response is exactly the requested range of the same file (RFC
 /// 9110, section 15.3.7); none in case of doubt.
-fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
+fn rest(asked: &Asked<'_>, here: &Here<'_>, head: &Head) -> Option<u64> {
     let headers = &head.headers;
-    if applied_encoding(headers).is_some() {
+    if !asked.is_label && !here.pinned && headers.coding().is_some() {
         return None;
     }
     let (first, last, total) = content_range(headers.single(&CONTENT_RANGE)?)?;
@@ -187,6 +242,16 @@ fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
     (same && fits && head.framed).then_some(length)
 }
 
+/// Whether `Content-Range` names the whole file: the body is no part of it.
+fn is_all(headers: &Headers) -> bool {
+    let range = headers.single(&CONTENT_RANGE).and_then(content_range);
+    range.is_some_and(|(first, last, total)| {
+        first == 0
+            && last.checked_add(1) == Some(total)
+            && declared_length(headers).is_ok_and(|length| length.is_none_or(|it| it == total))
+    })
+}
+
 /// `bytes 5-9/10`: first, last, and the length of the whole.
 fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
@@ -206,14 +271,16 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     {
         return Ok(Content::Missing { status: head.status });
     }
-    if headers.0.contains_key(CONTENT_RANGE) {
+    if headers.0.contains_key(CONTENT_RANGE) && !is_all(headers) {
         let what = "the server answers 200 with a part of the file (Content-Range)";
         return Err(protocol(what).into());
     }
-    if let Some(encoding) = applied_encoding(headers) {
-        let message =
-            format!("the server applied `Content-Encoding: {encoding}`, which was not asked for");
-        return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
+    // A pin decides on the bytes as they were sent.
+    if let Some(coding) = headers.coding()
+        && !asked.is_label
+        && !matches!(asked.length, Length::Pinned(_))
+    {
+        return Err(applied(&coding).into());
     }
     if let Some(expected) = &asked.expect.content_type
         && !media_type.is_some_and(|media_type| expected.matches(media_type))
@@ -227,11 +294,12 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     if asked.head_only {
         return Ok(Content::Whole { length });
     }
+    if !head.framed && headers.0.contains_key(TRANSFER_ENCODING) {
+        let what = "the server sends the file in a transfer coding that was not asked for";
+        return Err(protocol(what).into());
+    }
     if !head.framed && !asked.expect.unframed && asked.length == Length::Unknown {
-        let failure =
-            protocol("the server does not say how long the file is, so a cut could not be noticed")
-                .with_hint("`expect: {unframed: true}` accepts such answers");
-        return Err(failure.into());
+        return Ok(Content::Unframed);
     }
     if let Some(length) = length {
         check_length(length, asked.expect, asked.length)?;
@@ -296,15 +364,6 @@ fn declared_length(headers: &Headers) -> Result<Option<u64>, Failure> {
     Ok(length)
 }
 
-fn applied_encoding(headers: &Headers) -> Option<String> {
-    headers
-        .0
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
-        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
-}
-
 fn refused(status: u16) -> Failure {
     let known = StatusCode::from_u16(status).ok().and_then(|known| known.canonical_reason());
     let reason = known.map(|reason| format!(" {reason}")).unwrap_or_default();
@@ -357,6 +416,7 @@ mod tests {
             missing: &case.missing,
             length: case.length,
             here: case.here,
+            is_label: false,
             now: 0,
         };
         classify(&asked, &Head { status, headers: Headers::of(fields), framed: case.framed })
@@ -447,9 +507,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unframed_body_needs_permission_or_a_known_length() {
+    fn an_unframed_body_needs_permission_a_known_length_or_a_second_transfer() {
         let open = Case { framed: false, ..plain() };
-        assert_eq!(kind(&answer(&open, 200, &[])), Some(ErrorKind::Protocol));
+        assert_eq!(answer(&open, 200, &[]), Ok(Content::Unframed));
+        let coded = answer(&open, 200, &[("transfer-encoding", "gzip")]);
+        assert_eq!(kind(&coded), Some(ErrorKind::Protocol));
         let allowed = Case {
             expect: Expect { unframed: true, ..Expect::default() },
             framed: false,
@@ -526,7 +588,7 @@ mod tests {
         assert_eq!(answer(&dated, 206, &[rest[0], same]), Ok(Content::Rest { length: 6 }));
         let other = ("last-modified", "Sun, 06 Nov 1994 08:49:38 GMT");
         for case in [&dated, &decided, &resuming] {
-            assert_eq!(answer(case, 206, &[rest[0], other]), Ok(Content::Restart));
+            assert_eq!(answer(case, 206, &[rest[0], other]), Ok(Content::Unclear));
         }
         for (status, headers) in [
             (206, vec![range("bytes 4-9/10"), ("etag", "\"b\"")]),
@@ -548,7 +610,7 @@ mod tests {
         ] {
             assert_eq!(
                 answer(&resuming, status, &headers),
-                Ok(Content::Restart),
+                Ok(Content::Unclear),
                 "{status} {headers:?}"
             );
         }
@@ -561,7 +623,7 @@ mod tests {
         let inner = [range("bytes 4-7/10"), rest[1]];
         assert_eq!(answer(&middle, 206, &inner), Ok(Content::Rest { length: 4 }));
         for other in ["bytes 4-9/10", "bytes 4-6/10", "bytes 4-7/11"] {
-            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Restart));
+            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Unclear));
         }
         // The request had no range.
         assert!(matches!(answer(&plain(), 206, &rest), Err(NoContent::Fail(_))));

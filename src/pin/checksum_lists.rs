@@ -10,11 +10,11 @@ use crate::digest::checksums::{List, ListProblem, Lookup};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::{Entry, Form};
 use crate::manifest::template::UrlParts;
-use crate::manifest::{ListPlace, Manifest, OnMissing, Published};
+use crate::manifest::{Identity, ListPlace, Manifest, OnMissing, Published};
 use crate::pin::{Pin, PinFrom, Pinned};
 
-/// The failures of lists that could not be fetched, by source index and the shown form of the URL.
-pub(crate) type Lost = HashMap<(usize, String), Failure>;
+/// The failures of lists that could not be fetched, by source index and URL.
+pub(crate) type Lost = HashMap<(usize, Identity), Failure>;
 
 /// The stored result of fetching a checksum list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub(crate) enum KeptList {
 
 /// A store of the checksum lists that earlier runs fetched.
 pub(crate) trait KeptLists: std::fmt::Debug + Sync {
-    /// The list at a URL in its shown form. A damaged store returns [`KeptList::Unknown`].
-    fn kept_list(&self, url: &str) -> KeptList;
+    /// The list at a URL. A damaged store returns [`KeptList::Unknown`].
+    fn kept_list(&self, url: &Identity) -> KeptList;
 }
 
 /// The lists that the sources of a manifest name.
@@ -40,9 +40,9 @@ pub(crate) struct Lists<'a> {
     lost: Lost,
     /// True if this run fetched the lists that it needs.
     asked: bool,
-    /// A cache of parsed lists, by source index and the shown form of the URL. The source is part
-    /// of the key because each source has its own parsing rules.
-    read: RwLock<HashMap<usize, HashMap<String, Arc<Known>>>>,
+    /// A cache of parsed lists, by source index and URL. The source is part of the key because each
+    /// source has its own parsing rules.
+    read: RwLock<HashMap<usize, HashMap<Identity, Arc<Known>>>>,
     /// True if a look-up needed a list that no run has fetched yet.
     unknown: AtomicBool,
     /// Computed on first use, since it takes a pass over all entries.
@@ -84,7 +84,7 @@ impl<'a> Lists<'a> {
         let lookup = match &published.place {
             ListPlace::File { list, .. } => find(list),
             ListPlace::Url(_) | ListPlace::Sidecar(_) => {
-                let url = entry.list_url(Form::Shown)?;
+                let url = entry.list_identity()?;
                 match &*self.known(entry, &url, published) {
                     Known::List(list) => find(list),
                     // The file itself may be missing as well, which the source allows.
@@ -116,7 +116,7 @@ impl<'a> Lists<'a> {
     /// The reason why the list of an entry cannot be used.
     pub(crate) fn failure(&self, entry: &Entry<'_>) -> Option<Failure> {
         let published = entry.source().published.as_ref()?;
-        let url = entry.list_url(Form::Shown)?;
+        let url = entry.list_identity()?;
         match &*self.known(entry, &url, published) {
             Known::Broken(failure) => Some(failure.clone()),
             _ => None,
@@ -128,25 +128,26 @@ impl<'a> Lists<'a> {
         self.unknown.load(Ordering::Relaxed)
     }
 
-    fn known(&self, entry: &Entry<'_>, url: &str, published: &Published) -> Arc<Known> {
+    fn known(&self, entry: &Entry<'_>, url: &Identity, published: &Published) -> Arc<Known> {
         let source = entry.source_index();
         if matches!(published.place, ListPlace::Sidecar(_)) {
             // Do not cache sidecars: each is used by a single entry.
-            return Arc::new(self.fetch(source, url, published));
+            return Arc::new(self.fetch(entry, url, published));
         }
         let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = read.get(&source).and_then(|read| read.get(url)) {
             return Arc::clone(known);
         }
         drop(read);
-        let known = Arc::new(self.fetch(source, url, published));
+        let known = Arc::new(self.fetch(entry, url, published));
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(read.entry(source).or_default().entry(url.to_owned()).or_insert(known))
+        Arc::clone(read.entry(source).or_default().entry(url.clone()).or_insert(known))
     }
 
-    fn fetch(&self, source: usize, url: &str, published: &Published) -> Known {
+    fn fetch(&self, entry: &Entry<'_>, url: &Identity, published: &Published) -> Known {
+        let shown = entry.list_url(Form::Shown).unwrap_or_default();
         let broken = |why: &str, failure: Option<&Failure>| {
-            let message = format!("the checksum list {url} cannot be used: {why}");
+            let message = format!("the checksum list {shown} cannot be used: {why}");
             let kind = failure.map_or(ErrorKind::UnexpectedContent, |failure| failure.kind);
             let mut broken = Failure::new(kind, message);
             broken.status = failure.and_then(|failure| failure.status);
@@ -154,7 +155,7 @@ impl<'a> Lists<'a> {
             broken.origin = failure.and_then(|failure| failure.origin.clone());
             Known::Broken(broken)
         };
-        if let Some(failure) = self.lost.get(&(source, url.to_owned())) {
+        if let Some(failure) = self.lost.get(&(entry.source_index(), url.clone())) {
             return broken(&failure.message, Some(failure));
         }
         match self.kept.map_or(KeptList::Unknown, |kept| kept.kept_list(url)) {
@@ -166,7 +167,7 @@ impl<'a> Lists<'a> {
             KeptList::Unknown => Known::Unknown,
             KeptList::Missing => Known::Missing,
             KeptList::Content(content) => {
-                let name = UrlParts::new(url).filename();
+                let name = UrlParts::new(url.expose()).filename();
                 match List::parse(&content, &name, &published.rules) {
                     Ok(list) => Known::List(list),
                     Err(problem) => broken(&problem.to_string(), Some(&unreadable(&problem))),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ask::{Question, Response, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
+use super::fetch::{is_about, must_be_compared};
 use super::job::Job;
 use super::publish::{Message, Publisher};
 use super::run::{Run, Work};
@@ -15,10 +16,13 @@ use super::targets::list_target;
 use super::want::Want;
 use crate::dest::Dest;
 use crate::dest::state::{Note, State};
+use crate::digest::Digest;
 use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Content, Headers, Length, Method, check_digests, receive};
+use crate::http::{
+    BodyRules, Content, Headers, Length, Method, check_digests, check_label, receive,
+};
 use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::manifest::template::UrlParts;
 use crate::manifest::{Expect, ListPlace, MissingWhen};
@@ -87,9 +91,7 @@ impl Errand for ListFetch<'_> {
     fn missing(&self, run: &Run<'_>, job: Job, status: u16) -> Fate {
         let entry = run.entry(job.entry);
         if may_be_missing(entry) {
-            let url = entry.list_url(Form::Shown).unwrap_or_default();
-            let validators = Validators::default();
-            self.note(run, Note::List { url, validators, content: None });
+            self.note(run, &entry, Validators::default(), None);
             return Fate::Done;
         }
         let message = format!("the server has no such file ({status})");
@@ -105,8 +107,9 @@ impl Errand for ListFetch<'_> {
 
     fn give_up(&self, run: &Run<'_>, entry: EntryIndex, failure: Failure, _: u32) {
         let entry = run.entry(entry);
-        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
-        lock(&self.lost).insert(list, failure);
+        if let Some(list) = entry.list_identity() {
+            lock(&self.lost).insert((entry.source_index(), list), failure);
+        }
         self.settled(run);
     }
 
@@ -122,9 +125,11 @@ impl ListFetch<'_> {
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
-        let url = entry.list_url(Form::Shown).unwrap_or_default();
+        let url = entry.list_identity();
         let published = entry.source().published.as_ref();
-        let known = if attempt.job.anew { None } else { self.lists.state.list_validators(&url) };
+        let plain = attempt.job.anew || attempt.job.without.conditions;
+        let known = url.as_ref().filter(|_| !plain);
+        let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
         let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
@@ -139,40 +144,56 @@ impl ListFetch<'_> {
         };
         let mut response = attempt.ask(slot, &question).await?;
         match response.content {
-            Content::NotModified => {
+            Content::NotModified if is_about(&conditions, &response.headers) => {
                 finish_body(&mut response.slot, response.body).await;
                 self.settled(run);
                 Ok(Ended::Settled)
             }
             Content::Missing { status } => {
                 finish_body(&mut response.slot, response.body).await;
-                // A refusal of a condition says nothing of the list.
-                if !conditions.is_empty() {
-                    attempt.job.anew = true;
-                    return Ok(Ended::Again);
-                }
                 Ok(Ended::Missing { status })
             }
-            // The request had no range.
-            Content::Rest { .. } | Content::Restart => Ok(Ended::Again),
-            Content::Whole { length } => {
+            Content::NotModified | Content::Rest { .. } | Content::Unclear => {
+                finish_body(&mut response.slot, response.body).await;
+                attempt.job.without.conditions = true;
+                Ok(Ended::Unclear)
+            }
+            Content::Whole { .. } | Content::Unframed => {
+                // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
+                let (is_sure, length) = match response.content {
+                    Content::Whole { length } => (true, length),
+                    _ => (response.is_secure, None),
+                };
                 let (headers, content) = receive_list(attempt, response, length, &expect).await?;
+                if !is_sure && must_be_compared(attempt.job, Digest::of(&content), lane)? {
+                    return Ok(Ended::Twice);
+                }
                 // An unreadable list must not replace the kept one.
-                if let Some(published) = published
-                    && let Err(problem) =
-                        List::parse(&content, &UrlParts::new(&url).filename(), &published.rules)
+                if let Some((published, url)) = published.zip(url)
+                    && let name = UrlParts::new(url.expose()).filename()
+                    && let Err(problem) = List::parse(&content, &name, &published.rules)
                 {
                     return Err(Refusal::lasting(lane, unreadable(&problem)));
                 }
-                let validators = headers.validators();
-                self.note(run, Note::List { url, validators, content: Some(content) });
+                self.note(run, &entry, headers.validators(), Some(content));
                 Ok(Ended::Settled)
             }
         }
     }
 
-    fn note(&self, run: &Run<'_>, note: Note) {
-        self.publisher.put(Message::Note(Box::new(note), None));
+    /// Records the list of an entry, or (without content) that there is none.
+    fn note(
+        &self,
+        run: &Run<'_>,
+        entry: &Entry<'_>,
+        validators: Validators,
+        content: Option<Vec<u8>>,
+    ) {
+        if let Some((url, identity)) = entry.list_url(Form::Shown).zip(entry.list_identity()) {
+            let identity = self.lists.state.key().digest(identity.expose());
+            let note = Note::List { url, identity, validators, content };
+            self.publisher.put(Message::Note(Box::new(note), None));
+        }
         self.settled(run);
     }
 
@@ -216,6 +237,7 @@ async fn receive_list(
     }
     run.dispatch.succeeded(lane, content.len() as u64);
     check_digests(&headers, &content).map_err(failed)?;
+    check_label(&headers, &[&attempt.job.target.file_name()], &content).map_err(failed)?;
     Ok((headers, content))
 }
 

@@ -19,7 +19,9 @@ use tokio::sync::Notify;
 use super::answer::Answer;
 use crate::dest::{Beside, PartNote};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Content, Headers, Here, Method, Pace, Range, Receiver, RetryAfter};
+use crate::http::{
+    BodyRules, Content, Headers, Here, Method, Pace, Range, Receiver, RetryAfter, is_objection,
+};
 use crate::pin::Validators;
 use crate::transfer::ask::{Question, Response};
 use crate::transfer::attempt::{Attempt, Refusal};
@@ -133,12 +135,11 @@ impl<'r> File<'_, '_, 'r, '_> {
         let response = match attempt.ask(slot, &question).await {
             Ok(response) => response,
             Err(Refusal::Failed { lane, failure, after, .. }) => {
-                let limited = matches!(failure.status, Some(429 | 503));
-                let longest = self.attempt.settings().max_retry_after;
+                let limited = failure.status.is_some_and(is_objection);
                 match after {
-                    Some(RetryAfter(wait)) if wait <= longest => run.dispatch.hold(lane, wait),
-                    _ if limited => run.dispatch.objected(lane),
-                    _ => {}
+                    Some(RetryAfter(wait)) => run.dispatch.hold(lane, wait),
+                    None if limited => run.dispatch.objected(lane),
+                    None => {}
                 }
                 return Err(if limited { Loss::Limited } else { loss(&failure) });
             }
