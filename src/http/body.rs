@@ -317,14 +317,16 @@ mod tests {
         let total = bytes * pieces;
         tokio::spawn(async move {
             let mut request = [0; 1024];
-            far.read(&mut request).await.unwrap();
+            let read = far.read(&mut request).await.unwrap();
+            assert!(0 < read);
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n");
             far.write_all(head.as_bytes()).await.unwrap();
             for _ in 0..pieces {
                 tokio::time::sleep(pause).await;
                 far.write_all(&vec![b'x'; bytes]).await.unwrap();
             }
-            far.read(&mut request).await.unwrap();
+            // The connection stays open until the client closes it.
+            assert_eq!(far.read(&mut request).await.unwrap(), 0);
         });
         let mut connection = Connection::over(near).await.unwrap();
         let request = hyper::Request::get("/").header("Host", "a").body(Empty::new()).unwrap();

@@ -6,6 +6,7 @@
 
 mod health;
 mod lanes;
+mod places;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::job::Job;
-use super::lane::{Condition, Health, Lane};
+use super::lane::{Health, Lane};
 use super::limit::Limit;
 use super::shared::Shared;
 use super::slot::{LaneId, Places, Slot};
@@ -28,6 +29,7 @@ use crate::manifest::entry::EntryIndex;
 use crate::stop::Stop;
 use crate::threads::lock;
 use lanes::Lanes;
+pub(super) use places::Spare;
 
 /// How many jobs may wait here, so that a pause of one origin does not delay the others.
 const LOOK_AHEAD: usize = 4096;
@@ -40,16 +42,6 @@ pub(super) enum Task<'a> {
     Unreachable(Job, Failure),
     /// The URL cannot be used.
     Unusable(EntryIndex, Failure),
-}
-
-/// A further place for a job in hand.
-#[derive(Debug)]
-pub(super) enum Spare<'a> {
-    Place(Slot<'a>),
-    /// All places are in use, other jobs wait for them, or a pause has to end.
-    Later,
-    /// The origin is down, or one request at a time probes it.
-    NotUp,
 }
 
 /// The settings for the lane of a job.
@@ -256,90 +248,6 @@ impl<'a> Dispatch<'a> {
         });
         let connection = inner.lanes.enter(id, now);
         Slot { places: self, lane: id, connection, share: None, trying, served: false }
-    }
-
-    /// Moves an attempt to the origin that a redirect leads to: gives its place back and takes one
-    /// there. None if there is no place at once; then the job has to wait.
-    pub(super) fn go_on(&self, slot: Slot<'_>, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        let from = slot.lane;
-        // Before the next place is taken, which may be at the same origin.
-        drop(slot);
-        let place = self.place(origin, job);
-        if place.is_none() {
-            let now = self.clock.now();
-            let mut inner = self.lock();
-            let next = self.lane_of(&mut inner, origin, job, now);
-            if let Some(lane) = inner.lanes.get_mut(from) {
-                lane.leads_to = Some(next).filter(|&next| next != from);
-            }
-            inner.lanes.touch(from, now);
-        }
-        self.wake();
-        place
-    }
-
-    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other
-    /// place.
-    pub(super) fn place(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        self.place_if(origin, job, |lane| {
-            lane.arrivals.is_empty() && !matches!(lane.health, Health::Down(_))
-        })
-    }
-
-    /// A further place for a job in hand, if no other job wants it.
-    pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Spare<'_> {
-        let now = self.clock.now();
-        let mut inner = self.lock();
-        let id = self.lane_of(&mut inner, origin, job, now);
-        let Some(lane) = inner.lanes.get(id) else { return Spare::Later };
-        match lane.condition(now) {
-            Condition::Down | Condition::Probing => Spare::NotUp,
-            Condition::Up if lane.is_idle() && inner.lanes.has_place(id, now) => {
-                Spare::Place(self.slot(&mut inner, id, now))
-            }
-            Condition::Up | Condition::Held => Spare::Later,
-        }
-    }
-
-    /// Lets a spare place serve for one more request, if no other job wants it by now.
-    pub(super) fn spare_again<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
-        let now = self.clock.now();
-        let inner = self.lock();
-        let lane = inner.lanes.get(slot.lane);
-        let again = lane.is_some_and(|lane| lane.is_idle() && lane.lets_go_on(now));
-        let again = again && !inner.lanes.are_wanted();
-        // Giving a place back takes the lock, too.
-        drop(inner);
-        again.then_some(slot)
-    }
-
-    /// Lets the place of a job serve for one more request, unless its origin is not up or lowered
-    /// the number of places.
-    pub(super) fn own_again<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
-        let now = self.clock.now();
-        let again = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.lets_go_on(now));
-        again.then_some(slot)
-    }
-
-    fn place_if(
-        &self,
-        origin: &Origin,
-        job: &Job,
-        is_free: impl FnOnce(&Lane) -> bool,
-    ) -> Option<Slot<'_>> {
-        let now = self.clock.now();
-        let mut inner = self.lock();
-        let lane = self.lane_of(&mut inner, origin, job, now);
-        let is_free =
-            inner.lanes.get(lane).is_some_and(is_free) && inner.lanes.has_place(lane, now);
-        is_free.then(|| self.slot(&mut inner, lane, now))
-    }
-
-    /// Lets a place serve for a second request. None where requests have a rate: there each takes
-    /// its turn.
-    pub(super) fn once_more<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
-        let has_rate = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.spacing.is_some());
-        (!has_rate).then_some(slot)
     }
 
     /// Wakes a worker if there may be something to do. A caller that gives a place back and does

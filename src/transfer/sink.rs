@@ -279,9 +279,9 @@ mod tests {
     use crate::digest::Algorithms;
     use crate::pin::Validators;
 
-    fn note() -> Option<PartNote> {
+    fn note() -> PartNote {
         let validators = Validators { etag: Some("\"a\"".to_owned()), last_modified: None };
-        Some(PartNote { path: "a".to_owned(), validators, ..PartNote::default() })
+        PartNote { path: "a".to_owned(), validators, ..PartNote::default() }
     }
 
     /// The length of the part that the next run finds.
@@ -296,7 +296,7 @@ mod tests {
 
     fn sink(dest: &Dest) -> Sink<'_> {
         let stage = Box::new(|| dest.stage(Algorithms::default()));
-        Sink::new(Some(2 * SECURED), stage, Box::new(note))
+        Sink::new(Some(2 * SECURED), stage, Box::new(|| Some(note())))
     }
 
     #[test]

@@ -284,8 +284,7 @@ impl Fetch<'_> {
 
     /// Keeps the received bytes for the next attempt, unless the failure makes them doubtful.
     fn keep(&self, job: &mut Job, sink: Sink<'_>, failure: &Failure) {
-        use ErrorKind::{Connect, Stalled, Timeout, Truncated};
-        if !matches!(failure.kind, Connect | Stalled | Timeout | Truncated) {
+        if !resume::leaves_bytes(failure.kind) {
             return sink.discard();
         }
         let Some(begun) = sink.keep() else { return };

@@ -2,6 +2,7 @@
 
 use super::files::Fetch;
 use crate::dest::PartNote;
+use crate::failure::ErrorKind;
 use crate::http::{Headers, Here, Range, http_date};
 use crate::manifest::IdentityKey;
 use crate::manifest::entry::Entry;
@@ -38,6 +39,13 @@ pub(super) fn note(
         total,
     };
     (want.is_pinned() || note.validator().is_some()).then_some(note)
+}
+
+/// Whether the bytes before a failure of that kind are those of the file, so that only the rest is
+/// requested.
+pub(super) fn leaves_bytes(kind: ErrorKind) -> bool {
+    use ErrorKind::{Connect, Stalled, Timeout, Truncated};
+    matches!(kind, Connect | Stalled | Timeout | Truncated)
 }
 
 fn was_at_rest(headers: &Headers, last_modified: Option<&str>) -> bool {

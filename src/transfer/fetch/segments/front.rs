@@ -6,8 +6,9 @@ use std::io;
 use super::ranges::{self, Ranges};
 use super::{File, Shared};
 use crate::failure::Failure;
-use crate::http::{Receiver, is_transient};
+use crate::http::Receiver;
 use crate::transfer::fetch::answer::Answer;
+use crate::transfer::fetch::resume::leaves_bytes;
 use crate::transfer::sink::Sink;
 use crate::transfer::slot::Slot;
 
@@ -73,7 +74,7 @@ impl<'a, 's> Front<'a, 's> {
         let Answer { slot, connection, body } = answer;
         drop((connection, body));
         let progressed = self.ranges.borrow_mut().front_cut();
-        if !progressed || !is_transient(failure.kind) {
+        if !progressed || !leaves_bytes(failure.kind) {
             return Err(failure);
         }
         let Some(slot) = file.attempt.run.dispatch.own_again(slot) else { return Err(failure) };

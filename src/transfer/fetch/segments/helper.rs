@@ -48,10 +48,13 @@ pub(super) async fn help(
                 Err(loss) => ranges.lost(id, loss),
             }
         }
+        if kept.is_none() {
+            // Its place may serve another job.
+            run.dispatch.wake();
+        }
         shared.changed.notify_one();
     }
     drop(kept);
-    // The place may serve another job.
     run.dispatch.wake();
 }
 

@@ -169,7 +169,7 @@ impl Ranges {
         self.parts.iter().enumerate().rev().find_map(|(index, Part { range, holder })| {
             let start =
                 if index == 0 { range.start.saturating_add(self.size) } else { range.start };
-            (*holder == Holder::Free && start < range.end).then(|| (index, start..range.end))
+            (*holder == Holder::Free && start < range.end).then_some((index, start..range.end))
         })
     }
 
