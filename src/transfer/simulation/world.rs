@@ -314,7 +314,12 @@ fn content(path: &str, version: usize) -> Arc<[u8]> {
         .bytes()
         .fold(7, |hash: u64, byte| hash.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
     let mut rng = fastrand::Rng::with_seed(hash);
-    let size = if rng.u32(0..8) == 0 { rng.usize(1..200_000) } else { rng.usize(1..20_000) };
+    let most = match rng.u32(0..64) {
+        0 => 4_000_000,
+        1..9 => 200_000,
+        _ => 20_000,
+    };
+    let size = rng.usize(1..most);
     let mut rng = fastrand::Rng::with_seed(rng.u64(..) ^ version as u64);
     let mut bytes = vec![0; size];
     rng.fill(&mut bytes);
