@@ -31,7 +31,7 @@ struct Part {
     holder: Holder,
 }
 
-/// Who has a part. A free part behind claimed ones is a hole.
+/// The state of a part. A free part behind claimed ones is a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
     Free,
@@ -46,7 +46,7 @@ pub(super) struct HelperId(usize);
 #[derive(Clone, Copy, Debug)]
 struct Helper {
     state: HelperState,
-    /// It ends as soon as it has seen this.
+    /// The helper ends at its next step.
     withdrawn: bool,
 }
 
