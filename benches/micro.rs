@@ -114,6 +114,7 @@ fn decided(bencher: Bencher<'_, '_>) {
         missing_ttl: Duration::ZERO,
         force: false,
         rehash: false,
+        sizes: (0, u64::MAX),
         now: jiff::Timestamp::UNIX_EPOCH,
     };
     bencher.bench(|| decide(black_box(&Pinned::Free), black_box(&disk), black_box(&policy)));

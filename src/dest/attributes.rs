@@ -5,13 +5,12 @@
 //! another one takes over that one's attributes, as far as the process may set them.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
 use rustix::io::Errno;
 
 use super::Stat;
-use super::folder::Folder;
-use super::stage::Verified;
 
 /// What is to differ from the attributes of a new file in the staging area.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,10 +22,18 @@ pub(super) struct Attributes {
     acl: Option<Vec<u8>>,
 }
 
+/// The attributes that a file got when it was created in the staging area.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Created {
+    pub(super) owner: u32,
+    pub(super) group: u32,
+    pub(super) permissions: u32,
+}
+
 impl Attributes {
     /// What a file that is created in a folder gets from it: the group of a folder with the setgid
     /// bit, and the default ACL, which then replaces the umask (acl(5), "Object creation").
-    pub(super) fn given_by(folder: &Folder) -> io::Result<Self> {
+    pub(super) fn given_by(folder: BorrowedFd<'_>) -> io::Result<Self> {
         let stat = Stat::from(rustix::fs::fstat(folder)?);
         let group = stat.gives_its_group().then_some(stat.group);
         let inherited = acl::default_of(folder).as_deref().and_then(acl::inherited);
@@ -39,7 +46,7 @@ impl Attributes {
     }
 
     /// Those of a file that is replaced.
-    pub(super) fn of(folder: &Folder, name: &str, stat: &Stat) -> Self {
+    pub(super) fn of(folder: BorrowedFd<'_>, name: &str, stat: &Stat) -> Self {
         Self {
             owner: Some(stat.owner),
             group: Some(stat.group),
@@ -48,37 +55,59 @@ impl Attributes {
         }
     }
 
-    /// Gives them to a staged file. An attribute that the process may not set stays as it is.
-    pub(super) fn give_to(&self, staging: &Folder, verified: &Verified) -> io::Result<()> {
-        let name = verified.name();
-        let (owner, group) = verified.owner();
-        let (new_owner, new_group) =
-            (self.owner.filter(|new| *new != owner), self.group.filter(|new| *new != group));
-        let mut changed = false;
-        if new_owner.is_some() || new_group.is_some() {
-            changed = set_owner(staging, name, new_owner, new_group)?;
+    /// Gives them to a staged file. An attribute that the process may not set stays as it is; then
+    /// the file is no more accessible than it would be with all of them.
+    pub(super) fn give_to(
+        &self,
+        staging: BorrowedFd<'_>,
+        name: &str,
+        created: Created,
+    ) -> io::Result<()> {
+        let owner = self.owner.filter(|owner| *owner != created.owner);
+        let group = self.group.filter(|group| *group != created.group);
+        let mut set = Set::default();
+        if owner.is_some() || group.is_some() {
+            set = set_owner(staging, name, owner, group)?;
         }
-        if let Some(list) = &self.acl
+        let has_group = group.is_none() || set.group;
+        if has_group
+            && let Some(list) = &self.acl
             && acl::set(staging, name, list)?
         {
             return Ok(());
         }
-        let mode = self.mode.unwrap_or_else(|| verified.permissions());
+        let mut mode = self.mode.unwrap_or(created.permissions);
+        // The bits of the group are meant for another group, or are the mask of a lost ACL. Those
+        // of a new file are what the umask gives to any group.
+        if self.mode.is_some() && (!has_group || self.acl.is_some()) {
+            mode = no_more_for_the_group(mode);
+        }
         // The kernel may take bits away when the owner changes.
-        if changed || mode != verified.permissions() {
+        if set.owner || set.group || mode != created.permissions {
             rustix::fs::chmodat(staging, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
         }
         Ok(())
     }
 }
 
-/// Reports whether anything was changed.
+/// Permissions with no right for the group that others do not have.
+fn no_more_for_the_group(mode: u32) -> u32 {
+    mode & !0o070 | mode & ((mode & 0o007) << 3)
+}
+
+/// Which of owner and group were set.
+#[derive(Clone, Copy, Debug, Default)]
+struct Set {
+    owner: bool,
+    group: bool,
+}
+
 fn set_owner(
-    staging: &Folder,
+    staging: BorrowedFd<'_>,
     name: &str,
     owner: Option<u32>,
     group: Option<u32>,
-) -> io::Result<bool> {
+) -> io::Result<Set> {
     let group = group.map(Gid::from_raw);
     let set = |owner: Option<Uid>, group| match rustix::fs::chownat(
         staging,
@@ -91,12 +120,12 @@ fn set_owner(
         Err(Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(false),
         Err(errno) => Err(io::Error::from(errno)),
     };
-    let both = set(owner.map(Uid::from_raw), group)?;
-    if both || owner.is_none() || group.is_none() {
-        return Ok(both);
+    if set(owner.map(Uid::from_raw), group)? {
+        return Ok(Set { owner: owner.is_some(), group: group.is_some() });
     }
     // A process that may not give files away may still choose among its own groups.
-    set(None, group)
+    let is_set = owner.is_some() && group.is_some() && set(None, group)?;
+    Ok(Set { owner: false, group: is_set })
 }
 
 #[cfg(target_os = "linux")]
@@ -105,11 +134,10 @@ mod acl {
     //! all in little endian (`linux/posix_acl_xattr.h`).
 
     use std::io;
+    use std::os::fd::BorrowedFd;
 
     use rustix::fs::{Mode, OFlags, XattrFlags};
     use rustix::io::Errno;
-
-    use crate::dest::folder::Folder;
 
     const DEFAULT: &str = "system.posix_acl_default";
     const ACCESS: &str = "system.posix_acl_access";
@@ -132,17 +160,17 @@ mod acl {
         List(Vec<u8>),
     }
 
-    pub(super) fn default_of(folder: &Folder) -> Option<Vec<u8>> {
+    pub(super) fn default_of(folder: BorrowedFd<'_>) -> Option<Vec<u8>> {
         let mut value = vec![0; LONGEST];
         let length = rustix::fs::fgetxattr(folder, DEFAULT, value.as_mut_slice()).ok()?;
         value.truncate(length);
         Some(value)
     }
 
-    pub(super) fn of_file(folder: &Folder, name: &str) -> Option<Vec<u8>> {
-        use std::os::fd::{AsFd as _, AsRawFd as _};
+    pub(super) fn of_file(folder: BorrowedFd<'_>, name: &str) -> Option<Vec<u8>> {
+        use std::os::fd::AsRawFd as _;
         // No system call reads the attribute of a name relative to an open folder.
-        let path = format!("/proc/self/fd/{}/{name}", folder.as_fd().as_raw_fd());
+        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
         let mut value = vec![0; LONGEST];
         let length = rustix::fs::lgetxattr(path, ACCESS, value.as_mut_slice()).ok()?;
         value.truncate(length);
@@ -150,7 +178,7 @@ mod acl {
     }
 
     /// Reports whether the ACL was set.
-    pub(super) fn set(staging: &Folder, name: &str, list: &[u8]) -> io::Result<bool> {
+    pub(super) fn set(staging: BorrowedFd<'_>, name: &str, list: &[u8]) -> io::Result<bool> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(staging, name, flags, Mode::empty())?;
         match rustix::fs::fsetxattr(&file, ACCESS, list, XattrFlags::empty()) {
@@ -190,7 +218,7 @@ mod acl {
     }
 
     /// Removes what a folder would give to new files.
-    pub(super) fn forget_default(folder: &Folder) {
+    pub(super) fn forget_default(folder: BorrowedFd<'_>) {
         // Most folders have none, and some file systems know none.
         let _ = rustix::fs::fremovexattr(folder, DEFAULT);
     }
@@ -237,23 +265,22 @@ mod acl {
     //! Systems without the extended attributes of Linux: ACLs are left alone.
 
     use std::io;
-
-    use crate::dest::folder::Folder;
+    use std::os::fd::BorrowedFd;
 
     pub(super) enum Inherited {
         Mode(u32),
         List(Vec<u8>),
     }
 
-    pub(super) fn default_of(_: &Folder) -> Option<Vec<u8>> {
+    pub(super) fn default_of(_: BorrowedFd<'_>) -> Option<Vec<u8>> {
         None
     }
 
-    pub(super) fn of_file(_: &Folder, _: &str) -> Option<Vec<u8>> {
+    pub(super) fn of_file(_: BorrowedFd<'_>, _: &str) -> Option<Vec<u8>> {
         None
     }
 
-    pub(super) fn set(_: &Folder, _: &str, _: &[u8]) -> io::Result<bool> {
+    pub(super) fn set(_: BorrowedFd<'_>, _: &str, _: &[u8]) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -261,14 +288,28 @@ mod acl {
         None
     }
 
-    pub(super) fn forget_default(_: &Folder) {}
+    pub(super) fn forget_default(_: BorrowedFd<'_>) {}
 }
 
 /// Makes a folder give nothing to the files in it, so that all files in the staging area begin alike.
-pub(super) fn make_neutral(folder: &Folder) -> io::Result<()> {
+pub(super) fn make_neutral(folder: BorrowedFd<'_>) -> io::Result<()> {
     acl::forget_default(folder);
     if Stat::from(rustix::fs::fstat(folder)?).gives_its_group() {
         rustix::fs::fchmod(folder, Mode::RWXU)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_group_gets_no_more_than_others() {
+        for (before, after) in
+            [(0o640, 0o600), (0o664, 0o644), (0o604, 0o604), (0o777, 0o777), (0o751, 0o711)]
+        {
+            assert_eq!(no_more_for_the_group(before), after, "{before:o}");
+        }
+    }
 }

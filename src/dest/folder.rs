@@ -51,7 +51,7 @@ impl Folder {
         if let Some(gives) = self.gives.get() {
             return Ok(gives);
         }
-        let gives = Attributes::given_by(self)?;
+        let gives = Attributes::given_by(self.as_fd())?;
         Ok(self.gives.get_or_init(|| gives))
     }
 

@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 
+use super::Dest;
 use super::stat::Stat;
+use crate::rel_path::RelPath;
 
 /// An open regular file with its metadata.
 #[derive(Debug)]
@@ -26,6 +29,21 @@ impl Opened {
     }
 }
 
+impl Dest {
+    /// At most `edge` bytes of both ends of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn edges(&self, path: &RelPath, edge: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let Opened { file, stat, .. } = self.read(path)?;
+        let size = usize::try_from(stat.size).unwrap_or(usize::MAX).min(edge);
+        let (mut beginning, mut end) = (vec![0; size], vec![0; size]);
+        file.read_exact_at(&mut beginning, 0)?;
+        file.read_exact_at(&mut end, stat.size - size as u64)?;
+        Ok((beginning, end))
+    }
+}
+
 impl Read for Opened {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ended {
@@ -41,8 +59,6 @@ impl Read for Opened {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt as _;
-
     use super::*;
 
     fn opened(content: &[u8]) -> (Opened, File) {

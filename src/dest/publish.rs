@@ -1,6 +1,7 @@
 //! Giving a verified file its final name.
 
 use std::io;
+use std::os::fd::AsFd as _;
 
 use rustix::fs::RenameFlags;
 
@@ -49,8 +50,10 @@ impl Dest {
         let folder = self.folder(parent, true)?;
         let replaced = if replace { to_replace(&folder, name)? } else { None };
         match &replaced {
-            Some(old) => old.give_to(staging, verified)?,
-            None => folder.gives()?.give_to(staging, verified)?,
+            Some(old) => old.give_to(staging.as_fd(), verified.name(), verified.created())?,
+            None => {
+                folder.gives()?.give_to(staging.as_fd(), verified.name(), verified.created())?;
+            }
         }
         if replaced.is_some() {
             rustix::fs::renameat(&**staging, verified.name(), &*folder, name)
@@ -70,7 +73,7 @@ impl Dest {
 /// The attributes of a regular file at the name, which is to be replaced. None if nothing is there.
 fn to_replace(folder: &Folder, name: &str) -> Result<Option<Attributes>, PublishError> {
     match folder.stat(name) {
-        Ok(old) if old.is_file() => Ok(Some(Attributes::of(folder, name, &old))),
+        Ok(old) if old.is_file() => Ok(Some(Attributes::of(folder.as_fd(), name, &old))),
         Ok(old) => Err(PublishError::Conflict(old.describe())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::text;
 use crate::dest::Dest;
-use crate::dest::state::State;
+use crate::dest::state::{Claim, State};
 use crate::digest::Algorithms;
 use crate::digest::checksums::{List, Rules};
 use crate::manifest::netrc_file::Netrc;
@@ -44,9 +44,10 @@ pub(super) fn checksum_lists(input: &[u8]) {
     });
     for (pattern, whole) in [(None, false), (None, true), (Some(PATTERN.clone()), false)] {
         let rules = Rules { algorithm: None, pattern, whole };
-        if let Ok(list) = List::parse(input, &rules) {
+        if let Ok(list) = List::parse(input, "SUMS", &rules) {
             let _ = list.find(&["a.txt", "b/c.bin"]);
-            let _ = list.find(&[""]);
+            let _ = list.find_base("");
+            assert!(list.files().all(|(name, _, line)| !name.is_empty() && 0 < line));
         }
     }
 }
@@ -73,7 +74,7 @@ pub(super) fn part_notes(input: &[u8]) {
         {
             assert!(begun.staged.length() <= BYTES.len() as u64);
         }
-        dest.clear_parts(&parts);
+        dest.clear_parts(&parts, |_| false);
     });
 }
 
@@ -82,11 +83,13 @@ pub(super) fn states(input: &[u8]) {
     in_folder(|folder| {
         let dest = Dest::create(&folder.join("state")).expect("a destination");
         std::fs::write(crate::dest::state::file_of(dest.path()), input).expect("a file");
-        let looked = State::look(&dest, "m");
+        let looked = State::look(&dest, &Claim::named("m"));
         drop(looked.value.map(|state| state.read(|_| {}, |_, _, _| {})));
-        let state = State::open(&dest, "m").expect("a state can always be begun").value;
+        let state =
+            State::open(&dest, &Claim::named("m")).expect("a state can always be begun").value;
         if state.read(|_| {}, |_, _, _| {}).is_err() {
-            let state = state.renew(&dest).expect("a state can always be begun").value;
+            let state =
+                state.renew(&dest, &Claim::named("m")).expect("a state can always be begun").value;
             state.read(|_| {}, |_, _, _| {}).expect("a new state can be read");
         }
         let control = folder.join("state/.natsync");

@@ -89,10 +89,13 @@ pub(crate) struct Head {
 pub(crate) enum Content {
     /// The body is the file. `length` in bytes, if declared.
     Whole { length: Option<u64> },
+    /// The body is the file, and ends where the connection does: a cut cannot be told from an end.
+    Unframed,
     /// The body is the rest of the file, `length` bytes long.
     Rest { length: u64 },
-    /// The bytes that are here cannot be completed: the whole file has to be requested.
-    Restart,
+    /// The answer is about the condition, the range or the method of the request, and not about the
+    /// file: only a plain GET tells.
+    Unclear,
     /// The copy on disk is current.
     NotModified,
     /// Upstream does not have the file.
@@ -123,8 +126,46 @@ impl From<Failure> for NoContent {
 /// The bytes from 0x80 on. `percent_encode` always encodes those; this set adds none.
 const NOT_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
 
+impl Asked<'_> {
+    /// Whether the request was for all bytes after those that are here.
+    fn is_for_rest(&self) -> bool {
+        self.here.is_some_and(|here| here.upto.is_none())
+    }
+
+    /// Whether the request was a GET without a condition and without a range.
+    fn is_plain(&self) -> bool {
+        !self.conditional && !self.head_only && self.here.is_none()
+    }
+}
+
 /// Decides what a response means.
+///
+/// Only the answer to a plain GET proves that a file is missing or refused. Servers answer other
+/// requests with 404, 403, 500 and more though they serve the file (docs/transfer.md, "Questions and
+/// answers").
 pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
+    let meaning = read(asked, head);
+    if asked.is_plain() {
+        return meaning;
+    }
+    match meaning {
+        Ok(Content::Missing { .. }) => Ok(Content::Unclear),
+        Err(NoContent::Fail(failure)) if is_refusal(&failure) => Ok(Content::Unclear),
+        // A server that is overloaded says so with a time, or to a request without a range as well.
+        Err(NoContent::Retry { after: None, .. }) if asked.is_for_rest() || head.status == 500 => {
+            Ok(Content::Unclear)
+        }
+        meaning => meaning,
+    }
+}
+
+/// Whether a failure may be about the condition, the range or the method alone. Credentials are
+/// asked for whatever the request is.
+fn is_refusal(failure: &Failure) -> bool {
+    failure.kind == ErrorKind::HttpStatus && !matches!(failure.status, Some(401 | 407))
+}
+
+fn read(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     let (status, headers) = (head.status, &head.headers);
     let after = headers
         .single(&RETRY_AFTER)
@@ -136,12 +177,17 @@ pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoCont
     }
     match status {
         200 | 203 => whole(asked, head),
-        206 | 412 | 416 if asked.here.is_some() => {
-            let rest =
-                asked.here.filter(|_| status == 206).and_then(|here| rest(asked, &here, head));
-            Ok(rest.map_or(Content::Restart, |length| Content::Rest { length }))
-        }
+        206 => match asked.here.and_then(|here| rest(asked, &here, head)) {
+            Some(length) => Ok(Content::Rest { length }),
+            None if is_all(headers) => whole(asked, head),
+            None if asked.is_plain() => {
+                let what = "the server answers with a part of the file, which was not asked for";
+                Err(protocol(what).with_status(206).into())
+            }
+            None => Ok(Content::Unclear),
+        },
         304 if asked.conditional => Ok(Content::NotModified),
+        304 if !asked.is_plain() => Ok(Content::Unclear),
         304 => {
             let what = "the server answers 304 to a request that was not conditional";
             Err(protocol(what).with_status(304).into())
@@ -196,6 +242,16 @@ fn rest(asked: &Asked<'_>, here: &Here<'_>, head: &Head) -> Option<u64> {
     (same && fits && head.framed).then_some(length)
 }
 
+/// Whether `Content-Range` names the whole file: the body is no part of it.
+fn is_all(headers: &Headers) -> bool {
+    let range = headers.single(&CONTENT_RANGE).and_then(content_range);
+    range.is_some_and(|(first, last, total)| {
+        first == 0
+            && last.checked_add(1) == Some(total)
+            && declared_length(headers).is_ok_and(|length| length.is_none_or(|it| it == total))
+    })
+}
+
 /// `bytes 5-9/10`: first, last, and the length of the whole.
 fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
@@ -215,7 +271,7 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     {
         return Ok(Content::Missing { status: head.status });
     }
-    if headers.0.contains_key(CONTENT_RANGE) {
+    if headers.0.contains_key(CONTENT_RANGE) && !is_all(headers) {
         let what = "the server answers 200 with a part of the file (Content-Range)";
         return Err(protocol(what).into());
     }
@@ -238,11 +294,12 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     if asked.head_only {
         return Ok(Content::Whole { length });
     }
+    if !head.framed && headers.0.contains_key(TRANSFER_ENCODING) {
+        let what = "the server sends the file in a transfer coding that was not asked for";
+        return Err(protocol(what).into());
+    }
     if !head.framed && !asked.expect.unframed && asked.length == Length::Unknown {
-        let failure =
-            protocol("the server does not say how long the file is, so a cut could not be noticed")
-                .with_hint("`expect: {unframed: true}` accepts such answers");
-        return Err(failure.into());
+        return Ok(Content::Unframed);
     }
     if let Some(length) = length {
         check_length(length, asked.expect, asked.length)?;
@@ -450,9 +507,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unframed_body_needs_permission_or_a_known_length() {
+    fn an_unframed_body_needs_permission_a_known_length_or_a_second_transfer() {
         let open = Case { framed: false, ..plain() };
-        assert_eq!(kind(&answer(&open, 200, &[])), Some(ErrorKind::Protocol));
+        assert_eq!(answer(&open, 200, &[]), Ok(Content::Unframed));
+        let coded = answer(&open, 200, &[("transfer-encoding", "gzip")]);
+        assert_eq!(kind(&coded), Some(ErrorKind::Protocol));
         let allowed = Case {
             expect: Expect { unframed: true, ..Expect::default() },
             framed: false,
@@ -529,7 +588,7 @@ mod tests {
         assert_eq!(answer(&dated, 206, &[rest[0], same]), Ok(Content::Rest { length: 6 }));
         let other = ("last-modified", "Sun, 06 Nov 1994 08:49:38 GMT");
         for case in [&dated, &decided, &resuming] {
-            assert_eq!(answer(case, 206, &[rest[0], other]), Ok(Content::Restart));
+            assert_eq!(answer(case, 206, &[rest[0], other]), Ok(Content::Unclear));
         }
         for (status, headers) in [
             (206, vec![range("bytes 4-9/10"), ("etag", "\"b\"")]),
@@ -551,7 +610,7 @@ mod tests {
         ] {
             assert_eq!(
                 answer(&resuming, status, &headers),
-                Ok(Content::Restart),
+                Ok(Content::Unclear),
                 "{status} {headers:?}"
             );
         }
@@ -564,7 +623,7 @@ mod tests {
         let inner = [range("bytes 4-7/10"), rest[1]];
         assert_eq!(answer(&middle, 206, &inner), Ok(Content::Rest { length: 4 }));
         for other in ["bytes 4-9/10", "bytes 4-6/10", "bytes 4-7/11"] {
-            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Restart));
+            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Unclear));
         }
         // The request had no range.
         assert!(matches!(answer(&plain(), 206, &rest), Err(NoContent::Fail(_))));

@@ -40,7 +40,7 @@ mod validators;
 pub(crate) use body::{Body, BodyRules, Receiver, drain, receive};
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use classify::Head;
-pub(crate) use classify::{Asked, Content, Here, Length, NoContent, classify};
+pub(crate) use classify::{Asked, Content, Here, Length, NoContent, check_length, classify};
 pub(crate) use clock::Clock;
 pub(crate) use coding::{check_label, may_be_label};
 pub(crate) use connect::{Dial, Internet, Network, Version, Wanted};

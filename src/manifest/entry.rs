@@ -8,8 +8,10 @@ use std::ops::Range;
 
 use crate::digest::Checksum;
 pub use crate::manifest::template::Form;
-use crate::manifest::template::{Template, UrlParts};
-use crate::manifest::{File, Locations, Manifest, Override, Source};
+use crate::manifest::template::{Effect, Template, UrlParts};
+use crate::manifest::{
+    File, Identity, IdentityKey, KeptUrl, Locations, Manifest, Override, Source, UrlDigest,
+};
 use crate::rel_path::RelPath;
 
 /// The index of an entry in its manifest, from 0. Indices of excluded combinations are skipped.
@@ -203,6 +205,51 @@ impl<'m> Entry<'m> {
         mirrored
     }
 
+    /// The identity of its declared URL.
+    #[must_use]
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::new(self.url(Form::Identity))
+    }
+
+    /// The identity of one of its names at one of its places, as in [`Self::candidate`].
+    #[must_use]
+    pub(crate) fn identity_at(&self, name: usize, place: usize) -> Identity {
+        Identity::new(self.candidate(name, place, Form::Identity))
+    }
+
+    /// The URL of one of its names at one of its places as a file with that key may keep it.
+    #[must_use]
+    pub(crate) fn kept_at(&self, name: usize, place: usize, key: &IdentityKey) -> KeptUrl {
+        let shown = self.candidate(name, place, Form::Shown);
+        key.keep(shown, &self.identity_at(name, place))
+    }
+
+    /// The identity of the checksum list for this entry, if the list is at a URL.
+    #[must_use]
+    pub(crate) fn list_identity(&self) -> Option<Identity> {
+        self.list_url(Form::Identity).map(Identity::new)
+    }
+
+    /// A digest of all that it may be requested from, its checksum list included; none if the text
+    /// of the manifest determines that.
+    #[must_use]
+    pub(crate) fn places_digest(&self, key: &IdentityKey) -> Option<UrlDigest> {
+        let source = self.source;
+        let list = source.published.as_ref().and_then(|published| published.place.template());
+        let names = (0..self.names()).map(|name| self.url_template(name));
+        if !names.chain(&source.mirrors).chain(list).any(Template::has_secrets) {
+            return None;
+        }
+        let mut texts = self.list_url(Form::Identity).unwrap_or_default();
+        for name in 0..self.names() {
+            for place in 0..self.places() {
+                texts.push('\n');
+                texts.push_str(&self.candidate(name, place, Form::Identity));
+            }
+        }
+        Some(key.digest(&texts))
+    }
+
     /// The URL of the checksum list for this entry, if the list is at a URL.
     #[must_use]
     pub(crate) fn list_url(&self, form: Form) -> Option<String> {
@@ -222,9 +269,7 @@ impl<'m> Entry<'m> {
     /// The digests that the manifest itself states, which may be none.
     #[must_use]
     pub fn checksums(&self) -> &'m [Checksum] {
-        if self.source.overrides.iter().any(|other| !other.checksums.is_empty())
-            && let Some(other) = self.overriding().find(|other| !other.checksums.is_empty())
-        {
+        if let Some(other) = self.overriding(Effect::Pin) {
             return &other.checksums;
         }
         match self.file() {
@@ -252,13 +297,13 @@ impl<'m> Entry<'m> {
 
     /// The template of its path: that of an override, of its item in `files`, or of the source.
     pub(crate) fn path_template(&self) -> &'m Template {
-        let own = self.overriding().find_map(|other| other.path.as_ref());
+        let own = self.overriding(Effect::Path).and_then(|other| other.path.as_ref());
         own.or_else(|| self.file().and_then(|file| file.path.as_ref())).unwrap_or(&self.source.path)
     }
 
     pub(crate) fn url_template(&self, name: usize) -> &'m Template {
         if name == 0
-            && let Some(url) = self.overriding().find_map(|other| other.url.as_ref())
+            && let Some(url) = self.overriding(Effect::Url).and_then(|other| other.url.as_ref())
         {
             return url;
         }
@@ -277,12 +322,10 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// The overrides that match it, in order. The first one that sets a key wins.
-    pub(crate) fn overriding(&self) -> impl Iterator<Item = &'m Override> {
-        self.source
-            .overrides
-            .iter()
-            .filter(|other| other.when.matches(&self.source.space, self.position))
+    /// The first override that matches it and has this effect.
+    pub(crate) fn overriding(&self, effect: Effect) -> Option<&'m Override> {
+        let rule = self.source.exceptions.first(&self.source.space, self.position, effect)?;
+        self.source.overrides.get(rule.checked_sub(self.source.excludes)?)
     }
 
     pub(crate) fn render(
@@ -296,8 +339,7 @@ impl<'m> Entry<'m> {
     }
 
     fn is_left_out(&self) -> bool {
-        self.source.excludes.iter().any(|rule| rule.matches(&self.source.space, self.position))
-            || self.overriding().any(|other| other.skip)
+        self.source.exceptions.first(&self.source.space, self.position, Effect::Skip).is_some()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the files are in memory")]

@@ -16,11 +16,20 @@ pub struct Expect {
     /// Whether to accept a response whose body ends only where the connection closes (RFC 9112,
     /// section 6.3, rule 8). A truncated one cannot be told from a complete one.
     pub unframed: bool,
+    /// Whether digests that the server states in header fields must be those of the bytes.
+    pub header_digests: bool,
 }
 
 impl Default for Expect {
     fn default() -> Self {
-        Self { content_type: None, min_size: 1, max_size: None, kind: None, unframed: false }
+        Self {
+            content_type: None,
+            min_size: 1,
+            max_size: None,
+            kind: None,
+            unframed: false,
+            header_digests: true,
+        }
     }
 }
 

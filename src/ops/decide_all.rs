@@ -14,13 +14,13 @@ use crate::dest::state::{FileRecord, Note, Provenance, State};
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digests};
 use crate::event::{Event, Phase, Reporter};
-use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex};
 use crate::manifest::{Check, Orphans, PathHashes, Source};
 use crate::ops::background::in_background;
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
-use crate::ops::prune;
 use crate::ops::scope::Scope;
+use crate::ops::{ownership, prune};
 use crate::pin::{Pin, Pinned, Validators};
 use crate::plan::{
     Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
@@ -74,7 +74,7 @@ pub(crate) fn make_plan(
     keep: Keep<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<Plan, RunError> {
-    let Scan { inventory, owned, managed, .. } = scan;
+    let Scan { inventory, owned, unclear, managed, .. } = scan;
     let look = Look {
         scope,
         inventory: &inventory,
@@ -88,11 +88,6 @@ pub(crate) fn make_plan(
         in_background(reporter, |done| look.read_all(dest, &unread, &mut plan, keep, done))?;
     }
     let mut orphans = owned;
-    orphans.retain(|owned| {
-        let hash = path_hash(&owned.path);
-        inventory.has_file(hash) || inventory.is_unreadable(hash)
-    });
-    orphans.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
     // `natsync lock` deletes nothing, and a selection of entries does not decide about other files.
     if is_pruning
@@ -108,8 +103,12 @@ pub(crate) fn make_plan(
             stays
         });
         plan.add_prunes(prunes);
+        plan.set_refusal(ownership::refusal(&unclear));
     }
-    plan.set_orphans(orphans.into_iter().map(|owned| owned.path).collect());
+    let unclear = unclear.into_iter().flat_map(|unclear| unclear.files);
+    let mut orphans: Vec<_> = orphans.into_iter().chain(unclear).map(|file| file.path).collect();
+    orphans.sort_unstable();
+    plan.set_orphans(orphans);
     Ok(plan)
 }
 
@@ -133,7 +132,7 @@ pub(crate) fn decide_one(
     let path = entry.path();
     let path = path.as_str();
     let pinned = scope.pins.of(entry, path)?;
-    let disk = inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
+    let disk = inventory.look(path, path_hash(path), false, || entry.identity());
     let step = match look.decide(entry, path, &pinned, &disk)? {
         Verdict::Decided(decision) => Step::Do(decision),
         Verdict::Obstructed(obstacle) => Step::Obstructed(obstacle),
@@ -167,7 +166,7 @@ pub(crate) fn scan<'h>(
     in_background(reporter, |seen| {
         let advanced = |files| seen.store(files, Ordering::Relaxed);
         let go_on = || !scope.stop.is_requested();
-        Inventory::scan(dest, state, scope.manifest.name(), declared, advanced, go_on)
+        Inventory::scan(dest, state, declared, advanced, go_on)
     })
 }
 
@@ -225,7 +224,7 @@ impl Look<'_> {
             }
             let pinned = pins.of(&entry, &path)?;
             let has_digest = pinned.pin().is_some_and(|pin| !pin.checksums.is_empty());
-            let url = || entry.url(Form::Shown);
+            let url = || entry.identity();
             let disk = self.inventory.look(&path, path_hash(&path), has_digest, url);
             let step = match self.decide(&entry, &path, &pinned, &disk)? {
                 Verdict::Decided(decision) => Step::Do(decision),
@@ -314,7 +313,7 @@ impl Look<'_> {
     ) -> Result<Option<(Step, Option<Note>)>, RunError> {
         let path = entry.path();
         let path = path.as_str();
-        let disk = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
+        let disk = self.inventory.look(path, path_hash(path), false, || entry.identity());
         let pinned = self.scope.pins.of(entry, path)?;
         let Some(settled) = self.with_content(entry, path, &pinned, disk, content)? else {
             return Ok(None);
@@ -375,7 +374,7 @@ impl Look<'_> {
         }
         if decision.action == Action::Keep {
             let validators = self.scope.pins.validators(entry, &path, digests.sha256())?;
-            let url = entry.url(Form::Shown);
+            let url = entry.kept_at(0, 0, self.inventory.key());
             let (provenance, served, validators) = match validators {
                 // The lock has validators for this digest: upstream served these bytes before.
                 Some((served, validators)) => (Provenance::Confirmed, served, validators),
@@ -433,6 +432,7 @@ fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
         missing_ttl: source.missing_ttl,
         force: options.force && !options.offline,
         rehash: options.rehash,
+        sizes: (source.expect.min_size, source.expect.max_size.unwrap_or(u64::MAX)),
         now,
     }
 }

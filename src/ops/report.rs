@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Prepared, lacked_lists, prepare};
+use super::{Prepared, lacked_lists, ownership, prepare};
 use crate::dest::Dest;
 use crate::dest::state::State;
 use crate::event::Reporter;
-use crate::manifest::entry::Form;
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::scan;
 use crate::ops::error::RunError;
@@ -32,8 +31,9 @@ pub(crate) fn overview(
     reporter: &mut dyn Reporter,
 ) -> Result<Overview, RunError> {
     let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
-    let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
+    let dest = Dest::open(manifest)?;
+    let opened =
+        dest.as_ref().map(|dest| State::look(dest, &ownership::claim(manifest, options, &hashes)));
     let (state, warning) = opened.map_or((None, None), |opened| (opened.value, opened.warning));
     let state = state.as_ref();
     let pins =
@@ -62,7 +62,7 @@ pub(crate) fn overview(
             continue;
         }
         let hash = path_hash(&path);
-        let disk = inventory.look(&path, hash, false, || entry.url(Form::Shown));
+        let disk = inventory.look(&path, hash, false, || entry.identity());
         let changed = hashes.rank(hash).and_then(|rank| changes.get(rank)).copied();
         let changed = changed.filter(|&at| at != 0);
         let checked = disk.record.as_ref().and_then(|record| record.checked);

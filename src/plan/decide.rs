@@ -99,6 +99,8 @@ pub struct Policy {
     pub force: bool,
     /// Trust no size and times: read every file (`--rehash`).
     pub rehash: bool,
+    /// The smallest and the largest size in bytes that the manifest expects of a file.
+    pub sizes: (u64, u64),
     /// The instant of the run.
     pub now: Timestamp,
 }
@@ -155,7 +157,7 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
         // The manifest requires a sidecar, but there is none: do not trust the file without a
         // check.
         _ if *pinned == Pinned::Unvouched => decided(Action::Revalidate, Reason::Stale),
-        _ => decide_free(disk, policy),
+        _ => decide_free(size, disk, policy),
     }
 }
 
@@ -173,7 +175,7 @@ fn decide_pinned(pin: &Pin, size: u64, disk: &OnDisk, policy: &Policy) -> Verdic
 }
 
 /// Decides about a file without pinned digests, which follows upstream.
-fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
+fn decide_free(size: u64, disk: &OnDisk, policy: &Policy) -> Verdict {
     let Some(record) = &disk.record else {
         return decided(Action::Revalidate, Reason::Stale);
     };
@@ -188,6 +190,10 @@ fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
             }
             Some(_) => {}
         }
+    }
+    // A file that is kept has to meet what a new one has to.
+    if size < policy.sizes.0 || policy.sizes.1 < size {
+        return decided(Action::Replace, Reason::SizeDiffers);
     }
     let fresh = match policy.check {
         Check::Always => false,
@@ -231,6 +237,7 @@ mod tests {
             missing_ttl: Duration::ZERO,
             force: false,
             rehash: false,
+            sizes: (0, u64::MAX),
             now: at(NOW),
         }
     }

@@ -124,6 +124,9 @@ impl Page {
         if let Some(listed) = &explanation.listed {
             let list = entry.list_url(Form::Shown).unwrap_or_else(|| "the list".to_owned());
             let said = match listed {
+                Listed::Unfetched if explanation.noted.failed.is_some() => {
+                    "no run has fetched a list that can be used; see `failed`".to_owned()
+                }
                 Listed::Unfetched => "not fetched by any run yet".to_owned(),
                 Listed::Unlisted => "does not name it".to_owned(),
                 Listed::Ambiguous => "several of its lines could mean this file".to_owned(),
@@ -136,6 +139,9 @@ impl Page {
             self.line("checksums", &format!("{list}: {said}"));
         }
         let pin = match &explanation.pinned {
+            Pinned::Free if explanation.listed == Some(Listed::Unfetched) => {
+                "none yet: its checksum list is not known".to_owned()
+            }
             Pinned::Free => "none: any content that upstream serves is accepted".to_owned(),
             Pinned::Missing => "missing upstream, according to the lock".to_owned(),
             Pinned::Unlisted => "none: its checksum list does not name it".to_owned(),
@@ -199,8 +205,8 @@ impl Page {
         if let Some(checked) = noted.checked {
             self.line("", &format!("served or confirmed {}", ago(checked, now)));
         }
-        if noted.served != noted.url {
-            self.line("", &format!("served by {}", noted.served));
+        if noted.served.shown() != noted.url.shown() {
+            self.line("", &format!("served by {}", noted.served.shown()));
         }
         let etag = noted.validators.etag.as_ref().map(|etag| format!("ETag {etag}"));
         let modified =
@@ -257,10 +263,14 @@ fn reason(decision: Decision, entry: &Entry<'_>, explanation: &Explanation) -> S
         Reason::DigestDiffers => "the file on disk does not have the pinned digest",
         Reason::ModifiedLocally => "the file was changed since natsync recorded it",
         Reason::UrlChanged => {
-            return format!(
-                "the file on disk came from {}",
-                noted.map_or("another URL", |noted| noted.url.as_str())
-            );
+            let url = noted.map_or("another URL", |noted| noted.url.shown());
+            // The shown form hides the values that differ.
+            let hidden = if url == entry.url(Form::Shown) {
+                ", with another value from the environment"
+            } else {
+                ""
+            };
+            return format!("the file on disk came from {url}{hidden}");
         }
         Reason::Forced => "--force downloads every file again",
         Reason::Stale if noted.is_none() => {

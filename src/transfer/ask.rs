@@ -23,6 +23,8 @@ pub(super) struct Response<'r> {
     pub(super) content: Content,
     pub(super) headers: Headers,
     pub(super) body: Body,
+    /// Whether it came over TLS.
+    pub(super) is_secure: bool,
 }
 
 /// A request, and what is known of its response beforehand.
@@ -103,7 +105,10 @@ impl<'r> Attempt<'_, 'r, '_> {
             asked.is_label = coding.is_some_and(|coding| self.may_be_label(&coding));
             asked.now = run.work.clock.timestamp().as_second();
             let location = match classify(&asked, &head) {
-                Ok(content) => return Ok(Response { slot, content, headers: head.headers, body }),
+                Ok(content) => {
+                    let (headers, is_secure) = (head.headers, target.origin.secure);
+                    return Ok(Response { slot, content, headers, body, is_secure });
+                }
                 Err(NoContent::Redirect { location }) => location,
                 Err(NoContent::Retry { failure, after }) => {
                     finish_body(&mut slot, body).await;

@@ -8,8 +8,8 @@ use super::slot::LaneId;
 use super::want::Want;
 use crate::failure::Failure;
 use crate::http::RetryAfter;
-use crate::manifest::Http;
-use crate::manifest::entry::{Entry, Form};
+use crate::manifest::entry::Entry;
+use crate::manifest::{Http, Identity, IdentityKey, KeptUrl};
 
 /// One attempt at one job: what its steps share.
 pub(super) struct Attempt<'a, 'r, 'w> {
@@ -29,8 +29,11 @@ pub(super) enum Ended {
     Missing { status: u16 },
     /// The local file changed during the run: its record must be ignored.
     Outdated,
-    /// The bytes received before cannot be completed: start again.
-    Again,
+    /// The answer says nothing about the file. The next request leaves out what the server did not
+    /// take ([`Without`](super::job::Without)), and is made at once: it is no retry.
+    Unclear,
+    /// The body may have been cut. It is requested once more, to compare; that is no retry.
+    Twice,
 }
 
 /// Why an attempt brought nothing.
@@ -76,8 +79,13 @@ impl<'w> Attempt<'_, '_, 'w> {
         &self.run.work.settings[self.entry.source_index()]
     }
 
-    /// The URL of the request, in its shown form.
-    pub(super) fn served(&self) -> String {
-        self.entry.candidate(self.job.name, self.job.place, Form::Shown)
+    /// The identity of the requested URL.
+    pub(super) fn identity(&self) -> Identity {
+        self.entry.identity_at(self.job.name, self.job.place)
+    }
+
+    /// The requested URL as a file with that key may keep it.
+    pub(super) fn served(&self, key: &IdentityKey) -> KeptUrl {
+        self.entry.kept_at(self.job.name, self.job.place, key)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ask::{Question, Response, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
+use super::fetch::{is_about, must_be_compared};
 use super::job::Job;
 use super::publish::{Message, Publisher};
 use super::run::{Run, Work};
@@ -15,16 +16,18 @@ use super::targets::list_target;
 use super::want::Want;
 use crate::dest::Dest;
 use crate::dest::state::{Note, State};
+use crate::digest::Digest;
 use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{
     BodyRules, Content, Headers, Length, Method, check_digests, check_label, receive,
 };
-use crate::manifest::entry::{EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::template::UrlParts;
 use crate::manifest::{Expect, ListPlace, MissingWhen};
 use crate::pin::Validators;
-use crate::pin::checksum_lists::Lost;
+use crate::pin::checksum_lists::{Lost, unreadable};
 use crate::threads::{into_inner, lock};
 
 /// The checksum lists to get.
@@ -84,14 +87,11 @@ impl Errand for ListFetch<'_> {
         self.get(&mut attempt, slot).await
     }
 
-    /// A missing sidecar means that its file is not listed.
+    /// Without this list, its entries are not listed.
     fn missing(&self, run: &Run<'_>, job: Job, status: u16) -> Fate {
         let entry = run.entry(job.entry);
-        let published = entry.source().published.as_ref();
-        if published.is_some_and(|published| matches!(published.place, ListPlace::Sidecar(_))) {
-            let url = entry.list_url(Form::Shown).unwrap_or_default();
-            let validators = Validators::default();
-            self.note(run, Note::List { url, validators, content: None });
+        if may_be_missing(entry) {
+            self.note(run, &entry, Validators::default(), None);
             return Fate::Done;
         }
         let message = format!("the server has no such file ({status})");
@@ -107,8 +107,9 @@ impl Errand for ListFetch<'_> {
 
     fn give_up(&self, run: &Run<'_>, entry: EntryIndex, failure: Failure, _: u32) {
         let entry = run.entry(entry);
-        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
-        lock(&self.lost).insert(list, failure);
+        if let Some(list) = entry.list_identity() {
+            lock(&self.lost).insert((entry.source_index(), list), failure);
+        }
         self.settled(run);
     }
 
@@ -124,22 +125,26 @@ impl ListFetch<'_> {
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
-        let url = entry.list_url(Form::Shown).unwrap_or_default();
-        let known = if attempt.job.anew { None } else { self.lists.state.list_validators(&url) };
+        let url = entry.list_identity();
+        let published = entry.source().published.as_ref();
+        let plain = attempt.job.anew || attempt.job.without.conditions;
+        let known = url.as_ref().filter(|_| !plain);
+        let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
         let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
+        let usual = MissingWhen::default();
         let question = Question {
             method: Method::Get,
             conditions: &conditions,
             rest: None,
             length: Length::Unknown,
             expect: &expect,
-            missing: &MissingWhen::default(),
+            missing: if may_be_missing(entry) { &entry.source().missing_when } else { &usual },
         };
         let mut response = attempt.ask(slot, &question).await?;
         match response.content {
-            Content::NotModified => {
+            Content::NotModified if is_about(&conditions, &response.headers) => {
                 finish_body(&mut response.slot, response.body).await;
                 self.settled(run);
                 Ok(Ended::Settled)
@@ -148,25 +153,47 @@ impl ListFetch<'_> {
                 finish_body(&mut response.slot, response.body).await;
                 Ok(Ended::Missing { status })
             }
-            // The request had no range.
-            Content::Rest { .. } | Content::Restart => Ok(Ended::Again),
-            Content::Whole { length } => {
+            Content::NotModified | Content::Rest { .. } | Content::Unclear => {
+                finish_body(&mut response.slot, response.body).await;
+                attempt.job.without.conditions = true;
+                Ok(Ended::Unclear)
+            }
+            Content::Whole { .. } | Content::Unframed => {
+                // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
+                let (is_sure, length) = match response.content {
+                    Content::Whole { length } => (true, length),
+                    _ => (response.is_secure, None),
+                };
                 let (headers, content) = receive_list(attempt, response, length, &expect).await?;
-                // An unreadable list must not replace the kept one.
-                let rules = entry.source().published.as_ref().map(|published| &published.rules);
-                if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
-                    let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
-                    return Err(Refusal::lasting(lane, failure));
+                if !is_sure && must_be_compared(attempt.job, Digest::of(&content), lane)? {
+                    return Ok(Ended::Twice);
                 }
-                let validators = headers.validators();
-                self.note(run, Note::List { url, validators, content: Some(content) });
+                // An unreadable list must not replace the kept one.
+                if let Some((published, url)) = published.zip(url)
+                    && let name = UrlParts::new(url.expose()).filename()
+                    && let Err(problem) = List::parse(&content, &name, &published.rules)
+                {
+                    return Err(Refusal::lasting(lane, unreadable(&problem)));
+                }
+                self.note(run, &entry, headers.validators(), Some(content));
                 Ok(Ended::Settled)
             }
         }
     }
 
-    fn note(&self, run: &Run<'_>, note: Note) {
-        self.publisher.put(Message::Note(Box::new(note), None));
+    /// Records the list of an entry, or (without content) that there is none.
+    fn note(
+        &self,
+        run: &Run<'_>,
+        entry: &Entry<'_>,
+        validators: Validators,
+        content: Option<Vec<u8>>,
+    ) {
+        if let Some((url, identity)) = entry.list_url(Form::Shown).zip(entry.list_identity()) {
+            let identity = self.lists.state.key().digest(identity.expose());
+            let note = Note::List { url, identity, validators, content };
+            self.publisher.put(Message::Note(Box::new(note), None));
+        }
         self.settled(run);
     }
 
@@ -210,4 +237,11 @@ async fn receive_list(
     check_digests(&headers, &content).map_err(failed)?;
     check_label(&headers, &[&attempt.job.target.file_name()], &content).map_err(failed)?;
     Ok((headers, content))
+}
+
+/// Whether a source goes on without its list if the server does not have it.
+fn may_be_missing(entry: Entry<'_>) -> bool {
+    entry.source().published.as_ref().is_some_and(|published| {
+        published.optional || matches!(published.place, ListPlace::Sidecar(_))
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::kept::Kept;
 use super::want::Want;
+use crate::digest::Digest;
 use crate::failure::Failure;
 use crate::http::{Hop, Method, Target};
 use crate::manifest::entry::EntryIndex;
@@ -24,6 +25,10 @@ pub(super) struct Job {
     pub(super) mismatched: bool,
     /// The whole file is requested once more, past all caches, because of a mismatch.
     pub(super) anew: bool,
+    /// What the requests of this job leave out, because the server's answer to it was unclear.
+    pub(super) without: Without,
+    /// The digest of a body that ended with its connection: a second one must be the same.
+    pub(super) unframed: Option<Digest>,
     /// Bytes that failed attempts received.
     pub(super) kept: Option<Box<Kept>>,
     /// The most bytes that any attempt reached.
@@ -37,6 +42,18 @@ pub(super) struct Job {
     pub(super) on_the_way: Option<Box<OnTheWay>>,
     /// What the entry must be; looked up by the first attempt.
     pub(super) want: Option<Want>,
+}
+
+/// What requests leave out. Each flag is set at most once at a place, so an entry costs at most three
+/// further requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Without {
+    /// No `If-None-Match` and no `If-Modified-Since`.
+    pub(super) conditions: bool,
+    /// No `Range`.
+    pub(super) range: bool,
+    /// No HEAD before the GET.
+    pub(super) head: bool,
 }
 
 /// An attempt that waits for a place at another origin (a redirect leads there), or for a second
@@ -62,6 +79,8 @@ impl Job {
             outdated: false,
             mismatched: false,
             anew: false,
+            without: Without::default(),
+            unframed: None,
             kept: None,
             reached: 0,
             whole: false,

@@ -2,7 +2,7 @@
 //! is missing or fails at one of its places.
 
 use super::errand::{Errand, Fate};
-use super::job::Job;
+use super::job::{Job, Without};
 use super::missing::{Chosen, Missing, Ruling};
 use super::run::{Run, Work};
 use super::supply::{Jobs, Supply};
@@ -190,5 +190,7 @@ fn go_to(
     job.name = name;
     job.place = place;
     job.tries = 0;
+    job.without = Without::default();
+    job.unframed = None;
     Ok(())
 }

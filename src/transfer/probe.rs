@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::ask::{Question, Response, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
-use super::fetch::{conditions, could_be};
+use super::fetch::{conditions, could_be, is_about};
 use super::job::Job;
 use super::missing::Missing;
 use super::planned::{self, Planned};
@@ -132,17 +132,18 @@ impl Probe<'_> {
         let held = held.and_then(|state| state.answered(path.as_str()));
         let known = held.is_some();
         let conditions =
-            held.map_or_else(Validators::default, |held| conditions(&held, &attempt.served()));
+            held.map_or_else(Validators::default, |held| conditions(&held, &attempt.identity()));
         let response = head(attempt, slot, &conditions).await?;
         let length = match response.content {
-            Content::NotModified => {
+            Content::NotModified if is_about(&conditions, &response.headers) => {
                 let decision = Decision::new(Action::Keep, Reason::Fresh);
                 return Ok(Some(Probed { decision, size: None }));
             }
             Content::Missing { .. } => return Ok(None),
             Content::Whole { length } => length,
-            // The request had no range.
-            Content::Rest { .. } | Content::Restart => None,
+            Content::NotModified | Content::Unframed | Content::Rest { .. } | Content::Unclear => {
+                None
+            }
         };
         if planned.action != Action::Revalidate {
             return Ok(Some(Probed { decision: planned, size: length }));
@@ -165,30 +166,39 @@ impl Probe<'_> {
     }
 }
 
-/// HEAD; where that is refused, GET without its body.
+/// HEAD; where that is refused or tells nothing, a plain GET without its body.
 async fn head<'r>(
     attempt: &mut Attempt<'_, 'r, '_>,
     slot: Slot<'r>,
     conditions: &Validators,
 ) -> Result<Response<'r>, Refusal> {
     let source = attempt.entry.source();
-    let about = |method| Question::about(source, method, conditions, Length::Unknown);
-    let slot = if attempt.job.goes_on_with(Method::Get) {
+    let skips_head = attempt.job.without.head && !attempt.job.goes_on_with(Method::Head);
+    let slot = if skips_head || attempt.job.goes_on_with(Method::Get) {
         slot
     } else {
-        match attempt.ask(slot, &about(Method::Head)).await {
-            Ok(response) if !matches!(response.content, Content::Missing { .. }) => {
-                return Ok(response);
+        attempt.job.without.head = true;
+        let question = Question::about(source, Method::Head, conditions, Length::Unknown);
+        match attempt.ask(slot, &question).await {
+            Ok(mut response) => {
+                let told = match response.content {
+                    Content::NotModified => is_about(conditions, &response.headers),
+                    content => content != Content::Unclear,
+                };
+                if told {
+                    return Ok(response);
+                }
+                finish_body(&mut response.slot, response.body).await;
             }
-            Ok(mut response) => finish_body(&mut response.slot, response.body).await,
-            Err(Refusal::Failed { failure, .. }) if !matches!(failure.status, Some(429 | 503)) => {}
+            Err(refusal @ Refusal::Failed { after: Some(_), .. }) => return Err(refusal),
+            Err(Refusal::Failed { .. }) => {}
             Err(refusal) => return Err(refusal),
         }
         attempt.place_for_get()?
     };
-    let mut response = attempt.ask(slot, &about(Method::Get)).await?;
-    if !matches!(response.content, Content::NotModified) {
-        response.slot.connection = None;
-    }
+    let none = Validators::default();
+    let question = Question::about(source, Method::Get, &none, Length::Unknown);
+    let mut response = attempt.ask(slot, &question).await?;
+    response.slot.connection = None;
     Ok(response)
 }

@@ -16,7 +16,7 @@ use crate::event::{Delivery, Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::Clock;
 use crate::manifest::entry::EntryIndex;
-use crate::manifest::is_yaml;
+use crate::manifest::{KeptUrl, is_yaml};
 use crate::pin::Validators;
 use crate::rel_path::RelPath;
 use crate::stop::{Stop, StopReason};
@@ -41,10 +41,10 @@ pub(super) struct Parcel {
     /// An existing file may be replaced.
     pub(super) replaces: bool,
     pub(super) attempts: u32,
-    /// The declared URL, shown form.
-    pub(super) url: String,
-    /// The URL that served it, shown form.
-    pub(super) served: String,
+    /// The declared URL.
+    pub(super) url: KeptUrl,
+    /// The URL that served it.
+    pub(super) served: KeptUrl,
     pub(super) validators: Validators,
 }
 

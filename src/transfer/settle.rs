@@ -27,7 +27,8 @@ impl Run<'_> {
                 job.forget();
                 Fate::Done
             }
-            Ok(Ended::Again) => {
+            Ok(Ended::Unclear) => Fate::at_once(job),
+            Ok(Ended::Twice) => {
                 job.forget();
                 Fate::at_once(job)
             }

@@ -7,6 +7,7 @@ use crate::dest::{Staged, VerifyError};
 use crate::digest::{Algorithms, Checksum, Digests};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Headers, Length, Stated, stated_digests};
+use crate::manifest::Expect;
 use crate::manifest::entry::Entry;
 use crate::manifest::select::arguments_for;
 use crate::pin::lock::LockProblem;
@@ -104,9 +105,14 @@ impl Want {
 
     /// The digests that the bytes of a response must have. If it continues an incomplete file, only
     /// digests of the whole file count, and only under the algorithms computed so far.
-    pub(super) fn proof(&self, headers: &Headers, begun: Option<&Staged>) -> Proof<'_> {
+    pub(super) fn proof(
+        &self,
+        headers: &Headers,
+        begun: Option<&Staged>,
+        expect: &Expect,
+    ) -> Proof<'_> {
         let checksums = self.pin.as_ref().map_or(&[][..], |pin| &pin.checksums);
-        let mut stated = stated_digests(headers);
+        let mut stated = if expect.header_digests { stated_digests(headers) } else { Vec::new() };
         if let Some(begun) = begun {
             let digests = begun.digests();
             stated.retain(|stated| {
@@ -125,15 +131,33 @@ pub(super) struct Proof<'w> {
 }
 
 impl Proof<'_> {
-    /// Those of the pin come first: a mismatch with it is the more useful failure.
+    /// Those of the pin, or else those that the response states: a stale header field says nothing
+    /// about bytes that have the pinned digest.
     pub(super) fn checksums(&self) -> Vec<Checksum> {
-        let stated = self.stated.iter().map(|stated| stated.checksum);
-        self.checksums.iter().copied().chain(stated).collect()
+        if self.checksums.is_empty() {
+            self.stated.iter().map(|stated| stated.checksum).collect()
+        } else {
+            self.checksums.to_vec()
+        }
     }
 
-    /// The algorithms of these digests.
+    /// The algorithms of all these digests.
     pub(super) fn algorithms(&self) -> Algorithms {
-        self.checksums().iter().map(Checksum::algorithm).collect()
+        let stated = self.stated.iter().map(|stated| stated.checksum);
+        self.checksums.iter().copied().chain(stated).map(|sum| sum.algorithm()).collect()
+    }
+
+    /// Whether these digests prove that bytes which have them are complete.
+    pub(super) fn is_sure(&self) -> bool {
+        !self.checksums.is_empty() || !self.stated.is_empty()
+    }
+
+    /// The header field that contradicts bytes with the pinned digest, if there is one.
+    pub(super) fn contradiction(&self, digests: &Digests) -> Option<&'static str> {
+        let differs = |stated: &&Stated| {
+            digests.get(stated.checksum.algorithm()).is_some_and(|sum| sum != stated.checksum)
+        };
+        self.stated.iter().find(differs).map(|stated| stated.field)
     }
 
     /// The failure for bytes that do not have these digests.
@@ -160,6 +184,12 @@ impl Proof<'_> {
         let message = format!(
             "the bytes are not the expected ones: {who} {expected}, they have {got} ({size}){looks}"
         );
-        Failure::new(ErrorKind::ChecksumMismatch, message)
+        let failure = Failure::new(ErrorKind::ChecksumMismatch, message);
+        if by_pin.is_some() {
+            return failure;
+        }
+        failure.with_hint(
+            "if the header field is wrong, `expect: {header_digests: false}` ignores such fields",
+        )
     }
 }

@@ -11,6 +11,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "test helpers read better with owned arguments")]
 
 mod action;
+mod answers;
 mod apply;
 mod canaries;
 mod chaos;
@@ -29,8 +30,10 @@ mod exports;
 mod faults;
 mod folders;
 mod heads;
+mod hidden_dest;
 mod hostile;
 mod http2;
+mod identity;
 mod init;
 mod inside;
 mod json;
@@ -38,6 +41,7 @@ mod layers;
 mod library;
 mod limits;
 mod list;
+mod listed_names;
 mod local_changes;
 mod lock;
 mod logins;
@@ -50,7 +54,9 @@ mod netrc;
 mod nginx;
 mod origin;
 mod output_schema;
+mod owners;
 mod pages;
+mod pauses;
 mod pinning;
 mod pipes;
 mod plan;

@@ -1,122 +1,131 @@
-//! Statuses that ask for another attempt, and how long a server may let a run wait.
+//! What other runs change while a run waits, and while it works: nothing of it is lost.
 
+use std::fs::{self, File};
 use std::time::Duration;
 
-use crate::origin::{Answer, Gate, Origin};
-use crate::world::{Run, World, content};
+use crate::origin::{Answer, Gate};
+use crate::world::{Running, World, numbered};
 
-const YEAR: &str = "31536000";
-
-fn world(count: usize, http: &str) -> World {
-    World::new().serve_numbered(count).manifest(&format!(
-        "http: {{{http}}}\nsources: [{{url: \"$BASE/{{n}}.txt\", vars: {{n: 1..{count}}}}}]\n"
-    ))
-}
-
-#[test]
-fn transient_statuses_are_asked_again() {
-    let statuses = [
-        408, 421, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524, 525, 526, 527, 529,
-        530, 598, 599,
-    ];
-    let world = world(statuses.len(), "retries: 1");
-    for (n, status) in statuses.iter().enumerate() {
-        world.origin.attempts(&format!("/{}.txt", n + 1), [Answer::status(*status)]);
-    }
-    let run = world.apply().success();
-    for (n, status) in statuses.iter().enumerate() {
-        let result = run.result(&format!("{}.txt", n + 1));
-        assert_eq!(result["attempts"], 2, "{status}");
-    }
-}
-
-#[test]
-fn accepted_and_forbidden_are_asked_again_if_they_name_a_pause() {
-    let world = world(2, "retries: 1");
-    for (n, status) in [202, 403].into_iter().enumerate() {
-        world
-            .origin
-            .attempts(&format!("/{}.txt", n + 1), [Answer::status(status).retry_after("0")]);
-    }
-    assert_eq!(world.apply().success().counts(), "entries 2, downloaded 2");
-    // Without a pause they are final.
-    let world = self::world(2, "retries: 1");
-    for (n, status) in [202, 403].into_iter().enumerate() {
-        world.origin.attempts(&format!("/{}.txt", n + 1), [Answer::status(status)]);
-    }
-    assert_eq!(world.apply().code(1).counts(), "entries 2, failed 2");
-}
-
-#[test]
-fn a_forbidden_that_names_a_pause_does_not_mean_missing() {
-    let settings = ["missing_when: {status: [403]}", "on_missing: prune", "http: {retries: 1}"];
-    let world = World::new().serve("/a.txt", "a").source("$BASE/a.txt", &settings);
-    world.apply().success();
-    world.origin.attempts("/a.txt", [Answer::status(403).retry_after("0")]);
-    assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
-    world.assert_files(&[("a.txt", "a")]);
-}
-
-/// Fails unless the run gave up because of the pause.
-#[track_caller]
-fn gave_up(run: &Run) {
-    assert!(run.stderr.contains("`max_retry_after`"), "{}", run.output());
-    assert!(run.elapsed < Duration::from_secs(15), "{:?}", run.elapsed);
-}
-
-#[test]
-fn no_request_of_any_kind_waits_longer_than_allowed() {
-    let busy = || Answer::status(503).retry_after(YEAR);
-    // A file.
-    let world = World::new().source("$BASE/a.txt", &[]);
-    world.origin.always("/a.txt", busy());
-    gave_up(&world.apply().code(1));
-    // The target of a redirect.
-    let other = Origin::new();
-    other.everywhere(busy());
-    let world = World::new().source("$BASE/a.txt", &[]);
-    world.origin.always("/a.txt", Answer::redirect(302, &other.url("/a.txt")));
-    gave_up(&world.apply().code(1));
-    // HEAD and GET for a file that natsync did not write.
-    let world = World::new().source("$BASE/a.txt", &[]);
-    world.write("out/a.txt", "mine");
-    world.origin.always("/a.txt", busy());
-    gave_up(&world.apply().code(1));
-    // HEAD and GET of a plan.
-    let world = World::new().source("$BASE/a.txt", &[]);
-    world.origin.always("/a.txt", busy());
-    gave_up(&world.run(["plan", "--refresh"]));
-    // A checksum list, and a sidecar.
-    for checksums in ["{url: $BASE/SUMS}", "{sidecar: \"{+url}.sha256\"}"] {
-        let setting = format!("checksums: {checksums}");
-        let world = World::new().serve("/a.txt", "a").source("$BASE/a.txt", &[&setting]);
-        world.origin.always("/SUMS", busy());
-        world.origin.always("/a.txt.sha256", busy());
-        gave_up(&world.run(["apply"]));
-    }
-}
-
-#[test]
-fn the_pause_of_a_range_does_not_stop_its_origin() {
-    let bytes = content(1, 3_000_000);
-    let world = World::new().serve("/a.bin", bytes.clone()).serve("/b.bin", "b").manifest(
-        "http: {segments: 2, segment_min_size: 1MB, connections: 3}
-sources: [{url: \"$BASE/{n}.bin\", vars: {n: [a, b]}}]
-",
+/// The manifest, and a lock that pins the first file.
+fn world(count: usize) -> World {
+    let world = World::new().serve_numbered(count);
+    world.set_manifest("natsync.yaml", "sources: [{url: $BASE/1.txt}]\n");
+    world.run(["lock"]).success();
+    world.set_manifest(
+        "natsync.yaml",
+        &format!("sources: [{{url: \"$BASE/{{n}}.txt\", vars: {{n: 1..{count}}}}}]\n"),
     );
-    let slowly = Answer::file().drip(20_000, Duration::from_millis(4));
-    world.origin.attempts("/a.bin", [slowly]);
-    // The second file has to be requested again after a range was refused.
+    world.origin.forget();
+    world
+}
+
+fn lock(world: &World) -> String {
+    String::from_utf8(world.read("natsync.lock")).unwrap()
+}
+
+/// Starts a run that waits, because the destination is held until the result is dropped.
+fn waiting(world: &World, args: &[&str]) -> (Running, File) {
+    let guard = File::options().write(true).open(world.path("out/.natsync/run.lock")).unwrap();
+    guard.lock().unwrap();
+    let running = world.spawn(args.iter().copied().chain(["--wait"]));
+    // No event shows that the run waits. If it is slower than this, the test passes all the same.
+    std::thread::sleep(Duration::from_millis(300));
+    (running, guard)
+}
+
+#[test]
+fn pins_that_are_written_while_a_run_waits_hold_for_it() {
+    let world = world(2);
+    let (running, guard) = waiting(&world, &["apply"]);
+    let line = lock(&world).lines().nth(1).unwrap().replace("/1.txt", "/2.txt");
+    let line = line.replace("\"1.txt\"", "\"2.txt\"");
+    let text = format!("{}{line}\n", lock(&world));
+    world.write("natsync.lock", &text);
+    drop(guard);
+    let run = running.wait().code(1);
+    assert!(run.output().contains("checksum"), "{}", run.output());
+    assert_eq!(lock(&world), text);
+    assert!(!world.exists("out/2.txt"));
+}
+
+#[test]
+fn a_manifest_that_changes_while_a_run_waits_ends_it() {
+    for command in ["apply", "lock"] {
+        let world = world(2);
+        let (running, guard) = waiting(&world, &[command]);
+        world.set_manifest("natsync.yaml", "sources: [{url: $BASE/2.txt}]\n");
+        drop(guard);
+        let run = running.wait().code(2);
+        assert!(
+            run.stderr.contains("`natsync.yaml` has changed since this run began"),
+            "{}",
+            run.stderr
+        );
+        world.origin.assert_requests(&[]);
+    }
+}
+
+#[test]
+fn lines_of_another_run_win_over_those_of_a_run_that_began_earlier() {
+    let world = world(3);
     let gate = Gate::new();
-    world.origin.attempts("/b.bin", [Answer::status(500).gate(&gate)]);
-    world.origin.decide(move |request| {
-        let is_range = request.header("range").is_some();
-        if is_range {
-            gate.open();
-        }
-        is_range.then(|| Answer::status(503).retry_after(YEAR))
-    });
-    let run = world.spawn(["apply", "--json"]).wait_at_most(Duration::from_secs(30)).success();
-    assert_eq!(run.counts(), "entries 2, downloaded 2");
-    assert!(world.read("out/a.bin") == bytes);
+    world.origin.always("/2.txt", Answer::file().gate(&gate));
+    let first = world.spawn(["apply", "--dest", "a"]);
+    world.wait_for_file("a/3.txt");
+    world.origin.serve("/3.txt", "another text");
+    world.run(["apply", "--dest", "b", "--only", "3.txt"]).success();
+    let with_three = lock(&world);
+    assert_eq!(with_three.lines().count(), 3);
+    gate.open();
+    let run = first.wait().success();
+    assert!(
+        run.stderr.contains("1 files were pinned to other content by another run"),
+        "{}",
+        run.stderr
+    );
+    let all = lock(&world);
+    assert_eq!(all.lines().count(), 4);
+    assert!(with_three.lines().all(|line| all.contains(line)), "{all}");
+    let run = world.run(["apply", "--dest", "a", "--json"]).success();
+    assert_eq!(run.counts(), "entries 3, updated 1, kept 2");
+    assert_eq!(world.read("a/3.txt"), b"another text");
+}
+
+#[test]
+fn many_runs_extend_one_lock() {
+    let count = 9;
+    let world = world(count);
+    let runs: Vec<_> = (2..=count)
+        .map(|n| {
+            let (dest, only) = (format!("d{n}"), format!("{n}.txt"));
+            world.spawn(["apply", "--dest", &dest, "--only", &only])
+        })
+        .collect();
+    for run in runs {
+        run.wait().success();
+    }
+    let text = lock(&world);
+    assert_eq!(text.lines().count(), count + 1, "{text}");
+    let names: Vec<_> = fs::read_dir(world.dir()).unwrap().flatten().collect();
+    assert_eq!(names.len(), 2 + 1 + count - 1, "manifest, lock, and destinations");
+}
+
+#[test]
+fn a_saved_plan_that_is_refused_leaves_the_state_alone() {
+    let world = world(3);
+    world.run(["apply", "--offline"]).code(1);
+    world.run(["plan", "--out", "p"]).success();
+    world.write("out/2.txt", numbered(2));
+    world.write("out/.natsync/state.db", "not a state, and long enough to look like a file");
+    let names = || {
+        let names = fs::read_dir(world.path("out/.natsync")).unwrap().flatten();
+        let mut names: Vec<_> = names.map(|item| item.file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    world.run(["apply", "--plan", "p"]).code(2);
+    assert_eq!(names(), before);
+    let state = world.read("out/.natsync/state.db");
+    assert!(state.starts_with(b"not a state"));
 }

@@ -6,8 +6,12 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use super::url_mark::UrlMark;
 use crate::dest::state::Fingerprint;
 use crate::digest::Digest;
+
+/// natsync put the recorded file in place for the manifest of this run.
+const OWN: u8 = 8;
 
 /// Rows are allocated in pieces of this size, when the first row of a piece is used.
 const PIECE: usize = 512;
@@ -18,6 +22,8 @@ const KNOWN: u8 = 1;
 const FOUND: u8 = 2;
 /// The record is racy: its stat proves nothing.
 const RACY: u8 = 4;
+/// Two bits with the kind of the URL's mark.
+const MARK: u8 = 16;
 
 /// Rows by rank.
 #[derive(Debug, Default)]
@@ -41,10 +47,12 @@ pub(super) struct Row {
 pub(super) struct Noted {
     /// Its size is replaced by the one that the walk saw.
     pub(super) fingerprint: Fingerprint,
-    /// A hash of the declared URL.
-    pub(super) url: u64,
+    /// The declared URL.
+    pub(super) url: UrlMark,
     /// In whole seconds since 1970; none if upstream was never asked.
     pub(super) checked: Option<i64>,
+    /// natsync put the file in place for the manifest of this run.
+    pub(super) own: bool,
 }
 
 impl Rows {
@@ -56,6 +64,12 @@ impl Rows {
     pub(super) fn make(&self, rank: usize) -> &Row {
         let make = || std::iter::repeat_with(Row::default).take(PIECE).collect();
         &self.0[rank / PIECE].get_or_init(make)[rank % PIECE]
+    }
+
+    /// The number of files on disk that natsync put in place for the manifest of this run.
+    pub(super) fn count_own(&self) -> u64 {
+        let pieces = self.0.iter().filter_map(OnceLock::get);
+        pieces.flatten().filter(|row| row.has(OWN) && row.has(FOUND)).count() as u64
     }
 
     /// The row of that rank, if its piece is allocated.
@@ -72,7 +86,8 @@ impl Row {
             self.size.store(size, Ordering::Relaxed);
         }
         self.stamp.fetch_xor(stamp, Ordering::Relaxed);
-        self.url.store(noted.url, Ordering::Relaxed);
+        let (mark, url) = noted.url.to_parts();
+        self.url.store(url, Ordering::Relaxed);
         let checked = noted.checked.map_or(0, |checked| checked.max(0));
         let checked = u32::try_from(checked).unwrap_or(u32::MAX);
         self.checked.store(checked, Ordering::Relaxed);
@@ -81,7 +96,8 @@ impl Row {
             slot.store(part, Ordering::Relaxed);
         }
         let racy = if racy { RACY } else { 0 };
-        self.flags.fetch_or(KNOWN | racy, Ordering::Relaxed);
+        let own = if noted.own { OWN } else { 0 };
+        self.flags.fetch_or(KNOWN | racy | own | (mark * MARK), Ordering::Relaxed);
     }
 
     /// Adds a regular file that the walk saw.
@@ -117,8 +133,12 @@ impl Row {
                 racy: self.has(RACY),
                 sha256: Digest::from_bytes(digest),
             },
-            url: self.url.load(Ordering::Relaxed),
+            url: UrlMark::from_parts(
+                self.flags.load(Ordering::Relaxed) / MARK,
+                self.url.load(Ordering::Relaxed),
+            ),
             checked: (checked != 0).then_some(checked.into()),
+            own: self.has(OWN),
         })
     }
 
@@ -142,7 +162,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let at = Some(9);
         let fingerprint = Fingerprint { size: 5, stamp: 7, racy: true, sha256: digest };
-        let noted = Noted { fingerprint, url: 8, checked: at };
+        let noted = Noted { fingerprint, url: UrlMark::Keyed(8), checked: at, own: true };
         let rows = Rows::new(2 * PIECE);
         rows.make(1).note(&noted, false);
         rows.make(1).see(7, 10);
@@ -152,8 +172,9 @@ mod tests {
         let row = rows.get(1).unwrap();
         let read = row.noted().unwrap();
         assert!(row.matches() && row.found() == Some(10));
-        assert_eq!((read.url, read.checked), (8, at));
+        assert_eq!((read.url, read.checked), (UrlMark::Keyed(8), at));
         assert_eq!((read.fingerprint.sha256, read.fingerprint.racy), (digest, true));
+        assert_eq!(rows.count_own(), 2);
         assert!(!rows.get(PIECE).unwrap().matches());
         assert!(rows.get(2).unwrap().noted().is_none() && rows.get(2).unwrap().found().is_none());
         assert!(Rows::new(10_000).get(9000).is_none());

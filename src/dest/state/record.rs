@@ -8,24 +8,28 @@ use std::io;
 use jiff::Timestamp;
 use rusqlite::Row;
 
+use super::State;
+use super::owners::Owner;
 use crate::dest::Stat;
 use crate::digest::{Algorithm, Checksum, Digest, Digests};
+use crate::manifest::identity::Hex;
+use crate::manifest::{IdentityKey, KeptUrl, UrlDigest};
 use crate::pin::Validators;
 use crate::plan::StatMatch;
 
 /// The columns of [`RecordRef`], in its order.
 macro_rules! seen_columns {
     () => {
-        "path, manifest, url, size, stamp, racy, sha256, others, provenance, checked"
+        "path, owner, url, identity, size, stamp, racy, sha256, others, provenance, checked, written"
     };
 }
 pub(super) const SEEN_COLUMNS: &str = seen_columns!();
 /// The columns of a whole record.
-pub(super) const COLUMNS: &str = concat!(seen_columns!(), ", served, changed, etag, last_modified");
+pub(super) const COLUMNS: &str =
+    concat!(seen_columns!(), ", served, served_identity, changed, etag, last_modified");
 
 /// As many nulls as there are columns after the path, for a union with paths that have no record.
-pub(super) const NO_RECORD: &str =
-    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+pub(super) const NO_RECORD: &str = "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// Where the bytes of a recorded file come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,7 @@ impl Provenance {
         found.ok_or(rusqlite::Error::InvalidQuery)
     }
 
-    /// Whether natsync put the file in place, so that it may prune it.
+    /// Whether natsync put the file in place.
     #[must_use]
     pub fn is_downloaded(self) -> bool {
         self == Self::Downloaded
@@ -74,10 +78,10 @@ impl Provenance {
 /// A file as natsync recorded it when it wrote or confirmed it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileRecord {
-    /// The URL that the manifest declared, in its shown form.
-    pub url: String,
-    /// The URL that served the bytes, in its shown form. The validators are worth nothing at another.
-    pub served: String,
+    /// The URL that the manifest declared.
+    pub url: KeptUrl,
+    /// The URL that served the bytes. The validators are worth nothing at another.
+    pub served: KeptUrl,
     /// Bytes.
     pub size: u64,
     /// A hash of size, mtime, ctime and inode.
@@ -95,14 +99,6 @@ pub struct FileRecord {
     pub changed: Option<Timestamp>,
     /// What upstream answered with the bytes.
     pub validators: Validators,
-}
-
-impl FileRecord {
-    /// The part of it by which a file is recognised.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let Self { size, stamp, racy, .. } = *self;
-        Fingerprint { size, stamp, racy, sha256: self.digests.sha256() }
-    }
 }
 
 /// The part of a record by which a file is recognised; it is kept for many files at a time.
@@ -125,8 +121,8 @@ impl Fingerprint {
 /// entry, so it has no further column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answered {
-    /// The URL that served the bytes, in its shown form. The validators are worth nothing at another.
-    pub(crate) served: String,
+    /// The URL that served the bytes. The validators are worth nothing at another.
+    pub(crate) served: KeptUrl,
     pub(crate) validators: Validators,
     pub(crate) sha256: Digest,
     pub(crate) stamp: u64,
@@ -134,17 +130,16 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    pub(super) const SELECT: &str =
-        "SELECT served, etag, last_modified, sha256, stamp, provenance FROM files WHERE path = ?1";
+    pub(super) const SELECT: &str = "SELECT served, served_identity, etag, last_modified, sha256, stamp, provenance FROM files WHERE path = ?1";
 
     /// Reads a row of [`Self::SELECT`].
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>, key: &IdentityKey) -> rusqlite::Result<Self> {
         Ok(Self {
-            served: row.get(0)?,
-            validators: Validators { etag: row.get(1)?, last_modified: row.get(2)? },
-            sha256: Digest::from_bytes(row.get(3)?),
-            stamp: row.get::<_, i64>(4)?.cast_unsigned(),
-            provenance: Provenance::of_code(row.get(5)?)?,
+            served: key.kept(row.get(0)?, digest_of(row, 1)?),
+            validators: Validators { etag: row.get(2)?, last_modified: row.get(3)? },
+            sha256: Digest::from_bytes(row.get(4)?),
+            stamp: row.get::<_, i64>(5)?.cast_unsigned(),
+            provenance: Provenance::of_code(row.get(6)?)?,
         })
     }
 }
@@ -153,9 +148,13 @@ impl Answered {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) path: &'a str,
-    /// The name of the manifest that recorded it.
-    pub(crate) manifest: &'a str,
+    /// The id of the owner.
+    pub(super) owner: i64,
+    /// natsync put these bytes in place, so that it may prune the file.
+    written: bool,
     pub(crate) url: &'a str,
+    /// See [`KeptUrl::digest`].
+    pub(crate) identity: Option<UrlDigest>,
     pub(crate) fingerprint: Fingerprint,
     others: Option<&'a str>,
     pub(crate) provenance: Provenance,
@@ -171,18 +170,30 @@ impl<'a> RecordRef<'a> {
     pub(super) fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             path: row.get_ref(0)?.as_str()?,
-            manifest: row.get_ref(1)?.as_str()?,
+            owner: row.get(1)?,
+            written: row.get(11)?,
             url: row.get_ref(2)?.as_str()?,
+            identity: digest_of(row, 3)?,
             fingerprint: Fingerprint {
-                size: row.get(3)?,
-                stamp: row.get::<_, i64>(4)?.cast_unsigned(),
-                racy: row.get(5)?,
-                sha256: Digest::from_bytes(row.get(6)?),
+                size: row.get(4)?,
+                stamp: row.get::<_, i64>(5)?.cast_unsigned(),
+                racy: row.get(6)?,
+                sha256: Digest::from_bytes(row.get(7)?),
             },
-            others: row.get_ref(7)?.as_str_or_null()?,
-            provenance: Provenance::of_code(row.get(8)?)?,
-            checked: row.get(9)?,
+            others: row.get_ref(8)?.as_str_or_null()?,
+            provenance: Provenance::of_code(row.get(9)?)?,
+            checked: row.get(10)?,
         })
+    }
+
+    /// Whether natsync put the bytes in place for one of the owners that this run is.
+    pub(crate) fn is_written_by(&self, state: &State) -> bool {
+        self.written && state.owns(self.owner)
+    }
+
+    /// The manifest that wrote the file, if it is unclear whether it is the one of this run.
+    pub(crate) fn unclear_owner<'s>(&self, state: &'s State) -> Option<&'s Owner> {
+        state.unclear().iter().find(|owner| self.written && owner.id == self.owner)
     }
 
     /// The digests under other algorithms than SHA-256.
@@ -196,40 +207,46 @@ impl<'a> RecordRef<'a> {
 pub(crate) struct RecordRow<'a> {
     pub(crate) path: &'a str,
     row: &'a Row<'a>,
+    key: IdentityKey,
 }
 
 impl<'a> RecordRow<'a> {
     /// # Errors
     /// When the path is not a text: the state is damaged.
-    pub(super) fn new(row: &'a Row<'a>) -> rusqlite::Result<Self> {
-        Ok(Self { path: row.get_ref(0)?.as_str()?, row })
+    pub(super) fn new(row: &'a Row<'a>, key: IdentityKey) -> rusqlite::Result<Self> {
+        Ok(Self { path: row.get_ref(0)?.as_str()?, row, key })
     }
 
     /// # Errors
     /// When a column holds what the schema does not allow: the state is damaged.
     pub(crate) fn record(&self) -> io::Result<FileRecord> {
-        FileRecord::read(self.row).map_err(io::Error::other)
+        FileRecord::read(self.row, &self.key).map_err(io::Error::other)
     }
 }
 
 impl FileRecord {
     /// Reads a row of [`COLUMNS`].
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>, key: &IdentityKey) -> rusqlite::Result<Self> {
         let seen = RecordRef::read(row)?;
         let Fingerprint { size, stamp, racy, sha256 } = seen.fingerprint;
         Ok(Self {
-            url: seen.url.to_owned(),
-            served: row.get(10)?,
+            url: key.kept(seen.url.to_owned(), seen.identity),
+            served: key.kept(row.get(12)?, digest_of(row, 13)?),
             size,
             stamp,
             racy,
             digests: Digests::new(sha256, seen.others()),
             provenance: seen.provenance,
             checked: seen.checked.and_then(second),
-            changed: row.get::<_, Option<i64>>(11)?.and_then(millisecond),
-            validators: Validators { etag: row.get(12)?, last_modified: row.get(13)? },
+            changed: row.get::<_, Option<i64>>(14)?.and_then(millisecond),
+            validators: Validators { etag: row.get(15)?, last_modified: row.get(16)? },
         })
     }
+}
+
+/// The digest of an identity in that column.
+pub(super) fn digest_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<UrlDigest>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Hex))
 }
 
 /// A time that is out of range comes from a damaged file, and counts as none.

@@ -42,7 +42,7 @@ impl Reader<'_> {
                 self.problem(node.at, "`netrc` names no file", Some(hint.to_owned()));
                 return None;
             }
-            text => self.folder.join(text),
+            text => self.path_of(node, text)?,
         };
         let shown = file.display();
         let (text, is_open) = match read(&file) {

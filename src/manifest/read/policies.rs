@@ -101,6 +101,11 @@ impl Reader<'_> {
         {
             expect.unframed = unframed;
         }
+        if let Some(node) = fields.get("header_digests")
+            && let Some(counts) = self.flag(node, "header_digests")
+        {
+            expect.header_digests = counts;
+        }
         expect
     }
 

@@ -30,7 +30,7 @@ use jiff::civil::Date;
 use crate::digest::Digest;
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::select::Selection;
-use crate::manifest::{Input, LoadOptions, Manifest, Quota};
+use crate::manifest::{IdentityKey, Input, LoadOptions, Manifest, Quota, UrlDigest};
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
 use crate::plan::{Action, Counts, Decision, Prune};
@@ -63,6 +63,8 @@ pub struct Recipe {
     pub prune: Option<bool>,
     /// See [`Options::max_delete`]; resolved to a number of files.
     pub max_delete: Option<u64>,
+    /// See [`Options::take_ownership`].
+    pub take_ownership: bool,
     /// The instant at which the plan was made.
     pub now: Timestamp,
 }
@@ -92,6 +94,7 @@ impl Recipe {
             locked: self.locked,
             prune: self.prune,
             max_delete: self.max_delete.map(Quota::Count),
+            take_ownership: self.take_ownership,
             now: Some(self.now),
             ..Options::default()
         })
@@ -106,6 +109,9 @@ pub struct SavedPlan {
     name: String,
     inputs: Vec<Input>,
     lock: Option<Digest>,
+    key: IdentityKey,
+    /// A digest of the destination, if it has a value from the environment.
+    dest: Option<UrlDigest>,
     steps: Vec<Saved>,
     prunes: Vec<Prune>,
     counts: Counts,
@@ -123,6 +129,8 @@ struct Saved {
     obstructed: bool,
     /// The [`Stat::stamp`](crate::dest::Stat::stamp) of the file at the path, if there was one.
     stamp: Option<u64>,
+    /// See [`Entry::places_digest`](crate::manifest::entry::Entry::places_digest).
+    places: Option<UrlDigest>,
 }
 
 impl SavedPlan {
@@ -144,8 +152,15 @@ fn lock_of(recipe: &Recipe) -> PathBuf {
     crate::pin::lock::file_of(&recipe.file)
 }
 
+/// A digest of the destination under the key of the plan; none unless it has a value from the
+/// environment.
+fn dest_digest(manifest: &Manifest, key: &IdentityKey) -> Option<UrlDigest> {
+    let is_secret = manifest.shown_dest().contains("${");
+    is_secret.then(|| key.digest(&manifest.dest().to_string_lossy()))
+}
+
 /// The digest of a file's content without its byte order mark, or `None` if there is no such file.
-fn digest_of(file: &Path) -> std::io::Result<Option<Digest>> {
+pub(crate) fn digest_of(file: &Path) -> std::io::Result<Option<Digest>> {
     match std::fs::read(file) {
         Ok(content) => {
             let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&content);

@@ -8,7 +8,6 @@ use crate::digest::{Digest, Digests};
 use crate::event::Outcome;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Content, Headers, Length, Method, http_date};
-use crate::manifest::entry::Form;
 use crate::pin::Validators;
 use crate::rel_path::RelPath;
 use crate::transfer::ask::{Question, Response, finish_body};
@@ -38,9 +37,12 @@ impl Fetch<'_> {
         let local = self.local(&attempt.entry.path());
         // A job that waited may hold a place at another origin than its own.
         let own = attempt.job.on_the_way.is_none().then_some(slot.lane);
-        let slot = if attempt.job.goes_on_with(Method::Get) {
+        let skips_head = attempt.job.without.head && !attempt.job.goes_on_with(Method::Head);
+        let slot = if skips_head || attempt.job.goes_on_with(Method::Get) {
             Some(slot)
         } else {
+            // Whatever comes of it, the next request is a GET.
+            attempt.job.without.head = true;
             let question = Question::about(source, Method::Head, &none, Length::Unknown);
             match attempt.ask(slot, &question).await {
                 Ok(mut response) => {
@@ -48,6 +50,7 @@ impl Fetch<'_> {
                     if let Content::Whole { length: Some(length) } = response.content
                         && let Some(local) = local
                         && could_be(&local, length, &response.headers)
+                        && self.is_as_expected(attempt, &local, None)
                     {
                         drop(response.slot);
                         self.adopted(attempt, local, &response.headers).await;
@@ -59,11 +62,7 @@ impl Fetch<'_> {
                         .and_then(|slot| run.dispatch.once_more(slot))
                 }
                 // An overloaded server gets no second request at once.
-                Err(Refusal::Failed { lane, failure, again, after })
-                    if matches!(failure.status, Some(429 | 503)) =>
-                {
-                    return Err(Refusal::Failed { lane, failure, again, after });
-                }
+                Err(refusal @ Refusal::Failed { after: Some(_), .. }) => return Err(refusal),
                 // Servers answer HEAD wrongly, or refuse it: GET decides.
                 Err(Refusal::Failed { .. }) => None,
                 Err(refusal) => return Err(refusal),
@@ -77,7 +76,10 @@ impl Fetch<'_> {
         let response = attempt.ask(slot, &question).await?;
         match response.content {
             Content::Whole { length: Some(length) }
-                if local.is_some_and(|local| could_be(&local, length, &response.headers)) =>
+                if local.is_some_and(|local| {
+                    could_be(&local, length, &response.headers)
+                        && self.is_as_expected(attempt, &local, None)
+                }) =>
             {
                 let Response { mut slot, headers, body, .. } = response;
                 // Its body is not read, so the connection cannot be used again.
@@ -96,8 +98,11 @@ impl Fetch<'_> {
                 finish_body(&mut slot, response.body).await;
                 Ok(Ended::Missing { status })
             }
+            Content::Unframed => {
+                self.receive_file(attempt, response, Coming::unframed(), None).await
+            }
             // The request had neither conditions nor a range.
-            Content::NotModified | Content::Rest { .. } | Content::Restart => Ok(Ended::Again),
+            Content::NotModified | Content::Rest { .. } | Content::Unclear => Ok(Ended::Unclear),
         }
     }
 
@@ -108,10 +113,10 @@ impl Fetch<'_> {
         run.dispatch.wake();
         match self.read_local(run, &path, local).await {
             Ok(digest) => {
-                let now = run.work.clock.timestamp();
+                let (now, key) = (run.work.clock.timestamp(), self.files.state.key());
                 let record = Box::new(FileRecord {
-                    url: attempt.entry.url(Form::Shown),
-                    served: attempt.served(),
+                    url: attempt.entry.kept_at(0, 0, key),
+                    served: attempt.served(key),
                     size: local.size,
                     stamp: local.stamp(),
                     racy: local.is_racy(now),

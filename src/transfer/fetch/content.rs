@@ -1,8 +1,13 @@
 //! Compares the bytes of a file with what the manifest expects of them.
 
+use super::files::Fetch;
+use crate::dest::Stat;
+use crate::dest::state::Answered;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Headers, Length, Target, check_label, is_html};
+use crate::http::{Headers, Length, Target, check_label, check_length, is_html};
 use crate::manifest::entry::Entry;
+use crate::transfer::attempt::Attempt;
+use crate::transfer::sink::EDGE;
 use crate::transfer::want::Want;
 
 pub(super) fn check_content(
@@ -41,6 +46,34 @@ pub(super) fn check_content(
         return Err(failure);
     }
     Ok(())
+}
+
+impl Fetch<'_> {
+    /// Whether a local file is what the manifest expects, as far as that can be told without the
+    /// response that brought it. A file that is kept has to meet what a new one has to.
+    pub(super) fn is_as_expected(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        local: &Stat,
+        held: Option<&Answered>,
+    ) -> bool {
+        let (entry, want) = (&attempt.entry, attempt.want);
+        let expect = &entry.source().expect;
+        if check_length(local.size, expect, want.length()).is_err() {
+            return false;
+        }
+        // What natsync downloaded was compared with the response, but perhaps under another manifest.
+        let was_compared = held.is_some_and(|held| held.provenance.is_downloaded());
+        if want.is_pinned() || (was_compared && expect.kind.is_none()) {
+            return true;
+        }
+        let Ok((beginning, end)) = self.files.dest.edges(&entry.path(), EDGE) else { return false };
+        let is_page = is_html(&beginning)
+            && expect.content_type.is_none()
+            && expect.kind.is_none()
+            && is_no_page(entry.path().file_name());
+        !is_page && expect.kind.is_none_or(|kind| kind.matches(&beginning, &end))
+    }
 }
 
 /// Whether a name has an extension, and not one of a web page.

@@ -13,7 +13,8 @@ use std::collections::HashSet;
 pub(super) use adopt::could_be;
 pub(super) use files::Fetch;
 pub(crate) use files::{Disputed, Files};
-pub(super) use get::conditions;
+pub(super) use get::{conditions, is_about};
+pub(super) use receive::must_be_compared;
 
 use super::ask::{Question, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
@@ -29,7 +30,7 @@ use crate::dest::state::Note;
 use crate::event::{Event, Outcome, Reporter};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Content, Length, Method};
-use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex};
 use crate::pin::Validators;
 use crate::plan::{Action, Decision, Step};
 use crate::threads::{into_inner, lock};
@@ -94,7 +95,7 @@ impl Planned for Fetch<'_> {
     fn absent(&self, run: &Run<'_>, entry: &Entry<'_>, attempts: u32) {
         let note = Note::Missing {
             path: entry.path().as_str().to_owned(),
-            url: entry.url(Form::Shown),
+            url: entry.kept_at(0, 0, self.files.state.key()),
             since: run.work.clock.timestamp(),
         };
         let finished = Some((entry.index(), Outcome::Absent, attempts));
@@ -120,7 +121,7 @@ impl Fetch<'_> {
         let ended = if revalidates && !attempt.job.outdated {
             match self.held(&entry.path()).filter(|held| want.believes(held)) {
                 Some(held) => {
-                    let conditions = conditions(&held, &attempt.served());
+                    let conditions = conditions(&held, &attempt.identity());
                     self.get(attempt, slot, &conditions, Some(held)).await
                 }
                 None if want.adopts() => self.adopt(attempt, slot).await,
@@ -148,13 +149,23 @@ impl Fetch<'_> {
     ) -> Result<Ended, Refusal> {
         let none = Validators::default();
         let source = attempt.entry.source();
-        let question = Question::about(source, Method::Head, &none, Length::Unknown);
+        let plain = attempt.job.without.head && !attempt.job.goes_on_with(Method::Head);
+        attempt.job.without.head = true;
+        let method = if plain { Method::Get } else { Method::Head };
+        let question = Question::about(source, method, &none, Length::Unknown);
         let mut response = attempt.ask(slot, &question).await?;
-        finish_body(&mut response.slot, response.body).await;
         let lane = response.slot.lane;
+        if plain && !matches!(response.content, Content::Missing { .. }) {
+            // The body is not wanted.
+            response.slot.connection = None;
+        } else {
+            finish_body(&mut response.slot, response.body).await;
+        }
         attempt.run.dispatch.succeeded(lane, 0);
-        if let Content::Missing { status } = response.content {
-            return Ok(Ended::Missing { status });
+        match response.content {
+            Content::Missing { status } => return Ok(Ended::Missing { status }),
+            Content::Unclear => return Ok(Ended::Unclear),
+            _ => {}
         }
         let failure = Failure::new(ErrorKind::Unlisted, "its sidecar does not exist")
             .with_hint("`checksums: {optional: true}` allows files without a digest");

@@ -10,14 +10,15 @@ use crate::digest::Digest;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{BodyRules, Headers, Receiver as _, http_date, is_html, receive};
-use crate::manifest::entry::Form;
 use crate::pin::Validators;
 use crate::plan::{Action, Step};
 use crate::stop::StopReason;
+use crate::threads::lock;
 use crate::transfer::ask::Response;
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
 use crate::transfer::job::Job;
 use crate::transfer::publish::{Message, Parcel};
+use crate::transfer::run::Run;
 use crate::transfer::sink::{EDGE, Sink, Whole};
 use crate::transfer::slot::LaneId;
 
@@ -31,11 +32,36 @@ pub(super) struct Coming {
     /// The length of the whole file, if it is known.
     pub(super) total: Option<u64>,
     pub(super) begun: Option<Begun>,
+    /// Whether the message tells where the body ends.
+    pub(super) framed: bool,
 }
 
 impl Coming {
     pub(super) fn all(total: Option<u64>) -> Self {
-        Self { total, begun: None }
+        Self { total, begun: None, framed: true }
+    }
+
+    pub(super) fn unframed() -> Self {
+        Self { total: None, begun: None, framed: false }
+    }
+}
+
+/// Whether a body of doubtful length has to come once more; the second one must be the same.
+pub(in crate::transfer) fn must_be_compared(
+    job: &mut Job,
+    digest: Digest,
+    lane: LaneId,
+) -> Result<bool, Refusal> {
+    match job.unframed.replace(digest) {
+        None => Ok(true),
+        Some(before) if before == digest => Ok(false),
+        Some(_) => {
+            let what = "the server does not say how long the file is, and two transfers brought different bytes";
+            let failure = Failure::new(ErrorKind::Truncated, what)
+                .with_hint("`expect: {unframed: true}` accepts a single transfer")
+                .lasting();
+            Err(Refusal::lasting(lane, failure))
+        }
     }
 }
 
@@ -52,16 +78,16 @@ impl Fetch<'_> {
         let failed = |failure| Refusal::lasting(lane, failure);
         let note = staged.note().cloned().unwrap_or_default();
         let nothing = Headers::default();
-        let proof = attempt.want.proof(&nothing, None);
+        let proof = attempt.want.proof(&nothing, None, &attempt.entry.source().expect);
         let bytes = staged.length();
-        let PartNote { url: served, validators, .. } = note;
+        let PartNote { validators, .. } = note;
         let modified = validators.last_modified.as_deref().and_then(http_date);
         let verified = staged
             .verify(&proof.checksums(), modified)
             .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
         let (entry, target) = (&attempt.entry, &attempt.job.target);
         check_content(entry, target, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
-        self.put_in_place(attempt, Proven::Staged(verified), served, validators, held);
+        self.put_in_place(attempt, Proven::Staged(verified), validators, held);
         Ok(Ended::Settled)
     }
 
@@ -73,11 +99,16 @@ impl Fetch<'_> {
         coming: Coming,
         held: Option<&Answered>,
     ) -> Result<Ended, Refusal> {
-        let Response { mut slot, headers, body, .. } = response;
-        let Coming { total, begun } = coming;
+        let Response { mut slot, headers, body, is_secure, .. } = response;
+        let Coming { total, begun, framed } = coming;
         let (run, entry, want, lane) = (attempt.run, attempt.entry, attempt.want, slot.lane);
         let origin = attempt.job.target.origin.to_string();
         let failed = |failure: Failure| Refusal::by_kind(lane, failure.at_origin(&origin));
+        if let Some(failure) = self.is_older_copy(attempt, &headers, held) {
+            slot.connection = None;
+            drop((slot, body));
+            return Err(failed(failure));
+        }
         let index = attempt.job.entry;
         let here = begun.as_ref().map_or(0, |begun| begun.staged.length());
         if let Some(total) = total {
@@ -104,14 +135,15 @@ impl Fetch<'_> {
         };
         let paces = run.paces(entry.source_index());
         let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
-        let served = attempt.served();
-        let proof = want.proof(&headers, begun.as_ref().map(|begun| &begun.staged));
+        let (owner, from) = (self.files.state.owner(), (attempt.job.name, attempt.job.place));
+        let begun_before = begun.as_ref().map(|begun| &begun.staged);
+        let proof = want.proof(&headers, begun_before, &entry.source().expect);
         let algorithms = proof.algorithms();
         let stage = Box::new(move || self.files.dest.stage(algorithms));
         let mut sink = match begun {
             Some(begun) => Sink::resume(begun, stage),
             None => {
-                let note = || resume::note(&served, &entry, want, &headers, total);
+                let note = || resume::note(owner, &entry, from, want, &headers, total);
                 Sink::new(total, stage, Box::new(note))
             }
         };
@@ -175,8 +207,56 @@ impl Fetch<'_> {
                 Proven::Staged(verified)
             }
         };
-        self.put_in_place(attempt, proven, served, validators, held);
+        // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
+        let is_sure = framed || proof.is_sure() || is_secure;
+        if !is_sure && must_be_compared(attempt.job, proven.digests().sha256(), lane)? {
+            return Ok(Ended::Twice);
+        }
+        if want.is_pinned()
+            && let Some(field) = proof.contradiction(proven.digests())
+        {
+            self.warn_of_field(run, field, &origin);
+        }
+        self.put_in_place(attempt, proven, validators, held);
         Ok(Ended::Settled)
+    }
+
+    /// Tells once for each origin that one of its header fields contradicts pinned bytes.
+    fn warn_of_field(&self, run: &Run<'_>, field: &'static str, origin: &str) {
+        if lock(&self.contradicting).insert((origin.to_owned(), field)) {
+            let message = format!(
+                "{origin} sends a `{field}` that is not that of the bytes; they have the pinned digest, which counts"
+            );
+            run.ledger.tell(Event::Warning { message });
+        }
+    }
+
+    /// Whether a mirror offers an older version than the file that is here: while the origin is out of
+    /// reach, its copy must not replace a newer one.
+    fn is_older_copy(
+        &self,
+        attempt: &mut Attempt<'_, '_, '_>,
+        headers: &Headers,
+        held: Option<&Answered>,
+    ) -> Option<Failure> {
+        if attempt.job.place == 0 || attempt.want.is_pinned() {
+            return None;
+        }
+        let local = self.local(&attempt.entry.path())?;
+        let held = held.filter(|held| held.stamp == local.stamp());
+        let known =
+            held.and_then(|held| held.validators.last_modified.as_deref()).and_then(http_date);
+        let here = known.unwrap_or(local.modified.div_euclid(1_000_000_000));
+        let there = headers.validators().last_modified.as_deref().and_then(http_date)?;
+        if here <= there {
+            return None;
+        }
+        let hint = "a mirror has an older copy, which was not taken; the file that is here stays";
+        if let Some(failure) = &mut attempt.job.failure {
+            failure.hint.get_or_insert_with(|| hint.to_owned());
+        }
+        let what = "the mirror's copy is older than the file that is here";
+        Some(Failure::new(ErrorKind::UnexpectedContent, what).with_hint(hint))
     }
 
     /// Fails if a body cannot fit on the disk.
@@ -201,6 +281,11 @@ impl Fetch<'_> {
             return sink.discard();
         }
         let Some(begun) = sink.keep() else { return };
+        // After a refused range, the bytes of the part are still here: the longer ones are kept.
+        let had = job.kept.as_ref().map_or(0, |kept| kept.begun.staged.length());
+        if begun.staged.length() <= had {
+            return begun.staged.discard();
+        }
         if job.reached + PROGRESS <= begun.staged.length() {
             job.reached = begun.staged.length();
             job.tries = 0;
@@ -213,11 +298,10 @@ impl Fetch<'_> {
         &self,
         attempt: &Attempt<'_, '_, '_>,
         proven: Proven,
-        served: String,
         validators: Validators,
         held: Option<&Answered>,
     ) {
-        let (job, entry) = (&*attempt.job, &attempt.entry);
+        let (job, entry, key) = (&*attempt.job, &attempt.entry, self.files.state.key());
         let path = entry.path();
         let bytes = proven.length();
         let (replaces, asks) = match self.files.plan.step(job.entry) {
@@ -242,8 +326,8 @@ impl Fetch<'_> {
             let now = attempt.run.work.clock.timestamp();
             let is_own = held.is_some_and(|held| held.provenance.is_downloaded());
             let record = Box::new(FileRecord {
-                url: entry.url(Form::Shown),
-                served,
+                url: entry.kept_at(0, 0, key),
+                served: attempt.served(key),
                 size: stat.size,
                 stamp: stat.stamp(),
                 racy: stat.is_racy(now),
@@ -261,8 +345,8 @@ impl Fetch<'_> {
             path,
             replaces,
             attempts: job.attempts,
-            url: entry.url(Form::Shown),
-            served,
+            url: entry.kept_at(0, 0, key),
+            served: attempt.served(key),
             validators,
         };
         self.publisher.put(Message::Publish(Box::new(parcel), proven));
