@@ -412,6 +412,21 @@ mod tests {
     }
 
     #[test]
+    fn a_state_that_is_being_created_is_seen_whole_or_not_at_all() {
+        let claim = Claim::named("m");
+        for _ in 0..20 {
+            let (_folder, dest) = fresh();
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(|| State::open(&dest, &claim).unwrap().value.close());
+                while !writer.is_finished() {
+                    assert_eq!(State::look(&dest, &claim).warning, None);
+                }
+            });
+            assert!(State::look(&dest, &claim).value.is_some());
+        }
+    }
+
+    #[test]
     fn looking_writes_nothing() {
         let (_folder, dest) = fresh();
         assert!(State::look(&dest, &Claim::named("m")).value.is_none());

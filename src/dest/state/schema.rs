@@ -73,10 +73,18 @@ pub(super) fn look(dest: &Dest) -> Opened<Option<Connection>> {
         }
         _ => {}
     }
-    let opened = open_to_read(dest).and_then(|connection| match version(&connection)? {
-        VERSION => check(&connection).map(|()| connection),
-        older if can_migrate(older) => migrated_copy(&connection, older),
-        other => Err(Unusable::Version(other)),
+    let open = || {
+        let connection = open_to_read(dest)?;
+        match version(&connection)? {
+            VERSION => check(&connection).map(|()| connection),
+            older if can_migrate(older) => migrated_copy(&connection, older),
+            other => Err(Unusable::Version(other)),
+        }
+    };
+    // A run that begins or ends at this moment creates or removes the log between two steps.
+    let opened = open().or_else(|why| match why {
+        Unusable::Damaged(_) => open(),
+        why => Err(why),
     });
     match opened {
         Ok(connection) => Opened { value: Some(connection), warning: None },
@@ -220,6 +228,7 @@ fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let new = file_of(dest.path()).with_file_name(NEW);
     let mut connection = Connection::open_with_flags(new, flags)?;
+    prepare_to_write(&connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     create(&transaction)?;
     if let Some(key) = setting(&transaction, "key")? {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::node::Node;
 use super::reader::{LIMIT_HINT, Reader};
-use super::values::Place;
 use crate::manifest::problem::{Problem, Span, Text};
 use crate::manifest::vars::{Segment, Texts};
 
@@ -62,17 +61,17 @@ impl Reader<'_> {
         text.ok()
     }
 
-    /// Reports a value that cannot be inserted by a template at `at`. A value from a file is
+    /// Reports a value that cannot be inserted by a template at `at`. A value from one of `files` is
     /// reported in that file.
     pub(super) fn wrong_value(
         &mut self,
-        place: &Place,
+        files: &[FromFile],
         index: u64,
         at: Span,
         message: String,
         hint: String,
     ) {
-        let from = place.files.iter().rev().find(|from| from.first <= index);
+        let from = files.iter().rev().find(|from| from.first <= index);
         let found = from.and_then(|from| problem_in_file(from, index - from.first, &message));
         match found {
             Some(problem) => self.problems.add_elsewhere(at, problem.hint(hint)),

@@ -136,7 +136,7 @@ impl Reader<'_> {
                 template.push_value(space, variable, insert, place, &mut uses.forms)
             {
                 let (message, hint) = explain_format(&insert.name, &error);
-                self.wrong_value(&uses.declared.places[variable], index, at, message, hint);
+                self.wrong_value(&uses.declared.places[variable].files, index, at, message, hint);
             }
             return;
         }
