@@ -13,7 +13,7 @@ use crate::failure::{ErrorKind, Failure};
 pub use crate::fuzz::{LAWS, Law, check};
 use crate::http::{
     self, BodyRules, Dial, Exchange, Internet, Length, Method, Network, Receiver, Request, Version,
-    Wanted, exchange, receive,
+    Visit, Wanted, exchange, receive,
 };
 use crate::manifest::{Expect, Http, Proxy};
 use crate::pin::Validators;
@@ -80,8 +80,8 @@ impl Dialer {
             user_agent: None,
             past_caches: false,
         };
-        let message = request.message(target, connection)?;
-        let mut response = match exchange(connection, message, self.stall).await {
+        let message = request.message(target, &Visit::default(), connection)?;
+        let response = match exchange(connection, message, self.stall).await {
             Exchange::Answered(response) if response.head.status == 200 => response,
             Exchange::Failed(failure) | Exchange::Throttled(failure) => return Err(failure),
             other => return Err(Failure::new(ErrorKind::HttpStatus, format!("{other:?}"))),

@@ -63,7 +63,7 @@ pub(super) fn netrc_files(input: &[u8]) {
 pub(super) fn part_notes(input: &[u8]) {
     const BYTES: &[u8] = b"abcdefg";
     in_folder(|folder| {
-        let dest = Dest::create(&folder.join("parts")).expect("a destination");
+        let dest = Dest::create(folder.join("parts").as_path()).expect("a destination");
         let staging = folder.join("parts/.natsync/partial");
         std::fs::write(staging.join("p"), BYTES).expect("a part");
         std::fs::write(staging.join("p.part"), input).expect("a note");
@@ -81,7 +81,7 @@ pub(super) fn part_notes(input: &[u8]) {
 /// A state can always be opened or begun anew, and is readable then.
 pub(super) fn states(input: &[u8]) {
     in_folder(|folder| {
-        let dest = Dest::create(&folder.join("state")).expect("a destination");
+        let dest = Dest::create(folder.join("state").as_path()).expect("a destination");
         std::fs::write(crate::dest::state::file_of(dest.path()), input).expect("a file");
         let looked = State::look(&dest, &Claim::named("m"));
         drop(looked.value.map(|state| state.read(|_| {}, |_, _, _| {})));

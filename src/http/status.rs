@@ -7,8 +7,7 @@
 /// timeouts.
 pub(super) fn is_transient(status: u16, names_pause: bool) -> bool {
     match status {
-        408 | 421 | 425 | 429 => true,
-        500 | 502..=504 | 509 | 520..=527 | 529 | 530 | 598 | 599 => true,
+        408 | 421 | 425 | 429 | 500 | 502..=504 | 509 | 520..=527 | 529 | 530 | 598 | 599 => true,
         // The file is being made, or the client is throttled.
         202 | 403 => names_pause,
         _ => false,

@@ -145,8 +145,8 @@ fn unusual_dates_are_read_and_sent_back_as_they_came() {
     }
     world.apply().success();
     let noon = crate::origin::first_modified();
-    for n in 0..5 {
-        assert_eq!(world.mtime(&format!("out/{n}.txt")), noon, "{}", dates[n]);
+    for (n, date) in dates[..5].iter().enumerate() {
+        assert_eq!(world.mtime(&format!("out/{n}.txt")), noon, "{date}");
     }
     assert_eq!(world.mtime("out/5.txt"), noon - Duration::from_hours(14 * 24));
     world.origin.forget();
