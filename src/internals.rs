@@ -12,8 +12,8 @@ use crate::dest::{Dest, Sighting};
 use crate::failure::{ErrorKind, Failure};
 pub use crate::fuzz::{LAWS, Law, check};
 use crate::http::{
-    self, BodyRules, Dial, Exchange, Internet, Length, Method, Network, Receiver, Request, Wanted,
-    exchange, receive,
+    self, BodyRules, Dial, Exchange, Internet, Length, Method, Network, Receiver, Request, Version,
+    Wanted, exchange, receive,
 };
 use crate::manifest::{Expect, Http, Proxy};
 use crate::pin::Validators;
@@ -55,7 +55,8 @@ impl Dialer {
     /// # Errors
     /// `connect` or `timeout`; for names also `dns`, and for https `tls`.
     pub async fn dial(&self, target: &Target) -> Result<Connection, Failure> {
-        self.dial.dial(&target.0.origin, Wanted::Declared, self.connect).await.map(Connection)
+        let (wanted, version) = (Wanted::Declared, Version::Any);
+        self.dial.dial(&target.0.origin, wanted, version, self.connect).await.map(Connection)
     }
 
     /// Sends a GET request and passes the body to `take`. Returns true if the connection can carry

@@ -32,6 +32,7 @@ pub(super) fn run(args: &ListArgs, console: &Console) -> Result<ExitStatus, RunE
 
 fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitStatus, RunError> {
     let Target { manifest, selection } = target;
+    manifest.check()?;
     match format {
         ListFormat::Table => table(manifest, selection, console),
         ListFormat::Urls => urls(manifest, selection, console),

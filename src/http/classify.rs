@@ -2,12 +2,14 @@
 
 use hyper::StatusCode;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED,
-    LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 
+use super::coding::applied;
 use super::headers::Headers;
 use super::retry::RetryAfter;
+use super::status::is_transient;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
 use crate::pin::Validators;
@@ -51,6 +53,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) length: Length,
     /// The bytes that are here already, if the request was for a range.
     pub(crate) here: Option<Here<'a>>,
+    /// `Content-Encoding` may be a label that the file's name explains, rather than an applied coding.
+    pub(crate) is_label: bool,
     /// When the response came, in seconds since 1970.
     pub(crate) now: i64,
 }
@@ -119,8 +123,8 @@ impl From<Failure> for NoContent {
     }
 }
 
-/// Transient statuses: the server, or one behind it, is busy (RFC 9110, RFC 6585, RFC 8470).
-const PASSING: [u16; 8] = [408, 425, 429, 500, 502, 503, 504, 421];
+/// The bytes from 0x80 on. `percent_encode` always encodes those; this set adds none.
+const NOT_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
 
 impl Asked<'_> {
     /// Whether the request was for all bytes after those that are here.
@@ -163,12 +167,17 @@ fn is_refusal(failure: &Failure) -> bool {
 
 fn read(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     let (status, headers) = (head.status, &head.headers);
-    if asked.missing.status.contains(&status) {
+    let after = headers
+        .single(&RETRY_AFTER)
+        .and_then(|text| RetryAfter::parse(text, headers.single(&DATE), asked.now));
+    // A client that is throttled learns nothing about the file.
+    let is_throttled = status == 403 && after.is_some();
+    if asked.missing.status.contains(&status) && !is_throttled {
         return Ok(Content::Missing { status });
     }
     match status {
         200 | 203 => whole(asked, head),
-        206 => match asked.here.and_then(|here| rest(&here, head)) {
+        206 => match asked.here.and_then(|here| rest(asked, &here, head)) {
             Some(length) => Ok(Content::Rest { length }),
             None if is_all(headers) => whole(asked, head),
             None if asked.is_plain() => {
@@ -184,11 +193,7 @@ fn read(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
             Err(protocol(what).with_status(304).into())
         }
         301 | 302 | 303 | 307 | 308 => Err(redirect(status, headers)),
-        _ if PASSING.contains(&status) => {
-            let date = headers.single(&DATE);
-            let after = headers
-                .single(&RETRY_AFTER)
-                .and_then(|text| RetryAfter::parse(text, date, asked.now));
+        _ if is_transient(status, after.is_some()) => {
             Err(NoContent::Retry { failure: refused(status), after })
         }
         _ => Err(refused(status).into()),
@@ -196,20 +201,23 @@ fn read(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
 }
 
 fn redirect(status: u16, headers: &Headers) -> NoContent {
-    let location = headers.0.get(LOCATION).map(|location| std::str::from_utf8(location.as_bytes()));
-    let problem = match location {
-        Some(Ok(location)) => return NoContent::Redirect { location: location.to_owned() },
-        Some(Err(_)) => "the redirect's target has characters that no URL has",
-        None => "the server redirects and does not say where to",
+    let Some(location) = headers.0.get(LOCATION) else {
+        let problem = "the server redirects and does not say where to";
+        return Failure::new(ErrorKind::Redirect, problem).with_status(status).into();
     };
-    Failure::new(ErrorKind::Redirect, problem).with_status(status).into()
+    let location = match std::str::from_utf8(location.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        // Bytes of another encoding, such as Latin-1: the server knows its own names.
+        Err(_) => percent_encoding::percent_encode(location.as_bytes(), NOT_ASCII).to_string(),
+    };
+    NoContent::Redirect { location }
 }
 
 /// The length of the rest, if the response is exactly the requested range of the same file (RFC
 /// 9110, section 15.3.7); none in case of doubt.
-fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
+fn rest(asked: &Asked<'_>, here: &Here<'_>, head: &Head) -> Option<u64> {
     let headers = &head.headers;
-    if applied_encoding(headers).is_some() {
+    if !asked.is_label && !here.pinned && headers.coding().is_some() {
         return None;
     }
     let (first, last, total) = content_range(headers.single(&CONTENT_RANGE)?)?;
@@ -267,10 +275,12 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
         let what = "the server answers 200 with a part of the file (Content-Range)";
         return Err(protocol(what).into());
     }
-    if let Some(encoding) = applied_encoding(headers) {
-        let message =
-            format!("the server applied `Content-Encoding: {encoding}`, which was not asked for");
-        return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
+    // A pin decides on the bytes as they were sent.
+    if let Some(coding) = headers.coding()
+        && !asked.is_label
+        && !matches!(asked.length, Length::Pinned(_))
+    {
+        return Err(applied(&coding).into());
     }
     if let Some(expected) = &asked.expect.content_type
         && !media_type.is_some_and(|media_type| expected.matches(media_type))
@@ -354,15 +364,6 @@ fn declared_length(headers: &Headers) -> Result<Option<u64>, Failure> {
     Ok(length)
 }
 
-fn applied_encoding(headers: &Headers) -> Option<String> {
-    headers
-        .0
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
-        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
-}
-
 fn refused(status: u16) -> Failure {
     let known = StatusCode::from_u16(status).ok().and_then(|known| known.canonical_reason());
     let reason = known.map(|reason| format!(" {reason}")).unwrap_or_default();
@@ -415,6 +416,7 @@ mod tests {
             missing: &case.missing,
             length: case.length,
             here: case.here,
+            is_label: false,
             now: 0,
         };
         classify(&asked, &Head { status, headers: Headers::of(fields), framed: case.framed })

@@ -11,7 +11,7 @@ use std::iter::Peekable;
 use super::run::{Done, Job, run};
 use super::{Options, read_lock};
 use crate::atomic_file::ReplaceGuard;
-use crate::dest::state::{FileRecord, Recorded};
+use crate::dest::state::{FileRecord, Recorded, state_error};
 use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
 use crate::manifest::entry::{EntryIndex, Form};
@@ -228,7 +228,7 @@ fn write(
     read.map_err(|error| RunError::Storage {
         doing: "read the state for",
         path: file.clone(),
-        source: io::Error::other(error),
+        source: state_error(&error),
     })?;
     merge.keep_until(None).map_err(|error| error.into_run_error(unwritable))?;
     let Merge { writer, mut report, same, taken, overtaken, .. } = merge;

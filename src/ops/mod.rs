@@ -153,7 +153,7 @@ fn look(
     reporter: &mut dyn Reporter,
 ) -> Result<Looked, RunError> {
     let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
+    let dest = Dest::open(manifest)?;
     let claim = ownership::claim(manifest, options, &hashes);
     let opened = dest.as_ref().map(|dest| State::look(dest, &claim));
     let state = opened.and_then(|opened| {
@@ -173,7 +173,7 @@ impl Looked {
 
 fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
     loop {
-        match RunGuard::acquire(dest.path()) {
+        match RunGuard::acquire(dest) {
             Err(DestError::Busy { .. }) if wait && !stop.is_requested() => {
                 std::thread::sleep(WAIT_STEP);
             }
@@ -254,7 +254,7 @@ pub fn with_pins<T>(
 ) -> Result<T, RunError> {
     let lock = read_lock(manifest)?;
     let has_lists = manifest.sources().iter().any(|source| source.published.is_some());
-    let dest = if has_lists { Dest::open(manifest.dest())? } else { None };
+    let dest = if has_lists { Dest::open(manifest)? } else { None };
     let state = dest.as_ref().and_then(|dest| State::look_only(dest).value);
     let lists = Lists::kept(state.as_ref().map(|state| state as _));
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);

@@ -76,7 +76,7 @@ pub fn save_plan(
     plan: &Plan,
     to: &mut dyn Write,
 ) -> Result<(), RunError> {
-    let dest = Dest::open(manifest.dest())?;
+    let dest = Dest::open(manifest)?;
     let stamp = |entry: &Entry<'_>| Some(dest.as_ref()?.stat(&entry.path()).ok()?.stamp());
     let written = with_pins(manifest, |pinned| {
         let size = |entry: &Entry<'_>| pinned(entry).ok()?.pin()?.size;

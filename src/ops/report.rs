@@ -31,7 +31,7 @@ pub(crate) fn overview(
     reporter: &mut dyn Reporter,
 ) -> Result<Overview, RunError> {
     let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
+    let dest = Dest::open(manifest)?;
     let opened =
         dest.as_ref().map(|dest| State::look(dest, &ownership::claim(manifest, options, &hashes)));
     let (state, warning) = opened.map_or((None, None), |opened| (opened.value, opened.warning));

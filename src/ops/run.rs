@@ -11,7 +11,7 @@ use super::{
     work,
 };
 use crate::dest::inventory::Scan;
-use crate::dest::state::{Note, State};
+use crate::dest::state::{Note, State, state_error};
 use crate::dest::{Dest, Parts};
 use crate::event::history::{Recorder, Setting};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
@@ -88,7 +88,7 @@ pub(super) fn run(
     let mut prepared = prepare(manifest, options, reporter)?;
     job.check(prepared.lock.as_ref())?;
     let mut account = Account::new(reporter, Recorder::new(prepared.began));
-    let dest = Dest::create(manifest.dest())?;
+    let dest = Dest::create(manifest)?;
     let _guard = acquire(&dest, options.wait, stop)?;
     // Until here another run may have changed what was read.
     prepared.refresh(manifest)?;
@@ -102,13 +102,10 @@ pub(super) fn run(
         Some(saved) => rehearse(scope, &dest, saved, hashes, &mut account)?,
         None => Vec::new(),
     };
-    let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
-    let parts = dest.parts().map_err(|source| storage("clear the staging area of", source))?;
-    let unwritable = |error| RunError::Storage {
-        doing: "write the state",
-        path: crate::dest::state::file_of(dest.path()),
-        source: std::io::Error::other(error),
-    };
+    let parts =
+        dest.parts().map_err(|source| dest.error("clear the staging area of", "", source))?;
+    let unwritable =
+        |error| dest.error("write the state", ".natsync/state.db", state_error(&error));
     let opened = State::open(&dest, &claim).map_err(unwritable)?;
     warn(&mut account, opened.warning);
     let mut state = opened.value;
@@ -217,7 +214,7 @@ fn carry_out(
     }
     if !dest.is_in_place() {
         let source = std::io::Error::other("it was moved or deleted during the run");
-        return Err(RunError::Storage { doing: "go on in", path: dest.path().to_owned(), source });
+        return Err(dest.error("go on in", "", source).into());
     }
     let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
     if let Some(saved) = saved {

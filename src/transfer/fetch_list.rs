@@ -20,7 +20,9 @@ use crate::digest::Digest;
 use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Content, Headers, Length, Method, check_digests, receive};
+use crate::http::{
+    BodyRules, Content, Headers, Length, Method, check_digests, check_label, receive,
+};
 use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::manifest::template::UrlParts;
 use crate::manifest::{Expect, ListPlace, MissingWhen};
@@ -233,6 +235,7 @@ async fn receive_list(
     }
     run.dispatch.succeeded(lane, content.len() as u64);
     check_digests(&headers, &content).map_err(failed)?;
+    check_label(&headers, &[&attempt.job.target.file_name()], &content).map_err(failed)?;
     Ok((headers, content))
 }
 

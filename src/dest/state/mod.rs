@@ -35,7 +35,7 @@ pub(crate) use paths::RecordedPaths;
 pub(crate) use record::{Answered, Fingerprint, RecordRef};
 use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, digest_of, second};
 pub use record::{FileRecord, Provenance};
-pub(crate) use schema::Opened;
+pub(crate) use schema::{Opened, state_error};
 
 /// What the state has of a path.
 #[derive(Clone, Copy, Debug)]

@@ -171,6 +171,21 @@ fn take_over(connection: &Connection, from: &std::path::Path) -> rusqlite::Resul
     connection.execute_batch("DETACH DATABASE aside")
 }
 
+/// An error of `SQLite` without its message, which may name the file and so the destination.
+pub(crate) fn state_error(error: &rusqlite::Error) -> io::Error {
+    let Some(code) = error.sqlite_error() else {
+        return io::Error::other("the state has unexpected content");
+    };
+    let kind = match code.code {
+        rusqlite::ErrorCode::DiskFull => io::ErrorKind::StorageFull,
+        rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly => {
+            io::ErrorKind::PermissionDenied
+        }
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, rusqlite::ffi::code_to_str(code.extended_code))
+}
+
 /// Whether the cause is not the file itself.
 pub(super) fn is_transient(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{

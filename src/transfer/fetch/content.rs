@@ -4,7 +4,7 @@ use super::files::Fetch;
 use crate::dest::Stat;
 use crate::dest::state::Answered;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Headers, Length, check_length, is_html};
+use crate::http::{Headers, Length, Target, check_label, check_length, is_html};
 use crate::manifest::entry::Entry;
 use crate::transfer::attempt::Attempt;
 use crate::transfer::sink::EDGE;
@@ -12,6 +12,7 @@ use crate::transfer::want::Want;
 
 pub(super) fn check_content(
     entry: &Entry<'_>,
+    target: &Target,
     want: &Want,
     headers: &Headers,
     beginning: &[u8],
@@ -30,6 +31,10 @@ pub(super) fn check_content(
     let declared = headers.content_type().unwrap_or_default();
     let says_html = declared.trim_start().to_ascii_lowercase().starts_with("text/html");
     let is_proven = matches!(want.length(), Length::Pinned(_));
+    if !is_proven {
+        let (path, name) = (entry.path(), target.file_name());
+        check_label(headers, &[path.file_name(), &name], beginning)?;
+    }
     if expect.content_type.is_none()
         && !is_proven
         && says_html

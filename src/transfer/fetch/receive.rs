@@ -85,7 +85,8 @@ impl Fetch<'_> {
         let verified = staged
             .verify(&proof.checksums(), modified)
             .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
-        check_content(&attempt.entry, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
+        let (entry, target) = (&attempt.entry, &attempt.job.target);
+        check_content(entry, target, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
         self.put_in_place(attempt, Proven::Staged(verified), validators, held);
         Ok(Ended::Settled)
     }
@@ -184,7 +185,8 @@ impl Fetch<'_> {
         let expected = proof.checksums();
         let explain = |error, bytes, html| failed(proof.explain(error, bytes, html));
         let check = |beginning: &[u8], end: &[u8]| {
-            check_content(&entry, want, &headers, beginning, end).map_err(failed)
+            let target = &attempt.job.target;
+            check_content(&entry, target, want, &headers, beginning, end).map_err(failed)
         };
         let proven = match whole {
             Whole::Small(bytes) => {

@@ -56,7 +56,7 @@ fn number(name: &str) -> Option<u64> {
 fn play(scene: &Scene) -> Vec<String> {
     let folder = folder();
     let manifest = scene.parse(folder.path());
-    let dest = Dest::create(manifest.dest()).expect("a destination");
+    let dest = Dest::create(&manifest).expect("a destination");
     event_loop().block_on(async {
         let world = scene.world();
         let stage = Stage { scene, world: &world, manifest: &manifest, dest: &dest };
@@ -249,7 +249,7 @@ fn without_faults_one_request_an_entry_is_enough() {
         scene.stop_after = None;
         let folder = folder();
         let manifest = scene.parse(folder.path());
-        let dest = Dest::create(manifest.dest()).expect("a destination");
+        let dest = Dest::create(&manifest).expect("a destination");
         event_loop().block_on(async {
             let world = scene.world();
             world.heal();
@@ -270,7 +270,7 @@ fn the_same_seed_gives_the_same_run() {
         let scene = Scene::new(seed, 1);
         let folder = folder();
         let manifest = scene.parse(folder.path());
-        let dest = Dest::create(manifest.dest()).expect("a destination");
+        let dest = Dest::create(&manifest).expect("a destination");
         event_loop().block_on(async {
             let (world, began) = (scene.world(), tokio::time::Instant::now());
             let stage = Stage { scene: &scene, world: &world, manifest: &manifest, dest: &dest };

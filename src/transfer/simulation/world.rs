@@ -14,7 +14,7 @@ use super::fault::{Act, Fault};
 use super::line::Line;
 use super::message::Request;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Connection, Dial, Network, Origin, Wanted};
+use crate::http::{Connection, Dial, Network, Origin, Version, Wanted};
 use crate::manifest::Http;
 use crate::threads::lock;
 
@@ -95,6 +95,7 @@ impl Dial for World {
         &'a self,
         origin: &'a Origin,
         _: Wanted,
+        _: Version,
         within: Duration,
     ) -> LocalBoxFuture<'a, Result<Connection, Failure>> {
         Box::pin(async move {
