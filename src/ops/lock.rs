@@ -205,7 +205,8 @@ fn write(
         manifest,
         writer: LockWriter::create(&file, manifest.name()).map_err(unwritable)?,
         old: lines.peekable(),
-        read: (!is_current).then_some(read),
+        is_changed: !is_current,
+        read,
         news,
         declared,
         report: LockReport::default(),
@@ -258,9 +259,10 @@ struct Merge<'a> {
     manifest: &'a Manifest,
     writer: LockWriter,
     old: Peekable<OldLines<'a>>,
-    /// The lock that this run read, if another run has replaced it since. The inner value is none if
-    /// there was no lock.
-    read: Option<Option<&'a Lock>>,
+    /// Another run has changed the lock since this one read it.
+    is_changed: bool,
+    /// The lock that this run read.
+    read: Option<&'a Lock>,
     news: &'a News,
     declared: Option<&'a PathHashes>,
     report: LockReport,
@@ -317,8 +319,11 @@ impl Merge<'_> {
 
     /// Whether another run wrote the line after this one read the lock.
     fn is_of_another_run(&self, line: &LockLine) -> Result<bool, MergeError> {
-        let Some(read) = self.read else { return Ok(false) };
-        let then = read.map(|lock| lock.find(&line.path)).transpose().map_err(MergeError::Lock)?;
+        if !self.is_changed {
+            return Ok(false);
+        }
+        let then = self.read.map(|lock| lock.find(&line.path)).transpose();
+        let then = then.map_err(MergeError::Lock)?;
         Ok(then.flatten().as_ref() != Some(line))
     }
 

@@ -349,7 +349,9 @@ fn read_claims(
     let mut rows = statement.query([owner])?;
     while let Some(row) = rows.next()? {
         let (hashes, _) = row.get_ref(0)?.as_blob()?.as_chunks::<HASH>();
-        hashes.iter().for_each(|half| visit(u64::from_be_bytes(*half)));
+        for half in hashes {
+            visit(u64::from_be_bytes(*half));
+        }
     }
     Ok(())
 }

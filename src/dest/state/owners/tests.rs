@@ -24,6 +24,9 @@ struct Text<'a> {
     declares: &'a [&'a str],
 }
 
+/// What happens to a manifest between two runs.
+type Change<'a> = &'a dyn Fn(&Place);
+
 /// What a run could prune, and what it must ask about.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
@@ -161,7 +164,6 @@ fn a_manifest_is_recognised_by_its_path_and_else_by_its_name() {
     let few: &[&str] = &["a", "new"];
     let none: &[&str] = &["new"];
     let rest = |count: usize| &["a", "b", "c", "d"][count..];
-    type Change<'a> = &'a dyn Fn(&Place);
     let table: &[(&str, Change<'_>, Text<'_>, Found)] = &[
         ("unchanged", &stays, text("x/m.yaml", "m", most), found(&["d"], &[])),
         ("another name", &stays, text("x/m.yaml", "n", none), found(rest(0), &[])),
@@ -195,7 +197,6 @@ fn ownership_is_taken_where_it_is_unclear() {
     let stays = |_: &Place| {};
     let few: &[&str] = &["a", "new"];
     let most: &[&str] = &["a", "b", "c"];
-    type Change<'a> = &'a dyn Fn(&Place);
     let table: &[(&str, Change<'_>, Text<'_>, Found)] = &[
         ("moved and changed", &goes, text("y/m.yaml", "m", few), found(&["b", "c", "d"], &[])),
         ("renamed", &goes, text("x/n.yaml", "n", most), found(&["d"], &[])),
@@ -351,7 +352,7 @@ fn whatever_happens_to_manifests_none_prunes_what_another_one_wrote_or_declares(
                     }
                 }
                 (_, Some(id)) => {
-                    run_one(&place, &mut all, id, &format!("seed {seed}, step {step}"))
+                    run_one(&place, &mut all, id, &format!("seed {seed}, step {step}"));
                 }
                 _ => {}
             }
