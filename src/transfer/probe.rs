@@ -166,39 +166,63 @@ impl Probe<'_> {
     }
 }
 
-/// HEAD; where that is refused or tells nothing, a plain GET without its body.
+/// HEAD; where that is refused or tells nothing, a conditional GET, and then a plain one. Bodies are
+/// not read.
 async fn head<'r>(
     attempt: &mut Attempt<'_, 'r, '_>,
     slot: Slot<'r>,
     conditions: &Validators,
 ) -> Result<Response<'r>, Refusal> {
-    let source = attempt.entry.source();
     let skips_head = attempt.job.without.head && !attempt.job.goes_on_with(Method::Head);
     let slot = if skips_head || attempt.job.goes_on_with(Method::Get) {
         slot
     } else {
         attempt.job.without.head = true;
-        let question = Question::about(source, Method::Head, conditions, Length::Unknown);
-        match attempt.ask(slot, &question).await {
-            Ok(mut response) => {
-                let told = match response.content {
-                    Content::NotModified => is_about(conditions, &response.headers),
-                    content => content != Content::Unclear,
-                };
-                if told {
-                    return Ok(response);
-                }
-                finish_body(&mut response.slot, response.body).await;
-            }
+        match told(attempt, slot, Method::Head, conditions).await {
+            Ok(Some(response)) => return Ok(response),
+            Ok(None) => {}
             Err(refusal @ Refusal::Failed { after: Some(_), .. }) => return Err(refusal),
             Err(Refusal::Failed { .. }) => {}
             Err(refusal) => return Err(refusal),
         }
         attempt.place_for_get()?
     };
-    let none = Validators::default();
+    let slot = if conditions.is_empty() || attempt.job.without.conditions {
+        slot
+    } else {
+        if let Some(response) = told(attempt, slot, Method::Get, conditions).await? {
+            return Ok(response);
+        }
+        attempt.job.without.conditions = true;
+        attempt.place_for_get()?
+    };
+    let (source, none) = (attempt.entry.source(), Validators::default());
     let question = Question::about(source, Method::Get, &none, Length::Unknown);
     let mut response = attempt.ask(slot, &question).await?;
     response.slot.connection = None;
     Ok(response)
+}
+
+/// The response to a request that is no plain GET, if it tells something about the file.
+async fn told<'r>(
+    attempt: &mut Attempt<'_, 'r, '_>,
+    slot: Slot<'r>,
+    method: Method,
+    conditions: &Validators,
+) -> Result<Option<Response<'r>>, Refusal> {
+    let question = Question::about(attempt.entry.source(), method, conditions, Length::Unknown);
+    let mut response = attempt.ask(slot, &question).await?;
+    let is_told = match response.content {
+        Content::NotModified => is_about(conditions, &response.headers),
+        content => content != Content::Unclear,
+    };
+    if is_told {
+        if method == Method::Get && response.content != Content::NotModified {
+            // The body is not wanted.
+            response.slot.connection = None;
+        }
+        return Ok(Some(response));
+    }
+    finish_body(&mut response.slot, response.body).await;
+    Ok(None)
 }

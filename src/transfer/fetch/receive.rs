@@ -297,6 +297,7 @@ impl Fetch<'_> {
             job.reached = begun.staged.length();
             job.tries = 0;
         }
+        job.forget();
         job.kept = self.shelf.keep(begun);
     }
 
