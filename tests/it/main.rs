@@ -18,6 +18,7 @@ mod checksums;
 mod ci;
 mod cli;
 mod crashes;
+mod crowded;
 mod damages;
 mod dice;
 mod digests;
