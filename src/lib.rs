@@ -16,7 +16,7 @@
 //! impl Reporter for Fetched {
 //!     fn event(&mut self, event: &Event) {
 //!         if let Event::Finished { outcome: Outcome::Downloaded(file), .. } = event {
-//!             self.0.push(file.bytes);
+//!             self.0.push(file.size);
 //!         }
 //!     }
 //! }

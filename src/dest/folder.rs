@@ -6,12 +6,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Stat;
+use super::attributes::Attributes;
 use crate::dest::descriptors;
 
 /// A folder that may still be in use when the cache drops it.
@@ -19,11 +20,14 @@ pub(super) type Shared = Arc<Folder>;
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Folder(OwnedFd);
+pub(super) struct Folder {
+    descriptor: OwnedFd,
+    gives: OnceLock<Attributes>,
+}
 
 impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }
 
@@ -35,12 +39,34 @@ impl Folder {
     /// Opens a directory that the user named. Symbolic links in that path are followed: the user
     /// chose them.
     pub(super) fn open_ambient(path: &Path) -> io::Result<Self> {
-        Ok(Self(rustix::fs::open(path, directory(), Mode::empty())?))
+        Ok(Self::new(rustix::fs::open(path, directory(), Mode::empty())?))
+    }
+
+    fn new(descriptor: OwnedFd) -> Self {
+        Self { descriptor, gives: OnceLock::new() }
+    }
+
+    /// What a new file in this folder gets from it.
+    pub(super) fn gives(&self) -> io::Result<&Attributes> {
+        if let Some(gives) = self.gives.get() {
+            return Ok(gives);
+        }
+        let gives = Attributes::given_by(self.as_fd())?;
+        Ok(self.gives.get_or_init(|| gives))
+    }
+
+    /// Whether a path below `root` still leads to this folder. The path is compared by what it leads
+    /// to, so that a link in it does no harm here.
+    pub(super) fn is_at(&self, root: &Self, path: &str) -> bool {
+        let own = rustix::fs::fstat(self).map(Stat::from);
+        let there = rustix::fs::statat(root, path, AtFlags::SYMLINK_NOFOLLOW).map(Stat::from);
+        own.is_ok_and(|own| there.is_ok_and(|there| own.is_same_file(&there)))
     }
 
     /// Opens a folder in this one without following a symbolic link.
     pub(super) fn open(&self, name: &OsStr) -> io::Result<Self> {
-        Ok(Self(rustix::fs::openat(self, name, directory() | OFlags::NOFOLLOW, Mode::empty())?))
+        let flags = directory() | OFlags::NOFOLLOW;
+        Ok(Self::new(rustix::fs::openat(self, name, flags, Mode::empty())?))
     }
 
     /// Opens a folder in this one, and creates it if it does not exist.
@@ -64,7 +90,7 @@ impl Folder {
             let beneath =
                 ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
             match rustix::fs::openat2(self, path, directory(), Mode::empty(), beneath) {
-                Ok(opened) => return Ok(Self(opened)),
+                Ok(opened) => return Ok(Self::new(opened)),
                 // An old kernel, a sandbox that forbids the call, or a race that the call reports
                 // in this way.
                 Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {}
@@ -145,13 +171,16 @@ impl Default for Folders {
 }
 
 impl Folders {
-    /// The folder at that path below `root`; the empty path is `root` itself.
+    /// The folder at that path below `root`; the empty path is `root` itself. A folder that was
+    /// moved or deleted since it was opened is opened anew.
     pub(super) fn get(&mut self, root: &Folder, path: &str, create: bool) -> io::Result<Shared> {
-        if let Some(folder) = self.open.get(path) {
+        if let Some(folder) = self.open.get(path)
+            && (path.is_empty() || folder.is_at(root, path))
+        {
             return Ok(Arc::clone(folder));
         }
         let opened = if path.is_empty() {
-            Folder(rustix::io::dup(root)?)
+            Folder::new(rustix::io::dup(root)?)
         } else {
             match root.open_beneath(path) {
                 Err(error) if create && error.kind() == io::ErrorKind::NotFound => {
@@ -166,10 +195,5 @@ impl Folders {
         let folder = Arc::new(opened);
         self.open.insert(path.to_owned(), Arc::clone(&folder));
         Ok(folder)
-    }
-
-    /// The folder was deleted meanwhile.
-    pub(super) fn forget(&mut self, path: &str) {
-        self.open.remove(path);
     }
 }

@@ -7,6 +7,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this room is the way to write below a destination")]
 
+mod attributes;
 pub(crate) mod descriptors;
 mod error;
 mod folder;
@@ -16,6 +17,7 @@ mod opened;
 mod part;
 mod proof;
 mod proven;
+mod publish;
 mod small;
 mod stage;
 mod stat;
@@ -25,10 +27,11 @@ mod walk;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::digest::Algorithms;
 use crate::rel_path::RelPath;
@@ -40,6 +43,7 @@ use opened::Opened;
 pub(crate) use part::{PartNote, Parts};
 pub(crate) use proof::VerifyError;
 pub(crate) use proven::Proven;
+pub(crate) use publish::PublishError;
 pub(crate) use small::{SMALL, Small};
 pub(crate) use stage::{Begun, Beside, Staged, Verified, keep_edges};
 pub(crate) use stat::Stat;
@@ -57,26 +61,6 @@ pub(crate) struct Dest {
     folders: Mutex<Folders>,
     staging: Option<folder::Shared>,
     run: u64,
-}
-
-/// Why a verified file could not be published.
-#[derive(Debug)]
-pub(crate) enum PublishError {
-    /// Something that natsync does not replace is at the path.
-    Conflict(&'static str),
-    /// The disk failed.
-    Disk(io::Error),
-}
-
-impl From<io::Error> for PublishError {
-    fn from(error: io::Error) -> Self {
-        match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-            Some(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-                Self::Conflict("a folder of this path is a file or a symbolic link")
-            }
-            _ => Self::Disk(error),
-        }
-    }
 }
 
 impl Dest {
@@ -105,6 +89,7 @@ impl Dest {
         let staging = root
             .make(CONTROL, Mode::RWXU)
             .and_then(|control| control.make(PARTIAL, Mode::RWXU))
+            .and_then(|partial| attributes::make_neutral(partial.as_fd()).map(|()| partial))
             .map_err(|source| storage("write to", &control, source))?;
         Ok(Self::new(path, root, Some(folder::Shared::new(staging))))
     }
@@ -120,6 +105,14 @@ impl Dest {
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether its path still leads to it.
+    #[must_use]
+    pub(crate) fn is_in_place(&self) -> bool {
+        let own = rustix::fs::fstat(&self.root).map(Stat::from);
+        let there = rustix::fs::stat(&self.path).map(Stat::from);
+        own.is_ok_and(|own| there.is_ok_and(|there| own.is_same_file(&there)))
     }
 
     /// The parts that earlier runs left in the staging area. All other files there are removed.
@@ -186,7 +179,6 @@ impl Dest {
             if removed.is_err() {
                 return;
             }
-            lock(&self.folders).forget(path);
             folder = above;
         }
     }
@@ -222,30 +214,6 @@ impl Dest {
     /// When the file cannot be created.
     pub(crate) fn stage(&self, algorithms: Algorithms) -> io::Result<Staged> {
         Staged::create(self.staging(), self.run, algorithms)
-    }
-
-    /// Gives a verified file its final name. With `replace`, it replaces a regular file and takes
-    /// over its permissions; nothing else is replaced.
-    ///
-    /// # Errors
-    /// When something else is at the path, or the disk fails. Then the final name is unchanged.
-    pub(crate) fn publish(
-        &self,
-        verified: &Verified,
-        path: &RelPath,
-        replace: bool,
-    ) -> Result<Stat, PublishError> {
-        let staging = self.staging();
-        let folder = self.folder(path.parent(), true)?;
-        let name = path.file_name();
-        if replace && prepare_replace(&folder, name, staging, verified)? {
-            rustix::fs::renameat(&**staging, verified.name(), &*folder, name)
-                .map_err(io::Error::from)?;
-        } else {
-            rename_new(staging, verified.name(), &folder, name)?;
-        }
-        verified.disarm();
-        Ok(folder.stat(name)?)
     }
 
     fn staging(&self) -> &folder::Shared {
@@ -315,62 +283,6 @@ impl Dest {
     fn folder(&self, path: Option<&str>, create: bool) -> io::Result<folder::Shared> {
         let mut folders = lock(&self.folders);
         folders.get(&self.root, path.unwrap_or_default(), create)
-    }
-}
-
-/// Whether there is a regular file to replace. The new file takes over its permissions.
-fn prepare_replace(
-    folder: &Folder,
-    name: &str,
-    staging: &Folder,
-    verified: &Verified,
-) -> Result<bool, PublishError> {
-    let old = match folder.stat(name) {
-        Ok(old) => old,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    if !old.is_file() {
-        return Err(PublishError::Conflict(old.describe()));
-    }
-    if old.permissions() != verified.permissions() {
-        let mode = Mode::from_raw_mode(old.permissions());
-        rustix::fs::chmodat(staging, verified.name(), mode, AtFlags::empty())
-            .map_err(io::Error::from)?;
-    }
-    Ok(true)
-}
-
-/// Renames to a free name, and fails if the name exists.
-fn rename_new(
-    staging: &Folder,
-    staged: &str,
-    folder: &Folder,
-    name: &str,
-) -> Result<(), PublishError> {
-    use rustix::io::Errno;
-    #[cfg(target_os = "linux")]
-    match rustix::fs::renameat_with(staging, staged, folder, name, RenameFlags::NOREPLACE) {
-        Ok(()) => return Ok(()),
-        Err(Errno::EXIST) => {
-            let there = folder.stat(name)?;
-            let what = if there.is_file() {
-                "a file appeared at this path during the run"
-            } else {
-                there.describe()
-            };
-            return Err(PublishError::Conflict(what));
-        }
-        // Some file systems do not support the flag.
-        Err(Errno::INVAL | Errno::NOSYS) => {}
-        Err(errno) => return Err(io::Error::from(errno).into()),
-    }
-    match folder.stat(name) {
-        Ok(there) => Err(PublishError::Conflict(there.describe())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(rustix::fs::renameat(staging, staged, folder, name).map_err(io::Error::from)?)
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

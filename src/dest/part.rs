@@ -14,6 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
+use crate::manifest::KeptUrl;
 use crate::pin::Validators;
 use crate::threads::lock;
 
@@ -27,8 +28,9 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 pub(crate) struct PartNote {
     /// Below the destination.
     pub(crate) path: String,
-    /// The URL that served it, in its shown form.
-    pub(crate) url: String,
+    /// The URL that served it.
+    #[serde(flatten)]
+    pub(crate) url: KeptUrl,
     /// The pinned digests of the whole file.
     pub(crate) pin: Vec<String>,
     /// A weak `ETag` is left out.

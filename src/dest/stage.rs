@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
+use super::attributes::Created;
 use super::folder::Shared;
 use super::part::{Part, PartNote, Written, remove_note};
 use super::proof::{VerifyError, confirm};
@@ -36,7 +37,7 @@ pub(crate) struct Verified {
     name: Name,
     length: u64,
     digests: Digests,
-    permissions: u32,
+    created: Created,
     modified: i64,
 }
 
@@ -182,8 +183,9 @@ fn end(file: &File, length: u64, modified: Option<i64>) -> io::Result<Stat> {
 
 impl Verified {
     fn new(name: Name, digests: Digests, stat: &Stat) -> Self {
-        let (permissions, modified) = (stat.permissions(), stat.modified);
-        Self { name, length: stat.size, digests, permissions, modified }
+        let Stat { owner, group, modified, .. } = *stat;
+        let created = Created { owner, group, permissions: stat.permissions() };
+        Self { name, length: stat.size, digests, created, modified }
     }
 
     /// Writes a file whose digests are confirmed already.
@@ -215,8 +217,8 @@ impl Verified {
         &self.name.text
     }
 
-    pub(super) fn permissions(&self) -> u32 {
-        self.permissions
+    pub(super) fn created(&self) -> Created {
+        self.created
     }
 
     /// The file has its final name: dropping `self` must not remove it.

@@ -13,6 +13,10 @@ pub(crate) struct Stat {
     /// ctime, in nanoseconds since 1970. A program cannot set it back.
     pub(crate) changed: i64,
     pub(crate) inode: u64,
+    /// The device that the inode number belongs to.
+    pub(super) device: u64,
+    pub(super) owner: u32,
+    pub(super) group: u32,
     mode: u32,
 }
 
@@ -68,6 +72,16 @@ impl Stat {
         self.mode & 0o777
     }
 
+    /// Whether both are the same file or folder.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// Whether new files in this folder get its group (the setgid bit).
+    pub(super) fn gives_its_group(&self) -> bool {
+        self.is_dir() && self.mode & 0o2000 != 0
+    }
+
     fn kind(&self) -> FileType {
         FileType::from_raw_mode(self.mode)
     }
@@ -88,6 +102,9 @@ impl From<rustix::fs::Stat> for Stat {
             modified: nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
             changed: nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
             inode: stat.st_ino as u64,
+            device: stat.st_dev as u64,
+            owner: stat.st_uid as u32,
+            group: stat.st_gid as u32,
             mode: stat.st_mode as u32,
         }
     }

@@ -44,9 +44,10 @@ pub(super) fn checksum_lists(input: &[u8]) {
     });
     for (pattern, whole) in [(None, false), (None, true), (Some(PATTERN.clone()), false)] {
         let rules = Rules { algorithm: None, pattern, whole };
-        if let Ok(list) = List::parse(input, &rules) {
+        if let Ok(list) = List::parse(input, "SUMS", &rules) {
             let _ = list.find(&["a.txt", "b/c.bin"]);
-            let _ = list.find(&[""]);
+            let _ = list.find_base("");
+            assert!(list.files().all(|(name, _, line)| !name.is_empty() && 0 < line));
         }
     }
 }

@@ -9,7 +9,9 @@ use std::ops::Range;
 use crate::digest::Checksum;
 pub use crate::manifest::template::Form;
 use crate::manifest::template::{Template, UrlParts};
-use crate::manifest::{File, Locations, Manifest, Override, Source};
+use crate::manifest::{
+    File, Identity, IdentityKey, KeptUrl, Locations, Manifest, Override, Source, UrlDigest,
+};
 use crate::rel_path::RelPath;
 
 /// The index of an entry in its manifest, from 0. Indices of excluded combinations are skipped.
@@ -201,6 +203,51 @@ impl<'m> Entry<'m> {
         let mut mirrored = String::new();
         self.render(mirror, form, Some(&UrlParts::new(&url)), &mut mirrored);
         mirrored
+    }
+
+    /// The identity of its declared URL.
+    #[must_use]
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::new(self.url(Form::Identity))
+    }
+
+    /// The identity of one of its names at one of its places, as in [`Self::candidate`].
+    #[must_use]
+    pub(crate) fn identity_at(&self, name: usize, place: usize) -> Identity {
+        Identity::new(self.candidate(name, place, Form::Identity))
+    }
+
+    /// The URL of one of its names at one of its places as a file with that key may keep it.
+    #[must_use]
+    pub(crate) fn kept_at(&self, name: usize, place: usize, key: &IdentityKey) -> KeptUrl {
+        let shown = self.candidate(name, place, Form::Shown);
+        key.keep(shown, &self.identity_at(name, place))
+    }
+
+    /// The identity of the checksum list for this entry, if the list is at a URL.
+    #[must_use]
+    pub(crate) fn list_identity(&self) -> Option<Identity> {
+        self.list_url(Form::Identity).map(Identity::new)
+    }
+
+    /// A digest of all that it may be requested from, its checksum list included; none if the text
+    /// of the manifest determines that.
+    #[must_use]
+    pub(crate) fn places_digest(&self, key: &IdentityKey) -> Option<UrlDigest> {
+        let source = self.source;
+        let list = source.published.as_ref().and_then(|published| published.place.template());
+        let names = (0..self.names()).map(|name| self.url_template(name));
+        if !names.chain(&source.mirrors).chain(list).any(Template::has_secrets) {
+            return None;
+        }
+        let mut texts = self.list_url(Form::Identity).unwrap_or_default();
+        for name in 0..self.names() {
+            for place in 0..self.places() {
+                texts.push('\n');
+                texts.push_str(&self.candidate(name, place, Form::Identity));
+            }
+        }
+        Some(key.digest(&texts))
     }
 
     /// The URL of the checksum list for this entry, if the list is at a URL.

@@ -27,6 +27,7 @@
 //! From manifest to entries:
 //!
 //! - [`entry`]: entries, made on demand from their index
+//! - `identity`: whether a URL of an earlier run names the same file as one of this run
 //! - `collisions`: renders all paths once, and refuses invalid or duplicate ones
 //! - `path_hashes`, `hash_index`: the hashes of all declared paths, and fast search in them
 //! - [`select`]: the entries that `--only` and `--retry` select
@@ -36,6 +37,7 @@ pub mod entry;
 mod expect;
 pub(crate) mod hash_index;
 mod http;
+pub(crate) mod identity;
 pub(crate) mod netrc_file;
 mod path_hashes;
 mod problem;
@@ -52,6 +54,8 @@ pub(crate) mod vars;
 
 pub use expect::{Expect, Kind, MediaType, MissingWhen};
 pub use http::{Http, Http2, PerHost, Proxy};
+pub use identity::KeptUrl;
+pub(crate) use identity::{Identity, IdentityKey, UrlDigest};
 pub use path_hashes::PathHashes;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
@@ -66,5 +70,5 @@ pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};
 pub(crate) fn is_yaml(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
-pub(crate) use types::{File, ListPlace, Locations, Override, Published};
+pub(crate) use types::{File, ListPlace, Locations, Matching, Override, Published};
 pub(crate) use url::host_of;

@@ -31,6 +31,8 @@ pub(super) const COMBINE: &[&str] = &["product", "zip"];
 pub(super) const CHECK: &[&str] = &["always", "never"];
 /// `http2`
 pub(super) const HTTP2: &[&str] = &["auto", "never", "always"];
+/// `match` of `checksums`
+pub(super) const MATCH: &[&str] = &["relative", "path", "name"];
 /// `algorithm`
 pub(super) const ALGORITHMS: &[&str] = &["sha256", "sha512", "sha1", "md5", "blake3"];
 
@@ -294,6 +296,12 @@ pub(super) const CHECKSUMS: Table = &[
         "a regular expression with a group `digest` and optionally a group `name`",
         Shape::Text,
     ),
+    Field::new(
+        "match",
+        "how its names are compared with entries: relative (by the path relative to the list), path (by the path below the destination) or name (by the last component)",
+        Shape::Word(MATCH),
+    )
+    .or("relative"),
     Field::new("optional", "whether entries may be absent from the list", Shape::Flag).or("false"),
 ];
 

@@ -109,15 +109,40 @@ pub(crate) struct File {
 pub(crate) struct Published {
     pub(crate) place: ListPlace,
     pub(crate) rules: Rules,
+    pub(crate) matching: Matching,
     /// If true, an entry that is not in the list has no pin; otherwise it fails.
     pub(crate) optional: bool,
+}
+
+/// How the names in a list are compared with an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Matching {
+    /// By the path relative to the list. A base name counts only if the list has no folders and no
+    /// other entry of the list has the same base name.
+    #[default]
+    Relative,
+    /// By the path below the destination.
+    Path,
+    /// By the whole path, and if the list lacks it by the base name in any folder.
+    Name,
+}
+
+impl Matching {
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        match word {
+            "relative" => Some(Self::Relative),
+            "path" => Some(Self::Path),
+            "name" => Some(Self::Name),
+            _ => None,
+        }
+    }
 }
 
 /// Where a checksum list is.
 #[derive(Clone, Debug)]
 pub(crate) enum ListPlace {
     /// In a local file, which was read together with the manifest.
-    File { folder: PathBuf, list: Arc<List> },
+    File { path: PathBuf, list: Arc<List> },
     /// At one URL for all entries.
     Url(Template),
     /// At a URL of its own for each entry.

@@ -40,6 +40,7 @@ pub fn apply_saved(
     reporter: &mut dyn Reporter,
 ) -> Result<Summary, RunError> {
     saved.check_inputs()?;
+    saved.check_values(manifest)?;
     apply_as(manifest, options, Some(saved), stop, reporter)
 }
 

@@ -14,7 +14,7 @@ use crate::dest::state::{FileRecord, Note, Provenance, State};
 use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digests};
 use crate::event::{Event, Phase, Reporter};
-use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex};
 use crate::manifest::{Check, Orphans, PathHashes, Source};
 use crate::ops::background::in_background;
 use crate::ops::error::RunError;
@@ -133,7 +133,7 @@ pub(crate) fn decide_one(
     let path = entry.path();
     let path = path.as_str();
     let pinned = scope.pins.of(entry, path)?;
-    let disk = inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
+    let disk = inventory.look(path, path_hash(path), false, || entry.identity());
     let step = match look.decide(entry, path, &pinned, &disk)? {
         Verdict::Decided(decision) => Step::Do(decision),
         Verdict::Obstructed(obstacle) => Step::Obstructed(obstacle),
@@ -225,7 +225,7 @@ impl Look<'_> {
             }
             let pinned = pins.of(&entry, &path)?;
             let has_digest = pinned.pin().is_some_and(|pin| !pin.checksums.is_empty());
-            let url = || entry.url(Form::Shown);
+            let url = || entry.identity();
             let disk = self.inventory.look(&path, path_hash(&path), has_digest, url);
             let step = match self.decide(&entry, &path, &pinned, &disk)? {
                 Verdict::Decided(decision) => Step::Do(decision),
@@ -314,7 +314,7 @@ impl Look<'_> {
     ) -> Result<Option<(Step, Option<Note>)>, RunError> {
         let path = entry.path();
         let path = path.as_str();
-        let disk = self.inventory.look(path, path_hash(path), false, || entry.url(Form::Shown));
+        let disk = self.inventory.look(path, path_hash(path), false, || entry.identity());
         let pinned = self.scope.pins.of(entry, path)?;
         let Some(settled) = self.with_content(entry, path, &pinned, disk, content)? else {
             return Ok(None);
@@ -375,7 +375,7 @@ impl Look<'_> {
         }
         if decision.action == Action::Keep {
             let validators = self.scope.pins.validators(entry, &path, digests.sha256())?;
-            let url = entry.url(Form::Shown);
+            let url = entry.kept_at(0, 0, self.inventory.key());
             let (provenance, served, validators) = match validators {
                 // The lock has validators for this digest: upstream served these bytes before.
                 Some((served, validators)) => (Provenance::Confirmed, served, validators),

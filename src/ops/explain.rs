@@ -149,7 +149,6 @@ pub fn explain(
     let noted = checked.max(missing.as_ref().map(|(_, since)| *since)).map(end_of_second);
     let runs = state.as_ref().map(State::runs).unwrap_or_default();
     let failed = failures(manifest, &runs).claim(path.as_str(), noted);
-    let url = entry.url(Form::Shown);
     Ok(Explanation {
         entry: index,
         locked: lock.as_ref().map(|lock| locked(lock, path.as_str())).transpose()?,
@@ -159,7 +158,8 @@ pub fn explain(
         modified: stat.and_then(|stat| Timestamp::from_nanosecond(i128::from(stat.modified)).ok()),
         noted: Noted {
             file: record,
-            missing_since: missing.and_then(|(noted, since)| (noted == url).then_some(since)),
+            missing_since: missing
+                .and_then(|(noted, since)| noted.is(&entry.identity()).then_some(since)),
             failed: failed.and_then(noted_failure),
         },
         step,

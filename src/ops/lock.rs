@@ -155,15 +155,15 @@ impl News {
         };
         let NewLine { entry, from, .. } = self.lines[place];
         let Some(declared) = manifest.entries().get(entry) else { return Ok(None) };
-        let declared = declared.url(Form::Shown);
         let content = match (*recorded, from) {
             (Recorded::Missing { .. }, None) => Content::Missing,
             (Recorded::File(row), Some(from)) => {
                 let FileRecord { url, served, size, digests, validators, .. } = row.record()?;
                 // Validators are worth nothing at another URL.
-                let here = url == declared;
+                let here = url.is(&declared.identity());
+                let is_elsewhere = here && served.shown() != url.shown();
                 Content::File {
-                    served: (here && served != url).then_some(served),
+                    served: is_elsewhere.then(|| served.shown().to_owned()),
                     size,
                     sha256: digests.sha256(),
                     from,
@@ -172,7 +172,7 @@ impl News {
             }
             _ => return Ok(None),
         };
-        Ok(Some(LockLine { path: path.to_owned(), url: declared, content }))
+        Ok(Some(LockLine { path: path.to_owned(), url: declared.url(Form::Shown), content }))
     }
 }
 

@@ -241,7 +241,9 @@ fn obstructed(obstacle: Obstacle, entry: &Entry<'_>, pins: &Pins<'_>) -> Failure
         Obstacle::Unreadable => (ErrorKind::Io, None),
         Obstacle::Unlisted | Obstacle::Ambiguous | Obstacle::NoList => (
             ErrorKind::Unlisted,
-            Some("`checksums: {optional: true}` allows files without a digest"),
+            Some(
+                "names count by their path relative to the list; `checksums: {match: name}` compares the last component alone, and `checksums: {optional: true}` allows files without a digest",
+            ),
         ),
         _ => (ErrorKind::PathConflict, Some("natsync replaces only regular files; move it away")),
     };

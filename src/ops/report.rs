@@ -6,7 +6,6 @@ use super::{Prepared, lacked_lists, prepare};
 use crate::dest::Dest;
 use crate::dest::state::State;
 use crate::event::Reporter;
-use crate::manifest::entry::Form;
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::scan;
 use crate::ops::error::RunError;
@@ -62,7 +61,7 @@ pub(crate) fn overview(
             continue;
         }
         let hash = path_hash(&path);
-        let disk = inventory.look(&path, hash, false, || entry.url(Form::Shown));
+        let disk = inventory.look(&path, hash, false, || entry.identity());
         let changed = hashes.rank(hash).and_then(|rank| changes.get(rank)).copied();
         let changed = changed.filter(|&at| at != 0);
         let checked = disk.record.as_ref().and_then(|record| record.checked);

@@ -135,6 +135,10 @@ fn carry_out(
         let fetched = transfer::fetch(&work(scope, &means), files, account);
         super::fetch_lists::settle(scope, (dest, state), &plan, fetched, account)?;
     }
+    if !dest.is_in_place() {
+        let source = std::io::Error::other("it was moved or deleted during the run");
+        return Err(RunError::Storage { doing: "go on in", path: dest.path().to_owned(), source });
+    }
     let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
     if let Some(saved) = saved {
         gone.retain(|prune| saved.prunes(&prune.path));

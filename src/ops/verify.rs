@@ -16,7 +16,7 @@ use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digest, Digests};
 use crate::event::{Event, Finding, Phase, Reporter, Verified};
 use crate::failure::{ErrorKind, Failure};
-use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex};
 use crate::manifest::{Manifest, OnMissing};
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
@@ -232,7 +232,7 @@ impl Worker<'_> {
         let pinned = self.work.pins.of(entry, path)?;
         let may_lack = entry.source().on_missing != OnMissing::Fail;
         let is_absent = pinned == Pinned::Missing
-            || may_lack && self.work.known.is_missing(hash, || entry.url(Form::Shown));
+            || may_lack && self.work.known.is_missing(hash, || entry.identity());
         let expected = match (pinned, recorded) {
             (Pinned::To(pin), _) if !pin.checksums.is_empty() => Expected::Pin(pin),
             (_, Some(recorded)) => Expected::Recorded(recorded.sha256),

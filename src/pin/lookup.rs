@@ -2,8 +2,8 @@
 
 use crate::digest::{Algorithm, Digest};
 use crate::failure::Failure;
-use crate::manifest::entry::{Entry, Form};
-use crate::manifest::{Manifest, OnMissing};
+use crate::manifest::entry::Entry;
+use crate::manifest::{KeptUrl, Manifest, OnMissing};
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::{Content, DigestFrom, Lock, LockLine, LockProblem};
 use crate::pin::{Pin, PinFrom, Pinned, Validators};
@@ -185,7 +185,8 @@ impl<'a> Pins<'a> {
     }
 
     /// The URL that served an entry, and the validators of its response, if the line of the lock
-    /// has this digest and the declared URL.
+    /// has this digest and certainly the declared URL. The lock has shown forms alone, so a value
+    /// from the environment in the host or path makes that uncertain.
     ///
     /// # Errors
     /// When the lock cannot be read.
@@ -194,11 +195,12 @@ impl<'a> Pins<'a> {
         entry: &Entry<'_>,
         path: &str,
         digest: Digest,
-    ) -> Result<Option<(String, Validators)>, LockProblem> {
-        let line = self.line(path)?.filter(|line| line.url == entry.url(Form::Shown));
+    ) -> Result<Option<(KeptUrl, Validators)>, LockProblem> {
+        let declared = |line: &LockLine| KeptUrl::of_shown(line.url.clone()).is(&entry.identity());
+        let line = self.line(path)?.filter(declared);
         Ok(line.and_then(|line| match line.content {
             Content::File { sha256, served, validators, .. } if sha256 == digest => {
-                Some((served.unwrap_or(line.url), validators))
+                Some((KeptUrl::of_shown(served.unwrap_or(line.url)), validators))
             }
             _ => None,
         }))

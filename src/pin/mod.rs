@@ -2,6 +2,7 @@
 //! checksum list. Nothing here makes a request or reads the destination.
 
 pub(crate) mod checksum_lists;
+mod listed;
 pub(crate) mod lock;
 pub(crate) mod lookup;
 mod validators;

@@ -199,8 +199,8 @@ impl Page {
         if let Some(checked) = noted.checked {
             self.line("", &format!("served or confirmed {}", ago(checked, now)));
         }
-        if noted.served != noted.url {
-            self.line("", &format!("served by {}", noted.served));
+        if noted.served.shown() != noted.url.shown() {
+            self.line("", &format!("served by {}", noted.served.shown()));
         }
         let etag = noted.validators.etag.as_ref().map(|etag| format!("ETag {etag}"));
         let modified =
@@ -257,10 +257,14 @@ fn reason(decision: Decision, entry: &Entry<'_>, explanation: &Explanation) -> S
         Reason::DigestDiffers => "the file on disk does not have the pinned digest",
         Reason::ModifiedLocally => "the file was changed since natsync recorded it",
         Reason::UrlChanged => {
-            return format!(
-                "the file on disk came from {}",
-                noted.map_or("another URL", |noted| noted.url.as_str())
-            );
+            let url = noted.map_or("another URL", |noted| noted.url.shown());
+            // The shown form hides the values that differ.
+            let hidden = if url == entry.url(Form::Shown) {
+                ", with another value from the environment"
+            } else {
+                ""
+            };
+            return format!("the file on disk came from {url}{hidden}");
         }
         Reason::Forced => "--force downloads every file again",
         Reason::Stale if noted.is_none() => {

@@ -437,7 +437,7 @@ mod tests {
             );
         }
         let lines = render(&failures, None);
-        assert!(lines.lines().count() <= 100);
+        assert!(lines.lines().count() <= 120);
         assert!(lines.contains("\nfailed: 60000 entries more, for other reasons\n"), "{lines}");
     }
 

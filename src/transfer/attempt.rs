@@ -8,8 +8,8 @@ use super::slot::LaneId;
 use super::want::Want;
 use crate::failure::Failure;
 use crate::http::RetryAfter;
-use crate::manifest::Http;
-use crate::manifest::entry::{Entry, Form};
+use crate::manifest::entry::Entry;
+use crate::manifest::{Http, Identity, IdentityKey, KeptUrl};
 
 /// One attempt at one job: what its steps share.
 pub(super) struct Attempt<'a, 'r, 'w> {
@@ -76,8 +76,13 @@ impl<'w> Attempt<'_, '_, 'w> {
         &self.run.work.settings[self.entry.source_index()]
     }
 
-    /// The URL of the request, in its shown form.
-    pub(super) fn served(&self) -> String {
-        self.entry.candidate(self.job.name, self.job.place, Form::Shown)
+    /// The identity of the requested URL.
+    pub(super) fn identity(&self) -> Identity {
+        self.entry.identity_at(self.job.name, self.job.place)
+    }
+
+    /// The requested URL as a file with that key may keep it.
+    pub(super) fn served(&self, key: &IdentityKey) -> KeptUrl {
+        self.entry.kept_at(self.job.name, self.job.place, key)
     }
 }

@@ -19,10 +19,11 @@ use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{BodyRules, Content, Headers, Length, Method, check_digests, receive};
-use crate::manifest::entry::{EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::template::UrlParts;
 use crate::manifest::{Expect, ListPlace, MissingWhen};
 use crate::pin::Validators;
-use crate::pin::checksum_lists::Lost;
+use crate::pin::checksum_lists::{Lost, unreadable};
 use crate::threads::{into_inner, lock};
 
 /// The checksum lists to get.
@@ -86,14 +87,11 @@ impl Errand for ListFetch<'_> {
         self.get(&mut attempt, slot).await
     }
 
-    /// A missing sidecar means that its file is not listed.
+    /// Without this list, its entries are not listed.
     fn missing(&self, run: &Run<'_>, job: Job, status: u16) -> Fate {
         let entry = run.entry(job.entry);
-        let published = entry.source().published.as_ref();
-        if published.is_some_and(|published| matches!(published.place, ListPlace::Sidecar(_))) {
-            let url = entry.list_url(Form::Shown).unwrap_or_default();
-            let validators = Validators::default();
-            self.note(run, Note::List { url, validators, content: None });
+        if may_be_missing(entry) {
+            self.note(run, &entry, Validators::default(), None);
             return Fate::Done;
         }
         let message = format!("the server has no such file ({status})");
@@ -109,8 +107,9 @@ impl Errand for ListFetch<'_> {
 
     fn give_up(&self, run: &Run<'_>, entry: EntryIndex, failure: Failure, _: u32) {
         let entry = run.entry(entry);
-        let list = (entry.source_index(), entry.list_url(Form::Shown).unwrap_or_default());
-        lock(&self.lost).insert(list, failure);
+        if let Some(list) = entry.list_identity() {
+            lock(&self.lost).insert((entry.source_index(), list), failure);
+        }
         self.settled(run);
     }
 
@@ -127,17 +126,20 @@ impl ListFetch<'_> {
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
         let url = entry.list_url(Form::Shown).unwrap_or_default();
-        let known = if attempt.job.anew { None } else { self.lists.state.list_validators(&url) };
+        let published = entry.source().published.as_ref();
+        let known = entry.list_identity().filter(|_| !attempt.job.anew);
+        let known = known.and_then(|url| self.lists.state.list_validators(&url));
         let conditions = known.unwrap_or_default();
         // What the manifest expects of files does not hold for lists.
         let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
+        let usual = MissingWhen::default();
         let question = Question {
             method: Method::Get,
             conditions: &conditions,
             rest: None,
             length: Length::Unknown,
             expect: &expect,
-            missing: &MissingWhen::default(),
+            missing: if may_be_missing(entry) { &entry.source().missing_when } else { &usual },
         };
         let mut response = attempt.ask(slot, &question).await?;
         match response.content {
@@ -148,6 +150,11 @@ impl ListFetch<'_> {
             }
             Content::Missing { status } => {
                 finish_body(&mut response.slot, response.body).await;
+                // A refusal of a condition says nothing of the list.
+                if !conditions.is_empty() {
+                    attempt.job.anew = true;
+                    return Ok(Ended::Again);
+                }
                 Ok(Ended::Missing { status })
             }
             // The request had no range.
@@ -155,20 +162,31 @@ impl ListFetch<'_> {
             Content::Whole { length } => {
                 let (headers, content) = receive_list(attempt, response, length, &expect).await?;
                 // An unreadable list must not replace the kept one.
-                let rules = entry.source().published.as_ref().map(|published| &published.rules);
-                if let Some(Err(problem)) = rules.map(|rules| List::parse(&content, rules)) {
-                    let failure = Failure::new(ErrorKind::UnexpectedContent, problem.to_string());
-                    return Err(Refusal::lasting(lane, failure));
+                if let Some(published) = published
+                    && let Err(problem) =
+                        List::parse(&content, &UrlParts::new(&url).filename(), &published.rules)
+                {
+                    return Err(Refusal::lasting(lane, unreadable(&problem)));
                 }
-                let validators = headers.validators();
-                self.note(run, Note::List { url, validators, content: Some(content) });
+                self.note(run, &entry, headers.validators(), Some(content));
                 Ok(Ended::Settled)
             }
         }
     }
 
-    fn note(&self, run: &Run<'_>, note: Note) {
-        self.publisher.put(Message::Note(Box::new(note), None));
+    /// Records the list of an entry, or (without content) that there is none.
+    fn note(
+        &self,
+        run: &Run<'_>,
+        entry: &Entry<'_>,
+        validators: Validators,
+        content: Option<Vec<u8>>,
+    ) {
+        if let Some((url, identity)) = entry.list_url(Form::Shown).zip(entry.list_identity()) {
+            let identity = self.lists.state.key().digest(identity.expose());
+            let note = Note::List { url, identity, validators, content };
+            self.publisher.put(Message::Note(Box::new(note), None));
+        }
         self.settled(run);
     }
 
@@ -211,4 +229,11 @@ async fn receive_list(
     run.dispatch.succeeded(lane, content.len() as u64);
     check_digests(&headers, &content).map_err(failed)?;
     Ok((headers, content))
+}
+
+/// Whether a source goes on without its list if the server does not have it.
+fn may_be_missing(entry: Entry<'_>) -> bool {
+    entry.source().published.as_ref().is_some_and(|published| {
+        published.optional || matches!(published.place, ListPlace::Sidecar(_))
+    })
 }

@@ -132,7 +132,7 @@ impl Probe<'_> {
         let held = held.and_then(|state| state.answered(path.as_str()));
         let known = held.is_some();
         let conditions =
-            held.map_or_else(Validators::default, |held| conditions(&held, &attempt.served()));
+            held.map_or_else(Validators::default, |held| conditions(&held, &attempt.identity()));
         let response = head(attempt, slot, &conditions).await?;
         let length = match response.content {
             Content::NotModified => {

@@ -16,7 +16,7 @@ use crate::event::{Delivery, Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::Clock;
 use crate::manifest::entry::EntryIndex;
-use crate::manifest::is_yaml;
+use crate::manifest::{KeptUrl, is_yaml};
 use crate::pin::Validators;
 use crate::rel_path::RelPath;
 use crate::stop::{Stop, StopReason};
@@ -41,10 +41,10 @@ pub(super) struct Parcel {
     /// An existing file may be replaced.
     pub(super) replaces: bool,
     pub(super) attempts: u32,
-    /// The declared URL, shown form.
-    pub(super) url: String,
-    /// The URL that served it, shown form.
-    pub(super) served: String,
+    /// The declared URL.
+    pub(super) url: KeptUrl,
+    /// The URL that served it.
+    pub(super) served: KeptUrl,
     pub(super) validators: Validators,
 }
 
@@ -177,7 +177,13 @@ impl Publishing<'_> {
         }
         self.announce(&mut files);
         // Data before names: after a power cut a name must not lead to bytes that never arrived.
-        let synced = self.dest.sync();
+        let synced = if self.dest.is_in_place() {
+            self.dest.sync()
+        } else {
+            // Every further file would go to a directory that the manifest does not name.
+            self.halted.request(StopReason::Halted);
+            Err(std::io::Error::other("the destination was moved or deleted during the run"))
+        };
         for (parcel, verified) in files {
             match &synced {
                 Ok(()) => notes.extend(self.publish(*parcel, &verified)),
@@ -214,6 +220,11 @@ impl Publishing<'_> {
                     "natsync replaces only regular files that it knows of; move it away",
                 );
                 self.fail(&parcel, failure);
+                return None;
+            }
+            Err(PublishError::Moved) => {
+                let what = "its folder was moved while the file was put in place";
+                self.fail(&parcel, Failure::new(ErrorKind::Io, what).with_hint("run it again"));
                 return None;
             }
             Err(PublishError::Disk(error)) => {

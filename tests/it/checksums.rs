@@ -307,7 +307,8 @@ fn names_in_folders_are_told_apart() {
     world.apply().success();
     world.assert_files(&[("a.bin", "in a"), ("b.bin", "in b")]);
     // The last component matches two listed names with different digests.
-    let world = world.source("$BASE/q/x.bin", &["checksums: {url: $BASE/r/SHA256SUMS}"]);
+    let list = "checksums: {url: $BASE/r/SHA256SUMS, match: name}";
+    let world = world.source("$BASE/q/x.bin", &[list]);
     let (kind, message) = world.apply().code(1).failure("x.bin");
     assert_eq!(kind, "unlisted");
     assert!(message.contains("several files of this name"), "{message}");
@@ -434,4 +435,104 @@ fn a_dispute_has_one_outcome_also_where_the_run_ends_early() {
         paths.dedup();
         assert_eq!(paths.len(), run.results().len(), "{}", run.output());
     }
+}
+
+#[test]
+fn a_list_of_another_algorithm_is_refused_by_its_name() {
+    let digest = format!("{}{}", sha256_of("a"), sha256_of("b"));
+    for (list, line, word) in [
+        ("B2SUMS", format!("{digest}  1.txt\n"), "BLAKE2"),
+        ("1.txt.b2", format!("{digest}\n"), "BLAKE2"),
+        ("1.txt.blake2b", format!("{}\n", sha256_of("a")), "BLAKE2"),
+        ("sha3-512sums.txt", format!("{digest}  1.txt\n"), "SHA-3"),
+        ("1.txt.rmd160", format!("{}  1.txt\n", &digest[..40]), "RIPEMD"),
+        ("sums.txt", format!("BLAKE2b (1.txt) = {digest}\n"), "BLAKE2b"),
+        ("sums.txt", format!("blake2b:{digest}  1.txt\n"), "blake2b"),
+    ] {
+        let world = World::new().serve_numbered(1);
+        world.origin.serve(&format!("/{list}"), line.clone());
+        let checksums = format!("checksums: {{url: $BASE/{list}}}");
+        let world = world.source("$BASE/1.txt", &[&checksums]);
+        let (kind, message) = world.apply().code(1).failure("1.txt");
+        assert_eq!(kind, "unexpected_content", "{list} {message}");
+        assert!(message.contains(word), "{list} {message}");
+        world.write(list, line);
+        let world = world.source("$BASE/1.txt", &[&format!("checksums: {{file: {list}}}")]);
+        let run = world.apply().code(2);
+        assert!(run.stderr.contains(word), "{}", run.output());
+    }
+    // BLAKE3 can be checked, and its lists are known by their name.
+    let world = World::new().serve_numbered(1);
+    let digest = blake3::hash(numbered(1).as_bytes()).to_hex();
+    world.origin.serve("/B3SUMS", format!("{digest}  1.txt\n"));
+    let world = world.source("$BASE/1.txt", &["checksums: {url: $BASE/B3SUMS}"]);
+    assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
+    // The manifest knows better than the name.
+    let world = world.source("$BASE/1.txt", &["checksums: {url: $BASE/x.b2, algorithm: sha256}"]);
+    world.origin.serve("/x.b2", format!("{}\n", sha256_of(numbered(1))));
+    assert_eq!(world.apply().success().summary()["failed"], 0);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_shows_the_line_and_the_way_out() {
+    let world = World::new().serve_numbered(1);
+    world.origin.serve("/SUMS", format!("{}  1.txt\nPlease log in first\n", sha256_of("x")));
+    let world = world.source("$BASE/1.txt", &["checksums: {url: $BASE/SUMS}"]);
+    let run = world.run(["apply"]).code(1);
+    for word in ["line 2", "`Please log in first`", "`DIGEST  NAME`", "pattern"] {
+        assert!(run.stderr.contains(word), "{word}: {}", run.output());
+    }
+}
+
+#[test]
+fn optional_lists_are_missing_by_the_rules_of_the_source() {
+    // A bucket that may not be listed answers 403 where it has no such object.
+    for place in
+        ["sidecar: \"{+url}.sha256\", optional: true", "url: $BASE/SHA256SUMS, optional: true"]
+    {
+        let world = World::new().serve_numbered(2);
+        for list in ["/1.txt.sha256", "/2.txt.sha256", "/SHA256SUMS"] {
+            world.origin.always(list, Answer::status(403));
+        }
+        let checksums = format!("checksums: {{{place}}}");
+        let lines = ["vars: {n: 1..2}", &checksums, "missing_when: {status: [403, 404]}"];
+        let world = world.source("$BASE/{n}.txt", &lines);
+        assert_eq!(world.apply().success().counts(), "entries 2, downloaded 2", "{place}");
+        let lines = ["vars: {n: 1..2}", &checksums];
+        let world = world.source("$BASE/{n}.txt", &lines);
+        assert_eq!(world.apply().code(1).summary()["failed"], 2, "403 is not missing by default");
+    }
+    // By its content type, and where the file may be missing too.
+    let world = World::new().serve_numbered(1);
+    let page = || Answer::status(200).header("Content-Type", "text/html").body("<h1>no</h1>");
+    world.origin.always("/1.txt.sha256", page());
+    world.origin.always("/2.txt.sha256", Answer::status(403));
+    world.origin.always("/2.txt", Answer::status(403));
+    let world = world.source(
+        "$BASE/{n}.txt",
+        &[
+            "vars: {n: 1..2}",
+            "on_missing: skip",
+            "missing_when: {status: 403, content_type: text/html}",
+            "checksums: {sidecar: \"{+url}.sha256\"}",
+        ],
+    );
+    let run = world.apply().code(1);
+    assert_eq!(run.counts(), "entries 2, absent 1, failed 1");
+    assert_eq!(run.failure("1.txt").0, "unlisted");
+}
+
+#[test]
+fn an_optional_list_that_is_refused_once_on_condition_is_asked_plainly() {
+    let list = "checksums: {url: $BASE/d/SHA256SUMS, optional: true}";
+    let world = listed(&[]).source("$BASE/d/{n}.txt", &["vars: {n: 1..3}", list]);
+    world.apply().success();
+    world.origin.decide(|request| {
+        let refused =
+            request.path() == "/d/SHA256SUMS" && request.header("if-none-match").is_some();
+        refused.then(|| Answer::status(404))
+    });
+    world.origin.forget();
+    assert_eq!(world.apply().success().counts(), "entries 3, kept 3");
+    assert_eq!(world.origin.count("/d/SHA256SUMS"), 2);
 }

@@ -40,7 +40,7 @@ fn a_saved_plan_is_carried_out() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines[0]["natsync_plan"], 1);
+    assert_eq!(lines[0]["natsync_plan"], 2);
     let actions: Vec<_> = lines[1..5].iter().map(|line| (&line["path"], &line["action"])).collect();
     assert_eq!(
         format!("{actions:?}").replace("String(\"", "").replace("\")", ""),

@@ -65,14 +65,14 @@ fn a_signal_ends_a_run_in_good_order() {
 #[test]
 fn an_interrupted_run_of_very_many_entries_tells_them_all() {
     let gate = Gate::new();
-    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..100000}"]);
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..20000}"]);
     world.origin.everywhere(Answer::file().gate(&gate));
     let running = world.spawn(["apply", "--json", "-j", "2"]);
     world.origin.wait_in_flight(2);
     running.signal(Signal::INT);
     let run = running.wait().code(130);
     gate.open();
-    assert_eq!(run.counts(), "entries 100000, failed 2, skipped 99998");
+    assert_eq!(run.counts(), "entries 20000, failed 2, skipped 19998");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_reader_that_goes_away_does_not_stop_the_work() {
 
 #[test]
 fn a_plan_whose_reader_goes_away_ends_quietly() {
-    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..100000}"]);
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..20000}"]);
     let mut child = world
         .command()
         .args(["plan", "--json"])
@@ -327,7 +327,7 @@ fn ends_soon(running: crate::world::Running, status: i32) {
 /// A run that blocks on writing, because its output is not read, ends at the second signal.
 #[test]
 fn a_second_signal_ends_at_once() {
-    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..100000}"]);
+    let world = World::new().source("$BASE/{n}.txt", &["vars: {n: 1..20000}"]);
     let mut child = world
         .command()
         .args(["plan", "--json"])

@@ -5,6 +5,7 @@
 //! replaced.
 
 mod rows;
+mod url_mark;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -15,11 +16,12 @@ use jiff::Timestamp;
 use crate::dest::state::{Fingerprint, State};
 use crate::dest::{Dest, Sighting};
 use crate::digest::{Checksum, Digests};
-use crate::manifest::PathHashes;
+use crate::manifest::{Identity, IdentityKey, PathHashes};
 use crate::plan::{Found, Obstacle, OnDisk, Record, StatMatch};
 use crate::rel_path::path_hash;
 use crate::threads::{into_inner, lock};
 use rows::{Noted, Rows};
+use url_mark::UrlMark;
 
 /// What is on disk, and what the state records of it.
 #[derive(Debug, Default)]
@@ -40,8 +42,10 @@ struct There {
 }
 
 /// What the state records besides the rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Told {
+    /// The key of its digests.
+    key: IdentityKey,
     missing: HashMap<u128, Missing>,
     /// Digests under other algorithms than SHA-256, by path hash. Few files have them.
     others: HashMap<u128, Vec<Checksum>>,
@@ -64,7 +68,7 @@ pub(crate) struct Owned {
 
 #[derive(Debug)]
 struct Missing {
-    url: u64,
+    url: UrlMark,
     since: Timestamp,
 }
 
@@ -136,20 +140,25 @@ impl<'h> Inventory<'h> {
         Self { declared: Some(declared), rows, there, told }
     }
 
+    /// The key of the digests of the state; a random one without a state.
+    #[must_use]
+    pub(crate) fn key(&self) -> &IdentityKey {
+        &self.told.key
+    }
+
     fn row(&self, hash: u128) -> Option<&rows::Row> {
         self.rows.get(self.declared?.rank(hash)?)
     }
 
-    /// What is at a declared path. `url` renders the URL that the manifest declares now, in its
-    /// shown form; it is called only if there is a record. With `any_url` it is not called, because
-    /// a digest decides.
+    /// What is at a declared path. `url` renders the URL that the manifest declares now; it is called
+    /// only if there is a record. With `any_url` it is not called, because a digest decides.
     #[must_use]
     pub(crate) fn look(
         &self,
         path: &str,
         hash: u128,
         any_url: bool,
-        url: impl Fn() -> String,
+        url: impl Fn() -> Identity,
     ) -> OnDisk {
         let row = self.row(hash);
         let found = self.found(row, path, hash);
@@ -158,7 +167,7 @@ impl<'h> Inventory<'h> {
             let others = self.told.others.get(&hash).cloned().unwrap_or_default();
             Some(Record {
                 stat: StatMatch::of(row.matches(), noted.fingerprint.racy),
-                same_url: any_url || url_hash(&url()) == noted.url,
+                same_url: any_url || noted.url.is(&url(), &self.told.key),
                 digests: Digests::new(noted.fingerprint.sha256, others),
                 checked: noted.checked.and_then(|at| Timestamp::from_second(at).ok()),
             })
@@ -174,9 +183,9 @@ impl<'h> Inventory<'h> {
     }
 
     /// When upstream last had no file for the path, at the URL that the manifest declares now.
-    fn missing_since(&self, hash: u128, url: impl Fn() -> String) -> Option<Timestamp> {
+    fn missing_since(&self, hash: u128, url: impl Fn() -> Identity) -> Option<Timestamp> {
         let missing = self.told.missing.get(&hash)?;
-        (url_hash(&url()) == missing.url).then_some(missing.since)
+        missing.url.is(&url(), &self.told.key).then_some(missing.since)
     }
 
     /// The record of the file at the path. Its stamp is right only in an inventory [of the
@@ -189,7 +198,7 @@ impl<'h> Inventory<'h> {
 
     /// Whether upstream last had no file for the path, at the URL that the manifest declares now.
     #[must_use]
-    pub(crate) fn is_missing(&self, hash: u128, url: impl Fn() -> String) -> bool {
+    pub(crate) fn is_missing(&self, hash: u128, url: impl Fn() -> Identity) -> bool {
         self.missing_since(hash, url).is_some()
     }
 
@@ -254,7 +263,25 @@ impl There {
     }
 }
 
+impl Default for Told {
+    fn default() -> Self {
+        Self::of(IdentityKey::random())
+    }
+}
+
 impl Told {
+    /// Nothing is recorded yet.
+    fn of(key: IdentityKey) -> Self {
+        Self {
+            key,
+            missing: HashMap::new(),
+            others: HashMap::new(),
+            owned: Vec::new(),
+            managed: 0,
+            damaged: false,
+        }
+    }
+
     /// Reads the state. `alone` means that no walk runs, so that the rows take the recorded sizes.
     fn read(
         state: &State,
@@ -263,7 +290,7 @@ impl Told {
         rows: &Rows,
         alone: bool,
     ) -> Self {
-        let mut told = Self::default();
+        let mut told = Self::of(*state.key());
         let Self { missing, others, owned, managed, .. } = &mut told;
         let read = state.read(
             |row| {
@@ -273,7 +300,7 @@ impl Told {
                 if let Some(rank) = declared.rank(hash) {
                     let noted = Noted {
                         fingerprint: row.fingerprint,
-                        url: url_hash(row.url),
+                        url: UrlMark::of(row.url, row.identity),
                         checked: row.checked,
                     };
                     rows.make(rank).note(&noted, alone);
@@ -285,23 +312,16 @@ impl Told {
                     owned.push(Owned { path: row.path.to_owned(), recorded: row.fingerprint });
                 }
             },
-            |path, url, since| {
-                missing.insert(path_hash(path), Missing { url: url_hash(url), since });
+            |path, (url, digest), since| {
+                let url = UrlMark::of(url, digest);
+                missing.insert(path_hash(path), Missing { url, since });
             },
         );
         match read {
             Ok(()) => told,
-            Err(_) => Self { damaged: true, ..Self::default() },
+            Err(_) => Self { damaged: true, ..Self::of(*state.key()) },
         }
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "half of the hash is enough to tell two URLs of one path apart"
-)]
-fn url_hash(url: &str) -> u64 {
-    path_hash(url) as u64
 }
 
 #[cfg(test)]
@@ -309,11 +329,12 @@ mod tests {
     use super::*;
     use crate::dest::state::{FileRecord, Note, Provenance};
     use crate::digest::Digest;
+    use crate::manifest::KeptUrl;
     use crate::pin::Validators;
     use crate::rel_path::RelPath;
 
     fn look(scan: &Scan<'_>, path: &str) -> OnDisk {
-        scan.inventory.look(path, path_hash(path), false, || "http://h/x".to_owned())
+        scan.inventory.look(path, path_hash(path), false, || Identity::new("http://h/x".to_owned()))
     }
 
     fn declared(paths: &[&str]) -> PathHashes {
@@ -329,8 +350,8 @@ mod tests {
     fn note(dest: &Dest, state: &State, path: &str, url: &str) {
         let stat = dest.stat(&RelPath::parse(path).unwrap()).unwrap();
         let record = FileRecord {
-            url: url.to_owned(),
-            served: url.to_owned(),
+            url: KeptUrl::of_shown(url.to_owned()),
+            served: KeptUrl::of_shown(url.to_owned()),
             size: stat.size,
             stamp: stat.stamp(),
             racy: stat.is_racy(Timestamp::now()),

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use super::url_mark::UrlMark;
 use crate::dest::state::Fingerprint;
 use crate::digest::Digest;
 
@@ -18,6 +19,8 @@ const KNOWN: u8 = 1;
 const FOUND: u8 = 2;
 /// The record is racy: its stat proves nothing.
 const RACY: u8 = 4;
+/// Two bits with the kind of the URL's mark.
+const MARK: u8 = 8;
 
 /// Rows by rank.
 #[derive(Debug, Default)]
@@ -41,8 +44,8 @@ pub(super) struct Row {
 pub(super) struct Noted {
     /// Its size is replaced by the one that the walk saw.
     pub(super) fingerprint: Fingerprint,
-    /// A hash of the declared URL.
-    pub(super) url: u64,
+    /// The declared URL.
+    pub(super) url: UrlMark,
     /// In whole seconds since 1970; none if upstream was never asked.
     pub(super) checked: Option<i64>,
 }
@@ -72,7 +75,8 @@ impl Row {
             self.size.store(size, Ordering::Relaxed);
         }
         self.stamp.fetch_xor(stamp, Ordering::Relaxed);
-        self.url.store(noted.url, Ordering::Relaxed);
+        let (mark, url) = noted.url.to_parts();
+        self.url.store(url, Ordering::Relaxed);
         let checked = noted.checked.map_or(0, |checked| checked.max(0));
         let checked = u32::try_from(checked).unwrap_or(u32::MAX);
         self.checked.store(checked, Ordering::Relaxed);
@@ -81,7 +85,7 @@ impl Row {
             slot.store(part, Ordering::Relaxed);
         }
         let racy = if racy { RACY } else { 0 };
-        self.flags.fetch_or(KNOWN | racy, Ordering::Relaxed);
+        self.flags.fetch_or(KNOWN | racy | mark * MARK, Ordering::Relaxed);
     }
 
     /// Adds a regular file that the walk saw.
@@ -117,7 +121,10 @@ impl Row {
                 racy: self.has(RACY),
                 sha256: Digest::from_bytes(digest),
             },
-            url: self.url.load(Ordering::Relaxed),
+            url: UrlMark::from_parts(
+                self.flags.load(Ordering::Relaxed) / MARK,
+                self.url.load(Ordering::Relaxed),
+            ),
             checked: (checked != 0).then_some(checked.into()),
         })
     }
@@ -142,7 +149,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let at = Some(9);
         let fingerprint = Fingerprint { size: 5, stamp: 7, racy: true, sha256: digest };
-        let noted = Noted { fingerprint, url: 8, checked: at };
+        let noted = Noted { fingerprint, url: UrlMark::Keyed(8), checked: at };
         let rows = Rows::new(2 * PIECE);
         rows.make(1).note(&noted, false);
         rows.make(1).see(7, 10);
@@ -152,7 +159,7 @@ mod tests {
         let row = rows.get(1).unwrap();
         let read = row.noted().unwrap();
         assert!(row.matches() && row.found() == Some(10));
-        assert_eq!((read.url, read.checked), (8, at));
+        assert_eq!((read.url, read.checked), (UrlMark::Keyed(8), at));
         assert_eq!((read.fingerprint.sha256, read.fingerprint.racy), (digest, true));
         assert!(!rows.get(PIECE).unwrap().matches());
         assert!(rows.get(2).unwrap().noted().is_none() && rows.get(2).unwrap().found().is_none());

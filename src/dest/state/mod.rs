@@ -2,7 +2,8 @@
 //!
 //! It is a cache. A record is trusted only while the file still has the recorded stat. So a state
 //! that is missing, damaged, of another version or of another destination costs requests and reads,
-//! and never makes a run wrong. It stores the shown form of URLs alone, so it holds no secret.
+//! and never makes a run wrong. Of URLs it stores the shown form, and a keyed digest of the identity
+//! where that form does not determine it, so it holds no secret.
 
 mod note;
 #[cfg(feature = "cli")]
@@ -19,6 +20,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::dest::Dest;
+use crate::manifest::{Identity, IdentityKey, KeptUrl, UrlDigest};
 use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
 use crate::threads::{into_inner, lock};
@@ -26,7 +28,7 @@ pub(crate) use note::Note;
 #[cfg(feature = "cli")]
 pub(crate) use paths::RecordedPaths;
 pub(crate) use record::{Answered, Fingerprint, RecordRef};
-use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, second};
+use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, digest_of, second};
 pub use record::{FileRecord, Provenance};
 pub(crate) use schema::Opened;
 
@@ -55,6 +57,7 @@ impl<'a> Recorded<'a> {
 pub(crate) struct State {
     connection: Mutex<Connection>,
     manifest: String,
+    key: IdentityKey,
 }
 
 impl State {
@@ -86,18 +89,25 @@ impl State {
     }
 
     fn new(connection: Connection, manifest: &str) -> Self {
-        Self { connection: Mutex::new(connection), manifest: manifest.to_owned() }
+        let key = schema::key(&connection);
+        Self { connection: Mutex::new(connection), manifest: manifest.to_owned(), key }
+    }
+
+    /// The key of the digests of identities in it.
+    #[must_use]
+    pub(crate) fn key(&self) -> &IdentityKey {
+        &self.key
     }
 
     /// Hands every recorded file to `visit`, and then every missing one to `missing` with its declared
-    /// URL and the time of the answer.
+    /// URL, the digest of that, and the time of the answer.
     ///
     /// # Errors
     /// When the state is damaged. The rows handed over so far are valid.
     pub(crate) fn read(
         &self,
         mut visit: impl FnMut(RecordRef<'_>),
-        mut missing: impl FnMut(&str, &str, Timestamp),
+        mut missing: impl FnMut(&str, (&str, Option<UrlDigest>), Timestamp),
     ) -> rusqlite::Result<()> {
         let connection = self.lock();
         let mut statement = connection.prepare(&format!("SELECT {SEEN_COLUMNS} FROM files"))?;
@@ -105,11 +115,12 @@ impl State {
         while let Some(row) = rows.next()? {
             visit(RecordRef::read(row)?);
         }
-        let mut statement = connection.prepare("SELECT path, url, since FROM missing")?;
+        let mut statement = connection.prepare("SELECT path, url, identity, since FROM missing")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            if let Some(since) = second(row.get(2)?) {
-                missing(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, since);
+            if let Some(since) = second(row.get(3)?) {
+                let url = (row.get_ref(1)?.as_str()?, digest_of(row, 2)?);
+                missing(row.get_ref(0)?.as_str()?, url, since);
             }
         }
         Ok(())
@@ -132,7 +143,7 @@ impl State {
         while let Some(row) = rows.next()? {
             let recorded = match row.get_ref(1)? {
                 ValueRef::Null => Recorded::Missing { path: row.get_ref(0)?.as_str()? },
-                _ => Recorded::File(RecordRow::new(row)?),
+                _ => Recorded::File(RecordRow::new(row, self.key)?),
             };
             if !visit(recorded) {
                 break;
@@ -147,7 +158,7 @@ impl State {
     pub(crate) fn answered(&self, path: &str) -> Option<Answered> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(Answered::SELECT).ok()?;
-        statement.query_row([path], Answered::read).optional().ok().flatten()
+        statement.query_row([path], |row| Answered::read(row, &self.key)).optional().ok().flatten()
     }
 
     /// The record of a path that this manifest recorded. A damaged state answers none.
@@ -160,31 +171,33 @@ impl State {
                 "SELECT {COLUMNS} FROM files WHERE path = ?1 AND manifest = ?2"
             ))
             .ok()?;
-        let found = statement.query_row([path, manifest], FileRecord::read).optional();
-        found.ok().flatten()
+        let read = |row: &rusqlite::Row<'_>| FileRecord::read(row, &self.key);
+        statement.query_row([path, manifest], read).optional().ok().flatten()
     }
 
     /// When upstream last answered that it has no file for a path, and the URL that was declared then.
     #[must_use]
-    pub(crate) fn missing_since(&self, path: &str) -> Option<(String, Timestamp)> {
+    pub(crate) fn missing_since(&self, path: &str) -> Option<(KeptUrl, Timestamp)> {
         let connection = self.lock();
         let mut statement =
-            connection.prepare("SELECT url, since FROM missing WHERE path = ?1").ok()?;
-        let found = statement.query_row([path], |row| Ok((row.get(0)?, second(row.get(1)?))));
+            connection.prepare("SELECT url, identity, since FROM missing WHERE path = ?1").ok()?;
+        let found = statement.query_row([path], |row| {
+            Ok((self.key.kept(row.get(0)?, digest_of(row, 1)?), second(row.get(2)?)))
+        });
         let (url, since) = found.optional().ok().flatten()?;
         Some((url, since?))
     }
 
     /// The validators of a checksum list whose content is kept.
     #[must_use]
-    pub(crate) fn list_validators(&self, url: &str) -> Option<Validators> {
+    pub(crate) fn list_validators(&self, url: &Identity) -> Option<Validators> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT etag, last_modified FROM lists WHERE url = ?1 AND content IS NOT NULL",
+                "SELECT etag, last_modified FROM lists WHERE identity = ?1 AND content IS NOT NULL",
             )
             .ok()?;
-        let found = statement.query_row([url], |row| {
+        let found = statement.query_row([self.key.digest(url.expose()).0], |row| {
             Ok(Validators { etag: row.get(0)?, last_modified: row.get(1)? })
         });
         found.optional().ok().flatten()
@@ -211,11 +224,12 @@ impl State {
 }
 
 impl KeptLists for State {
-    fn kept_list(&self, url: &str) -> KeptList {
+    fn kept_list(&self, url: &Identity) -> KeptList {
+        let identity = self.key.digest(url.expose()).0;
         let connection = self.lock();
         let content = connection
-            .prepare_cached("SELECT content FROM lists WHERE url = ?1")
-            .and_then(|mut statement| statement.query_row([url], |row| row.get(0)).optional());
+            .prepare_cached("SELECT content FROM lists WHERE identity = ?1")
+            .and_then(|mut found| found.query_row([identity], |row| row.get(0)).optional());
         match content {
             Ok(Some(Some(content))) => KeptList::Content(content),
             Ok(Some(None)) => KeptList::Missing,
@@ -245,8 +259,8 @@ mod tests {
         std::fs::write(dest.path().join(path), "x").unwrap();
         let stat = dest.stat(&crate::rel_path::RelPath::parse(path).unwrap()).unwrap();
         let record = FileRecord {
-            url: "http://h/x".to_owned(),
-            served: "http://h/x".to_owned(),
+            url: KeptUrl::of_shown("http://h/x".to_owned()),
+            served: KeptUrl::of_shown("http://h/x".to_owned()),
             size: stat.size,
             stamp: stat.stamp(),
             racy: stat.is_racy(Timestamp::now()),
@@ -277,7 +291,7 @@ mod tests {
         let state = State::open(&dest, "m").unwrap().value;
         let missing = |path: &str| Note::Missing {
             path: path.to_owned(),
-            url: "http://h/y".to_owned(),
+            url: KeptUrl::of_shown("http://h/y".to_owned()),
             since: Timestamp::now(),
         };
         state.note(&[missing("a"), missing("b"), row(&dest, "a")]).unwrap();
@@ -286,7 +300,7 @@ mod tests {
         assert_eq!(opened.warning, None);
         assert_eq!(paths(&opened.value), ["a", "missing b"]);
         let answered = opened.value.answered("a").unwrap();
-        assert_eq!((answered.sha256, answered.served.as_str()), (Digest::of(b"x"), "http://h/x"));
+        assert_eq!((answered.sha256, answered.served.shown()), (Digest::of(b"x"), "http://h/x"));
         let record = opened.value.own_record("a").unwrap();
         let Note::File { record: noted, .. } = row(&dest, "a") else { unreachable!() };
         assert_eq!(FileRecord { stamp: noted.stamp, racy: noted.racy, ..record }, *noted);

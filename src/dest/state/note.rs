@@ -9,7 +9,12 @@ use super::State;
 use super::record::{FileRecord, write_others};
 use crate::dest::Stat;
 use crate::digest::Digests;
+use crate::manifest::{KeptUrl, UrlDigest};
 use crate::pin::Validators;
+
+/// At most this many lists of one shown form are kept: a value from the environment in the URL may
+/// change with every run.
+const LISTS: u32 = 64;
 
 /// One change of the state.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +34,8 @@ pub(crate) enum Note {
     List {
         /// In its shown form.
         url: String,
+        /// The digest of its identity under the key of the state.
+        identity: UrlDigest,
         validators: Validators,
         content: Option<Vec<u8>>,
     },
@@ -39,8 +46,8 @@ pub(crate) enum Note {
     /// Upstream has no such file.
     Missing {
         path: String,
-        /// The declared URL, in its shown form.
-        url: String,
+        /// The declared URL.
+        url: KeptUrl,
         since: Timestamp,
     },
 }
@@ -82,9 +89,9 @@ impl State {
         {
             let mut file = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO files
-                 (path, manifest, url, served, size, stamp, racy, sha256, others, provenance, checked, etag, last_modified, changed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-                         coalesce(?14, (SELECT changed FROM files WHERE path = ?1 AND sha256 = ?8)))",
+                 (path, manifest, url, served, size, stamp, racy, sha256, others, provenance, checked, etag, last_modified, identity, served_identity, changed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                         coalesce(?16, (SELECT changed FROM files WHERE path = ?1 AND sha256 = ?8)))",
             )?;
             let mut read = transaction.prepare_cached(
                 "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
@@ -95,10 +102,14 @@ impl State {
                 .prepare_cached("UPDATE files SET etag = ?2, last_modified = ?3 WHERE path = ?1")?;
             let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
             let mut missing = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO missing (path, manifest, url, since) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO missing (path, manifest, url, identity, since) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             let mut list = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO lists (url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO lists (identity, url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            let mut fewer = transaction.prepare_cached(
+                "DELETE FROM lists WHERE url = ?1 AND rowid NOT IN
+                 (SELECT rowid FROM lists WHERE url = ?1 ORDER BY rowid DESC LIMIT ?2)",
             )?;
             let now = Timestamp::now();
             for note in notes {
@@ -107,8 +118,8 @@ impl State {
                         file.execute(params![
                             path,
                             self.manifest,
-                            record.url,
-                            record.served,
+                            record.url.shown(),
+                            record.served.shown(),
                             record.size,
                             record.stamp.cast_signed(),
                             record.racy,
@@ -118,6 +129,8 @@ impl State {
                             record.checked.map(Timestamp::as_second),
                             record.validators.etag,
                             record.validators.last_modified,
+                            record.url.digest_bytes(),
+                            record.served.digest_bytes(),
                             record.changed.map(Timestamp::as_millisecond),
                         ])?;
                         forget.execute([path])?;
@@ -146,12 +159,19 @@ impl State {
                         transaction.execute("DELETE FROM place", [])?;
                         transaction.execute("INSERT INTO place (path) VALUES (?1)", [path])?;
                     }
-                    Note::List { url, validators, content } => {
+                    Note::List { url, identity, validators, content } => {
                         let Validators { etag, last_modified } = validators;
-                        list.execute(params![url, etag, last_modified, content])?;
+                        list.execute(params![identity.0, url, etag, last_modified, content])?;
+                        fewer.execute(params![url, LISTS])?;
                     }
                     Note::Missing { path, url, since } => {
-                        missing.execute(params![path, self.manifest, url, since.as_second()])?;
+                        missing.execute(params![
+                            path,
+                            self.manifest,
+                            url.shown(),
+                            url.digest_bytes(),
+                            since.as_second(),
+                        ])?;
                     }
                 }
             }

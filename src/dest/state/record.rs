@@ -10,22 +10,25 @@ use rusqlite::Row;
 
 use crate::dest::Stat;
 use crate::digest::{Algorithm, Checksum, Digest, Digests};
+use crate::manifest::identity::Hex;
+use crate::manifest::{IdentityKey, KeptUrl, UrlDigest};
 use crate::pin::Validators;
 use crate::plan::StatMatch;
 
 /// The columns of [`RecordRef`], in its order.
 macro_rules! seen_columns {
     () => {
-        "path, manifest, url, size, stamp, racy, sha256, others, provenance, checked"
+        "path, manifest, url, identity, size, stamp, racy, sha256, others, provenance, checked"
     };
 }
 pub(super) const SEEN_COLUMNS: &str = seen_columns!();
 /// The columns of a whole record.
-pub(super) const COLUMNS: &str = concat!(seen_columns!(), ", served, changed, etag, last_modified");
+pub(super) const COLUMNS: &str =
+    concat!(seen_columns!(), ", served, served_identity, changed, etag, last_modified");
 
 /// As many nulls as there are columns after the path, for a union with paths that have no record.
 pub(super) const NO_RECORD: &str =
-    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// Where the bytes of a recorded file come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +77,10 @@ impl Provenance {
 /// A file as natsync recorded it when it wrote or confirmed it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileRecord {
-    /// The URL that the manifest declared, in its shown form.
-    pub url: String,
-    /// The URL that served the bytes, in its shown form. The validators are worth nothing at another.
-    pub served: String,
+    /// The URL that the manifest declared.
+    pub url: KeptUrl,
+    /// The URL that served the bytes. The validators are worth nothing at another.
+    pub served: KeptUrl,
     /// Bytes.
     pub size: u64,
     /// A hash of size, mtime, ctime and inode.
@@ -125,8 +128,8 @@ impl Fingerprint {
 /// entry, so it has no further column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answered {
-    /// The URL that served the bytes, in its shown form. The validators are worth nothing at another.
-    pub(crate) served: String,
+    /// The URL that served the bytes. The validators are worth nothing at another.
+    pub(crate) served: KeptUrl,
     pub(crate) validators: Validators,
     pub(crate) sha256: Digest,
     pub(crate) stamp: u64,
@@ -134,17 +137,16 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    pub(super) const SELECT: &str =
-        "SELECT served, etag, last_modified, sha256, stamp, provenance FROM files WHERE path = ?1";
+    pub(super) const SELECT: &str = "SELECT served, served_identity, etag, last_modified, sha256, stamp, provenance FROM files WHERE path = ?1";
 
     /// Reads a row of [`Self::SELECT`].
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>, key: &IdentityKey) -> rusqlite::Result<Self> {
         Ok(Self {
-            served: row.get(0)?,
-            validators: Validators { etag: row.get(1)?, last_modified: row.get(2)? },
-            sha256: Digest::from_bytes(row.get(3)?),
-            stamp: row.get::<_, i64>(4)?.cast_unsigned(),
-            provenance: Provenance::of_code(row.get(5)?)?,
+            served: key.kept(row.get(0)?, digest_of(row, 1)?),
+            validators: Validators { etag: row.get(2)?, last_modified: row.get(3)? },
+            sha256: Digest::from_bytes(row.get(4)?),
+            stamp: row.get::<_, i64>(5)?.cast_unsigned(),
+            provenance: Provenance::of_code(row.get(6)?)?,
         })
     }
 }
@@ -156,6 +158,8 @@ pub(crate) struct RecordRef<'a> {
     /// The name of the manifest that recorded it.
     pub(crate) manifest: &'a str,
     pub(crate) url: &'a str,
+    /// See [`KeptUrl::digest`].
+    pub(crate) identity: Option<UrlDigest>,
     pub(crate) fingerprint: Fingerprint,
     others: Option<&'a str>,
     pub(crate) provenance: Provenance,
@@ -173,15 +177,16 @@ impl<'a> RecordRef<'a> {
             path: row.get_ref(0)?.as_str()?,
             manifest: row.get_ref(1)?.as_str()?,
             url: row.get_ref(2)?.as_str()?,
+            identity: digest_of(row, 3)?,
             fingerprint: Fingerprint {
-                size: row.get(3)?,
-                stamp: row.get::<_, i64>(4)?.cast_unsigned(),
-                racy: row.get(5)?,
-                sha256: Digest::from_bytes(row.get(6)?),
+                size: row.get(4)?,
+                stamp: row.get::<_, i64>(5)?.cast_unsigned(),
+                racy: row.get(6)?,
+                sha256: Digest::from_bytes(row.get(7)?),
             },
-            others: row.get_ref(7)?.as_str_or_null()?,
-            provenance: Provenance::of_code(row.get(8)?)?,
-            checked: row.get(9)?,
+            others: row.get_ref(8)?.as_str_or_null()?,
+            provenance: Provenance::of_code(row.get(9)?)?,
+            checked: row.get(10)?,
         })
     }
 
@@ -196,40 +201,46 @@ impl<'a> RecordRef<'a> {
 pub(crate) struct RecordRow<'a> {
     pub(crate) path: &'a str,
     row: &'a Row<'a>,
+    key: IdentityKey,
 }
 
 impl<'a> RecordRow<'a> {
     /// # Errors
     /// When the path is not a text: the state is damaged.
-    pub(super) fn new(row: &'a Row<'a>) -> rusqlite::Result<Self> {
-        Ok(Self { path: row.get_ref(0)?.as_str()?, row })
+    pub(super) fn new(row: &'a Row<'a>, key: IdentityKey) -> rusqlite::Result<Self> {
+        Ok(Self { path: row.get_ref(0)?.as_str()?, row, key })
     }
 
     /// # Errors
     /// When a column holds what the schema does not allow: the state is damaged.
     pub(crate) fn record(&self) -> io::Result<FileRecord> {
-        FileRecord::read(self.row).map_err(io::Error::other)
+        FileRecord::read(self.row, &self.key).map_err(io::Error::other)
     }
 }
 
 impl FileRecord {
     /// Reads a row of [`COLUMNS`].
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>, key: &IdentityKey) -> rusqlite::Result<Self> {
         let seen = RecordRef::read(row)?;
         let Fingerprint { size, stamp, racy, sha256 } = seen.fingerprint;
         Ok(Self {
-            url: seen.url.to_owned(),
-            served: row.get(10)?,
+            url: key.kept(seen.url.to_owned(), seen.identity),
+            served: key.kept(row.get(11)?, digest_of(row, 12)?),
             size,
             stamp,
             racy,
             digests: Digests::new(sha256, seen.others()),
             provenance: seen.provenance,
             checked: seen.checked.and_then(second),
-            changed: row.get::<_, Option<i64>>(11)?.and_then(millisecond),
-            validators: Validators { etag: row.get(12)?, last_modified: row.get(13)? },
+            changed: row.get::<_, Option<i64>>(13)?.and_then(millisecond),
+            validators: Validators { etag: row.get(14)?, last_modified: row.get(15)? },
         })
     }
+}
+
+/// The digest of an identity in that column.
+pub(super) fn digest_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<UrlDigest>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Hex))
 }
 
 /// A time that is out of range comes from a damaged file, and counts as none.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::file_of;
 use super::record::COLUMNS;
 use crate::dest::Dest;
+use crate::manifest::IdentityKey;
 
 /// The file's name in the control directory.
 pub(super) const FILE: &str = "state.db";
@@ -20,14 +21,16 @@ const ASIDE: &str = ".corrupt-";
 const APPLICATION: i32 = 0x6e61_7473;
 
 /// Raised with every change of the tables. A state of another version is replaced: it is a cache.
-const VERSION: i32 = 6;
+const VERSION: i32 = 7;
 
 const TABLES: &str = "
     CREATE TABLE files (
         path TEXT PRIMARY KEY NOT NULL,
         manifest TEXT NOT NULL,
         url TEXT NOT NULL,
+        identity BLOB CHECK (length(identity) = 16),
         served TEXT NOT NULL,
+        served_identity BLOB CHECK (length(served_identity) = 16),
         size INTEGER NOT NULL,
         stamp INTEGER NOT NULL,
         racy INTEGER NOT NULL,
@@ -43,16 +46,19 @@ const TABLES: &str = "
         path TEXT PRIMARY KEY NOT NULL,
         manifest TEXT NOT NULL,
         url TEXT NOT NULL,
+        identity BLOB CHECK (length(identity) = 16),
         since INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE announced (path TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE place (path TEXT NOT NULL) STRICT;
     CREATE TABLE lists (
-        url TEXT PRIMARY KEY NOT NULL,
+        identity BLOB PRIMARY KEY NOT NULL,
+        url TEXT NOT NULL,
         etag TEXT,
         last_modified TEXT,
         content BLOB
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
+    CREATE TABLE settings (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY NOT NULL,
         manifest TEXT NOT NULL,
@@ -203,7 +209,18 @@ fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
         "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))?;
     connection.execute("INSERT INTO place (path) VALUES (?1)", [dest.place()])?;
+    let key = IdentityKey::random();
+    connection
+        .execute("INSERT INTO settings (name, value) VALUES ('key', ?1)", [key.as_bytes()])?;
     Ok(connection)
+}
+
+/// The key of the digests in a state. A state without one is damaged; its digests match nothing.
+pub(super) fn key(connection: &Connection) -> IdentityKey {
+    let read = |row: &rusqlite::Row<'_>| row.get(0).map(IdentityKey::from_bytes);
+    connection
+        .query_row("SELECT value FROM settings WHERE name = 'key'", [], read)
+        .unwrap_or_else(|_| IdentityKey::random())
 }
 
 fn open_to_write(dest: &Dest) -> Result<Connection, Unusable> {
@@ -304,8 +321,8 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
         return Err(Unusable::Version(version));
     }
     connection.prepare(&format!("SELECT {COLUMNS} FROM files"))?;
-    connection.prepare("SELECT url, etag, last_modified, content FROM lists")?;
-    connection.prepare("SELECT path, url, since FROM missing")?;
+    connection.prepare("SELECT url, identity, etag, last_modified, content FROM lists")?;
+    connection.prepare("SELECT path, url, identity, since FROM missing")?;
     connection.prepare("SELECT path FROM announced")?;
     connection.prepare("SELECT path FROM place")?;
     connection.prepare("SELECT id, manifest, record FROM runs")?;

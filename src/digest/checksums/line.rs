@@ -1,5 +1,6 @@
 //! Parser for one line of a checksum list.
 
+use super::foreign::{Title, foreign};
 use crate::digest::{Algorithm, Checksum};
 
 /// A parsed line.
@@ -8,6 +9,10 @@ pub(super) struct Said {
     /// The name of the file; `None` if the line has a digest only.
     pub(super) name: Option<Vec<u8>>,
     pub(super) digest: Stated,
+    /// Whether backslashes of the name were escaped, so that a backslash is part of the name.
+    pub(super) escaped: bool,
+    /// The algorithm of a foreign digest.
+    pub(super) foreign: Option<String>,
 }
 
 /// The digest of a line.
@@ -19,8 +24,17 @@ pub(super) enum Stated {
     Foreign,
 }
 
-/// Parses a line. `wanted` is the algorithm that the manifest names for digests without a tag.
-pub(super) fn read(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, String> {
+/// How the algorithm of a digest without a tag is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Untagged {
+    /// The algorithm that the manifest names. It takes precedence.
+    pub(super) wanted: Option<Algorithm>,
+    /// What the name of the list says.
+    pub(super) title: Option<Title>,
+}
+
+/// Parses a line.
+pub(super) fn read(line: &[u8], untagged: Untagged) -> Result<Said, String> {
     // coreutils writes a backslash before a line whose name it had to escape.
     let (escaped, rest) = match line.strip_prefix(b"\\") {
         Some(rest) => (true, rest),
@@ -28,12 +42,18 @@ pub(super) fn read(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, Strin
     };
     let mut said = match tagged(rest) {
         Some(tagged) => tagged?,
-        None => digest_first(rest, wanted)?,
+        None => digest_first(rest, untagged)?,
     };
     if escaped {
+        said.escaped = true;
         said.name = said.name.map(|name| unescape(&name)).transpose()?;
     }
     Ok(said)
+}
+
+/// Whether a line has the format of BSD or OpenSSL.
+pub(super) fn is_tagged(line: &[u8]) -> bool {
+    tagged(line).is_some()
 }
 
 /// Parses a line of BSD, `SHA256 (name) = HEX`, or OpenSSL, `SHA2-256(name)= HEX`. `None` if it has
@@ -63,11 +83,16 @@ fn tagged(line: &[u8]) -> Option<Result<Said, String>> {
         None => Algorithm::named(tag),
     };
     let Some(algorithm) = algorithm else {
-        return Some(Ok(Said { name, digest: Stated::Foreign }));
+        // Other tags, such as `SIZE`, are not about digests.
+        let foreign = foreign(tag).map(|_| tag.to_owned());
+        return Some(Ok(Said { name, digest: Stated::Foreign, escaped: false, foreign }));
     };
     Some(
         match std::str::from_utf8(digest).ok().and_then(|hex| Checksum::from_hex(algorithm, hex)) {
-            Some(checksum) => Ok(Said { name, digest: Stated::Known(checksum) }),
+            Some(checksum) => {
+                let digest = Stated::Known(checksum);
+                Ok(Said { name, digest, escaped: false, foreign: None })
+            }
             None => Err(format!("`{}` is not a {algorithm} digest", excerpt(digest))),
         },
     )
@@ -75,37 +100,71 @@ fn tagged(line: &[u8]) -> Option<Result<Said, String>> {
 
 /// Parses a line of coreutils, `HEX  name` or `HEX *name`, or `HEX` alone. The digits may have a
 /// prefix such as `sha256:`.
-fn digest_first(line: &[u8], wanted: Option<Algorithm>) -> Result<Said, String> {
+fn digest_first(line: &[u8], untagged: Untagged) -> Result<Said, String> {
     let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
-    let digest = Stated::Known(digest_of(word, wanted)?);
+    if !looks_like_digest(word) {
+        return Err(nonsense(line));
+    }
+    let (digest, foreign) = digest_of(word, untagged)?;
     let name = match rest {
         [b' ', b' ' | b'*', name @ ..] => name,
         [b' ' | b'\t', name @ ..] => name.trim_ascii_start(),
         _ => rest,
     };
     let name = (!name.trim_ascii().is_empty()).then(|| name.to_vec());
-    Ok(Said { name, digest })
+    Ok(Said { name, digest, escaped: false, foreign })
 }
 
-/// Parses hexadecimal digits. Their algorithm is that of the prefix, else `wanted`, else the usual
-/// one of their number.
-pub(super) fn digest_of(word: &[u8], wanted: Option<Algorithm>) -> Result<Checksum, String> {
-    let nonsense = || format!("`{}` is not a line of a checksum list", excerpt(word));
-    let text = std::str::from_utf8(word).map_err(|_| nonsense())?;
+fn looks_like_digest(word: &[u8]) -> bool {
+    let hex = word.splitn(2, |&byte| byte == b':').last().unwrap_or(word);
+    !hex.is_empty() && hex.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Parses hexadecimal digits. Their algorithm is that of the prefix, else that of `untagged`, else
+/// the usual one of their number. The second part is the name of an algorithm that natsync does not
+/// compute.
+pub(super) fn digest_of(
+    word: &[u8],
+    untagged: Untagged,
+) -> Result<(Stated, Option<String>), String> {
+    let text = std::str::from_utf8(word).map_err(|_| nonsense(word))?;
     let (algorithm, hex) = match text.split_once(':') {
-        Some((name, hex)) => (Some(Algorithm::named(name).ok_or_else(nonsense)?), hex),
-        None => (wanted, text),
+        Some((name, hex)) => match Algorithm::named(name) {
+            Some(algorithm) => (Some(algorithm), hex),
+            None if foreign(name).is_some() => {
+                return Ok((Stated::Foreign, Some(name.to_owned())));
+            }
+            None => return Err(nonsense(word)),
+        },
+        None => (untagged.wanted, text),
     };
     let digits = hex.len();
     if digits == 0 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(nonsense());
+        return Err(nonsense(word));
     }
-    let Some(algorithm) = algorithm.or_else(|| Algorithm::of_hex_length(digits)) else {
-        return Err(format!("no algorithm has digests of {digits} digits"));
+    let algorithm = match (algorithm, untagged.title) {
+        (Some(algorithm), _) => algorithm,
+        (None, Some(Title::Foreign(name))) => {
+            return Err(format!(
+                "by its name, the digests of this list are {name}, which natsync does not compute"
+            ));
+        }
+        (None, Some(Title::Known(algorithm))) if digits == 2 * algorithm.length() => algorithm,
+        _ => Algorithm::of_hex_length(digits)
+            .ok_or_else(|| format!("no algorithm has digests of {digits} digits"))?,
     };
-    Checksum::from_hex(algorithm, hex)
-        .ok_or_else(|| format!("a digest of {digits} digits is not a {algorithm}"))
+    let digest = Checksum::from_hex(algorithm, hex)
+        .ok_or_else(|| format!("a digest of {digits} digits is not a {algorithm}"))?;
+    Ok((Stated::Known(digest), None))
+}
+
+/// The error for a line of no known format.
+pub(super) fn nonsense(line: &[u8]) -> String {
+    format!(
+        "`{}` is not a line of a checksum list, which is `DIGEST  NAME`, `ALGORITHM (NAME) = DIGEST`, `NAME: DIGEST` or `DIGEST`",
+        excerpt(line)
+    )
 }
 
 fn unescape(name: &[u8]) -> Result<Vec<u8>, String> {
@@ -127,7 +186,7 @@ fn unescape(name: &[u8]) -> Result<Vec<u8>, String> {
 
 /// The beginning of a text, for a message.
 pub(super) fn excerpt(text: &[u8]) -> String {
-    const MOST: usize = 40;
+    const MOST: usize = 60;
     let text = String::from_utf8_lossy(text);
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}..", &text[..end]),

@@ -1,11 +1,16 @@
 //! A whole list: parsed once, searched many times.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use regex::bytes::Regex;
 
-use super::line::{Said, Stated, digest_of, excerpt, read};
+use super::foreign::title;
+use super::labelled::Labelled;
+use super::line::{Said, Stated, Untagged, digest_of, excerpt, read};
+use super::lines::Lines;
+use super::problem::ListProblem;
 use crate::digest::{Algorithm, Checksum};
 
 /// Options for parsing a list.
@@ -22,22 +27,6 @@ pub(crate) struct Rules {
     pub(crate) whole: bool,
 }
 
-/// An error in a list. `line` counts from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ListProblem {
-    pub(crate) line: Option<usize>,
-    pub(crate) message: String,
-}
-
-impl std::fmt::Display for ListProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
 /// The result of searching a list for an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lookup {
@@ -45,7 +34,7 @@ pub(crate) enum Lookup {
     Listed(Vec<Checksum>),
     /// The list has no digest for the entry that natsync can check.
     Unlisted,
-    /// Files of this name in different folders have different digests.
+    /// The list has several digests that may be the entry's.
     Ambiguous,
 }
 
@@ -62,6 +51,7 @@ pub(crate) struct List {
     bare: Vec<Checksum>,
     /// The line of the first digest without a name.
     bare_line: Option<usize>,
+    has_folders: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +60,9 @@ struct Item {
     end: u32,
     line: u32,
     digest: Stated,
-    /// True for the second item of a line whose name ends in blanks: this one has the name without
-    /// them, since they may or may not be part of it.
-    trimmed: bool,
+    /// True for the second item of a line whose name can be read in two ways: blanks at its end may
+    /// or may not be part of it, and a backslash may be the separator of Windows.
+    guess: bool,
 }
 
 /// All files whose names have the same last component, represented by one of them.
@@ -84,12 +74,12 @@ struct Base {
 }
 
 impl List {
-    /// Parses a list.
+    /// Parses a list. `name` is its file name, which may state the algorithm of its digests.
     ///
     /// # Errors
     /// When the text is not a checksum list, when a line cannot be parsed, or when one name has two
     /// different digests of one algorithm.
-    pub(crate) fn parse(content: &[u8], rules: &Rules) -> Result<Self, ListProblem> {
+    pub(crate) fn parse(content: &[u8], name: &str, rules: &Rules) -> Result<Self, ListProblem> {
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let problem = |message: &str| ListProblem { line: None, message: message.to_owned() };
         if content.trim_ascii().is_empty() {
@@ -108,14 +98,25 @@ impl List {
             return Err(problem("it is larger than any checksum list"));
         }
         let mut list = Self::default();
-        for line in Lines::new(content) {
+        let untagged = Untagged { wanted: rules.algorithm, title: title(name) };
+        let mut foreign: Option<String> = None;
+        let mut lines = Lines::new(content).peekable();
+        while let Some(line) = lines.next() {
             let (number, line) = line?;
-            let said = match &rules.pattern {
-                Some(pattern) => match by_pattern(line, pattern, rules.algorithm) {
+            let said = match (&rules.pattern, Labelled::begin(line)) {
+                (Some(pattern), _) => match by_pattern(line, pattern, untagged) {
                     Some(said) => said,
                     None => continue,
                 },
-                None => read(line, rules.algorithm),
+                (None, Some(mut labelled)) => {
+                    while let Some(Ok((_, next))) = lines.peek()
+                        && labelled.append(next)
+                    {
+                        lines.next();
+                    }
+                    labelled.finish(untagged)
+                }
+                (None, None) => read(line, untagged),
             };
             let mut said = said.map_err(|message| ListProblem { line: Some(number), message })?;
             // If the manifest names an algorithm, digests of all others are ignored.
@@ -124,14 +125,18 @@ impl List {
             {
                 said.digest = Stated::Foreign;
             }
+            foreign = foreign.or_else(|| said.foreign.take());
             list.add(said, number)?;
         }
         let has_digest = list.items.iter().any(|item| item.digest != Stated::Foreign);
         if !has_digest && list.bare.is_empty() {
-            let message = match (&rules.pattern, rules.algorithm) {
-                (Some(_), _) => "no line matches `pattern`".to_owned(),
-                (None, Some(wanted)) => format!("it has no {wanted} digest"),
-                (None, None) => "it has no digest that natsync can check".to_owned(),
+            let message = match (&rules.pattern, rules.algorithm, foreign) {
+                (Some(_), _, _) => "no line matches `pattern`".to_owned(),
+                (None, Some(wanted), _) => format!("it has no {wanted} digest"),
+                (None, None, Some(name)) => {
+                    format!("its digests are `{name}`, which natsync does not compute")
+                }
+                (None, None, None) => "it has no digest that natsync can check".to_owned(),
             };
             return Err(ListProblem { line: None, message });
         }
@@ -147,25 +152,40 @@ impl List {
         Ok(list)
     }
 
-    /// All names with their digests, sorted by name. Digests of algorithms that natsync does not
-    /// compute are left out.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&[u8], Checksum)> {
-        self.items.iter().filter_map(|item| match item.digest {
-            Stated::Known(checksum) => Some((self.name(item), checksum)),
-            Stated::Foreign => None,
+    /// All names with their digests and lines, sorted by name. The digest is `None` if natsync does
+    /// not compute its algorithm. Blanks at the end of a name are left out, and backslashes that
+    /// were not escaped are slashes.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&[u8], Option<Checksum>, usize)> {
+        let guessed: HashSet<u32> =
+            self.items.iter().filter(|item| item.guess).map(|item| item.line).collect();
+        self.items.iter().filter_map(move |item| {
+            let digest = match item.digest {
+                Stated::Known(checksum) => Some(checksum),
+                Stated::Foreign => None,
+            };
+            let counts = item.guess || !guessed.contains(&item.line);
+            counts.then(|| (self.name(item), digest, item.line as usize))
         })
     }
 
-    /// Searches for an entry that may be listed under any of these names, in order of preference:
-    /// first by whole names, then by their last components, then for digests without a name.
-    pub(crate) fn find(&self, names: &[&str]) -> Lookup {
-        let exact = names.iter().map(|name| self.named(&normal(name.as_bytes())));
-        let by_base = names.iter().map(|name| self.based(base(name.as_bytes())));
-        match exact.chain(by_base).flatten().next() {
-            Some(found) => found,
-            None if self.bare.is_empty() => Lookup::Unlisted,
-            None => Lookup::Listed(self.bare.clone()),
-        }
+    /// Searches for whole names, in order of preference. `None` if the list has none of them.
+    pub(crate) fn find(&self, names: &[&str]) -> Option<Lookup> {
+        names.iter().find_map(|name| self.named(&normal(name.as_bytes())))
+    }
+
+    /// Searches for names whose last component is `base`. `None` if the list has none.
+    pub(crate) fn find_base(&self, base: &str) -> Option<Lookup> {
+        self.based(self::base(base.as_bytes()))
+    }
+
+    /// The digests without a name. `None` if each digest has one.
+    pub(crate) fn nameless(&self) -> Option<Lookup> {
+        (!self.bare.is_empty()).then(|| Lookup::Listed(self.bare.clone()))
+    }
+
+    /// Whether a name in the list has a folder. If not, the names are base names.
+    pub(crate) fn has_folders(&self) -> bool {
+        self.has_folders
     }
 
     /// Searches for a name. `Unlisted` if it has no digest that can be checked; `None` if the list
@@ -251,12 +271,20 @@ impl List {
             end: place(self.names.len()),
             line: place(number),
             digest: said.digest,
-            trimmed: false,
+            guess: false,
         };
         self.items.push(whole);
-        let trimmed = name.trim_ascii_end().len();
-        if 0 < trimmed && trimmed < name.len() {
-            self.items.push(Item { end: place(start + trimmed), trimmed: true, ..whole });
+        let mut guess = name.trim_ascii_end().to_vec();
+        if !said.escaped {
+            guess.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
+        }
+        let guess = normal(&guess);
+        self.has_folders |= guess.contains(&b'/');
+        if !guess.is_empty() && *guess != *name {
+            let start = self.names.len();
+            self.names.extend_from_slice(&guess);
+            let (start, end) = (place(start), place(self.names.len()));
+            self.items.push(Item { start, end, guess: true, ..whole });
         }
         Ok(())
     }
@@ -267,13 +295,13 @@ impl List {
         let names = std::mem::take(&mut self.names);
         let name = |item: &Item| &names[item.start as usize..item.end as usize];
         self.items.sort_by(|one, other| {
-            let key = |item: &Item| (item.trimmed, item.digest, item.line);
+            let key = |item: &Item| (item.guess, item.digest, item.line);
             name(one).cmp(name(other)).then_with(|| key(one).cmp(&key(other)))
         });
         self.items.dedup_by(|later, earlier| {
-            let same = (later.trimmed, later.digest) == (earlier.trimmed, earlier.digest);
-            // A name that occurs literally takes precedence over a trimmed one.
-            let guess = later.trimmed && !earlier.trimmed;
+            let same = (later.guess, later.digest) == (earlier.guess, earlier.digest);
+            // A name that occurs literally takes precedence over a guessed one.
+            let guess = later.guess && !earlier.guess;
             (same || guess) && name(later) == name(earlier)
         });
         for pair in self.items.windows(2) {
@@ -282,7 +310,7 @@ impl List {
                 continue;
             };
             let contradict = first.algorithm() == second.algorithm() && first != second;
-            if contradict && !other.trimmed && name(one) == name(other) {
+            if contradict && !other.guess && name(one) == name(other) {
                 let (earlier, later) = (one.line.min(other.line), one.line.max(other.line));
                 let name = excerpt(name(one));
                 let message = format!("`{name}` is listed with another digest on line {earlier}");
@@ -295,7 +323,7 @@ impl List {
 
     /// Applies [`Rules::whole`]: the publisher may have made the list under another file name.
     fn take_as_whole(&mut self) {
-        let whole: Vec<_> = self.items.iter().filter(|item| !item.trimmed).collect();
+        let whole: Vec<_> = self.items.iter().filter(|item| !item.guess).collect();
         let names = whole.windows(2).any(|pair| self.name(pair[0]) != self.name(pair[1]));
         if !names && self.bare.is_empty() {
             let digests = self.items.iter().filter_map(|item| match item.digest {
@@ -312,111 +340,35 @@ impl List {
     }
 }
 
-/// The lines with content, with their numbers from 1. It skips blank lines, comments, and the
-/// header and signature of a signed message (RFC 9580, section 7). The signature is not verified.
-struct Lines<'c> {
-    rest: Option<&'c [u8]>,
-    number: usize,
-    part: Part,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    Plain,
-    Head,
-    Signed,
-    Signature,
-}
-
-impl<'c> Lines<'c> {
-    fn new(content: &'c [u8]) -> Self {
-        Self { rest: Some(content), number: 0, part: Part::Plain }
-    }
-
-    fn problem(&self, message: &str) -> ListProblem {
-        ListProblem { line: Some(self.number), message: message.to_owned() }
-    }
-}
-
-impl<'c> Iterator for Lines<'c> {
-    type Item = Result<(usize, &'c [u8]), ListProblem>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while let Some(rest) = self.rest {
-            let (line, after) = match rest.iter().position(|&byte| byte == b'\n') {
-                Some(end) => (&rest[..end], Some(&rest[end + 1..])),
-                None => (rest, None),
-            };
-            self.rest = after;
-            self.number += 1;
-            let mut line = line.strip_suffix(b"\r").unwrap_or(line);
-            match self.part {
-                Part::Plain if line == b"-----BEGIN PGP SIGNED MESSAGE-----" => {
-                    self.part = Part::Head;
-                    continue;
-                }
-                Part::Head if line.is_empty() => {
-                    self.part = Part::Signed;
-                    continue;
-                }
-                Part::Head if line.starts_with(b"Hash: ") => continue,
-                Part::Head => {
-                    self.rest = None;
-                    return Some(Err(
-                        self.problem("the head of a signed message can have only `Hash:` lines")
-                    ));
-                }
-                Part::Signed if line == b"-----BEGIN PGP SIGNATURE-----" => {
-                    self.part = Part::Signature;
-                    continue;
-                }
-                Part::Signature => {
-                    if line == b"-----END PGP SIGNATURE-----" {
-                        self.part = Part::Plain;
-                    }
-                    continue;
-                }
-                Part::Signed => line = line.strip_prefix(b"- ").unwrap_or(line),
-                Part::Plain => {}
-            }
-            if !line.trim_ascii().is_empty() && !line.starts_with(b"#") {
-                return Some(Ok((self.number, line)));
-            }
-        }
-        if self.part == Part::Plain {
-            return None;
-        }
-        self.part = Part::Plain;
-        Some(Err(self.problem("the signed message is cut short")))
-    }
-}
-
-fn by_pattern(
-    line: &[u8],
-    pattern: &Regex,
-    algorithm: Option<Algorithm>,
-) -> Option<Result<Said, String>> {
+fn by_pattern(line: &[u8], pattern: &Regex, untagged: Untagged) -> Option<Result<Said, String>> {
     let found = pattern.captures(line)?;
     let word = found.name("digest")?.as_bytes().trim_ascii();
     let name = found.name("name").map(|name| name.as_bytes().to_vec());
-    let digest = digest_of(word, algorithm).or_else(|message| {
+    let digest = digest_of(word, untagged).or_else(|message| {
         let text = std::str::from_utf8(word).unwrap_or_default();
-        algorithm.and_then(|algorithm| Checksum::from_base64(algorithm, text)).ok_or(message)
+        let base64 = untagged.wanted.and_then(|wanted| Checksum::from_base64(wanted, text));
+        base64.map(|digest| (Stated::Known(digest), None)).ok_or(message)
     });
-    Some(digest.map(|digest| Said { name, digest: Stated::Known(digest) }))
+    Some(digest.map(|(digest, foreign)| Said { name, digest, escaped: false, foreign }))
 }
 
-/// Removes `./` and doubled slashes from a name.
+/// Removes `./`, doubled slashes, and each folder that a `..` follows from a name.
 fn normal(name: &[u8]) -> Cow<'_, [u8]> {
-    let is_plain = !name.starts_with(b"./")
-        && !name.windows(2).any(|pair| pair == b"//")
-        && !name.windows(3).any(|part| part == b"/./");
-    if is_plain {
+    let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+    if name.split(|&byte| byte == b'/').all(is_plain) {
         return Cow::Borrowed(name);
     }
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in name.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if parts.last().is_some_and(|last| *last != b"..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
     let absolute = name.starts_with(b"/");
-    let parts: Vec<_> =
-        name.split(|&byte| byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     let mut normal = if absolute { b"/".to_vec() } else { Vec::new() };
     normal.extend_from_slice(&parts.join(&b'/'));
     Cow::Owned(normal)

@@ -8,11 +8,11 @@ use super::fields::Fields;
 use super::node::{Key, Node};
 use super::reader::Reader;
 use super::templates::Uses;
-use crate::digest::checksums::{LARGEST, List, Rules};
+use crate::digest::checksums::{LARGEST, List, ListProblem, Rules};
 use crate::digest::{Algorithm, Checksum};
 use crate::manifest::tables::CHECKSUMS;
 use crate::manifest::template::Use;
-use crate::manifest::types::{ListPlace, Published};
+use crate::manifest::types::{ListPlace, Matching, Published};
 
 impl Reader<'_> {
     /// Reads all digests that a mapping states.
@@ -60,6 +60,9 @@ impl Reader<'_> {
                 Algorithm::named,
             )
         });
+        let matching = fields.get("match").and_then(|node| {
+            self.parsed(node, "match", "`relative`, `path` or `name`", Matching::named)
+        });
         let pattern = fields.get("pattern").and_then(|node| self.pattern(node));
         let optional = fields.get("optional").map(|node| self.flag(node, "optional"));
         let rules = Rules { algorithm, pattern, whole: place.name == "sidecar" };
@@ -71,7 +74,12 @@ impl Reader<'_> {
             "url" => ListPlace::Url(self.template(value, "checksums", Use::Mirror, uses)?),
             _ => ListPlace::Sidecar(self.template(value, "checksums", Use::Mirror, uses)?),
         };
-        Some(Published { place, rules, optional: optional.flatten().unwrap_or(false) })
+        Some(Published {
+            place,
+            rules,
+            matching: matching.unwrap_or_default(),
+            optional: optional.flatten().unwrap_or(false),
+        })
     }
 
     fn pattern(&mut self, node: &Node) -> Option<Regex> {
@@ -99,13 +107,11 @@ impl Reader<'_> {
         let content = self.read_beside(node, "file", LARGEST)?;
         let name = self.text(node, "file")?.to_owned();
         let path = self.folder.join(&name);
-        match List::parse(&content, rules) {
-            Ok(list) => {
-                let folder = path.parent().map(std::path::Path::to_owned).unwrap_or_default();
-                Some(ListPlace::File { folder, list: Arc::new(list) })
-            }
+        match List::parse(&content, &name, rules) {
+            Ok(list) => Some(ListPlace::File { path, list: Arc::new(list) }),
             Err(problem) => {
-                self.problem(node.at, format!("`{name}` cannot be used: {problem}"), None);
+                let hint = Some(ListProblem::HINT.to_owned());
+                self.problem(node.at, format!("`{name}` cannot be used: {problem}"), hint);
                 None
             }
         }

@@ -1,5 +1,7 @@
 //! Percent-encoding (RFC 3986, section 2; RFC 6570, section 3.2).
 
+use std::ops::Range;
+
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Encoding;
@@ -47,21 +49,29 @@ pub(crate) fn encode_literal(text: &str, into: &mut String) {
 /// Replaces the password of the URL that begins at `start` with `***`. A user without a password is
 /// replaced, too: it is more often a token than a name.
 pub(super) fn mask_password(url: &mut String, start: usize) {
-    let Some(scheme) = url[start..].find("://") else {
-        return;
+    let Some(user) = user_of(url, start) else { return };
+    let secret = match url[user.clone()].find(':') {
+        Some(colon) => user.start + colon + 1,
+        None => user.start,
     };
-    let authority = start + scheme + 3;
-    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |end| authority + end);
-    let Some(at) = url[authority..end].rfind('@') else {
-        return;
-    };
-    let secret = match url[authority..authority + at].find(':') {
-        Some(colon) => authority + colon + 1,
-        None => authority,
-    };
-    if secret < authority + at {
-        url.replace_range(secret..authority + at, "***");
+    if secret < user.end {
+        url.replace_range(secret..user.end, "***");
     }
+}
+
+/// Removes the user and the password of the URL that begins at `start`.
+pub(crate) fn remove_user(url: &mut String, start: usize) {
+    if let Some(user) = user_of(url, start) {
+        url.replace_range(user.start..=user.end, "");
+    }
+}
+
+/// The place of the user and the password of the URL that begins at `start`; an `@` follows.
+fn user_of(url: &str, start: usize) -> Option<Range<usize>> {
+    let authority = start + url[start..].find("://")? + 3;
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |end| authority + end);
+    let at = url[authority..end].rfind('@')?;
+    Some(authority..authority + at)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) use matcher::Matcher;
 pub(crate) use parse::{Insert, Piece, SyntaxError, is_name, parse};
 pub(crate) use space::{Space, Variable};
 
+pub(crate) use encode::remove_user;
 use encode::{encode, mask_password};
 
 use crate::manifest::vars::{Texts, Value};
@@ -43,6 +44,10 @@ pub enum Form {
     Shown,
     /// As it is requested, with all secrets.
     Sent,
+    /// What two URLs of the same file have in common: as it is requested, but without a user and a
+    /// password, and with `${NAME}` for each value from the environment that stands in the query,
+    /// where it is a credential. It may hold secrets, so it is compared and never printed or stored.
+    Identity,
 }
 
 /// A template that is bound to the variables of a source.
@@ -251,6 +256,7 @@ impl Template {
             match part {
                 Part::Text { sent, shown } => into.push_str(match (form, shown) {
                     (Form::Shown, Some(shown)) => shown,
+                    (Form::Identity, Some(shown)) if is_past_path(&into[start..]) => shown,
                     _ => sent,
                 }),
                 Part::Rendered { variable, texts } => {
@@ -266,10 +272,17 @@ impl Template {
                 }
             }
         }
-        if form == Form::Shown && self.may_hold_user {
-            mask_password(into, start);
+        match form {
+            Form::Shown if self.may_hold_user => mask_password(into, start),
+            Form::Identity if self.may_hold_user => remove_user(into, start),
+            _ => {}
         }
     }
+}
+
+/// Whether the path of the URL that begins like this has ended.
+fn is_past_path(beginning: &str) -> bool {
+    beginning.contains(['?', '#'])
 }
 
 impl Inserted {

@@ -10,11 +10,12 @@ use crate::ops::error::RunError;
 /// # Errors
 /// When the content is not a list of names with digests.
 pub(super) fn read(content: &[u8], base: &str) -> Result<Input, RunError> {
-    let list = List::parse(content, &Rules::default()).map_err(|problem| {
+    let list = List::parse(content, "", &Rules::default()).map_err(|problem| {
         wrong(format!("this is not a checksum list: {problem}"), "`--format` sets another format")
     })?;
     let mut input = Input::default();
-    for (name, checksum) in list.files() {
+    for (name, checksum, _) in list.files() {
+        let Some(checksum) = checksum else { continue };
         let Ok(name) = std::str::from_utf8(name) else {
             input.notes.push("a name that is not UTF-8 was left out".to_owned());
             continue;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::{Saved, SavedPlan, digest_of, lock_of, refused};
+use super::{Saved, SavedPlan, dest_digest, digest_of, lock_of, refused};
 use crate::dest::Dest;
 use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
@@ -69,6 +69,33 @@ impl SavedPlan {
             return Err(refused(format!("`{name}` {what}")));
         }
         Ok(())
+    }
+
+    /// Checks that each `${..}` in the manifest still has the value with which the plan was made,
+    /// unless the value is a credential.
+    ///
+    /// # Errors
+    /// When the destination or a planned URL differs.
+    pub(crate) fn check_values(&self, manifest: &Manifest) -> Result<(), RunError> {
+        if self.dest != dest_digest(manifest, &self.key) {
+            let name = manifest.name();
+            let message = format!(
+                "the saved plan of `{name}` no longer applies: it is for a destination with other values of `${{..}}`"
+            );
+            return Err(refused(message));
+        }
+        let mut differences = Differences::default();
+        for saved in &self.steps {
+            if let Some(entry) = manifest.entries().get(saved.entry)
+                && entry.places_digest(&self.key) != saved.places
+            {
+                // The paths of the manifest are not checked yet.
+                let mut path = String::new();
+                entry.write_path(&mut path);
+                differences.add(&path, "was planned with other values of `${..}`");
+            }
+        }
+        differences.into_result(manifest.name())
     }
 
     /// Compares it with `plan`, which was just made from the same recipe, and copies the actions

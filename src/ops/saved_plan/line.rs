@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::{IdentityKey, UrlDigest};
+
 /// The version of the format.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The first line of the plan of a manifest.
 #[derive(Debug, Deserialize, Serialize)]
@@ -29,6 +31,11 @@ pub(super) struct Head {
     pub(super) max_delete: Option<u64>,
     /// The digest of the lock, or `None` without a lock.
     pub(super) lock: Option<String>,
+    /// The key of the digests `dest_identity` and [`ActionLine::identity`].
+    pub(super) identity_key: IdentityKey,
+    /// A digest of the destination, if it has a value from the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dest_identity: Option<UrlDigest>,
     /// The manifest, then the files from which it reads values, rows and digests.
     pub(super) inputs: Vec<InputLine>,
 }
@@ -50,6 +57,9 @@ pub(super) struct ActionLine {
     pub(super) source: Option<String>,
     pub(super) path: String,
     pub(super) url: Option<String>,
+    /// A digest of the places of the entry, if they have values from the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) identity: Option<UrlDigest>,
     pub(super) size: Option<u64>,
     /// The index of the entry; `None` for a file to delete.
     pub(super) entry: Option<u64>,

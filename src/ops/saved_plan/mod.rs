@@ -30,7 +30,7 @@ use jiff::civil::Date;
 use crate::digest::Digest;
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::select::Selection;
-use crate::manifest::{Input, LoadOptions, Manifest, Quota};
+use crate::manifest::{IdentityKey, Input, LoadOptions, Manifest, Quota, UrlDigest};
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
 use crate::plan::{Action, Counts, Decision, Prune};
@@ -106,6 +106,9 @@ pub struct SavedPlan {
     name: String,
     inputs: Vec<Input>,
     lock: Option<Digest>,
+    key: IdentityKey,
+    /// A digest of the destination, if it has a value from the environment.
+    dest: Option<UrlDigest>,
     steps: Vec<Saved>,
     prunes: Vec<Prune>,
     counts: Counts,
@@ -123,6 +126,8 @@ struct Saved {
     obstructed: bool,
     /// The [`Stat::stamp`](crate::dest::Stat::stamp) of the file at the path, if there was one.
     stamp: Option<u64>,
+    /// See [`Entry::places_digest`](crate::manifest::entry::Entry::places_digest).
+    places: Option<UrlDigest>,
 }
 
 impl SavedPlan {
@@ -142,6 +147,13 @@ impl SavedPlan {
 /// The path of the lock of the manifest.
 fn lock_of(recipe: &Recipe) -> PathBuf {
     crate::pin::lock::file_of(&recipe.file)
+}
+
+/// A digest of the destination under the key of the plan; none unless it has a value from the
+/// environment.
+fn dest_digest(manifest: &Manifest, key: &IdentityKey) -> Option<UrlDigest> {
+    let is_secret = manifest.shown_dest().contains("${");
+    is_secret.then(|| key.digest(&manifest.dest().to_string_lossy()))
 }
 
 /// The digest of a file's content without its byte order mark, or `None` if there is no such file.

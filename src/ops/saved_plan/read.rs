@@ -93,6 +93,8 @@ fn begin(head: Head) -> Option<SavedPlan> {
             Some(digest) => Some(sha256(&digest)?),
             None => None,
         },
+        key: head.identity_key,
+        dest: head.dest_identity,
         recipe: Recipe {
             file: head.file,
             dest: head.dest,
@@ -134,8 +136,8 @@ fn add(plan: &mut SavedPlan, line: &ActionLine) -> Option<()> {
                 Some(unasked) => action(unasked)?,
                 None => decision.action,
             };
-            let obstructed = line.obstructed;
-            plan.steps.push(Saved { entry, decision, unasked, obstructed, stamp });
+            let (obstructed, places) = (line.obstructed, line.identity);
+            plan.steps.push(Saved { entry, decision, unasked, obstructed, stamp, places });
         }
     }
     Some(())

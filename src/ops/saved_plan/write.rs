@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::line::{ActionLine, End, FORMAT, Head, InputLine, stamp_text};
-use super::{Recipe, digest_of, lock_of};
-use crate::manifest::Manifest;
+use super::{Recipe, dest_digest, digest_of, lock_of};
 use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::{IdentityKey, Manifest};
 use crate::plan::{Action, Decision, Plan, Reason, Step};
 
 /// Look-ups for values that a [`Plan`] does not contain.
@@ -34,6 +34,7 @@ pub(crate) fn write(
     let inputs = inputs
         .map(|input| InputLine { file: input.file, sha256: input.sha256.to_string() })
         .collect();
+    let key = IdentityKey::random();
     let head = Head {
         natsync_plan: FORMAT,
         natsync: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,6 +51,8 @@ pub(crate) fn write(
         prune: recipe.prune,
         max_delete: recipe.max_delete,
         lock: lock.map(|digest| digest.to_string()),
+        identity_key: key,
+        dest_identity: dest_digest(manifest, &key),
         inputs,
     };
     write_line(&head, to)?;
@@ -58,7 +61,7 @@ pub(crate) fn write(
         let unasked = plan.unasked(index);
         let Some(entry) = entries.get(index) else { continue };
         if let Some(line) = line_of(index, &entry, step, unasked, plan.size_told(index), details) {
-            write_line(&line, to)?;
+            write_line(&ActionLine { identity: entry.places_digest(&key), ..line }, to)?;
         }
     }
     for prune in plan.prunes() {
@@ -69,6 +72,7 @@ pub(crate) fn write(
             source: None,
             path: prune.path.clone(),
             url: None,
+            identity: None,
             size: None,
             entry: None,
             unasked: None,
@@ -117,6 +121,7 @@ fn line_of(
         source: Some(entry.source().name.clone()),
         path: entry.path().as_str().to_owned(),
         url: Some(entry.url(Form::Shown)),
+        identity: None,
         size: told.or_else(|| transfers.then(|| (details.size)(entry)).flatten()),
         entry: Some(index.0),
         unasked: unasked

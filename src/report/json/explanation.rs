@@ -89,8 +89,8 @@ fn pin(pinned: &Pinned) -> Option<PinObject> {
 
 fn state(record: &FileRecord, looks_the_same: bool) -> StateObject<'_> {
     StateObject {
-        url: &record.url,
-        served: &record.served,
+        url: record.url.shown(),
+        served: record.served.shown(),
         size: record.size,
         sha256: record.digests.sha256().to_string(),
         written: record.provenance.is_downloaded(),

@@ -8,7 +8,6 @@ use crate::digest::{Digest, Digests};
 use crate::event::Outcome;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Content, Headers, Length, Method, http_date};
-use crate::manifest::entry::Form;
 use crate::pin::Validators;
 use crate::rel_path::RelPath;
 use crate::transfer::ask::{Question, Response, finish_body};
@@ -108,10 +107,10 @@ impl Fetch<'_> {
         run.dispatch.wake();
         match self.read_local(run, &path, local).await {
             Ok(digest) => {
-                let now = run.work.clock.timestamp();
+                let (now, key) = (run.work.clock.timestamp(), self.files.state.key());
                 let record = Box::new(FileRecord {
-                    url: attempt.entry.url(Form::Shown),
-                    served: attempt.served(),
+                    url: attempt.entry.kept_at(0, 0, key),
+                    served: attempt.served(key),
                     size: local.size,
                     stamp: local.stamp(),
                     racy: local.is_racy(now),

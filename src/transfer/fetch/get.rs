@@ -6,15 +6,15 @@ use super::resume::Rest;
 use crate::dest::state::{Answered, Note};
 use crate::event::Outcome;
 use crate::http::{Content, Headers, Method};
-use crate::manifest::Check;
+use crate::manifest::{Check, Identity};
 use crate::pin::Validators;
 use crate::transfer::ask::{Question, finish_body};
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
 use crate::transfer::slot::Slot;
 
 /// The conditions of a request. Validators mean something only at the URL that sent them.
-pub(in crate::transfer) fn conditions(known: &Answered, url: &str) -> Validators {
-    if known.served == url { known.validators.clone() } else { Validators::default() }
+pub(in crate::transfer) fn conditions(known: &Answered, url: &Identity) -> Validators {
+    if known.served.is(url) { known.validators.clone() } else { Validators::default() }
 }
 
 impl Fetch<'_> {

@@ -29,7 +29,7 @@ use crate::dest::state::Note;
 use crate::event::{Event, Outcome, Reporter};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Content, Length, Method};
-use crate::manifest::entry::{Entry, EntryIndex, Form};
+use crate::manifest::entry::{Entry, EntryIndex};
 use crate::pin::Validators;
 use crate::plan::{Action, Decision, Step};
 use crate::threads::{into_inner, lock};
@@ -94,7 +94,7 @@ impl Planned for Fetch<'_> {
     fn absent(&self, run: &Run<'_>, entry: &Entry<'_>, attempts: u32) {
         let note = Note::Missing {
             path: entry.path().as_str().to_owned(),
-            url: entry.url(Form::Shown),
+            url: entry.kept_at(0, 0, self.files.state.key()),
             since: run.work.clock.timestamp(),
         };
         let finished = Some((entry.index(), Outcome::Absent, attempts));
@@ -120,7 +120,7 @@ impl Fetch<'_> {
         let ended = if revalidates && !attempt.job.outdated {
             match self.held(&entry.path()).filter(|held| want.believes(held)) {
                 Some(held) => {
-                    let conditions = conditions(&held, &attempt.served());
+                    let conditions = conditions(&held, &attempt.identity());
                     self.get(attempt, slot, &conditions, Some(held)).await
                 }
                 None if want.adopts() => self.adopt(attempt, slot).await,

@@ -10,7 +10,6 @@ use crate::digest::Digest;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{BodyRules, Headers, Receiver as _, http_date, is_html, receive};
-use crate::manifest::entry::Form;
 use crate::pin::Validators;
 use crate::plan::{Action, Step};
 use crate::stop::StopReason;
@@ -54,13 +53,13 @@ impl Fetch<'_> {
         let nothing = Headers::default();
         let proof = attempt.want.proof(&nothing, None);
         let bytes = staged.length();
-        let PartNote { url: served, validators, .. } = note;
+        let PartNote { validators, .. } = note;
         let modified = validators.last_modified.as_deref().and_then(http_date);
         let verified = staged
             .verify(&proof.checksums(), modified)
             .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
         check_content(&attempt.entry, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
-        self.put_in_place(attempt, Proven::Staged(verified), served, validators, held);
+        self.put_in_place(attempt, Proven::Staged(verified), validators, held);
         Ok(Ended::Settled)
     }
 
@@ -103,14 +102,14 @@ impl Fetch<'_> {
         };
         let paces = run.paces(entry.source_index());
         let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
-        let served = attempt.served();
+        let from = (attempt.job.name, attempt.job.place);
         let proof = want.proof(&headers, begun.as_ref().map(|begun| &begun.staged));
         let algorithms = proof.algorithms();
         let stage = Box::new(move || self.files.dest.stage(algorithms));
         let mut sink = match begun {
             Some(begun) => Sink::resume(begun, stage),
             None => {
-                let note = || resume::note(&served, &entry, want, &headers, total);
+                let note = || resume::note(&entry, from, want, &headers, total);
                 Sink::new(total, stage, Box::new(note))
             }
         };
@@ -173,7 +172,7 @@ impl Fetch<'_> {
                 Proven::Staged(verified)
             }
         };
-        self.put_in_place(attempt, proven, served, validators, held);
+        self.put_in_place(attempt, proven, validators, held);
         Ok(Ended::Settled)
     }
 
@@ -211,11 +210,10 @@ impl Fetch<'_> {
         &self,
         attempt: &Attempt<'_, '_, '_>,
         proven: Proven,
-        served: String,
         validators: Validators,
         held: Option<&Answered>,
     ) {
-        let (job, entry) = (&*attempt.job, &attempt.entry);
+        let (job, entry, key) = (&*attempt.job, &attempt.entry, self.files.state.key());
         let path = entry.path();
         let bytes = proven.length();
         let (replaces, asks) = match self.files.plan.step(job.entry) {
@@ -240,8 +238,8 @@ impl Fetch<'_> {
             let now = attempt.run.work.clock.timestamp();
             let is_own = held.is_some_and(|held| held.provenance.is_downloaded());
             let record = Box::new(FileRecord {
-                url: entry.url(Form::Shown),
-                served,
+                url: entry.kept_at(0, 0, key),
+                served: attempt.served(key),
                 size: stat.size,
                 stamp: stat.stamp(),
                 racy: stat.is_racy(now),
@@ -259,8 +257,8 @@ impl Fetch<'_> {
             path,
             replaces,
             attempts: job.attempts,
-            url: entry.url(Form::Shown),
-            served,
+            url: entry.kept_at(0, 0, key),
+            served: attempt.served(key),
             validators,
         };
         self.publisher.put(Message::Publish(Box::new(parcel), proven));

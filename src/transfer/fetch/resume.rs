@@ -3,6 +3,7 @@
 use super::files::Fetch;
 use crate::dest::PartNote;
 use crate::http::{Headers, Here, Range, http_date};
+use crate::manifest::IdentityKey;
 use crate::manifest::entry::Entry;
 use crate::pin::Validators;
 use crate::transfer::attempt::Attempt;
@@ -14,11 +15,11 @@ use crate::transfer::want::Want;
 /// when the first response was made (RFC 9110, section 8.8.2.2).
 const REST: i64 = 60;
 
-/// The note that identifies an incomplete file. None if nothing could prove later that the rest
+/// The note that identifies an incomplete file, which came from one of the places of an entry. None if nothing could prove later that the rest
 /// belongs to it.
 pub(super) fn note(
-    served: &str,
     entry: &Entry<'_>,
+    (name, place): (usize, usize),
     want: &Want,
     headers: &Headers,
     total: Option<u64>,
@@ -28,7 +29,7 @@ pub(super) fn note(
     let validators = Validators { etag, ..sent };
     let note = PartNote {
         path: entry.path().as_str().to_owned(),
-        url: served.to_owned(),
+        url: entry.kept_at(name, place, &IdentityKey::random()),
         pin: want.digests(),
         dated: was_at_rest(headers, validators.last_modified.as_deref()),
         validators,
@@ -51,9 +52,9 @@ impl Fetch<'_> {
             return;
         }
         let Some(parts) = self.files.parts.filter(|parts| !parts.is_empty()) else { return };
-        let (want, served) = (attempt.want, attempt.served());
+        let (want, served) = (attempt.want, attempt.identity());
         let can_be_completed = |note: &PartNote| {
-            note.url == served
+            note.url.is(&served)
                 && note.pin == want.digests()
                 && (want.is_pinned() || note.validator().is_some())
         };

@@ -11,7 +11,16 @@ const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
 const SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
 
 fn parse(text: impl AsRef<[u8]>) -> Result<List, ListProblem> {
-    List::parse(text.as_ref(), &Rules::default())
+    List::parse(text.as_ref(), "", &Rules::default())
+}
+
+/// By whole names, then digests without a name.
+fn find(list: &List, names: &[&str]) -> Lookup {
+    list.find(names).or_else(|| list.nameless()).unwrap_or(Lookup::Unlisted)
+}
+
+fn based(list: &List, base: &str) -> Lookup {
+    list.find_base(base).unwrap_or(Lookup::Unlisted)
 }
 
 fn wanting(algorithm: Algorithm) -> Rules {
@@ -46,9 +55,15 @@ fn every_format_is_parsed() {
         format!("sha256:{SHA256}"),
         format!("{SHA256}  -\n{SHA256}  dir/a b.txt\n"),
         format!("{SHA256}  dir/a b.txt\n{SHA256}  dir/a b.txt\n"),
-        format!("{SHA256}  a b.txt\n"),
-        format!("{SHA256}  /build/a b.txt\n"),
-        format!("{SHA256}  ../a b.txt\n"),
+        format!("{SHA256}  dir/x/../a b.txt\n"),
+        format!("{SHA256}  dir\\a b.txt\n"),
+        format!("{SHA256} *.\\dir\\a b.txt\n"),
+        format!("dir/a b.txt: {SHA256}\n"),
+        format!("dir/a b.txt: sha256:{SHA256}\n"),
+        format!("dir/a b.txt: {}\n", grouped(SHA256, 8, 15)),
+        format!("SHA-256: {SHA256}\n"),
+        format!("{}\n", grouped(SHA256, 8, 15)),
+        format!("RMD160: {SHA1}\nSHA256: {SHA256}\n"),
         format!(
             "SHA384 (dir/a b.txt) = abc\nSIZE (dir/a b.txt) = 3\nSHA256 (dir/a b.txt) = {SHA256}\n"
         ),
@@ -57,41 +72,106 @@ fn every_format_is_parsed() {
         ),
     ] {
         let list = parse(&text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
-        assert_eq!(list.find(&["dir/a b.txt"]), listed(&[SHA256]), "{text}");
+        assert_eq!(find(&list, &["dir/a b.txt"]), listed(&[SHA256]), "{text}");
+    }
+}
+
+/// Digits in groups as `gpg --print-md` writes them, with continuation lines behind `indent` blanks.
+fn grouped(hex: &str, group: usize, indent: usize) -> String {
+    let hex = hex.to_uppercase();
+    let groups: Vec<_> = (0..hex.len() / group).map(|n| &hex[n * group..][..group]).collect();
+    let lines: Vec<_> = groups.chunks(5).map(|line| line.join(" ")).collect();
+    lines.join(&format!("\n{}", " ".repeat(indent)))
+}
+
+#[test]
+fn the_output_of_gpg_is_parsed() {
+    let sha512 = format!("{SHA256}{SHA256}");
+    // A long name stands alone in its line, and the digits begin the next one.
+    let long = "x".repeat(80);
+    let text = format!(
+        "a.bin: {}\n{long}: \n{}\nb: c.bin:    MD5 = {}\nb: c.bin: RMD160 = {}\nb: c.bin: SHA512 = {}\n",
+        grouped(&sha512, 8, 7),
+        grouped(&sha512, 8, 1),
+        grouped(MD5, 2, 10),
+        grouped(SHA1, 4, 10),
+        grouped(&sha512, 8, 10),
+    );
+    let list = parse(&text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+    assert_eq!(find(&list, &["a.bin"]), listed(&[&sha512]));
+    assert_eq!(find(&list, &[&long]), listed(&[&sha512]));
+    assert_eq!(find(&list, &["b: c.bin"]), listed(&[&sha512, MD5]));
+
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a.bin", "with: colon.bin", &long];
+    for name in names {
+        std::fs::write(folder.path().join(name), "abc").unwrap();
+    }
+    for args in [&["--print-md", "SHA256"][..], &["--print-md", "SHA512"], &["--print-mds"]] {
+        let mut gpg = Command::new("gpg");
+        gpg.args(["--batch", "--homedir"]).arg(folder.path()).args(args).args(names);
+        let Ok(output) = gpg.current_dir(folder.path()).output() else { return };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let list = parse(&output.stdout).unwrap();
+        for name in names {
+            let Lookup::Listed(found) = find(&list, &[name]) else { panic!("{name}") };
+            let mut hasher =
+                crate::digest::Hasher::new(found.iter().map(Checksum::algorithm).collect());
+            hasher.update(b"abc");
+            let digests = hasher.finish();
+            assert!(found.iter().all(|one| digests.get(one.algorithm()) == Some(*one)), "{name}");
+        }
     }
 }
 
 #[test]
-fn an_entry_is_found_by_its_whole_name_then_by_its_last_component() {
+fn an_entry_is_found_by_its_whole_name_or_by_its_last_component() {
     let list = parse(format!("{MD5}  ../x/a\n{SHA1}  b/a\n{MD5}  c/d\n{SHA1}  d/\n")).unwrap();
-    assert_eq!(list.find(&["b/a"]), listed(&[SHA1]));
-    assert_eq!(list.find(&["a"]), Lookup::Ambiguous, "two files are not one file with two digests");
-    assert_eq!(list.find(&["D"]), Lookup::Unlisted, "case counts");
-    assert_eq!(list.find(&[""]), Lookup::Unlisted);
+    assert!(list.has_folders());
+    assert_eq!(find(&list, &["b/a"]), listed(&[SHA1]));
+    assert_eq!(find(&list, &["../x/a"]), listed(&[MD5]));
+    assert_eq!(find(&list, &["a"]), Lookup::Unlisted);
+    assert_eq!(based(&list, "a"), Lookup::Ambiguous, "two files, not one file with two digests");
+    assert_eq!(based(&list, "D"), Lookup::Unlisted, "case counts");
+    assert_eq!(based(&list, ""), Lookup::Unlisted);
     let other = MD5.replace('9', "8");
     let list = parse(format!("{MD5}  x/a\n{other}  y/a\n{MD5}  x/b\n{MD5}  y/b\n")).unwrap();
-    assert_eq!(list.find(&["a"]), Lookup::Ambiguous);
-    assert_eq!(list.find(&["z/a", "y/a"]), listed(&[&other]), "the whole name takes precedence");
-    assert_eq!(list.find(&["b"]), listed(&[MD5]), "the same digest is not a contradiction");
+    assert_eq!(based(&list, "a"), Lookup::Ambiguous);
+    assert_eq!(find(&list, &["z/a", "y/a"]), listed(&[&other]));
+    assert_eq!(based(&list, "b"), listed(&[MD5]), "the same digest is not a contradiction");
+    assert!(!parse(format!("{MD5}  ./a\n{MD5} *b\n")).unwrap().has_folders());
+    assert!(parse(format!("{MD5}  a\\b\n")).unwrap().has_folders());
+    assert!(!parse(format!("\\{MD5}  a\\\\b\n")).unwrap().has_folders(), "it is escaped");
+}
+
+#[test]
+fn a_list_has_its_files_with_their_lines() {
+    let list = parse(format!("{MD5}  b\n\n{MD5}  a \nSHA384 (x) = 00\n{MD5}  c\\d\n")).unwrap();
+    let files: Vec<_> = list
+        .files()
+        .map(|(name, digest, line)| (std::str::from_utf8(name).unwrap(), digest.is_some(), line))
+        .collect();
+    assert_eq!(files, [("a", true, 3), ("b", true, 1), ("c/d", true, 5), ("x", false, 4)]);
 }
 
 #[test]
 fn blanks_at_the_end_of_a_name_may_be_part_of_it() {
     let other = MD5.replace('9', "8");
     let list = parse(format!("{MD5}  a \n{other}  a\n{MD5}  b \n")).unwrap();
-    assert_eq!(list.find(&["a "]), listed(&[MD5]));
-    assert_eq!(list.find(&["a"]), listed(&[&other]));
-    assert_eq!(list.find(&["b"]), listed(&[MD5]));
+    assert_eq!(find(&list, &["a "]), listed(&[MD5]));
+    assert_eq!(find(&list, &["a"]), listed(&[&other]));
+    assert_eq!(find(&list, &["b"]), listed(&[MD5]));
 }
 
 #[test]
 fn the_algorithm_can_be_chosen() {
     let both = format!("MD5 (a) = {MD5}\nSHA256 (a) = {SHA256}\n");
-    assert_eq!(parse(&both).unwrap().find(&["a"]), listed(&[SHA256, MD5]));
-    let list = List::parse(both.as_bytes(), &wanting(Algorithm::Md5)).unwrap();
-    assert_eq!(list.find(&["a"]), listed(&[MD5]));
-    let list = List::parse(format!("{SHA256}  a").as_bytes(), &wanting(Algorithm::Blake3)).unwrap();
-    let Lookup::Listed(digests) = list.find(&["a"]) else { panic!() };
+    assert_eq!(find(&parse(&both).unwrap(), &["a"]), listed(&[SHA256, MD5]));
+    let list = List::parse(both.as_bytes(), "", &wanting(Algorithm::Md5)).unwrap();
+    assert_eq!(find(&list, &["a"]), listed(&[MD5]));
+    let list =
+        List::parse(format!("{SHA256}  a").as_bytes(), "", &wanting(Algorithm::Blake3)).unwrap();
+    let Lookup::Listed(digests) = find(&list, &["a"]) else { panic!() };
     assert_eq!(digests[0].algorithm(), Algorithm::Blake3);
 }
 
@@ -99,11 +179,12 @@ fn the_algorithm_can_be_chosen() {
 fn the_name_in_a_list_of_one_file_is_ignored() {
     let whole = Rules { whole: true, ..Rules::default() };
     let text = format!("{SHA256}  /tmp/build/app-1.2.zip\n");
-    assert_eq!(parse(&text).unwrap().find(&["latest.zip"]), Lookup::Unlisted);
-    let list = List::parse(text.as_bytes(), &whole).unwrap();
-    assert_eq!(list.find(&["latest.zip"]), listed(&[SHA256]));
+    assert_eq!(find(&parse(&text).unwrap(), &["latest.zip"]), Lookup::Unlisted);
+    let list = List::parse(text.as_bytes(), "", &whole).unwrap();
+    assert_eq!(find(&list, &["latest.zip"]), listed(&[SHA256]));
     let two = format!("{text}{MD5}  other\n");
-    assert_eq!(List::parse(two.as_bytes(), &whole).unwrap().find(&["x"]), Lookup::Unlisted);
+    let list = List::parse(two.as_bytes(), "", &whole).unwrap();
+    assert_eq!(find(&list, &["x"]), Lookup::Unlisted);
 }
 
 #[test]
@@ -114,16 +195,18 @@ fn a_pattern_finds_digests_anywhere() {
         whole: false,
     };
     let meta = format!("name: a.zip\nsize: 3\nmd5: {MD5}\n");
-    let list = List::parse(meta.as_bytes(), &pattern(r"^md5:\s*(?<digest>\S+)", None)).unwrap();
-    assert_eq!(list.find(&["whatever"]), listed(&[MD5]));
+    let list = List::parse(meta.as_bytes(), "", &pattern(r"^md5:\s*(?<digest>\S+)", None)).unwrap();
+    assert_eq!(find(&list, &["whatever"]), listed(&[MD5]));
     let table = format!("a.zip | {MD5}\r\nb.zip | {}\r\n", MD5.replace('9', "8"));
     let list =
-        List::parse(table.as_bytes(), &pattern(r"^(?<name>\S+) \| (?<digest>\S+)", None)).unwrap();
-    assert_eq!(list.find(&["a.zip"]), listed(&[MD5]));
+        List::parse(table.as_bytes(), "", &pattern(r"^(?<name>\S+) \| (?<digest>\S+)", None))
+            .unwrap();
+    assert_eq!(find(&list, &["a.zip"]), listed(&[MD5]));
     let rules = pattern(r#""hash": "(?<digest>[^"]+)""#, Some(Algorithm::Md5));
-    let list = List::parse(b"{\"hash\": \"kAFQmDzST7DWlj99KOF/cg==\"}", &rules).unwrap();
-    assert_eq!(list.find(&["a"]), listed(&[MD5]));
-    let problem = List::parse(b"nothing\n", &pattern("(?<digest>[0-9a-f]{32})", None)).unwrap_err();
+    let list = List::parse(b"{\"hash\": \"kAFQmDzST7DWlj99KOF/cg==\"}", "", &rules).unwrap();
+    assert_eq!(find(&list, &["a"]), listed(&[MD5]));
+    let problem =
+        List::parse(b"nothing\n", "", &pattern("(?<digest>[0-9a-f]{32})", None)).unwrap_err();
     assert_eq!(problem.message, "no line matches `pattern`");
 }
 
@@ -138,7 +221,7 @@ fn invalid_lists_are_rejected_with_a_line_number() {
         ("<!doctype html>\n<title>Sorry".to_owned(), rules(), Some(1), "web page"),
         ("\n <?xml version=\"1.0\"?>".to_owned(), rules(), Some(1), "web page"),
         (format!("{MD5}  a\nab\0c\n"), rules(), Some(2), "binary"),
-        (format!("{MD5}  a\nPlease log in\n"), rules(), Some(2), "`Please` is not a line"),
+        (format!("{MD5}  a\nPlease log in\n"), rules(), Some(2), "`Please log in` is not a line"),
         (format!("{MD5}  a\n{}  b\n", &MD5[1..]), rules(), Some(2), "31 digits"),
         (format!("{MD5}  a\n{}", &SHA256[..10]), rules(), Some(2), "10 digits"),
         (format!("sha256:{SHA1}  a\n"), rules(), Some(1), "a digest of 40 digits is not a sha256"),
@@ -174,7 +257,9 @@ fn invalid_lists_are_rejected_with_a_line_number() {
         ),
         (format!("\\{MD5}  a\\x\n"), rules(), Some(1), "not escaped"),
     ] {
-        let Err(problem) = List::parse(text.as_bytes(), &rules) else { panic!("accepted: {text}") };
+        let Err(problem) = List::parse(text.as_bytes(), "", &rules) else {
+            panic!("accepted: {text}")
+        };
         assert_eq!(problem.line, line, "{problem}\n{text}");
         assert!(problem.message.contains(word), "{problem}\n{text}");
     }
@@ -183,26 +268,26 @@ fn invalid_lists_are_rejected_with_a_line_number() {
 #[test]
 fn a_name_with_only_unknown_algorithms_is_unlisted() {
     let list = parse(format!("BLAKE2b (a) = {SHA256}\nMD5 (b) = {MD5}\n")).unwrap();
-    assert_eq!(list.find(&["a"]), Lookup::Unlisted);
-    assert_eq!(list.find(&["b"]), listed(&[MD5]));
+    assert_eq!(find(&list, &["a"]), Lookup::Unlisted);
+    assert_eq!(find(&list, &["b"]), listed(&[MD5]));
 }
 
 #[test]
-fn a_listed_name_is_not_searched_by_its_last_component() {
+fn a_listed_name_of_a_foreign_algorithm_is_found_without_a_digest() {
     let text = format!("SHA512 (a) = {SHA256}{SHA256}\nSHA256 (d/a) = {SHA256}\n");
-    let list = List::parse(text.as_bytes(), &wanting(Algorithm::Sha256)).unwrap();
-    assert_eq!(list.find(&["a"]), Lookup::Unlisted);
-    assert_eq!(list.find(&["d/a"]), listed(&[SHA256]));
+    let list = List::parse(text.as_bytes(), "", &wanting(Algorithm::Sha256)).unwrap();
+    assert_eq!(list.find(&["a"]), Some(Lookup::Unlisted));
+    assert_eq!(find(&list, &["d/a"]), listed(&[SHA256]));
 }
 
 #[test]
 fn many_equal_lines_do_not_take_quadratic_time() {
     let same = format!("{SHA256}  a/__init__.py\n").repeat(30_000);
-    assert_eq!(parse(same).unwrap().find(&["__init__.py"]), listed(&[SHA256]));
+    assert_eq!(based(&parse(same).unwrap(), "__init__.py"), listed(&[SHA256]));
     let many: Vec<_> = (0..20_000).map(|n| format!("{SHA256}  {n}/__init__.py")).collect();
     let list = parse(many.join("\n")).unwrap();
     for _ in 0..20_000 {
-        assert_eq!(list.find(&["x/__init__.py"]), listed(&[SHA256]));
+        assert_eq!(based(&list, "x/__init__.py"), listed(&[SHA256]));
     }
 }
 
@@ -250,12 +335,12 @@ fn the_output_of_coreutils_is_parsed() {
             let mut hasher = crate::digest::Hasher::new([algorithm].into_iter().collect());
             hasher.update(format!("content of {name}").as_bytes());
             let expected = hasher.finish().get(algorithm).unwrap();
-            let found = list.find(&[name]);
+            let found = find(&list, &[name]);
             assert_eq!(found, Lookup::Listed(vec![expected]), "{program} {args:?}: {name:?}");
         }
     }
     let foreign = parse(coreutils(folder.path(), "b2sum", &["--tag"])).unwrap_err();
-    assert_eq!(foreign.message, "it has no digest that natsync can check");
+    assert_eq!(foreign.message, "its digests are `BLAKE2b`, which natsync does not compute");
 }
 
 #[test]
@@ -266,8 +351,8 @@ fn searching_a_long_list_does_not_take_quadratic_time() {
     let list = parse(lines.join("\n")).unwrap();
     for n in 0..count {
         let expected = Lookup::Listed(vec![digest(n).into()]);
-        assert_eq!(list.find(&[&format!("dir/{n}.bin")]), expected);
-        assert_eq!(list.find(&[&format!("{n}.bin")]), expected);
+        assert_eq!(find(&list, &[&format!("dir/{n}.bin")]), expected);
+        assert_eq!(based(&list, &format!("{n}.bin")), expected);
     }
 }
 
@@ -292,7 +377,7 @@ proptest! {
             format!("{mark}{MD5}  {written}\n")
         };
         let list = parse(&line).unwrap();
-        prop_assert_eq!(list.find(&[&name]), listed(&[MD5]), "{}", line);
+        prop_assert_eq!(find(&list, &[&name]), listed(&[MD5]), "{}", line);
     }
 
     #[test]
@@ -307,7 +392,7 @@ proptest! {
         ];
         let text: String = parts.iter().map(|&part| PARTS[part]).collect();
         if let Ok(list) = parse(&text) {
-            let _ = list.find(&["a/b", "b"]);
+            let _ = find(&list, &["a/b", "b"]);
         }
     }
 }
