@@ -81,6 +81,11 @@ impl Breaker {
         self.row
     }
 
+    /// Whether it has seen no sign of illness, apart from failures before a success.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.row == 0 && self.open.is_none() && !self.was_wrong()
+    }
+
     /// Whether a long row of failures was no sign of illness.
     pub(super) fn was_wrong(&self) -> bool {
         0 < self.in_vain

@@ -6,6 +6,7 @@
 
 mod health;
 mod lanes;
+mod memory;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Draw, spread};
+use super::crowd::Crowd;
 use super::job::Job;
 use super::limit::Limit;
 use super::shared::Shared;
@@ -64,6 +65,16 @@ pub(super) struct Idle {
     /// Its position in the order in which the connections of the run became idle.
     pub(super) number: u64,
     pub(super) since: Instant,
+}
+
+/// What outlives a lane that is forgotten.
+#[derive(Debug)]
+pub(super) struct Learned {
+    health: Health,
+    breaker: Breaker,
+    crowd: Crowd,
+    gap: Gap,
+    answers: bool,
 }
 
 /// Whether an origin can be reached.
@@ -186,6 +197,28 @@ impl Lane {
     /// Whether the lane can be forgotten: nothing is in progress, and no pause has to be kept.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         self.in_use == 0 && self.is_idle() && self.pause().is_none_or(|until| until <= now)
+    }
+
+    /// What speaks against the origin; none if nothing does.
+    pub(super) fn learned(&self) -> Option<Learned> {
+        let crowd = self.limit.crowd();
+        let is_good = matches!(self.health, Health::Up)
+            && self.breaker.is_at_rest()
+            && crowd.most().is_none()
+            && self.gap == Gap::default();
+        (!is_good).then(|| Learned {
+            health: self.health.clone(),
+            breaker: self.breaker.clone(),
+            crowd: crowd.clone(),
+            gap: self.gap,
+            answers: self.answers,
+        })
+    }
+
+    pub(super) fn restore(&mut self, learned: Learned) {
+        let Learned { health, breaker, crowd, gap, answers } = learned;
+        self.limit.restore(crowd);
+        (self.health, self.breaker, self.gap, self.answers) = (health, breaker, gap, answers);
     }
 
     /// Takes a place, and the idle connection that fits best.

@@ -75,6 +75,14 @@ impl Limit {
         }
     }
 
+    pub(super) fn crowd(&self) -> &Crowd {
+        &self.crowd
+    }
+
+    pub(super) fn restore(&mut self, crowd: Crowd) {
+        self.crowd = crowd;
+    }
+
     /// Records that the origin refused a transfer while `others` were in progress. Reports whether
     /// the user is to be told.
     pub(super) fn refused(&mut self, others: usize) -> bool {

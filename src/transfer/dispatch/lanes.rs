@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::memory::Memory;
 use crate::failure::Failure;
 use crate::http::{Connection, Origin};
 use crate::transfer::job::Job;
@@ -21,8 +22,8 @@ use crate::transfer::slot::LaneId;
 
 /// An idle connection is closed after this time: most servers close theirs a little later.
 const IDLE: Duration = Duration::from_secs(20);
-/// Beyond this number, lanes without work are forgotten, so that memory stays bounded. What was
-/// learned of their origins is learned anew if these come again.
+/// Beyond this number, lanes without work are forgotten, so that memory stays bounded. Only what
+/// speaks against their origins is kept.
 pub(super) const MOST_LANES: usize = 4096;
 /// Beyond this number of transfers that wait for an origin that pauses, the origins that lead there
 /// wait, too.
@@ -46,6 +47,8 @@ pub(super) struct Lanes {
     timed: BinaryHeap<Reverse<(Instant, LaneId)>>,
     /// Every lane, in the order in which they are examined to be forgotten.
     ring: VecDeque<LaneId>,
+    /// What speaks against the origins of forgotten lanes.
+    memory: Memory,
     /// The lanes of idle connections, by the number of the connection: the oldest first.
     idle: BTreeMap<u64, LaneId>,
     numbers: u64,
@@ -89,6 +92,7 @@ impl Lanes {
             down: VecDeque::new(),
             timed: BinaryHeap::new(),
             ring: VecDeque::new(),
+            memory: Memory::default(),
             idle: BTreeMap::new(),
             numbers: 0,
             in_use: 0,
@@ -106,11 +110,14 @@ impl Lanes {
     }
 
     /// Adds a lane.
-    pub(super) fn add(&mut self, lane: Lane, dialer: usize, now: Instant) -> LaneId {
+    pub(super) fn add(&mut self, mut lane: Lane, dialer: usize, now: Instant) -> LaneId {
         if MOST_LANES <= self.slab.len() - self.free.len() {
             self.forget_some(now);
         }
         let origin = lane.origin.clone();
+        if let Some(learned) = self.memory.recall(&(dialer, origin.clone())) {
+            lane.restore(learned);
+        }
         let mut entry = Entry {
             lane,
             dialer,
@@ -401,6 +408,9 @@ impl Lanes {
             }
             entry.generation += 1;
             let (origin, dialer) = (entry.lane.origin.clone(), entry.dialer);
+            if let Some(learned) = entry.lane.learned() {
+                self.memory.keep((dialer, origin.clone()), learned);
+            }
             self.close_all(id.number);
             self.by_origin[dialer].remove(&origin);
             self.free.push(id.number);

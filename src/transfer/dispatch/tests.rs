@@ -395,6 +395,38 @@ fn a_pause_outlives_the_lanes_that_are_forgotten() {
 }
 
 #[test]
+fn what_speaks_against_an_origin_outlives_its_lane() {
+    let (http, now) = (Http::default(), Instant::now());
+    let last = 2 * lanes::MOST_LANES as u64;
+    let urls = (0..last).map(|entry| (entry, format!("http://h{entry}/x")));
+    let again = [(last, "http://h0/y".to_owned()), (last + 1, "http://h1/y".to_owned())];
+    let supply = urls.chain(again).map(|(entry, url)| Ok(job(entry, &url)));
+    let settings = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
+    let dispatch = Dispatch::new(one(supply), settings, 64, Clock::system());
+    let failure = Failure::new(ErrorKind::Connect, "refused").lasting();
+    for entry in 0..last {
+        let (_, slot) = ask(&dispatch, now);
+        if entry == 0 {
+            dispatch.unreachable(slot.lane, now, &failure, 0, 0.0);
+        }
+        if entry == 1 {
+            let mut job = job(entry, "http://h1/x");
+            let _other = dispatch.slot(&mut dispatch.lock(), slot.lane, now);
+            assert_ne!(dispatch.refused(slot.lane, &mut job, Refused::Surely), Crowded::Costs);
+        }
+        drop(slot);
+        dispatch.finish();
+    }
+    let Next::Task(Task::Unreachable(job, told)) = dispatch.try_next(now) else {
+        panic!("the origin is down")
+    };
+    assert_eq!((job.entry.0, told), (last, failure));
+    let (_, slot) = ask(&dispatch, now);
+    let bound = dispatch.lock().lanes.get(slot.lane).unwrap().limit.get();
+    assert_eq!(bound, 2, "it refused a third transfer");
+}
+
+#[test]
 fn lanes_take_turns() {
     let (http, now) = (per_host(1), Instant::now());
     let urls: Vec<_> = (0..30).map(|n| format!("http://{}/x", ["a", "b", "c"][n / 10])).collect();
