@@ -87,6 +87,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         let mut slot = slot;
         loop {
             let lane = slot.lane;
+            self.job.lane = Some(lane);
             let now = run.work.clock.timestamp().as_second();
             let login = self.login(&target, way.count());
             let visit = Visit { login, cookies: way.cookies(&target, now) };
@@ -140,7 +141,8 @@ impl<'r> Attempt<'_, 'r, '_> {
                 .map_err(|failure| failed(failure, false, None))?;
             target = next;
             let Some(place) = run.dispatch.go_on(slot, &target.origin, self.job) else {
-                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, method }));
+                let since = run.work.clock.now();
+                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, method, since }));
                 return Err(Refusal::Waits);
             };
             slot = place;
@@ -174,7 +176,8 @@ impl<'r> Attempt<'_, 'r, '_> {
     pub(super) fn place_for_get(&mut self) -> Result<Slot<'r>, Refusal> {
         self.run.dispatch.place(&self.job.target.origin, self.job).ok_or_else(|| {
             let (target, hops) = (self.job.target.clone(), Hop::default());
-            self.job.on_the_way = Some(Box::new(OnTheWay { target, hops, method: Method::Get }));
+            let (method, since) = (Method::Get, self.run.work.clock.now());
+            self.job.on_the_way = Some(Box::new(OnTheWay { target, hops, method, since }));
             Refusal::Waits
         })
     }

@@ -180,9 +180,8 @@ async fn head<'r>(
         attempt.job.without.head = true;
         match told(attempt, slot, Method::Head, conditions).await {
             Ok(Some(response)) => return Ok(response),
-            Ok(None) => {}
             Err(refusal @ Refusal::Failed { after: Some(_), .. }) => return Err(refusal),
-            Err(Refusal::Failed { .. }) => {}
+            Ok(None) | Err(Refusal::Failed { .. }) => {}
             Err(refusal) => return Err(refusal),
         }
         attempt.place_for_get()?
