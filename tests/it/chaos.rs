@@ -91,7 +91,7 @@ type Versions = Vec<Vec<u64>>;
 fn chaos(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let world = World::new().manifest(&format!(
-        "http: {{retries: 6, stall_timeout: 300ms, segments: 1, segment_min_size: 64KiB}}\nsources:\n  - {{url: \"$BASE/{{n}}.bin\", vars: {{n: 1..{}}}}}\n  - {{url: \"$BASE/{{n}}.bin\", vars: {{n: {}..{FILES}}}, checksums: {{url: $BASE/SUMS}}}}\n",
+        "http: {{retries: 6, stall_timeout: 300ms, segments: 4, segment_min_size: 64KiB}}\nsources:\n  - {{url: \"$BASE/{{n}}.bin\", vars: {{n: 1..{}}}}}\n  - {{url: \"$BASE/{{n}}.bin\", vars: {{n: {}..{FILES}}}, checksums: {{url: $BASE/SUMS}}}}\n",
         FILES / 2,
         FILES / 2 + 1,
     ));

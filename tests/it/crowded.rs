@@ -16,8 +16,8 @@ fn overlapping(count: usize, more: &str) -> World {
 
 #[test]
 fn a_host_that_limits_connections_serves_all_files() {
-    let busy = |status| Excess::Answer(Answer::status(status));
-    let pausing = Excess::Answer(Answer::status(429).retry_after("1"));
+    let busy = |status| Excess::Answer(Box::new(Answer::status(status)));
+    let pausing = Excess::Answer(Box::new(Answer::status(429).retry_after("1")));
     for excess in [Excess::Reset, Excess::Close, busy(429), busy(503), pausing] {
         for (most, more) in [
             (2, ""),
@@ -54,7 +54,8 @@ fn a_file_that_is_refused_beside_others_is_asked_for_a_bounded_number_of_times()
         let run = world.apply().code(1);
         assert_eq!(run.counts(), "entries 200, downloaded 199, failed 1", "{answer:?}");
         let asked = world.origin.count("/3.txt");
-        assert!(asked <= 12, "{answer:?}: {asked} requests");
+        // Twelve attempts. Each may find that its idle connection was closed, and then uses another.
+        assert!(asked <= 24, "{answer:?}: {asked} requests");
         let result = run.result("3.txt");
         assert!(
             result["error"]["message"].to_string().contains("connections_per_host"),

@@ -69,7 +69,7 @@ pub(crate) enum Excess {
     /// The end at once.
     Close,
     /// Each request beyond that number of requests at a time gets this answer.
-    Answer(Answer),
+    Answer(Box<Answer>),
 }
 
 /// Returns the answer to a request, or `None` for the usual answer.
@@ -400,7 +400,7 @@ impl State {
         if let Some((most, Excess::Answer(answer))) = &self.bound
             && *most < self.in_flight.now
         {
-            return answer.clone();
+            return (**answer).clone();
         }
         if let Some(chooser) = &mut self.chooser
             && let Some(answer) = chooser(request)
