@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 
 use super::stat::Stat;
 
@@ -17,6 +18,18 @@ pub(crate) struct Opened {
 impl Opened {
     pub(super) fn new(file: File, stat: Stat) -> Self {
         Self { file, stat, read: 0, ended: false }
+    }
+
+    /// Its first and last bytes, up to `most` of each.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn edges(&self, most: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let length = usize::try_from(self.stat.size).unwrap_or(usize::MAX).min(most);
+        let (mut beginning, mut end) = (vec![0; length], vec![0; length]);
+        self.file.read_exact_at(&mut beginning, 0)?;
+        self.file.read_exact_at(&mut end, self.stat.size - length as u64)?;
+        Ok((beginning, end))
     }
 
     /// Its metadata when it was opened.
@@ -41,7 +54,6 @@ impl Read for Opened {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt as _;
 
     use super::*;
 

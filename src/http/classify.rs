@@ -8,6 +8,7 @@ use hyper::header::{
 
 use super::headers::Headers;
 use super::retry::RetryAfter;
+use super::validators::contradict;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
 use crate::pin::Validators;
@@ -42,8 +43,8 @@ impl Length {
 /// What the request was, as far as it decides what the response means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
-    /// Only a conditional request can be answered with 304.
-    pub(crate) conditional: bool,
+    /// The conditions that were sent. Only a request with some can be answered with 304.
+    pub(crate) conditions: &'a Validators,
     /// HEAD: no body follows.
     pub(crate) head_only: bool,
     pub(crate) expect: &'a Expect,
@@ -53,6 +54,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) here: Option<Here<'a>>,
     /// When the response came, in seconds since 1970.
     pub(crate) now: i64,
+}
+
+impl Asked<'_> {
+    /// Whether it was a plain GET, with neither conditions nor a range. Only that proves what
+    /// upstream has.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.head_only && self.conditions.is_empty() && self.here.is_none()
+    }
 }
 
 /// The beginning of a file that is here already.
@@ -87,11 +96,11 @@ pub(crate) enum Content {
     Whole { length: Option<u64> },
     /// The body is the rest of the file, `length` bytes long.
     Rest { length: u64 },
-    /// The bytes that are here cannot be completed: the whole file has to be requested.
-    Restart,
+    /// It proves nothing of the file, since the request was no plain GET: a plain GET has to decide.
+    Unclear,
     /// The copy on disk is current.
     NotModified,
-    /// Upstream does not have the file.
+    /// Upstream does not have the file. Only a plain GET is answered so.
     Missing { status: u16 },
 }
 
@@ -119,19 +128,28 @@ impl From<Failure> for NoContent {
 /// Transient statuses: the server, or one behind it, is busy (RFC 9110, RFC 6585, RFC 8470).
 const PASSING: [u16; 8] = [408, 425, 429, 500, 502, 503, 504, 421];
 
-/// Decides what a response means.
+/// Decides what a response means (docs/transfer.md, "Questions and answers").
 pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
+    match meaning(asked, head)? {
+        Content::Missing { .. } if !asked.is_plain() => Ok(Content::Unclear),
+        content => Ok(content),
+    }
+}
+
+fn meaning(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     let (status, headers) = (head.status, &head.headers);
     if asked.missing.status.contains(&status) {
         return Ok(Content::Missing { status });
     }
     match status {
         200 | 203 => whole(asked, head),
+        206 if !asked.head_only && whole_range(headers).is_some() => whole(asked, head),
         206 | 412 | 416 if asked.here.is_some() => {
             let rest = asked.here.filter(|_| status == 206).and_then(|here| rest(&here, head));
-            Ok(rest.map_or(Content::Restart, |length| Content::Rest { length }))
+            Ok(rest.map_or(Content::Unclear, |length| Content::Rest { length }))
         }
-        304 if asked.conditional => Ok(Content::NotModified),
+        304 if confirms(asked.conditions, headers) => Ok(Content::NotModified),
+        206 | 304 | 412 | 416 if !asked.is_plain() => Ok(Content::Unclear),
         304 => {
             let what = "the server answers 304 to a request that was not conditional";
             Err(protocol(what).with_status(304).into())
@@ -187,6 +205,18 @@ fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
     (same && fits && head.framed).then_some(length)
 }
 
+/// Whether a 304 is about the representation that the request named: it states no other validator
+/// than those sent. `If-None-Match` compares weakly (RFC 9110, section 13.1.2).
+fn confirms(sent: &Validators, headers: &Headers) -> bool {
+    !sent.is_empty() && !contradict(sent, &headers.validators())
+}
+
+/// The length of the file, if `Content-Range` says that the body is all of it.
+fn whole_range(headers: &Headers) -> Option<u64> {
+    let (first, last, total) = content_range(headers.single(&CONTENT_RANGE)?)?;
+    (first == 0 && last.checked_add(1) == Some(total)).then_some(total)
+}
+
 /// `bytes 5-9/10`: first, last, and the length of the whole.
 fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
@@ -206,14 +236,19 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     {
         return Ok(Content::Missing { status: head.status });
     }
-    if headers.0.contains_key(CONTENT_RANGE) {
-        let what = "the server answers 200 with a part of the file (Content-Range)";
-        return Err(protocol(what).into());
+    let by_range = whole_range(headers);
+    if headers.0.contains_key(CONTENT_RANGE) && by_range.is_none() {
+        let what = format!("the server answers {} with a part of the file", head.status);
+        return Err(protocol(&format!("{what} (Content-Range)")).into());
     }
     if let Some(encoding) = applied_encoding(headers) {
         let message =
             format!("the server applied `Content-Encoding: {encoding}`, which was not asked for");
         return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
+    }
+    if let Some(coding) = transfer_coding(headers) {
+        let what = format!("the server applied `Transfer-Encoding: {coding}`");
+        return Err(protocol(&format!("{what}, which was not asked for")).into());
     }
     if let Some(expected) = &asked.expect.content_type
         && !media_type.is_some_and(|media_type| expected.matches(media_type))
@@ -223,15 +258,14 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
         let message = format!("the content type is {got}, expected `{expected}`");
         return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
     }
-    let length = declared_length(headers)?;
+    let length = match (declared_length(headers)?, by_range) {
+        (Some(length), Some(whole)) if length != whole => {
+            return Err(protocol("the server declares two lengths of the file").into());
+        }
+        (length, whole) => length.or(whole),
+    };
     if asked.head_only {
         return Ok(Content::Whole { length });
-    }
-    if !head.framed && !asked.expect.unframed && asked.length == Length::Unknown {
-        let failure =
-            protocol("the server does not say how long the file is, so a cut could not be noticed")
-                .with_hint("`expect: {unframed: true}` accepts such answers");
-        return Err(failure.into());
     }
     if let Some(length) = length {
         check_length(length, asked.expect, asked.length)?;
@@ -296,6 +330,16 @@ fn declared_length(headers: &Headers) -> Result<Option<u64>, Failure> {
     Ok(length)
 }
 
+/// The transfer codings, if they are not those that frame a body (RFC 9112, section 6.1).
+fn transfer_coding(headers: &Headers) -> Option<String> {
+    let values = headers.0.get_all(TRANSFER_ENCODING).iter();
+    let text: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let text = text.join(", ").to_ascii_lowercase();
+    let mut codings = text.split(',').map(str::trim).filter(|coding| *coding != "identity");
+    let known = matches!((codings.next(), codings.next()), (None | Some("" | "chunked"), None));
+    (!known).then_some(text)
+}
+
 fn applied_encoding(headers: &Headers) -> Option<String> {
     headers
         .0
@@ -330,7 +374,8 @@ mod tests {
     use std::time::Duration;
 
     struct Case<'a> {
-        conditional: bool,
+        conditions: Validators,
+        head_only: bool,
         expect: Expect,
         missing: MissingWhen,
         length: Length,
@@ -340,7 +385,8 @@ mod tests {
 
     fn plain<'a>() -> Case<'a> {
         Case {
-            conditional: false,
+            conditions: Validators::default(),
+            head_only: false,
             expect: Expect::default(),
             missing: MissingWhen::default(),
             length: Length::Unknown,
@@ -351,8 +397,8 @@ mod tests {
 
     fn answer(case: &Case<'_>, status: u16, fields: &[(&str, &str)]) -> Result<Content, NoContent> {
         let asked = Asked {
-            conditional: case.conditional,
-            head_only: false,
+            conditions: &case.conditions,
+            head_only: case.head_only,
             expect: &case.expect,
             missing: &case.missing,
             length: case.length,
@@ -398,13 +444,94 @@ mod tests {
         assert_eq!(kind(&answer(&forbidden, 404, &[])), Some(ErrorKind::HttpStatus));
     }
 
+    const DATE_1: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const DATE_2: &str = "Mon, 07 Nov 1994 08:49:37 GMT";
+
+    fn validators(etag: Option<&str>, date: Option<&str>) -> Validators {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Validators { etag: own(etag), last_modified: own(date) }
+    }
+
     #[test]
-    fn only_a_conditional_request_can_be_answered_by_304() {
-        assert_eq!(
-            answer(&Case { conditional: true, ..plain() }, 304, &[]),
-            Ok(Content::NotModified)
-        );
+    fn a_304_is_about_the_validators_that_were_sent() {
+        let (one, two, weak) = ("\"1\"", "\"2\"", "W/\"1\"");
+        type Row<'a> = (Option<&'a str>, Option<&'a str>, &'a [(&'a str, &'a str)], bool);
+        let rows: &[Row<'_>] = &[
+            (Some(one), None, &[], true),
+            (Some(one), None, &[("etag", one)], true),
+            (Some(one), None, &[("etag", weak)], true),
+            (Some(weak), None, &[("etag", one)], true),
+            (Some(one), None, &[("etag", two)], false),
+            (Some(one), None, &[("last-modified", DATE_2)], true),
+            (Some(one), Some(DATE_1), &[("etag", one), ("last-modified", DATE_1)], true),
+            (Some(one), Some(DATE_1), &[("etag", one), ("last-modified", DATE_2)], false),
+            (Some(one), Some(DATE_1), &[("etag", two), ("last-modified", DATE_1)], false),
+            (None, Some(DATE_1), &[("etag", two)], true),
+            (None, Some(DATE_1), &[("last-modified", DATE_2)], false),
+            // The same second in another form.
+            (None, Some(DATE_1), &[("last-modified", "Sunday, 06-Nov-94 08:49:37 GMT")], true),
+        ];
+        for &(etag, date, fields, expected) in rows {
+            let case = Case { conditions: validators(etag, date), ..plain() };
+            let content = if expected { Content::NotModified } else { Content::Unclear };
+            assert_eq!(answer(&case, 304, fields), Ok(content), "{etag:?} {date:?} {fields:?}");
+        }
         assert_eq!(kind(&answer(&plain(), 304, &[])), Some(ErrorKind::Protocol));
+    }
+
+    /// The law of the table: whatever is answered, only a plain GET says that a file is missing.
+    #[test]
+    fn only_a_plain_get_says_that_a_file_is_missing() {
+        let missing = || MissingWhen {
+            status: vec![404, 206, 304, 412, 416, 500],
+            content_type: crate::manifest::MediaType::parse("text/html"),
+        };
+        let known = Validators::default();
+        let here =
+            Here { length: 4, upto: None, total: Some(10), validators: &known, pinned: true };
+        let tagged = validators(Some("\"1\""), None);
+        let cases = [
+            (true, Case { missing: missing(), ..plain() }),
+            (false, Case { missing: missing(), head_only: true, ..plain() }),
+            (false, Case { missing: missing(), conditions: tagged.clone(), ..plain() }),
+            (false, Case { missing: missing(), here: Some(here), ..plain() }),
+            (false, Case { missing: missing(), conditions: tagged, here: Some(here), ..plain() }),
+        ];
+        for (is_plain, case) in &cases {
+            for (status, fields) in [
+                (404, &[][..]),
+                (206, &[("content-range", "bytes 4-9/10")]),
+                (206, &[("content-range", "bytes 0-9/10")]),
+                (304, &[]),
+                (412, &[]),
+                (416, &[]),
+                (500, &[]),
+                (200, &[("content-type", "text/html"), ("content-length", "5")]),
+            ] {
+                let expected =
+                    if *is_plain { Content::Missing { status } } else { Content::Unclear };
+                assert_eq!(answer(case, status, fields), Ok(expected), "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_content_range_of_all_bytes_is_the_whole_file() {
+        let whole = [("content-range", "bytes 0-9/10"), ("content-length", "10")];
+        for status in [200, 206] {
+            let expected = Ok(Content::Whole { length: Some(10) });
+            assert_eq!(answer(&plain(), status, &whole), expected);
+            assert_eq!(answer(&plain(), status, &whole[..1]), expected);
+            let conditional = Case { conditions: validators(Some("\"1\""), None), ..plain() };
+            assert_eq!(answer(&conditional, status, &whole), expected);
+            let lying = [whole[0], ("content-length", "9")];
+            assert_eq!(kind(&answer(&plain(), status, &lying)), Some(ErrorKind::Protocol));
+        }
+        for part in
+            ["bytes 0-8/10", "bytes 1-9/10", "bytes 0-9/*", "bytes 0-18446744073709551615/0"]
+        {
+            assert!(answer(&plain(), 206, &[("content-range", part)]).is_err(), "{part}");
+        }
     }
 
     #[test]
@@ -427,7 +554,7 @@ mod tests {
 
     #[test]
     fn lies_about_the_body_are_refused() {
-        let refused: [(&[(&str, &str)], ErrorKind); 9] = [
+        let refused: [(&[(&str, &str)], ErrorKind); 12] = [
             (&[("content-length", "5"), ("content-length", "6")], ErrorKind::Protocol),
             (&[("content-length", "+5")], ErrorKind::Protocol),
             (&[("content-length", "5,5")], ErrorKind::Protocol),
@@ -440,24 +567,13 @@ mod tests {
                 ErrorKind::UnexpectedContent,
             ),
             (&[("content-length", "0")], ErrorKind::UnexpectedContent),
+            (&[("transfer-encoding", "gzip")], ErrorKind::Protocol),
+            (&[("transfer-encoding", "gzip, chunked")], ErrorKind::Protocol),
+            (&[("transfer-encoding", "chunked, chunked")], ErrorKind::Protocol),
         ];
         for (fields, expected) in refused {
             assert_eq!(kind(&answer(&plain(), 200, fields)), Some(expected), "{fields:?}");
         }
-    }
-
-    #[test]
-    fn an_unframed_body_needs_permission_or_a_known_length() {
-        let open = Case { framed: false, ..plain() };
-        assert_eq!(kind(&answer(&open, 200, &[])), Some(ErrorKind::Protocol));
-        let allowed = Case {
-            expect: Expect { unframed: true, ..Expect::default() },
-            framed: false,
-            ..plain()
-        };
-        assert_eq!(answer(&allowed, 200, &[]), Ok(Content::Whole { length: None }));
-        let known = Case { length: Length::Exactly(5), framed: false, ..plain() };
-        assert_eq!(answer(&known, 200, &[]), Ok(Content::Whole { length: None }));
     }
 
     #[test]
@@ -526,7 +642,7 @@ mod tests {
         assert_eq!(answer(&dated, 206, &[rest[0], same]), Ok(Content::Rest { length: 6 }));
         let other = ("last-modified", "Sun, 06 Nov 1994 08:49:38 GMT");
         for case in [&dated, &decided, &resuming] {
-            assert_eq!(answer(case, 206, &[rest[0], other]), Ok(Content::Restart));
+            assert_eq!(answer(case, 206, &[rest[0], other]), Ok(Content::Unclear));
         }
         for (status, headers) in [
             (206, vec![range("bytes 4-9/10"), ("etag", "\"b\"")]),
@@ -548,7 +664,7 @@ mod tests {
         ] {
             assert_eq!(
                 answer(&resuming, status, &headers),
-                Ok(Content::Restart),
+                Ok(Content::Unclear),
                 "{status} {headers:?}"
             );
         }
@@ -561,7 +677,7 @@ mod tests {
         let inner = [range("bytes 4-7/10"), rest[1]];
         assert_eq!(answer(&middle, 206, &inner), Ok(Content::Rest { length: 4 }));
         for other in ["bytes 4-9/10", "bytes 4-6/10", "bytes 4-7/11"] {
-            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Restart));
+            assert_eq!(answer(&middle, 206, &[range(other), rest[1]]), Ok(Content::Unclear));
         }
         // The request had no range.
         assert!(matches!(answer(&plain(), 206, &rest), Err(NoContent::Fail(_))));

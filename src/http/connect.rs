@@ -200,7 +200,7 @@ impl Dialer {
         let spoken = if agreed_on_http2(&stream, origin, self.http2)? {
             Connection::shared_over(stream).await
         } else {
-            Connection::over(stream).await
+            Connection::over_tls(stream).await
         };
         spoken.map_err(|_| Failure::new(ErrorKind::Connect, format!("cannot speak to {origin}")))
     }

@@ -43,6 +43,9 @@ pub(crate) struct Connection {
     kind: Kind,
     /// Set if the peer is a proxy, which needs absolute URLs.
     pub(crate) over_proxy: Option<OverProxy>,
+    /// The stream fails if it ends without the peer's `close_notify` (TLS, RFC 8446, section 6.1), so
+    /// that a body that ends with it is whole.
+    pub(crate) ends_authentically: bool,
 }
 
 enum Kind {
@@ -86,7 +89,15 @@ impl Connection {
             .await?;
         let home = thread::current().id();
         let kind = Kind::One { sender, driver: Some(Box::pin(driver)), requests: 0, home };
-        Ok(Self { kind, over_proxy: None })
+        Ok(Self { kind, over_proxy: None, ends_authentically: false })
+    }
+
+    /// Speaks HTTP/1.1 over a TLS stream.
+    pub(super) async fn over_tls<S>(stream: S) -> hyper::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Ok(Self { ends_authentically: true, ..Self::over(stream).await? })
     }
 
     /// Speaks HTTP/2 over an open stream.
@@ -106,7 +117,8 @@ impl Connection {
             .await?;
         // Its end and its errors reach the requests in progress.
         tokio::spawn(driver);
-        Ok(Self { kind: Kind::Many { sender, requests: Arc::default() }, over_proxy: None })
+        let kind = Kind::Many { sender, requests: Arc::default() };
+        Ok(Self { kind, over_proxy: None, ends_authentically: true })
     }
 
     /// Whether this thread opened it.
@@ -124,7 +136,7 @@ impl Connection {
         match &self.kind {
             Kind::Many { sender, requests } if !sender.is_closed() => {
                 let kind = Kind::Many { sender: sender.clone(), requests: Arc::clone(requests) };
-                Some(Self { kind, over_proxy: None })
+                Some(Self { kind, over_proxy: None, ends_authentically: true })
             }
             _ => None,
         }

@@ -1,5 +1,7 @@
 //! The grammar of validators and dates (RFC 9110, sections 5.6.7 and 8.8.3).
 
+use crate::pin::Validators;
+
 /// Seconds since 1970 of a date in any of the three forms of RFC 9110, section 5.6.7.
 pub(crate) fn http_date(text: &str) -> Option<i64> {
     let time = httpdate::parse_http_date(text.trim()).ok()?;
@@ -7,6 +9,18 @@ pub(crate) fn http_date(text: &str) -> Option<i64> {
         Ok(since) => i64::try_from(since.as_secs()).ok(),
         Err(before) => i64::try_from(before.duration().as_secs()).ok().map(i64::wrapping_neg),
     }
+}
+
+/// Whether two sets of validators have one in common that differs: entity tags by their weak
+/// comparison (RFC 9110, section 8.8.3.2), dates by their second.
+pub(crate) fn contradict(one: &Validators, other: &Validators) -> bool {
+    let opaque = |tag: &String| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    let tags = one.etag.as_ref().zip(other.etag.as_ref());
+    let dates = one.last_modified.as_ref().zip(other.last_modified.as_ref());
+    tags.is_some_and(|(one, other)| opaque(one) != opaque(other))
+        || dates.is_some_and(|(one, other)| {
+            one != other && http_date(one).is_none_or(|at| http_date(other) != Some(at))
+        })
 }
 
 pub(super) fn is_entity_tag(tag: &str) -> bool {

@@ -235,6 +235,12 @@ pub(super) const EXPECT: Table = &[
         Shape::Flag,
     )
     .or("false"),
+    Field::new(
+        "header_digests",
+        "whether digests in header fields must be those of the bytes, where no pin decides",
+        Shape::Flag,
+    )
+    .or("true"),
 ];
 
 /// `missing_when`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::attempt::{Attempt, Refusal};
-use super::job::OnTheWay;
+use super::job::{Kind, OnTheWay};
 use super::shared::Shared;
 use super::slot::{LaneId, Slot};
 use crate::failure::{ErrorKind, Failure};
@@ -20,6 +20,8 @@ use tokio::time::Instant;
 pub(super) struct Response<'r> {
     pub(super) slot: Slot<'r>,
     pub(super) content: Content,
+    /// Whether the message itself tells where the body ends.
+    pub(super) framed: bool,
     pub(super) headers: Headers,
     pub(super) body: Body,
 }
@@ -37,6 +39,14 @@ pub(super) struct Question<'q> {
 }
 
 impl<'q> Question<'q> {
+    fn kind(&self) -> Kind {
+        match self.method {
+            Method::Head => Kind::Head,
+            Method::Get if self.conditions.is_empty() && self.rest.is_none() => Kind::Plain,
+            Method::Get => Kind::Special,
+        }
+    }
+
     /// A request for a whole file of a source.
     pub(super) fn about(
         source: &'q Source,
@@ -57,6 +67,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         question: &Question<'_>,
     ) -> Result<Response<'r>, Refusal> {
         let &Question { method, conditions, rest, length, expect, missing } = question;
+        self.job.open = Some(question.kind());
         let (mut target, mut way) = match self.job.on_the_way.take() {
             Some(waited) => (waited.target, waited.hops),
             None => (self.job.target.clone(), Hop::default()),
@@ -72,7 +83,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         let range = rest.map(|(range, _)| range);
         let request = Request { method, conditions, range, headers, home, user_agent, past_caches };
         let mut asked = Asked {
-            conditional: !conditions.is_empty(),
+            conditions,
             head_only: method == Method::Head,
             expect,
             missing,
@@ -95,7 +106,13 @@ impl<'r> Attempt<'_, 'r, '_> {
             };
             asked.now = run.work.clock.timestamp().as_second();
             let location = match classify(&asked, &head) {
-                Ok(content) => return Ok(Response { slot, content, headers: head.headers, body }),
+                Ok(content) => {
+                    if content != Content::Unclear {
+                        self.job.open = None;
+                    }
+                    let (framed, headers) = (head.framed, head.headers);
+                    return Ok(Response { slot, content, framed, headers, body });
+                }
                 Err(NoContent::Redirect { location }) => location,
                 Err(NoContent::Retry { failure, after }) => {
                     finish_body(&mut slot, body).await;
@@ -117,7 +134,7 @@ impl<'r> Attempt<'_, 'r, '_> {
                 .map_err(|failure| failed(failure, false, None))?;
             target = next;
             let Some(place) = run.dispatch.go_on(slot, &target.origin, self.job) else {
-                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, method }));
+                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way }));
                 return Err(Refusal::Waits);
             };
             slot = place;
@@ -139,15 +156,6 @@ impl<'r> Attempt<'_, 'r, '_> {
             home.user = home.user.take().or_else(found);
         }
         (home, is_own)
-    }
-
-    /// A place at the job's own origin for a GET after another request. The caller holds no place.
-    pub(super) fn place_for_get(&mut self) -> Result<Slot<'r>, Refusal> {
-        self.run.dispatch.place(&self.job.target.origin, self.job).ok_or_else(|| {
-            let (target, hops) = (self.job.target.clone(), Hop::default());
-            self.job.on_the_way = Some(Box::new(OnTheWay { target, hops, method: Method::Get }));
-            Refusal::Waits
-        })
     }
 
     /// One request at one origin, over an idle connection or a new one.
@@ -186,6 +194,8 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Exchange::Failed(failure)
                     if is_new
+                        // Some servers never answer a HEAD; that says nothing about others.
+                        && request.method == Method::Get
                         && failure.kind == ErrorKind::Timeout
                         && !run.dispatch.answers(lane) =>
                 {

@@ -29,8 +29,9 @@ pub(super) enum Ended {
     Missing { status: u16 },
     /// The local file changed during the run: its record must be ignored.
     Outdated,
-    /// The bytes received before cannot be completed: start again.
-    Again,
+    /// Another request has to follow at once: the answer was clear and not the last word, or the
+    /// question proves nothing and a plainer one will. This is no retry.
+    Further,
 }
 
 /// Why an attempt brought nothing.

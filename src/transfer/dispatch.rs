@@ -295,13 +295,6 @@ impl<'a> Dispatch<'a> {
         is_free.then(|| self.slot(&mut inner, lane, now))
     }
 
-    /// Lets a place serve for a second request. None where requests have a rate: there each takes
-    /// its turn.
-    pub(super) fn once_more<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
-        let has_rate = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.spacing.is_some());
-        (!has_rate).then_some(slot)
-    }
-
     /// Wakes a worker if there may be something to do. A caller that gives a place back and does
     /// not ask for the next job has to call it.
     pub(super) fn wake(&self) {

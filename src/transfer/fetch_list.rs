@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ask::{Question, Response, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
-use super::job::Job;
+use super::fetch::unproven;
+use super::job::{Job, Repeated};
 use super::publish::{Message, Publisher};
 use super::run::{Run, Work};
 use super::slot::Slot;
@@ -15,6 +16,7 @@ use super::targets::list_target;
 use super::want::Want;
 use crate::dest::Dest;
 use crate::dest::state::{Note, State};
+use crate::digest::Digest;
 use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
@@ -95,7 +97,11 @@ impl Errand for ListFetch<'_> {
         self.failed(run, job, failure.with_status(status))
     }
 
-    fn failed(&self, run: &Run<'_>, job: Job, failure: Failure) -> Fate {
+    fn failed(&self, run: &Run<'_>, mut job: Job, failure: Failure) -> Fate {
+        // Bytes are damaged on the way now and then, and caches hold old copies.
+        if failure.kind == ErrorKind::ChecksumMismatch && !std::mem::replace(&mut job.anew, true) {
+            return Fate::at_once(job);
+        }
         let failure = failure.at_origin(&job.target.origin.to_string());
         self.give_up(run, job.entry, failure, job.attempts);
         Fate::Done
@@ -123,11 +129,14 @@ impl ListFetch<'_> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
         let url = entry.list_url(Form::Shown).unwrap_or_default();
         let published = entry.source().published.as_ref();
-        let known = entry.list_identity().filter(|_| !attempt.job.anew);
+        let is_plain = attempt.job.anew || attempt.job.learned.plain;
+        let known = entry.list_identity().filter(|_| !is_plain);
         let known = known.and_then(|url| self.lists.state.list_validators(&url));
         let conditions = known.unwrap_or_default();
-        // What the manifest expects of files does not hold for lists.
-        let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
+        // The sizes, types and kinds that the manifest expects of files do not hold for lists.
+        let Expect { unframed, header_digests, .. } = entry.source().expect;
+        let (min_size, max_size) = (0, Some(LARGEST));
+        let expect = Expect { min_size, max_size, unframed, header_digests, ..Expect::default() };
         let usual = MissingWhen::default();
         let question = Question {
             method: Method::Get,
@@ -146,17 +155,16 @@ impl ListFetch<'_> {
             }
             Content::Missing { status } => {
                 finish_body(&mut response.slot, response.body).await;
-                // A refusal of a condition says nothing of the list.
-                if !conditions.is_empty() {
-                    attempt.job.anew = true;
-                    return Ok(Ended::Again);
-                }
                 Ok(Ended::Missing { status })
             }
             // The request had no range.
-            Content::Rest { .. } | Content::Restart => Ok(Ended::Again),
+            Content::Rest { .. } | Content::Unclear => {
+                finish_body(&mut response.slot, response.body).await;
+                Ok(Ended::Further)
+            }
             Content::Whole { length } => {
-                let (headers, content) = receive_list(attempt, response, length, &expect).await?;
+                let received = receive_list(attempt, response, length, &expect).await?;
+                let Some((headers, content)) = received else { return Ok(Ended::Further) };
                 // An unreadable list must not replace the kept one.
                 if let Some(published) = published
                     && let Err(problem) =
@@ -192,18 +200,16 @@ impl ListFetch<'_> {
     }
 }
 
+/// Receives a list. None if it has to come twice, since nothing proves that it is whole.
 async fn receive_list(
-    attempt: &Attempt<'_, '_, '_>,
+    attempt: &mut Attempt<'_, '_, '_>,
     response: Response<'_>,
     length: Option<u64>,
     expect: &Expect,
-) -> Result<(Headers, Vec<u8>), Refusal> {
-    let Response { mut slot, headers, body, .. } = response;
-    let lane = slot.lane;
-    let failed = |failure: Failure| {
-        let origin = attempt.job.target.origin.to_string();
-        Refusal::by_kind(lane, failure.at_origin(&origin))
-    };
+) -> Result<Option<(Headers, Vec<u8>)>, Refusal> {
+    let Response { mut slot, headers, body, framed, .. } = response;
+    let (lane, origin) = (slot.lane, attempt.job.target.origin.to_string());
+    let failed = |failure: Failure| Refusal::by_kind(lane, failure.at_origin(&origin));
     let Some(mut connection) = slot.connection.take() else {
         let lost = Failure::new(ErrorKind::Connect, "the connection was lost");
         return Err(failed(lost));
@@ -219,12 +225,21 @@ async fn receive_list(
     let paces = run.paces(attempt.entry.source_index());
     let mut content = Vec::new();
     receive(&mut connection, body, &rules, &paces, &mut content, |_| {}).await.map_err(failed)?;
+    let is_whole = framed || connection.ends_authentically || expect.unframed;
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }
-    run.dispatch.succeeded(lane, content.len() as u64);
-    check_digests(&headers, &content).map_err(failed)?;
-    Ok((headers, content))
+    let length = content.len() as u64;
+    run.dispatch.succeeded(lane, length);
+    let is_stated = expect.header_digests && check_digests(&headers, &content).map_err(failed)?;
+    if !is_whole && !is_stated {
+        match attempt.job.learned.repeated(Digest::of(&content), length) {
+            Repeated::Same => {}
+            Repeated::First => return Ok(None),
+            Repeated::Other(before) => return Err(failed(unproven(before, length))),
+        }
+    }
+    Ok(Some((headers, content)))
 }
 
 /// Whether a source goes on without its list if the server does not have it.

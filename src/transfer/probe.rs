@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
-use super::ask::{Question, Response, finish_body};
+use super::ask::{Question, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
-use super::fetch::{conditions, could_be};
+use super::fetch::{conditions, could_be, is_expected};
 use super::job::Job;
 use super::missing::Missing;
 use super::planned::{self, Planned};
@@ -15,7 +15,7 @@ use super::want::Want;
 use crate::dest::state::State;
 use crate::dest::{Dest, Stat};
 use crate::failure::Failure;
-use crate::http::{Content, Length, Method};
+use crate::http::{Content, Length, Method, contradict};
 use crate::manifest::entry::{Entry, EntryIndex};
 use crate::pin::Validators;
 use crate::plan::{Action, Decision, Plan, Reason, Step};
@@ -36,6 +36,13 @@ pub(crate) struct Probed {
     pub(crate) decision: Decision,
     /// Its length in bytes, if it was declared.
     pub(crate) size: Option<u64>,
+}
+
+/// What one request told.
+enum Answer {
+    Probed(Probed),
+    Missing { status: u16 },
+    Unclear,
 }
 
 /// Learns about entries.
@@ -77,11 +84,12 @@ impl Errand for Probe<'_> {
         let looked = self.look(&mut attempt, slot).await;
         job.want = Some(want);
         Ok(match looked? {
-            Some(probed) => {
+            Answer::Probed(probed) => {
                 self.add(job.entry, probed);
                 Ended::Settled
             }
-            None => Ended::Missing { status: 404 },
+            Answer::Missing { status } => Ended::Missing { status },
+            Answer::Unclear => Ended::Further,
         })
     }
 
@@ -117,37 +125,57 @@ impl Planned for Probe<'_> {
 }
 
 impl Probe<'_> {
-    /// What upstream tells about an entry; none if it does not have it.
+    /// Asks upstream about an entry: by HEAD, by a GET where that is refused, and by a plain GET where
+    /// that is refused, too. At most a small body is read, to keep the connection.
     async fn look<'r>(
         &self,
         attempt: &mut Attempt<'_, 'r, '_>,
         slot: Slot<'r>,
-    ) -> Result<Option<Probed>, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let Questions { plan, dest, state } = self.questions;
         let Step::Do(planned) = plan.step(attempt.job.entry) else {
-            return Ok(None);
+            return Ok(Answer::Missing { status: 404 });
         };
         let path = attempt.entry.path();
         let held = state.filter(|_| planned.action == Action::Revalidate);
         let held = held.and_then(|state| state.answered(path.as_str()));
         let known = held.is_some();
-        let conditions =
+        let validators =
             held.map_or_else(Validators::default, |held| conditions(&held, &attempt.identity()));
-        let response = head(attempt, slot, &conditions).await?;
+        let (gets, plain) = (attempt.job.learned.gets, attempt.job.learned.plain);
+        let conditions = if plain { Validators::default() } else { validators.clone() };
+        let method = if gets { Method::Get } else { Method::Head };
+        let source = attempt.entry.source();
+        let question = Question::about(source, method, &conditions, Length::Unknown);
+        let mut response = attempt.ask(slot, &question).await?;
+        finish_body(&mut response.slot, response.body).await;
+        drop(response.slot);
+        let local = dest.and_then(|dest| dest.stat(&path).ok()).filter(Stat::is_file);
+        let is_expected = dest.zip(local.as_ref()).is_none_or(|(dest, local)| {
+            is_expected(dest, &attempt.entry, attempt.want, (local, &response.headers))
+        });
+        let kept = |reason| {
+            if is_expected {
+                Decision::new(Action::Keep, reason)
+            } else {
+                Decision::new(Action::Replace, Reason::Unexpected)
+            }
+        };
         let length = match response.content {
             Content::NotModified => {
-                let decision = Decision::new(Action::Keep, Reason::Fresh);
-                return Ok(Some(Probed { decision, size: None }));
+                let decision = kept(Reason::Fresh);
+                return Ok(Answer::Probed(Probed { decision, size: None }));
             }
-            Content::Missing { .. } => return Ok(None),
+            Content::Missing { status } => return Ok(Answer::Missing { status }),
             Content::Whole { length } => length,
             // The request had no range.
-            Content::Rest { .. } | Content::Restart => None,
+            Content::Rest { .. } | Content::Unclear => return Ok(Answer::Unclear),
         };
         if planned.action != Action::Revalidate {
-            return Ok(Some(Probed { decision: planned, size: length }));
+            return Ok(Answer::Probed(Probed { decision: planned, size: length }));
         }
-        let local = dest.and_then(|dest| dest.stat(&path).ok()).filter(Stat::is_file);
+        let sent = response.headers.validators();
+        let is_same = validators.strong_etag().is_some_and(|tag| sent.strong_etag() == Some(tag));
         let decision = match (length, local) {
             (Some(length), Some(local)) if local.size != length => {
                 Decision::new(Action::Replace, Reason::SizeDiffers)
@@ -155,40 +183,13 @@ impl Probe<'_> {
             (Some(length), Some(local))
                 if !known && could_be(&local, length, &response.headers) =>
             {
-                Decision::new(Action::Keep, Reason::Adopted)
+                kept(Reason::Adopted)
             }
+            (Some(_), Some(_)) if is_same => kept(Reason::Fresh),
             // Without validators only the bytes can tell.
-            _ if known && conditions.is_empty() => planned,
+            _ if known && conditions.is_empty() && !contradict(&validators, &sent) => planned,
             _ => Decision::new(Action::Replace, Reason::Stale),
         };
-        Ok(Some(Probed { decision, size: length }))
+        Ok(Answer::Probed(Probed { decision, size: length }))
     }
-}
-
-/// HEAD; where that is refused, GET without its body.
-async fn head<'r>(
-    attempt: &mut Attempt<'_, 'r, '_>,
-    slot: Slot<'r>,
-    conditions: &Validators,
-) -> Result<Response<'r>, Refusal> {
-    let source = attempt.entry.source();
-    let about = |method| Question::about(source, method, conditions, Length::Unknown);
-    let slot = if attempt.job.goes_on_with(Method::Get) {
-        slot
-    } else {
-        match attempt.ask(slot, &about(Method::Head)).await {
-            Ok(response) if !matches!(response.content, Content::Missing { .. }) => {
-                return Ok(response);
-            }
-            Ok(mut response) => finish_body(&mut response.slot, response.body).await,
-            Err(Refusal::Failed { failure, .. }) if !matches!(failure.status, Some(429 | 503)) => {}
-            Err(refusal) => return Err(refusal),
-        }
-        attempt.place_for_get()?
-    };
-    let mut response = attempt.ask(slot, &about(Method::Get)).await?;
-    if !matches!(response.content, Content::NotModified) {
-        response.slot.connection = None;
-    }
-    Ok(response)
 }

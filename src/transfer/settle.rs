@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::attempt::{Ended, Refusal};
 use super::errand::{Errand, Fate};
-use super::job::Job;
+use super::job::{Job, Kind};
 use super::lane::Reach;
 use super::run::Run;
 use super::slot::LaneId;
 use crate::event::{Event, Outcome};
-use crate::failure::Failure;
+use crate::failure::{ErrorKind, Failure};
 use crate::http::{Backoff, RetryAfter, Verdict, judge, pause};
 use crate::manifest::entry::EntryIndex;
 use crate::stop::StopReason;
@@ -22,15 +22,19 @@ const LONGEST_HOLD: u32 = 3;
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, errand: &impl Errand, mut job: Job, ended: Result<Ended, Refusal>) {
+        let kind = job.open.take();
         let fate = match ended.map_err(|refusal| self.by_way(&job, refusal)) {
             Ok(Ended::Settled) => {
                 job.forget();
                 Fate::Done
             }
-            Ok(Ended::Again) => {
-                job.forget();
-                Fate::at_once(job)
-            }
+            Ok(Ended::Further) => match kind {
+                Some(_) if !job.ask_more_plainly(kind) => {
+                    let what = "the server gives no answer that fits the request";
+                    errand.failed(self, job, Failure::new(ErrorKind::Protocol, what))
+                }
+                _ => Fate::at_once(job),
+            },
             Ok(Ended::Outdated) => Fate::at_once(Job { outdated: true, ..job }),
             Ok(Ended::Missing { status }) => errand.missing(self, job, status),
             Err(Refusal::Waits) => return self.dispatch.wait(job),
@@ -41,7 +45,13 @@ impl Run<'_> {
                 let patience = if asked { retries.max(1) } else { retries };
                 job.tries += u32::from(asked);
                 match self.dispatch.unreachable(lane, began, &failure, patience, self.chance()) {
-                    Reach::Doubtful if retries < job.tries => errand.failed(self, job, failure),
+                    Reach::Doubtful if retries < job.tries => {
+                        if asked && job.ask_more_plainly(kind) {
+                            Fate::at_once(job)
+                        } else {
+                            errand.failed(self, job, failure)
+                        }
+                    }
                     // The origin is tried again for all of its jobs, so this is no attempt of the
                     // job.
                     Reach::Doubtful => Fate::at_once(job),
@@ -52,8 +62,14 @@ impl Run<'_> {
                     Reach::Down => errand.failed(self, job, failure),
                 }
             }
+            Err(Refusal::Failed { lane, failure, again, after })
+                if (!again || failure.status.is_some()) && job.ask_more_plainly(kind) =>
+            {
+                self.mind(&job, lane, &failure, after);
+                Fate::at_once(job)
+            }
             Err(Refusal::Failed { lane, failure, again: true, after }) => {
-                self.settle_transient(errand, job, lane, failure, after)
+                self.settle_transient(errand, job, kind, (lane, failure, after))
             }
             Err(Refusal::Failed { lane, failure, .. }) => {
                 if failure.status.is_some() {
@@ -73,15 +89,32 @@ impl Run<'_> {
         }
     }
 
+    /// Does what an origin asks for that refused a request, before a plainer one is made.
+    fn mind(&self, job: &Job, lane: LaneId, failure: &Failure, after: Option<RetryAfter>) {
+        let most = self.settings(job).max_retry_after;
+        match (failure.status, after) {
+            (Some(429 | 503), Some(RetryAfter(wait))) if wait <= most && !wait.is_zero() => {
+                self.dispatch.hold(lane, wait);
+                let origin = self.origin(job, lane);
+                self.ledger.tell(Event::OriginHeld { origin, wait });
+            }
+            (Some(429 | 503), None) => self.dispatch.objected(lane),
+            (Some(_), _) => self.dispatch.answered(lane),
+            (None, _) => {}
+        }
+    }
+
     fn settle_transient(
         &self,
         errand: &impl Errand,
         mut job: Job,
-        lane: LaneId,
-        failure: Failure,
-        after: Option<RetryAfter>,
+        kind: Option<Kind>,
+        (lane, failure, after): (LaneId, Failure, Option<RetryAfter>),
     ) -> Fate {
         job.tries += 1;
+        // A lost HEAD is repeated as a GET. A lost condition or range is repeated as it was, since
+        // that is cheaper; the last attempt is a plain GET.
+        let is_plainer = kind == Some(Kind::Head) && job.ask_more_plainly(kind);
         if matches!(failure.status, Some(429 | 503)) {
             self.dispatch.objected(lane);
         }
@@ -97,7 +130,14 @@ impl Run<'_> {
         let backoff = Backoff { retries: http.retries, max_retry_after: http.max_retry_after };
         let told = failure.clone();
         let wait = match judge(failure, after, job.tries, &backoff, self.chance()) {
-            Verdict::GiveUp(failure) => return errand.failed(self, job, failure),
+            Verdict::GiveUp(failure) => {
+                let is_plainer = is_plainer || job.ask_more_plainly(kind);
+                return if is_plainer {
+                    Fate::at_once(job)
+                } else {
+                    errand.failed(self, job, failure)
+                };
+            }
             Verdict::Again { after } => {
                 // A server that is overloaded for a while is overloaded for all entries.
                 if matches!(told.status, Some(429 | 503)) && ROW <= failed.row {

@@ -6,7 +6,7 @@ use crate::dest::state::Answered;
 use crate::dest::{Staged, VerifyError};
 use crate::digest::{Algorithms, Checksum, Digests};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Headers, Length, Stated, stated_digests};
+use crate::http::{Headers, Length, OUT_OF_DATE, Stated, stated_digests};
 use crate::manifest::entry::Entry;
 use crate::manifest::select::arguments_for;
 use crate::pin::lock::LockProblem;
@@ -104,9 +104,15 @@ impl Want {
 
     /// The digests that the bytes of a response must have. If it continues an incomplete file, only
     /// digests of the whole file count, and only under the algorithms computed so far.
-    pub(super) fn proof(&self, headers: &Headers, begun: Option<&Staged>) -> Proof<'_> {
+    /// `believed`: whether digests in header fields count.
+    pub(super) fn proof(
+        &self,
+        headers: &Headers,
+        begun: Option<&Staged>,
+        believed: bool,
+    ) -> Proof<'_> {
         let checksums = self.pin.as_ref().map_or(&[][..], |pin| &pin.checksums);
-        let mut stated = stated_digests(headers);
+        let mut stated = if believed { stated_digests(headers) } else { Vec::new() };
         if let Some(begun) = begun {
             let digests = begun.digests();
             stated.retain(|stated| {
@@ -125,15 +131,28 @@ pub(super) struct Proof<'w> {
 }
 
 impl Proof<'_> {
-    /// Those of the pin come first: a mismatch with it is the more useful failure.
+    /// Those that decide: a pin outranks what header fields state, which may be out of date.
     pub(super) fn checksums(&self) -> Vec<Checksum> {
-        let stated = self.stated.iter().map(|stated| stated.checksum);
-        self.checksums.iter().copied().chain(stated).collect()
+        if self.checksums.is_empty() {
+            self.stated.iter().map(|stated| stated.checksum).collect()
+        } else {
+            self.checksums.to_vec()
+        }
     }
 
-    /// The algorithms of these digests.
+    /// The algorithms of all digests, those that do not decide included.
     pub(super) fn algorithms(&self) -> Algorithms {
-        self.checksums().iter().map(Checksum::algorithm).collect()
+        let stated = self.stated.iter().map(|stated| stated.checksum);
+        self.checksums.iter().copied().chain(stated).map(|one| one.algorithm()).collect()
+    }
+
+    /// The header field that states another digest than the proven bytes have.
+    pub(super) fn out_of_date(&self, digests: &Digests) -> Option<&'static str> {
+        let differs = |stated: &&Stated| {
+            let digest = digests.get(stated.checksum.algorithm());
+            digest.is_some_and(|digest| digest != stated.checksum)
+        };
+        self.stated.iter().find(differs).map(|stated| stated.field)
     }
 
     /// The failure for bytes that do not have these digests.
@@ -160,6 +179,7 @@ impl Proof<'_> {
         let message = format!(
             "the bytes are not the expected ones: {who} {expected}, they have {got} ({size}){looks}"
         );
-        Failure::new(ErrorKind::ChecksumMismatch, message)
+        let failure = Failure::new(ErrorKind::ChecksumMismatch, message);
+        if by_pin.is_some() { failure } else { failure.with_hint(OUT_OF_DATE) }
     }
 }

@@ -101,6 +101,11 @@ impl Reader<'_> {
         {
             expect.unframed = unframed;
         }
+        if let Some(believed) =
+            fields.get("header_digests").and_then(|node| self.flag(node, "header_digests"))
+        {
+            expect.header_digests = believed;
+        }
         expect
     }
 

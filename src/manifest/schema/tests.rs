@@ -95,7 +95,7 @@ fn the_reader_and_the_schema_agree() {
             "check: never",
             "check: 7d",
             "check: 0",
-            "expect: {content_type: image/*, min_size: 0, max_size: 1.5MB, kind: jpeg, unframed: true}",
+            "expect: {content_type: image/*, min_size: 0, max_size: 1.5MB, kind: jpeg, unframed: true, header_digests: false}",
             "on_missing: skip\n    max_missing: \" 5 %\"",
             "exclude: [{n: []}]",
             "overrides: [{when: {n: 1}, path: x}]",

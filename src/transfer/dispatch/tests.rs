@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::failure::ErrorKind;
-use crate::http::{Hop, Method, Target};
+use crate::http::{Hop, Target};
 use crate::manifest::PerHost;
 use crate::transfer::job::OnTheWay;
 use crate::transfer::lane::Reach;
@@ -132,7 +132,7 @@ fn a_job_that_is_put_back_comes_again_after_its_pause() {
 /// A job whose redirect leads there.
 fn redirected(entry: u64, url: &str, to: &str) -> Job {
     let (target, hops) = (Target::parse(to).unwrap(), Hop::default());
-    let on_the_way = OnTheWay { target, hops, method: Method::Get };
+    let on_the_way = OnTheWay { target, hops };
     Job { on_the_way: Some(Box::new(on_the_way)), ..job(entry, url) }
 }
 
@@ -422,8 +422,8 @@ async fn random_walk(seed: u64) {
                 match dispatch.go_on(slot, &target.origin, &job) {
                     Some(slot) => held.push((job, slot)),
                     None => {
-                        let (hops, method) = (Hop::default(), Method::Get);
-                        job.on_the_way = Some(Box::new(OnTheWay { target, hops, method }));
+                        let hops = Hop::default();
+                        job.on_the_way = Some(Box::new(OnTheWay { target, hops }));
                         dispatch.wait(job);
                     }
                 }

@@ -1,10 +1,55 @@
 //! Compares the bytes of a file with what the manifest expects of them.
 
+use super::files::Fetch;
+use crate::dest::{Dest, Stat};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Headers, Length, is_html};
+use crate::http::{Headers, Length, check_length, is_html};
+use crate::manifest::EDGE;
 use crate::manifest::entry::Entry;
+use crate::transfer::attempt::Attempt;
 use crate::transfer::want::Want;
 
+impl Fetch<'_> {
+    /// As [`is_expected`], for the entry of an attempt.
+    pub(super) fn is_expected(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        local: &Stat,
+        headers: &Headers,
+    ) -> bool {
+        is_expected(self.files.dest, &attempt.entry, attempt.want, (local, headers))
+    }
+}
+
+/// Whether the local file meets what a fetched one would have to meet, as far as the fields of the
+/// response tell that confirmed it. A file that cannot be read does not.
+pub(in crate::transfer) fn is_expected(
+    dest: &Dest,
+    entry: &Entry<'_>,
+    want: &Want,
+    (local, headers): (&Stat, &Headers),
+) -> bool {
+    let expect = &entry.source().expect;
+    let types = expect.content_type.as_ref().zip(headers.content_type());
+    if check_length(local.size, expect, want.length()).is_err()
+        || types.is_some_and(|(expected, stated)| !expected.matches(stated))
+    {
+        return false;
+    }
+    if expect.kind.is_none() && !says_html(headers) {
+        return true;
+    }
+    let edges = dest.read(&entry.path()).and_then(|file| file.edges(EDGE));
+    edges
+        .is_ok_and(|(beginning, end)| check_content(entry, want, headers, &beginning, &end).is_ok())
+}
+
+fn says_html(headers: &Headers) -> bool {
+    let declared = headers.content_type().unwrap_or_default();
+    declared.trim_start().to_ascii_lowercase().starts_with("text/html")
+}
+
+/// Compares the bytes of a file with what the manifest expects of them.
 pub(super) fn check_content(
     entry: &Entry<'_>,
     want: &Want,
@@ -22,12 +67,10 @@ pub(super) fn check_content(
     }
     // An error page with the status of success: the server and the bytes say HTML, the name does
     // not.
-    let declared = headers.content_type().unwrap_or_default();
-    let says_html = declared.trim_start().to_ascii_lowercase().starts_with("text/html");
     let is_proven = matches!(want.length(), Length::Pinned(_));
     if expect.content_type.is_none()
         && !is_proven
-        && says_html
+        && says_html(headers)
         && is_html(beginning)
         && is_no_page(entry.path().file_name())
     {

@@ -1,5 +1,6 @@
 //! What a run that gets files has beside what all runs have.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use crate::dest::state::{Answered, Note, State};
@@ -46,6 +47,8 @@ pub(in crate::transfer) struct Fetch<'w> {
     pub(super) publisher: Publisher<'w>,
     pub(super) shelf: Shelf,
     pub(super) disputed: Mutex<Vec<Disputed>>,
+    /// Sources whose header fields contradict pins that their bytes meet.
+    pub(super) doubted: Mutex<HashSet<usize>>,
 }
 
 impl<'w> Fetch<'w> {
@@ -56,6 +59,7 @@ impl<'w> Fetch<'w> {
             publisher: Publisher::new(files.dest, files.state, work.clock),
             shelf: Shelf::default(),
             disputed: Mutex::default(),
+            doubted: Mutex::default(),
         }
     }
 

@@ -3,12 +3,14 @@
 use super::files::Fetch;
 use super::receive::Coming;
 use super::resume::Rest;
+use crate::dest::Stat;
 use crate::dest::state::{Answered, Note};
 use crate::event::Outcome;
-use crate::http::{Content, Headers, Method};
+use crate::failure::{ErrorKind, Failure};
+use crate::http::{Content, Headers, Method, http_date};
 use crate::manifest::{Check, Identity};
 use crate::pin::Validators;
-use crate::transfer::ask::{Question, finish_body};
+use crate::transfer::ask::{Question, Response, finish_body};
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
 use crate::transfer::slot::Slot;
 
@@ -35,7 +37,12 @@ impl Fetch<'_> {
             // An earlier attempt received all of it: only publishing is left.
             return self.publish_kept(attempt, slot.lane, kept.begun, held.as_ref());
         }
-        let rest = Rest::of(attempt.job, want);
+        let none = Validators::default();
+        let (conditions, rest) = if attempt.job.learned.plain {
+            (&none, None)
+        } else {
+            (conditions, Rest::of(attempt.job, want))
+        };
         let question = Question {
             rest: rest.as_ref().map(|rest| (&rest.range, rest.here())),
             ..Question::about(attempt.entry.source(), Method::Get, conditions, want.length())
@@ -45,37 +52,94 @@ impl Fetch<'_> {
             Content::NotModified => {
                 finish_body(&mut response.slot, response.body).await;
                 run.dispatch.succeeded(response.slot.lane, 0);
-                let local = self.local(&attempt.entry.path());
-                if let Some((held, local)) = held.zip(local)
-                    && held.stamp == local.stamp()
-                {
-                    self.unchanged(attempt, &held, &response.headers);
-                    return Ok(Ended::Settled);
-                }
-                // The response is about a local file that was edited or deleted meanwhile.
                 drop(response.slot);
-                Ok(Ended::Outdated)
+                let local = self.local(&attempt.entry.path());
+                let Some((held, local)) =
+                    held.zip(local).filter(|(held, local)| held.stamp == local.stamp())
+                else {
+                    // The response is about a local file that was edited or deleted meanwhile.
+                    return Ok(Ended::Outdated);
+                };
+                if !self.is_expected(attempt, &local, &response.headers) {
+                    attempt.job.learned.plain = true;
+                    return Ok(Ended::Further);
+                }
+                self.unchanged(attempt, &held, &response.headers);
+                Ok(Ended::Settled)
             }
             Content::Missing { status } => {
                 finish_body(&mut response.slot, response.body).await;
                 run.dispatch.succeeded(response.slot.lane, 0);
                 Ok(Ended::Missing { status })
             }
-            Content::Restart => {
+            Content::Unclear => {
                 finish_body(&mut response.slot, response.body).await;
-                Ok(Ended::Again)
+                Ok(Ended::Further)
             }
             Content::Rest { length } => {
-                let Some(kept) = attempt.job.kept.take() else { return Ok(Ended::Again) };
+                self.refuse_older(attempt, &mut response)?;
+                let Some(kept) = attempt.job.kept.take() else { return Ok(Ended::Further) };
                 let total = kept.begun.staged.length() + length;
                 let coming = Coming { total: Some(total), begun: Some(kept.begun) };
                 self.receive_file(attempt, response, coming, held.as_ref()).await
             }
             Content::Whole { length } => {
-                attempt.job.forget();
+                let local = self.local(&attempt.entry.path());
+                if let Some((held, local)) = held.as_ref().zip(local)
+                    && is_same(held, &local, conditions, (length, &response.headers))
+                    && self.is_expected(attempt, &local, &response.headers)
+                {
+                    finish_body(&mut response.slot, response.body).await;
+                    run.dispatch.succeeded(response.slot.lane, 0);
+                    self.unchanged(attempt, held, &response.headers);
+                    return Ok(Ended::Settled);
+                }
+                if held.is_none()
+                    && let Some(local) = local.filter(|_| self.may_adopt(attempt))
+                    && self.could_be(attempt, &local, length, &response.headers)
+                {
+                    finish_body(&mut response.slot, response.body).await;
+                    drop(response.slot);
+                    self.adopted(attempt, local, &response.headers).await;
+                    return Ok(Ended::Settled);
+                }
+                self.refuse_older(attempt, &mut response)?;
+                attempt.job.begin_anew(&response.headers.validators(), want.is_pinned());
                 self.receive_file(attempt, response, Coming::all(length), held.as_ref()).await
             }
         }
+    }
+
+    /// Fails if a mirror has a copy that is older than the local file. Its bytes are not taken,
+    /// unless a pin says that they are the right ones.
+    fn refuse_older(
+        &self,
+        attempt: &mut Attempt<'_, '_, '_>,
+        response: &mut Response<'_>,
+    ) -> Result<(), Refusal> {
+        let path = attempt.entry.path();
+        let date = |sent: Validators| sent.last_modified.as_deref().and_then(http_date);
+        let Some((theirs, local)) = date(response.headers.validators())
+            .zip(self.local(&path))
+            .filter(|_| 0 < attempt.job.place && !attempt.want.is_pinned())
+        else {
+            return Ok(());
+        };
+        let ours = match self.held(&path) {
+            Some(held) => date(held.validators),
+            None => Some(local.modified.div_euclid(1_000_000_000)),
+        };
+        if ours.is_none_or(|ours| ours <= theirs) {
+            return Ok(());
+        }
+        let mirror = attempt.job.target.origin.to_string();
+        let message = format!("the copy of the mirror {mirror} is older than the local file");
+        let message = format!("{message}, which stays");
+        attempt.job.older = Some(message.clone());
+        let failure = Failure::new(ErrorKind::UnexpectedContent, message).at_origin(&mirror);
+        // Its body is not read.
+        response.slot.connection = None;
+        Err(Refusal::lasting(response.slot.lane, failure))
     }
 
     /// The local file is current. The time of this confirmation matters only to `check` with an
@@ -94,13 +158,23 @@ impl Fetch<'_> {
     }
 }
 
-/// The validators after a 304, if it changes them (RFC 9111, section 4.3.4). Another entity tag
-/// than that of the request would be about another file.
+/// Whether a 200 to a conditional request is about the local file all the same: the strong entity tag
+/// that was sent, and its length.
+fn is_same(
+    held: &Answered,
+    local: &Stat,
+    conditions: &Validators,
+    (length, headers): (Option<u64>, &Headers),
+) -> bool {
+    let sent = headers.validators();
+    conditions.strong_etag().is_some_and(|tag| sent.strong_etag() == Some(tag))
+        && length == Some(local.size)
+        && held.stamp == local.stamp()
+}
+
+/// The validators after a confirmation, if it changes them (RFC 9111, section 4.3.4).
 fn renewed(held: &Validators, headers: &Headers) -> Option<Validators> {
     let Validators { etag, last_modified } = headers.validators();
-    if etag.is_some() && held.etag.is_some() && etag != held.etag {
-        return None;
-    }
     let renewed = Validators {
         etag: etag.or_else(|| held.etag.clone()),
         last_modified: last_modified.or_else(|| held.last_modified.clone()),

@@ -11,9 +11,11 @@ mod segments;
 use std::collections::HashSet;
 
 pub(super) use adopt::could_be;
+pub(super) use content::is_expected;
 pub(super) use files::Fetch;
 pub(crate) use files::{Disputed, Files};
 pub(super) use get::conditions;
+pub(super) use receive::unproven;
 
 use super::ask::{Question, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
@@ -123,7 +125,9 @@ impl Fetch<'_> {
                     let conditions = conditions(&held, &attempt.identity());
                     self.get(attempt, slot, &conditions, Some(held)).await
                 }
-                None if want.adopts() => self.adopt(attempt, slot).await,
+                None if want.adopts() && !attempt.job.learned.gets => {
+                    self.look(attempt, slot).await
+                }
                 None => self.get(attempt, slot, &none, None).await,
             }
         } else {
@@ -148,13 +152,16 @@ impl Fetch<'_> {
     ) -> Result<Ended, Refusal> {
         let none = Validators::default();
         let source = attempt.entry.source();
-        let question = Question::about(source, Method::Head, &none, Length::Unknown);
+        let method = if attempt.job.learned.gets { Method::Get } else { Method::Head };
+        let question = Question::about(source, method, &none, Length::Unknown);
         let mut response = attempt.ask(slot, &question).await?;
         finish_body(&mut response.slot, response.body).await;
         let lane = response.slot.lane;
         attempt.run.dispatch.succeeded(lane, 0);
-        if let Content::Missing { status } = response.content {
-            return Ok(Ended::Missing { status });
+        match response.content {
+            Content::Missing { status } => return Ok(Ended::Missing { status }),
+            Content::Whole { .. } => {}
+            _ => return Ok(Ended::Further),
         }
         let failure = Failure::new(ErrorKind::Unlisted, "its sidecar does not exist")
             .with_hint("`checksums: {optional: true}` allows files without a digest");

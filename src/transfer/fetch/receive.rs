@@ -9,13 +9,14 @@ use crate::dest::{Begun, PartNote, Proven, Small, Stat};
 use crate::digest::Digest;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Headers, Receiver as _, http_date, is_html, receive};
+use crate::http::{BodyRules, Headers, Length, Receiver as _, http_date, is_html, receive};
 use crate::pin::Validators;
 use crate::plan::{Action, Step};
 use crate::stop::StopReason;
+use crate::threads::lock;
 use crate::transfer::ask::Response;
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
-use crate::transfer::job::Job;
+use crate::transfer::job::{Job, Repeated};
 use crate::transfer::publish::{Message, Parcel};
 use crate::transfer::sink::{EDGE, Sink, Whole};
 use crate::transfer::slot::LaneId;
@@ -38,6 +39,15 @@ impl Coming {
     }
 }
 
+/// Two bodies whose ends nothing proved, and that differ.
+pub(in crate::transfer) fn unproven(before: u64, now: u64) -> Failure {
+    let message = format!(
+        "the server does not say how long the file is, and two transfers brought different bytes ({before} and {now} of them): one was cut, or the file changes"
+    );
+    Failure::new(ErrorKind::Protocol, message)
+        .with_hint("`expect: {unframed: true}` accepts what one transfer brings")
+}
+
 impl Fetch<'_> {
     /// Publishes a file that an earlier run received completely.
     pub(super) fn publish_kept(
@@ -51,7 +61,7 @@ impl Fetch<'_> {
         let failed = |failure| Refusal::lasting(lane, failure);
         let note = staged.note().cloned().unwrap_or_default();
         let nothing = Headers::default();
-        let proof = attempt.want.proof(&nothing, None);
+        let proof = attempt.want.proof(&nothing, None, true);
         let bytes = staged.length();
         let PartNote { validators, .. } = note;
         let modified = validators.last_modified.as_deref().and_then(http_date);
@@ -71,7 +81,7 @@ impl Fetch<'_> {
         coming: Coming,
         held: Option<&Answered>,
     ) -> Result<Ended, Refusal> {
-        let Response { mut slot, headers, body, .. } = response;
+        let Response { mut slot, headers, body, framed, .. } = response;
         let Coming { total, begun } = coming;
         let (run, entry, want, lane) = (attempt.run, attempt.entry, attempt.want, slot.lane);
         let origin = attempt.job.target.origin.to_string();
@@ -89,10 +99,10 @@ impl Fetch<'_> {
             }
             failed(failure)
         };
-        let http = attempt.settings();
+        let (http, expect) = (attempt.settings(), &entry.source().expect);
         let rules = BodyRules {
             length: total,
-            expect: &entry.source().expect,
+            expect,
             known: want.length(),
             stall: http.stall_timeout,
             min_rate: http.min_rate,
@@ -103,7 +113,8 @@ impl Fetch<'_> {
         let paces = run.paces(entry.source_index());
         let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
         let from = (attempt.job.name, attempt.job.place);
-        let proof = want.proof(&headers, begun.as_ref().map(|begun| &begun.staged));
+        let staged = begun.as_ref().map(|begun| &begun.staged);
+        let proof = want.proof(&headers, staged, expect.header_digests);
         let algorithms = proof.algorithms();
         let stage = Box::new(move || self.files.dest.stage(algorithms));
         let mut sink = match begun {
@@ -136,6 +147,11 @@ impl Fetch<'_> {
             self.keep(attempt.job, sink, &failure);
             return Err(failed(failure));
         }
+        let is_whole = framed
+            || connection.ends_authentically
+            || expect.unframed
+            || want.length() != Length::Unknown
+            || !proof.checksums().is_empty();
         if connection.is_reusable().await {
             slot.connection = Some(connection);
         }
@@ -172,8 +188,32 @@ impl Fetch<'_> {
                 Proven::Staged(verified)
             }
         };
+        if !is_whole {
+            let (digest, length) = (proven.digests().sha256(), proven.length());
+            match attempt.job.learned.repeated(digest, length) {
+                Repeated::Same => {}
+                Repeated::First => return Ok(Ended::Further),
+                Repeated::Other(before) => return Err(failed(unproven(before, length))),
+            }
+        }
+        if let Some(field) = proof.out_of_date(proven.digests()) {
+            self.tell_out_of_date(attempt, field);
+        }
         self.put_in_place(attempt, proven, validators, held);
         Ok(Ended::Settled)
+    }
+
+    /// Warns once for each source that a header field contradicts a pin that the bytes meet.
+    fn tell_out_of_date(&self, attempt: &Attempt<'_, '_, '_>, field: &str) {
+        let entry = &attempt.entry;
+        if lock(&self.doubted).insert(entry.source_index()) {
+            let path = entry.path();
+            let message = format!(
+                "the `{field}` of the server is out of date for `{}` and perhaps for other files; the files match their pins",
+                path.as_str()
+            );
+            attempt.run.ledger.tell(Event::Warning { message });
+        }
     }
 
     /// Fails if a body cannot fit on the disk.
@@ -202,7 +242,8 @@ impl Fetch<'_> {
             job.reached = begun.staged.length();
             job.tries = 0;
         }
-        job.kept = self.shelf.keep(begun);
+        let kept = self.shelf.keep(begun);
+        job.keep(kept);
     }
 
     /// Hands a proven file to the publisher, or records the local one if it has the same bytes.
