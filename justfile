@@ -6,7 +6,7 @@ default:
     @just --list --unsorted
 
 # Run every check, as `.ci/run` does after it installed the programs that tests need
-check: fmt clippy doc test deny
+check: fmt clippy doc test models deny
 
 # Check the formatting
 fmt:
@@ -23,6 +23,10 @@ doc:
 # Run all tests
 test:
     cargo test
+
+# Check the queues between threads in every interleaving (models/)
+models:
+    cargo run --quiet --manifest-path models/Cargo.toml --target-dir target/models
 
 # Hold the dependencies to deny.toml, where cargo-deny is installed
 deny:
@@ -47,7 +51,7 @@ fuzz-coverage SECONDS="60":
 
 # Run the transfer engine against simulated origins for the first COUNT seeds
 seeds COUNT="10000":
-    NATSYNC_SEEDS={{COUNT}} cargo test --release --lib simulation::every_run_keeps_the_laws
+    NATSYNC_SEEDS={{COUNT}} cargo test --release --lib simulation::every_run
 
 # Play the first COUNT histories of random faults, kills and signals over real sockets
 chaos COUNT="20":

@@ -1,17 +1,53 @@
 //! A file that appears whole or not at all, outside of destinations: locks, saved plans, reports.
 //!
 //! The bytes go into a temporary file in the same directory, whose name is random: two processes with
-//! one id (in two containers) or two threads never share it.
+//! one id (in two containers) or two threads never share it. A file that a program reads, changes and
+//! replaces needs a [`ReplaceGuard`] as well.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 /// The most bytes of a file's name that its temporary file has in its name.
 const NAMED: usize = 100;
+
+/// The interval between attempts to take a guard, and the most attempts.
+const STEP: Duration = Duration::from_millis(20);
+const STEPS: u32 = 3000;
+
+/// The right to replace files of a folder, held by one process at a time: an advisory lock of the
+/// kernel on the folder itself, so that no further file appears beside them.
+#[derive(Debug)]
+pub(crate) struct ReplaceGuard {
+    /// None if the file system has no such locks. A concurrent change may then be lost.
+    _folder: Option<File>,
+}
+
+impl ReplaceGuard {
+    /// Takes the guard of the folder of `place`. Waits for other holders, since they only replace a
+    /// file. None when `go_on` answers false.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened, or the guard is held for a minute.
+    pub(crate) fn acquire(place: &Path, go_on: impl Fn() -> bool) -> io::Result<Option<Self>> {
+        let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
+        let folder = File::open(folder_of(&place))?;
+        for _ in 0..STEPS {
+            match folder.try_lock() {
+                Ok(()) => return Ok(Some(Self { _folder: Some(folder) })),
+                Err(TryLockError::Error(_)) => return Ok(Some(Self { _folder: None })),
+                Err(TryLockError::WouldBlock) if !go_on() => return Ok(None),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(STEP),
+            }
+        }
+        let message = "another process has held a lock on its folder for a minute";
+        Err(io::Error::new(io::ErrorKind::TimedOut, message))
+    }
+}
 
 /// A file on its way to its place. Dropped unpublished, it leaves nothing behind.
 #[derive(Debug)]
@@ -128,6 +164,20 @@ mod tests {
         one.publish().unwrap();
         assert_eq!(fs::read(&place).unwrap(), b"one");
         assert_eq!(names(folder.path()), ["x.lock"]);
+    }
+
+    #[test]
+    fn one_process_at_a_time_replaces_files_of_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = |name: &str, go_on: bool| {
+            ReplaceGuard::acquire(&folder.path().join(name), || go_on).unwrap()
+        };
+        let held = guard("a.lock", true);
+        assert!(held.is_some() && guard("b.lock", false).is_none());
+        drop(held);
+        assert!(guard("b.lock", false).is_some());
+        assert_eq!(names(folder.path()), [""; 0]);
+        assert!(ReplaceGuard::acquire(&folder.path().join("none/a.lock"), || true).is_err());
     }
 
     #[test]

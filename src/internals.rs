@@ -12,8 +12,8 @@ use crate::dest::{Dest, Sighting};
 use crate::failure::{ErrorKind, Failure};
 pub use crate::fuzz::{LAWS, Law, check};
 use crate::http::{
-    self, BodyRules, Dial, Exchange, Internet, Length, Method, Network, Receiver, Request, Wanted,
-    exchange, receive,
+    self, BodyRules, Dial, Exchange, Internet, Length, Method, Network, Receiver, Request, Version,
+    Visit, Wanted, exchange, receive,
 };
 use crate::manifest::{Expect, Http, Proxy};
 use crate::pin::Validators;
@@ -55,7 +55,8 @@ impl Dialer {
     /// # Errors
     /// `connect` or `timeout`; for names also `dns`, and for https `tls`.
     pub async fn dial(&self, target: &Target) -> Result<Connection, Failure> {
-        self.dial.dial(&target.0.origin, Wanted::Declared, self.connect).await.map(Connection)
+        let (wanted, version) = (Wanted::Declared, Version::Any);
+        self.dial.dial(&target.0.origin, wanted, version, self.connect).await.map(Connection)
     }
 
     /// Sends a GET request and passes the body to `take`. Returns true if the connection can carry
@@ -79,7 +80,7 @@ impl Dialer {
             user_agent: None,
             past_caches: false,
         };
-        let message = request.message(target, connection)?;
+        let message = request.message(target, &Visit::default(), connection)?;
         let response = match exchange(connection, message, self.stall).await {
             Exchange::Answered(response) if response.head.status == 200 => response,
             Exchange::Failed(failure) | Exchange::Throttled(failure) => return Err(failure),
@@ -93,7 +94,7 @@ impl Dialer {
             min_rate: 0,
         };
         let mut taker = Taker { take, received: 0 };
-        receive(connection, response.body, &rules, &[], &mut taker, |_| {}).await?;
+        receive(connection, &mut response.body, &rules, &[], &mut taker, |_| {}).await?;
         Ok(connection.is_reusable().await)
     }
 }

@@ -1,6 +1,15 @@
 //! Work on several threads: one way to start it, and one policy for mutexes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use sync::{Condvar, Mutex, MutexGuard};
+
+/// The synchronisation of the modules that `models/` checks in every interleaving. There it is that of
+/// loom.
+pub(crate) mod sync {
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+}
 
 /// Locks a mutex, also one that a panic has poisoned.
 ///
@@ -9,6 +18,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// steps that each leave it consistent, so that they may still use it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a notification; for a poisoned mutex as [`lock`].
+pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes the value out of a mutex; for a poisoned one as [`lock`].

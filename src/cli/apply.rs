@@ -62,6 +62,7 @@ fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, Refused> {
             offline: args.offline,
             prune: args.prune.decided(&args.manifests),
             max_delete: args.prune.max_delete.map(Quota::Count),
+            take_ownership: args.prune.take_ownership,
             ..Options::default()
         },
         manifest,

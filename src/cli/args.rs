@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
 use crate::ops::init::Format;
@@ -51,7 +51,7 @@ Exit status:
     3  plan --exit-code: there is something to fetch, replace or prune;
        lock --check: the lock and the manifest differ
     4  another run holds the destination
-    5  the destination cannot be used (disk full, not writable)
+    5  the destination cannot be used, or output cannot be written (disk full, not writable)
    70  a bug in natsync
   130  ended by SIGINT
   143  ended by SIGTERM or SIGHUP";
@@ -205,11 +205,11 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, help_heading = OUTPUT)]
     pub json: bool,
     /// Print only errors
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = OUTPUT)]
-    pub quiet: bool,
-    /// Print a line for each entry
-    #[arg(short, long, global = true, help_heading = OUTPUT)]
-    pub verbose: bool,
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose", help_heading = OUTPUT)]
+    pub quiet: u8,
+    /// Print a line for each entry (may be repeated, which has no further effect yet)
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = OUTPUT)]
+    pub verbose: u8,
     /// Use colour: auto, always or never [default: auto]
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true, help_heading = OUTPUT)]
     pub color: When,
@@ -223,9 +223,9 @@ impl GlobalArgs {
     #[must_use]
     pub(crate) fn settings(self) -> Settings {
         let verbosity = match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (_, true) => Verbosity::Verbose,
-            _ => Verbosity::Normal,
+            (0, 0) => Verbosity::Normal,
+            (0, _) => Verbosity::Verbose,
+            _ => Verbosity::Quiet,
         };
         let format = if self.json { Output::Json } else { Output::Human };
         Settings { format, verbosity, color: self.color, progress: self.progress }
@@ -251,7 +251,7 @@ pub(crate) struct ApplyArgs {
     /// the exit status is 2.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "dest", "only", "set", "today", "force", "rehash", "locked", "prune", "no_prune",
-        "max_delete", "offline", "retry",
+        "max_delete", "take_ownership", "offline", "retry",
     ])]
     pub plan: Option<PathBuf>,
     /// Process only the entries in FILE, which --failed wrote
@@ -307,6 +307,13 @@ pub(crate) struct PruneArgs {
     /// If more than N files would be deleted, delete none
     #[arg(long, value_name = "N")]
     pub max_delete: Option<u64>,
+    /// Take over the files of a manifest that this one probably was
+    ///
+    /// For a manifest that was renamed or moved and changed at the same time, so that natsync cannot
+    /// tell whose files are below the destination. A manifest is recognised by its path relative to
+    /// the destination, else by its name if it declares at least half of the files.
+    #[arg(long)]
+    pub take_ownership: bool,
 }
 
 impl PruneArgs {

@@ -24,7 +24,7 @@ pub(super) fn warn(console: &Console, message: &str) {
 
 /// The more severe of two exit statuses. The order is `Ok`, `Drift`, `Failed`, the statuses of a
 /// run that could not go on, and those of a signal. Of two equally severe ones the first counts.
-pub(super) fn worst(first: ExitStatus, second: ExitStatus) -> ExitStatus {
+pub(crate) fn worst(first: ExitStatus, second: ExitStatus) -> ExitStatus {
     let weight = |status| match status {
         ExitStatus::Ok => 0,
         ExitStatus::Drift => 1,

@@ -58,20 +58,21 @@ fn read(args: &InitArgs) -> Result<init::Input, RunError> {
     let (stream, urls): (Vec<_>, Vec<_>) = args.urls.iter().cloned().partition(|url| url == STREAM);
     let mut input = read_arguments(&urls)?;
     let base = args.base_url.as_deref();
-    let mut add = |content: &[u8]| -> Result<(), RunError> {
-        let list = read_list(content, args.format, base)?;
+    let mut add = |content: &[u8], name: &str| -> Result<(), RunError> {
+        let list = read_list(content, name, args.format, base)?;
         input.files.extend(list.files);
         input.notes.extend(list.notes);
         Ok(())
     };
     if !stream.is_empty() {
-        add(&limited(io::stdin().lock(), "standard input")?)?;
+        add(&limited(io::stdin().lock(), "standard input")?, "")?;
     }
     if let Some(file) = &args.from {
         let name = file.display().to_string();
         let open = File::open(file)
             .map_err(|error| RunError::usage(format!("cannot read `{name}`: {error}")))?;
-        add(&limited(open, &name)?)?;
+        let title = file.file_name().map(|title| title.to_string_lossy()).unwrap_or_default();
+        add(&limited(open, &name)?, &title)?;
     }
     Ok(input)
 }

@@ -32,6 +32,7 @@ pub(super) fn run(args: &ListArgs, console: &Console) -> Result<ExitStatus, RunE
 
 fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitStatus, RunError> {
     let Target { manifest, selection } = target;
+    manifest.check()?;
     match format {
         ListFormat::Table => table(manifest, selection, console),
         ListFormat::Urls => urls(manifest, selection, console),
@@ -40,10 +41,7 @@ fn list(format: ListFormat, target: &Target, console: &Console) -> Result<ExitSt
             write_entry(console, entry, sha256.map(|sha256| sha256.hex()));
         })?,
         ListFormat::Sha256sums => export(&Sha256Sums, target, console)?,
-        ListFormat::Aria2 => {
-            let folder = manifest.shown_dest().to_owned();
-            export(&Aria2 { folder }, target, console)?;
-        }
+        ListFormat::Aria2 => export(&Aria2, target, console)?,
         ListFormat::Metalink => export(&Metalink, target, console)?,
     }
     match selection.unmatched(manifest) {

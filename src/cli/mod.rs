@@ -33,6 +33,7 @@ mod verify;
 use std::time::Duration;
 
 use exit::fail;
+pub(crate) use exit::worst;
 
 use crate::cli::args::Command;
 use crate::dest::descriptors;

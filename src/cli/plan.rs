@@ -95,6 +95,7 @@ fn plan(
         locked: args.locked,
         prune: args.prune.decided(&args.manifests),
         max_delete: args.prune.max_delete,
+        take_ownership: args.prune.take_ownership,
         now: Timestamp::now(),
     };
     // `apply --plan` makes its options from the same recipe, so that both decide alike.

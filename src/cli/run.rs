@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::cli;
-use crate::cli::args::{Cli, Command};
+use crate::cli::args::Cli;
 use crate::ops::error::{ExitStatus, RunError};
 use crate::report::{Console, Format, Settings, print_bug, print_error, print_usage};
 use crate::threads::lock;
@@ -41,24 +42,15 @@ fn carry_out(cli: &Cli) -> ExitStatus {
     };
     match console.finish() {
         Ok(()) => status,
-        Err(error) => lost_output(&console, cli, &error, status),
+        Err(error) => lost_output(&console, &error, status),
     }
 }
 
 /// The exit status after standard output failed, for example because a disk is full.
-///
-/// Lost output is a failure with `--json`, and for commands whose only effect is their output. For
-/// `apply` without `--json` the files count, not the lines about them.
-fn lost_output(console: &Console, cli: &Cli, error: &RunError, status: ExitStatus) -> ExitStatus {
+fn lost_output(console: &Console, error: &RunError, status: ExitStatus) -> ExitStatus {
     print_error(console, error);
     let _ = console.finish();
-    let only_output = !matches!(cli.command, Command::Apply(_));
-    match status {
-        ExitStatus::Ok | ExitStatus::Drift if console.is_json() || only_output => {
-            error.exit_status()
-        }
-        status => status,
-    }
+    cli::worst(status, error.exit_status())
 }
 
 /// Prints help, the version, or an error of the command line.
@@ -71,11 +63,15 @@ fn refuse(error: &clap::Error, args: &[OsString]) -> ExitStatus {
         // clap quotes arguments as they are: `say` keeps them from being read as workflow commands.
         console.say(&error.render().to_string());
     } else {
-        // If the terminal cannot be written to, there is nowhere to print the error.
-        let _ = error.print();
-    }
-    if wanted {
-        return ExitStatus::Ok;
+        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        if wanted {
+            return match printed {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    lost_output(&console, &RunError::Output(error), ExitStatus::Ok)
+                }
+                _ => ExitStatus::Ok,
+            };
+        }
     }
     if is_json {
         let text = error.render().to_string();

@@ -85,11 +85,36 @@ pub(super) fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>
             Err(error) => refusals.push(Refusal { file: Some(file), error }),
         }
     }
+    protect_from_each_other(&mut targets, &mut refusals);
     if !refusals.is_empty() {
         return Err(Refused(refusals));
     }
+    for problem in targets.iter().flat_map(|target| target.manifest.warnings()) {
+        let file = Untrusted::path(&problem.file);
+        let (line, column) = (problem.line, problem.column);
+        let message = Untrusted(&problem.message);
+        warn(console, &format!("{file}:{line}:{column}: {message}"));
+    }
     warn_of_open_netrcs(&targets, console);
     Ok(targets)
+}
+
+/// Refuses a manifest with an entry that would replace another manifest of this run, or its lock.
+/// Only manifests below a destination need the check, which renders all paths.
+fn protect_from_each_other(targets: &mut [Target], refusals: &mut Vec<Refusal>) {
+    let files: Vec<_> = targets.iter().map(|target| target.manifest.file().to_owned()).collect();
+    for (target, own) in targets.iter_mut().zip(&files) {
+        let manifest = &mut target.manifest;
+        let others = files.iter().filter(|&file| file != own && manifest.may_overwrite(file));
+        let others: Vec<_> = others.cloned().collect();
+        if others.is_empty() {
+            continue;
+        }
+        manifest.protect(others);
+        if let Err(problems) = manifest.check() {
+            refusals.push(Refusal { file: Some(own.clone()), error: problems.into() });
+        }
+    }
 }
 
 /// Warns once about each netrc file that other users of this machine can read.

@@ -55,40 +55,59 @@ impl Attributes {
         }
     }
 
-    /// Gives them to a staged file. An attribute that the process may not set stays as it is.
+    /// Gives them to a staged file. An attribute that the process may not set stays as it is; then
+    /// the file is no more accessible than it would be with all of them.
     pub(super) fn give_to(
         &self,
         staging: BorrowedFd<'_>,
         name: &str,
         created: Created,
     ) -> io::Result<()> {
-        let new_owner = self.owner.filter(|new| *new != created.owner);
-        let new_group = self.group.filter(|new| *new != created.group);
-        let mut changed = false;
-        if new_owner.is_some() || new_group.is_some() {
-            changed = set_owner(staging, name, new_owner, new_group)?;
+        let owner = self.owner.filter(|owner| *owner != created.owner);
+        let group = self.group.filter(|group| *group != created.group);
+        let mut set = Set::default();
+        if owner.is_some() || group.is_some() {
+            set = set_owner(staging, name, owner, group)?;
         }
-        if let Some(list) = &self.acl
+        let has_group = group.is_none() || set.group;
+        if has_group
+            && let Some(list) = &self.acl
             && acl::set(staging, name, list)?
         {
             return Ok(());
         }
-        let mode = self.mode.unwrap_or(created.permissions);
+        let mut mode = self.mode.unwrap_or(created.permissions);
+        // The bits of the group are meant for another group, or are the mask of a lost ACL. Those
+        // of a new file are what the umask gives to any group.
+        if self.mode.is_some() && (!has_group || self.acl.is_some()) {
+            mode = no_more_for_the_group(mode);
+        }
         // The kernel may take bits away when the owner changes.
-        if changed || mode != created.permissions {
+        if set.owner || set.group || mode != created.permissions {
             rustix::fs::chmodat(staging, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
         }
         Ok(())
     }
 }
 
-/// Reports whether anything was changed.
+/// Permissions with no right for the group that others do not have.
+fn no_more_for_the_group(mode: u32) -> u32 {
+    mode & !0o070 | mode & ((mode & 0o007) << 3)
+}
+
+/// Which of owner and group were set.
+#[derive(Clone, Copy, Debug, Default)]
+struct Set {
+    owner: bool,
+    group: bool,
+}
+
 fn set_owner(
     staging: BorrowedFd<'_>,
     name: &str,
     owner: Option<u32>,
     group: Option<u32>,
-) -> io::Result<bool> {
+) -> io::Result<Set> {
     let group = group.map(Gid::from_raw);
     let set = |owner: Option<Uid>, group| match rustix::fs::chownat(
         staging,
@@ -101,12 +120,12 @@ fn set_owner(
         Err(Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(false),
         Err(errno) => Err(io::Error::from(errno)),
     };
-    let both = set(owner.map(Uid::from_raw), group)?;
-    if both || owner.is_none() || group.is_none() {
-        return Ok(both);
+    if set(owner.map(Uid::from_raw), group)? {
+        return Ok(Set { owner: owner.is_some(), group: group.is_some() });
     }
     // A process that may not give files away may still choose among its own groups.
-    set(None, group)
+    let is_set = owner.is_some() && group.is_some() && set(None, group)?;
+    Ok(Set { owner: false, group: is_set })
 }
 
 #[cfg(target_os = "linux")]
@@ -279,4 +298,18 @@ pub(super) fn make_neutral(folder: BorrowedFd<'_>) -> io::Result<()> {
         rustix::fs::fchmod(folder, Mode::RWXU)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_group_gets_no_more_than_others() {
+        for (before, after) in
+            [(0o640, 0o600), (0o664, 0o644), (0o604, 0o604), (0o777, 0o777), (0o751, 0o711)]
+        {
+            assert_eq!(no_more_for_the_group(before), after, "{before:o}");
+        }
+    }
 }

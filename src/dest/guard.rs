@@ -2,9 +2,8 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
 
-use super::{CONTROL, DestError};
+use super::{CONTROL, Dest, DestError};
 
 /// Holds a destination for one run, by an advisory lock that the kernel releases when the process
 /// ends, however it ends. The content of the file is only for the message of another run.
@@ -19,9 +18,9 @@ impl RunGuard {
     /// # Errors
     /// [`DestError::Busy`] when another run holds it, [`DestError::Unusable`] when the file cannot
     /// be created.
-    pub(crate) fn acquire(dest: &Path) -> Result<Self, DestError> {
-        let path = dest.join(CONTROL).join("run.lock");
-        let storage = |source| DestError::Unusable { doing: "lock", path: path.clone(), source };
+    pub(crate) fn acquire(dest: &Dest) -> Result<Self, DestError> {
+        let path = dest.path().join(CONTROL).join("run.lock");
+        let storage = |source| dest.error("lock", ".natsync/run.lock", source);
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -41,7 +40,7 @@ impl RunGuard {
                 let mut holder = String::new();
                 let _ = (&mut file).take(200).read_to_string(&mut holder);
                 let holder = Some(holder.trim().to_owned()).filter(|text| !text.is_empty());
-                Err(DestError::Busy { dest: dest.to_owned(), holder })
+                Err(DestError::Busy { dest: dest.at.shown().to_owned(), holder })
             }
             Err(TryLockError::Error(source)) => Err(storage(source)),
         }

@@ -13,6 +13,7 @@ mod error;
 mod folder;
 mod guard;
 pub(crate) mod inventory;
+mod location;
 mod opened;
 mod part;
 mod proof;
@@ -28,7 +29,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -39,6 +40,7 @@ use crate::threads::lock;
 pub(crate) use error::DestError;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
+pub(crate) use location::Location;
 use opened::Opened;
 pub(crate) use part::{PartNote, Parts};
 pub(crate) use proof::VerifyError;
@@ -56,7 +58,7 @@ const PARTIAL: &str = "partial";
 /// A destination directory, held open.
 #[derive(Debug)]
 pub(crate) struct Dest {
-    path: PathBuf,
+    at: Location,
     root: Folder,
     folders: Mutex<Folders>,
     staging: Option<folder::Shared>,
@@ -68,11 +70,12 @@ impl Dest {
     ///
     /// # Errors
     /// When it is not a directory or cannot be opened.
-    pub(crate) fn open(path: &Path) -> Result<Option<Self>, DestError> {
-        match Folder::open_ambient(path) {
-            Ok(root) => Ok(Some(Self::new(path, root, None))),
+    pub(crate) fn open(at: impl Into<Location>) -> Result<Option<Self>, DestError> {
+        let at = at.into();
+        match Folder::open_ambient(at.path()) {
+            Ok(root) => Ok(Some(Self::new(at, root, None))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(storage("open the destination", path, source)),
+            Err(source) => Err(at.error("open the destination", "", source)),
         }
     }
 
@@ -80,38 +83,43 @@ impl Dest {
     ///
     /// # Errors
     /// When it cannot be created, opened or written to.
-    pub(crate) fn create(path: &Path) -> Result<Self, DestError> {
-        std::fs::create_dir_all(path)
-            .map_err(|source| storage("make the destination", path, source))?;
-        let root = Folder::open_ambient(path)
-            .map_err(|source| storage("open the destination", path, source))?;
-        let control = path.join(CONTROL);
+    pub(crate) fn create(at: impl Into<Location>) -> Result<Self, DestError> {
+        let at = at.into();
+        std::fs::create_dir_all(at.path())
+            .map_err(|source| at.error("make the destination", "", source))?;
+        let root = Folder::open_ambient(at.path())
+            .map_err(|source| at.error("open the destination", "", source))?;
         let staging = root
             .make(CONTROL, Mode::RWXU)
             .and_then(|control| control.make(PARTIAL, Mode::RWXU))
             .and_then(|partial| attributes::make_neutral(partial.as_fd()).map(|()| partial))
-            .map_err(|source| storage("write to", &control, source))?;
-        Ok(Self::new(path, root, Some(folder::Shared::new(staging))))
+            .map_err(|source| at.error("write to", CONTROL, source))?;
+        Ok(Self::new(at, root, Some(folder::Shared::new(staging))))
     }
 
-    fn new(path: &Path, root: Folder, staging: Option<folder::Shared>) -> Self {
+    fn new(at: Location, root: Folder, staging: Option<folder::Shared>) -> Self {
         // Staging names must differ from those of any other run, even on a file system without
         // locks.
         let run = fastrand::u64(..);
-        Self { path: path.to_owned(), root, folders: Mutex::default(), staging, run }
+        Self { at, root, folders: Mutex::default(), staging, run }
     }
 
     /// The path by which it was opened.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.at.path()
+    }
+
+    /// The error of an operation on one of natsync's own files below it.
+    pub(crate) fn error(&self, doing: &'static str, below: &str, source: io::Error) -> DestError {
+        self.at.error(doing, below, source)
     }
 
     /// Whether its path still leads to it.
     #[must_use]
     pub(crate) fn is_in_place(&self) -> bool {
         let own = rustix::fs::fstat(&self.root).map(Stat::from);
-        let there = rustix::fs::stat(&self.path).map(Stat::from);
+        let there = rustix::fs::stat(self.path()).map(Stat::from);
         own.is_ok_and(|own| there.is_ok_and(|there| own.is_same_file(&there)))
     }
 
@@ -139,7 +147,7 @@ impl Dest {
     /// The absolute path, with links resolved.
     #[must_use]
     pub(crate) fn place(&self) -> String {
-        let full = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let full = std::fs::canonicalize(self.path()).unwrap_or_else(|_| self.path().to_owned());
         full.to_string_lossy().into_owned()
     }
 
@@ -200,10 +208,11 @@ impl Dest {
         rustix::fs::fstatvfs(&self.root).ok().as_ref().map(room)
     }
 
-    /// Removes the parts that no transfer took over.
-    pub(crate) fn clear_parts(&self, parts: &Parts) {
+    /// Removes the parts that no transfer took over, except newer ones of owners that are another
+    /// manifest.
+    pub(crate) fn clear_parts(&self, parts: &Parts, is_other: impl Fn(i64) -> bool) {
         if let Some(staging) = &self.staging {
-            parts.clear(staging);
+            parts.clear(staging, is_other);
         }
     }
 
@@ -286,10 +295,6 @@ impl Dest {
     }
 }
 
-fn storage(doing: &'static str, path: &Path, source: io::Error) -> DestError {
-    DestError::Unusable { doing, path: path.to_owned(), source }
-}
-
 fn room(space: &rustix::fs::StatVfs) -> u64 {
     space.f_bavail.saturating_mul(space.f_frsize)
 }
@@ -300,7 +305,7 @@ mod tests {
 
     fn fresh() -> (tempfile::TempDir, Dest) {
         let folder = tempfile::tempdir().unwrap();
-        let dest = Dest::create(&folder.path().join("out")).unwrap();
+        let dest = Dest::create(folder.path().join("out").as_path()).unwrap();
         (folder, dest)
     }
 
@@ -412,14 +417,13 @@ mod tests {
     #[test]
     fn a_second_run_is_told_who_holds_the_destination() {
         let (_folder, dest) = fresh();
-        let guard = RunGuard::acquire(dest.path()).unwrap();
-        let Err(DestError::Busy { holder: Some(holder), .. }) = RunGuard::acquire(dest.path())
-        else {
+        let guard = RunGuard::acquire(&dest).unwrap();
+        let Err(DestError::Busy { holder: Some(holder), .. }) = RunGuard::acquire(&dest) else {
             panic!("two runs hold one destination")
         };
         assert!(holder.contains(&format!("process {}", std::process::id())), "{holder}");
         drop(guard);
-        RunGuard::acquire(dest.path()).unwrap();
+        RunGuard::acquire(&dest).unwrap();
     }
 
     #[test]

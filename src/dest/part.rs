@@ -7,8 +7,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -20,12 +21,19 @@ use crate::threads::lock;
 
 /// The suffix of the name of a note.
 const NOTE: &str = ".part";
-/// The largest note, in bytes.
+/// The longest first line of a note, in bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
+/// The last complete line of a note is within this many bytes before its end.
+const TAIL: u64 = 4096;
+/// How long a part of another manifest is kept, which may never run again.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// Which file a part begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartNote {
+    /// The owner in the state whose run received it; 0 in notes of older versions.
+    #[serde(default)]
+    pub(crate) owner: i64,
     /// Below the destination.
     pub(crate) path: String,
     /// The URL that served it.
@@ -49,9 +57,9 @@ pub(super) struct Written {
     pub(super) sha256: String,
 }
 
-/// The parts of earlier runs, by path.
+/// The parts of earlier runs, by path. Each owner has at most one part of a path.
 #[derive(Debug, Default)]
-pub(crate) struct Parts(Mutex<HashMap<String, Part>>);
+pub(crate) struct Parts(Mutex<HashMap<String, Vec<Part>>>);
 
 /// A part of an earlier run.
 #[derive(Clone, Debug)]
@@ -59,6 +67,8 @@ pub(crate) struct Part {
     pub(super) name: String,
     pub(super) note: PartNote,
     pub(super) written: Written,
+    /// The last change of the note; none if the system does not tell.
+    modified: Option<SystemTime>,
 }
 
 impl PartNote {
@@ -94,14 +104,21 @@ impl Part {
     fn read(staging: &Folder, name: &str) -> Option<Self> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let note = rustix::fs::openat(staging, note_of(name), flags, Mode::empty()).ok()?;
-        let mut text = String::new();
-        File::from(note).take(LONGEST).read_to_string(&mut text).ok()?;
+        let mut file = File::from(note);
+        let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let mut first = Vec::new();
+        BufReader::new(&file).take(LONGEST).read_until(b'\n', &mut first).ok()?;
+        let note = serde_json::from_slice(&first).ok()?;
+        // A transfer of many hours adds many lines; only the last one counts.
+        let (begin, length) = (first.len() as u64, file.metadata().ok()?.len());
+        file.seek(SeekFrom::Start(begin.max(length.saturating_sub(TAIL)))).ok()?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail).ok()?;
         // A line without an end was cut by the end of the process.
-        let whole = &text[..=text.rfind('\n')?];
-        let mut lines = whole.lines();
-        let note = serde_json::from_str(lines.next()?).ok()?;
-        let written = serde_json::from_str(lines.next_back()?).ok()?;
-        Some(Self { name: name.to_owned(), note, written })
+        let end = tail.iter().rposition(|byte| *byte == b'\n')?;
+        let last = tail[..end].rsplit(|byte| *byte == b'\n').next()?;
+        let written = serde_json::from_slice(last).ok()?;
+        Some(Self { name: name.to_owned(), note, written, modified })
     }
 
     pub(crate) fn note(&self) -> &PartNote {
@@ -121,18 +138,20 @@ impl Parts {
     pub(super) fn collect(staging: &Folder) -> io::Result<Self> {
         let names = staging.names()?;
         let texts: HashSet<_> = names.iter().filter_map(|name| name.to_str()).collect();
-        let mut parts: HashMap<String, Part> = HashMap::new();
+        let mut parts: HashMap<String, Vec<Part>> = HashMap::new();
         for name in &texts {
             let Some(stem) = name.strip_suffix(NOTE).filter(|stem| texts.contains(stem)) else {
                 continue;
             };
             let Some(part) = Part::read(staging, stem) else { continue };
-            let longer = |other: &Part| part.written.length < other.written.length;
-            if !parts.get(&part.note.path).is_some_and(longer) {
-                parts.insert(part.note.path.clone(), part);
+            let same = parts.entry(part.note.path.clone()).or_default();
+            match same.iter_mut().find(|other| other.note.owner == part.note.owner) {
+                Some(other) if other.written.length < part.written.length => *other = part,
+                Some(_) => {}
+                None => same.push(part),
             }
         }
-        let kept: HashSet<_> = parts.values().map(|part| part.name.as_str()).collect();
+        let kept: HashSet<_> = parts.values().flatten().map(|part| part.name.as_str()).collect();
         for name in &names {
             let text = name.to_str().unwrap_or_default();
             if !kept.contains(text.strip_suffix(NOTE).unwrap_or(text)) {
@@ -146,24 +165,28 @@ impl Parts {
         self.lock().is_empty()
     }
 
-    /// Takes the part of a path, if it is the wanted one. No other transfer gets it afterwards.
+    /// Takes the longest wanted part of a path. No other transfer gets it afterwards.
     pub(crate) fn take(&self, path: &str, wanted: impl Fn(&PartNote) -> bool) -> Option<Part> {
         let mut parts = self.lock();
-        if parts.get(path).is_some_and(|part| wanted(&part.note)) {
-            parts.remove(path)
-        } else {
-            None
-        }
+        let same = parts.get_mut(path)?;
+        let wanted = same.iter().enumerate().filter(|(_, part)| wanted(&part.note));
+        let (longest, _) = wanted.max_by_key(|(_, part)| part.written.length)?;
+        Some(same.swap_remove(longest))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Part>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Part>>> {
         lock(&self.0)
     }
 
-    /// Removes the parts that no transfer took.
-    pub(super) fn clear(&self, staging: &Folder) {
-        for (_, part) in self.lock().drain() {
-            part.remove(staging);
+    /// Removes the parts that no transfer took. A part of an owner that is another manifest stays
+    /// for the next run of that, if it is not too old.
+    pub(super) fn clear(&self, staging: &Folder, is_other: impl Fn(i64) -> bool) {
+        for part in self.lock().drain().flat_map(|(_, parts)| parts) {
+            let age = part.modified.and_then(|modified| modified.elapsed().ok());
+            let is_old = age.is_some_and(|age| KEPT < age);
+            if is_old || !is_other(part.note.owner) {
+                part.remove(staging);
+            }
         }
     }
 }
@@ -261,9 +284,17 @@ mod tests {
             let part = names(&dest).into_iter().find(|name| !name.ends_with(NOTE)).unwrap();
             damage(&staging(&dest).join(part));
             assert_eq!(take_up(&dest, "a", u64::MAX).map(|(length, _)| length), left);
-            dest.clear_parts(&dest.parts().unwrap());
+            dest.clear_parts(&dest.parts().unwrap(), |_| false);
             assert_eq!(names(&dest), [""; 0]);
         }
+    }
+
+    #[test]
+    fn the_note_of_a_transfer_of_many_hours_is_read_from_its_end() {
+        let (_folder, dest) = fresh();
+        let pieces = vec![b"ab".as_slice(); 500];
+        leave(&dest, "a", &pieces);
+        assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 1000);
     }
 
     #[test]
@@ -275,5 +306,20 @@ mod tests {
         std::fs::write(staging(&dest).join("stranger"), b"x").unwrap();
         std::fs::write(staging(&dest).join("stranger.part"), b"x").unwrap();
         assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 6);
+    }
+
+    #[test]
+    fn each_owner_keeps_its_part_of_a_path() {
+        let (_folder, dest) = fresh();
+        for owner in [1, 2, 2] {
+            let mut staged = dest.stage(Algorithms::default()).unwrap();
+            staged.write(b"abc").unwrap();
+            staged.keep_as(&PartNote { owner, ..note("a") }).unwrap();
+        }
+        let parts = dest.parts().unwrap();
+        let taken = parts.take("a", |note| note.owner == 1).unwrap();
+        assert!(parts.take("a", |note| note.owner == 1).is_none() && taken.note().owner == 1);
+        dest.clear_parts(&parts, |owner| owner == 2);
+        assert_eq!(dest.parts().unwrap().lock()["a"].len(), 2, "taken, and of another owner");
     }
 }

@@ -16,14 +16,6 @@ pub(crate) enum Proven {
 
 impl Proven {
     #[must_use]
-    pub(crate) fn length(&self) -> u64 {
-        match self {
-            Self::Staged(verified) => verified.length(),
-            Self::Small(small) => small.bytes.len() as u64,
-        }
-    }
-
-    #[must_use]
     pub(crate) fn digests(&self) -> &Digests {
         match self {
             Self::Staged(verified) => verified.digests(),

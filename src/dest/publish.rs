@@ -52,7 +52,7 @@ impl Dest {
         match &replaced {
             Some(old) => old.give_to(staging.as_fd(), verified.name(), verified.created())?,
             None => {
-                folder.gives()?.give_to(staging.as_fd(), verified.name(), verified.created())?
+                folder.gives()?.give_to(staging.as_fd(), verified.name(), verified.created())?;
             }
         }
         if replaced.is_some() {

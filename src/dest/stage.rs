@@ -81,7 +81,8 @@ impl Staged {
         go_on: impl Fn() -> bool,
     ) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(self.length))?;
-        let hasher = std::mem::take(&mut self.hasher);
+        // An interrupted read leaves the file as it was, so that it can be kept.
+        let hasher = self.hasher.clone();
         let (first, last) = (std::mem::take(beginning), std::mem::take(end));
         let mut reading = Reading { hasher, edge, beginning: first, end: last };
         let whole = reading.read(&mut self.file, upto.saturating_sub(self.length), &go_on)?;

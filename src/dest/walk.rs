@@ -1,15 +1,16 @@
 //! Walks a destination on several threads.
 
+mod queue;
+
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Dir, FileType};
 
 use super::folder::Folder;
 use super::{CONTROL, Dest, Stat};
-use crate::threads::lock;
+use queue::Queue;
 
 /// What a walk found at one path.
 #[derive(Debug)]
@@ -117,52 +118,5 @@ fn look(folder: &Folder, name: &str) -> Sighting {
         Ok(stat) if stat.is_symlink() => Sighting::Symlink,
         Ok(_) => Sighting::Special,
         Err(error) => Sighting::Unreadable(error),
-    }
-}
-
-/// Folders that are still to be visited. The walk is done when no folder waits and no thread is in
-/// one.
-#[derive(Debug, Default)]
-struct Queue {
-    state: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    paths: Vec<String>,
-    visiting: usize,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        lock(&self.state)
-    }
-
-    fn push(&self, path: String) {
-        self.lock().paths.push(path);
-        self.changed.notify_one();
-    }
-
-    fn pop(&self) -> Option<String> {
-        let mut waiting = self.lock();
-        loop {
-            if let Some(path) = waiting.paths.pop() {
-                waiting.visiting += 1;
-                return Some(path);
-            }
-            if waiting.visiting == 0 {
-                return None;
-            }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn finish(&self) {
-        let mut waiting = self.lock();
-        waiting.visiting -= 1;
-        if waiting.visiting == 0 && waiting.paths.is_empty() {
-            self.changed.notify_all();
-        }
     }
 }

@@ -56,6 +56,7 @@ fn holds(head: &Head) {
                 missing: &missing,
                 length,
                 here,
+                is_label: false,
                 now: 1_300_000_000,
             };
             match classify(&asked, head) {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::text;
 use crate::dest::Dest;
-use crate::dest::state::State;
+use crate::dest::state::{Claim, State};
 use crate::digest::Algorithms;
 use crate::digest::checksums::{List, Rules};
 use crate::manifest::netrc_file::Netrc;
@@ -63,7 +63,7 @@ pub(super) fn netrc_files(input: &[u8]) {
 pub(super) fn part_notes(input: &[u8]) {
     const BYTES: &[u8] = b"abcdefg";
     in_folder(|folder| {
-        let dest = Dest::create(&folder.join("parts")).expect("a destination");
+        let dest = Dest::create(folder.join("parts").as_path()).expect("a destination");
         let staging = folder.join("parts/.natsync/partial");
         std::fs::write(staging.join("p"), BYTES).expect("a part");
         std::fs::write(staging.join("p.part"), input).expect("a note");
@@ -74,20 +74,22 @@ pub(super) fn part_notes(input: &[u8]) {
         {
             assert!(begun.staged.length() <= BYTES.len() as u64);
         }
-        dest.clear_parts(&parts);
+        dest.clear_parts(&parts, |_| false);
     });
 }
 
 /// A state can always be opened or begun anew, and is readable then.
 pub(super) fn states(input: &[u8]) {
     in_folder(|folder| {
-        let dest = Dest::create(&folder.join("state")).expect("a destination");
+        let dest = Dest::create(folder.join("state").as_path()).expect("a destination");
         std::fs::write(crate::dest::state::file_of(dest.path()), input).expect("a file");
-        let looked = State::look(&dest, "m");
+        let looked = State::look(&dest, &Claim::named("m"));
         drop(looked.value.map(|state| state.read(|_| {}, |_, _, _| {})));
-        let state = State::open(&dest, "m").expect("a state can always be begun").value;
+        let state =
+            State::open(&dest, &Claim::named("m")).expect("a state can always be begun").value;
         if state.read(|_| {}, |_, _, _| {}).is_err() {
-            let state = state.renew(&dest).expect("a state can always be begun").value;
+            let state =
+                state.renew(&dest, &Claim::named("m")).expect("a state can always be begun").value;
             state.read(|_| {}, |_, _, _| {}).expect("a new state can be read");
         }
         let control = folder.join("state/.natsync");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Law;
 use crate::dest::Dest;
-use crate::dest::state::State;
+use crate::dest::state::{Claim, State};
 
 /// A pseudorandom generator (xorshift) with a fixed seed, so that a failure can be reproduced.
 struct Dice(u64);
@@ -92,7 +92,7 @@ fn folder(path: &str) -> Vec<Vec<u8>> {
 fn fresh_state() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
     let dest = Dest::create(folder.path()).expect("a destination");
-    State::open(&dest, "m").expect("a state").value.close();
+    State::open(&dest, &Claim::named("m")).expect("a state").value.close();
     std::fs::read(crate::dest::state::file_of(dest.path())).expect("the state")
 }
 

@@ -98,7 +98,7 @@ pub(super) fn init_inputs(input: &[u8]) {
     let frame = Frame { name: None, dest: "d".to_owned() };
     let formats = [Format::Urls, Format::Aria2, Format::Metalink, Format::Sums, Format::Pooch];
     for format in formats.map(Some).into_iter().chain([None]) {
-        if let Ok(list) = read_list(input, format, Some("http://h.example/")) {
+        if let Ok(list) = read_list(input, "", format, Some("http://h.example/")) {
             // `make` itself compares its result with the input.
             let _ = make(list, &frame, Path::new("m.yaml"));
         }

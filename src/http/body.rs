@@ -13,8 +13,10 @@ use super::pace::Pace;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::Expect;
 
-/// After this much silence, [`Receiver::lull`] is called.
+/// Bytes are secured after this much silence ..
 const LULL: Duration = Duration::from_millis(200);
+/// .. and while they come, or wait for a rate limit, about this often.
+const OFTEN: Duration = Duration::from_secs(1);
 /// `min_rate` is an average over this time.
 const RATE_WINDOW: Duration = Duration::from_mins(1);
 
@@ -47,8 +49,9 @@ pub(crate) trait Receiver {
     /// When the disk fails.
     fn take(&mut self, piece: &[u8]) -> io::Result<()>;
 
-    /// No byte came for 200 ms.
-    fn lull(&mut self) {}
+    /// Makes the bytes so far outlast the process. Called within two seconds after each byte, and
+    /// hardly more often than once a second.
+    fn secure(&mut self) {}
 
     /// Whether the rest of the body is not wanted any more.
     fn is_full(&self) -> bool {
@@ -69,28 +72,34 @@ impl Receiver for Vec<u8> {
 }
 
 /// Receives a body. `progress` gets the number of bytes of each piece. After a failure, `to` has
-/// the bytes that came before it.
+/// the bytes that came before it. If `to` wants no more, the body can be received further later.
 ///
 /// # Errors
 /// When the body is cut, stalls, is too slow, too long or too short, or the disk fails.
 pub(crate) async fn receive(
     connection: &mut Connection,
-    mut body: Body,
+    body: &mut Body,
     rules: &BodyRules<'_>,
     paces: &[&Pace],
     to: &mut impl Receiver,
     mut progress: impl FnMut(u64),
 ) -> Result<(), Failure> {
     let mut window = Window::new(rules.min_rate);
+    let mut secured = Secured::new();
     let most = rules.known.most(rules.expect);
     while !to.is_full() {
         let received = to.received();
-        let piece = next_piece(connection, &mut body.0, rules, received, || to.lull()).await?;
+        let quiet = secured.quiet();
+        let mut lull = || secured.secure(to);
+        let piece = next_piece(connection, &mut body.0, rules, received, quiet, &mut lull).await?;
         let Some(piece) = piece else {
             return check_end(to.received(), rules);
         };
         let bytes = piece.len() as u64;
         to.take(&piece).map_err(|error| Failure::disk("write the file", &error))?;
+        if secured.is_due() {
+            secured.secure(to);
+        }
         if let Some(most) = most
             && most < to.received()
         {
@@ -101,12 +110,25 @@ pub(crate) async fn receive(
             let explained = check_length(to.received(), rules.expect, rules.known);
             return Err(explained.err().unwrap_or_else(too_large));
         }
+        if let Some(length) = rules.length
+            && length < received + bytes
+        {
+            let message = format!("the body is longer than the declared {length} bytes");
+            return Err(Failure::new(ErrorKind::Protocol, message));
+        }
         progress(bytes);
         window.add(bytes)?;
         if !paces.is_empty() {
             let before = Instant::now();
-            for pace in paces {
-                pace.take(bytes).await;
+            let pacing = async {
+                for pace in paces {
+                    pace.take(bytes).await;
+                }
+            };
+            tokio::pin!(pacing);
+            if tokio::time::timeout(secured.quiet(), &mut pacing).await.is_err() {
+                secured.secure(to);
+                pacing.await;
             }
             // Pauses of the local rate limit do not count as slowness of the server.
             window.since += before.elapsed();
@@ -126,15 +148,17 @@ fn check_end(received: u64, rules: &BodyRules<'_>) -> Result<(), Failure> {
     }
 }
 
-/// The next bytes of a body after `received` ones, or none at its end.
+/// The next bytes of a body after `received` ones, or none at its end. `lull` is called after that
+/// much silence.
 async fn next_piece(
     connection: &mut Connection,
     body: &mut Incoming,
     rules: &BodyRules<'_>,
     received: u64,
-    mut lull: impl FnMut(),
+    quiet: Duration,
+    lull: &mut impl FnMut(),
 ) -> Result<Option<Bytes>, Failure> {
-    let quiet = LULL.min(rules.stall);
+    let quiet = quiet.min(rules.stall);
     loop {
         let frame = match tokio::time::timeout(quiet, connection.frame(body)).await {
             Ok(frame) => Ok(frame),
@@ -192,6 +216,32 @@ pub(crate) async fn drain(connection: &mut Connection, mut body: Body) -> bool {
     drained == Ok(true) && connection.is_reusable().await
 }
 
+/// When the bytes of a body were secured last.
+struct Secured {
+    begun: Instant,
+    last: Option<Instant>,
+}
+
+impl Secured {
+    fn new() -> Self {
+        Self { begun: Instant::now(), last: None }
+    }
+
+    fn secure(&mut self, receiver: &mut impl Receiver) {
+        receiver.secure();
+        self.last = Some(Instant::now());
+    }
+
+    fn is_due(&self) -> bool {
+        OFTEN <= self.last.unwrap_or(self.begun).elapsed()
+    }
+
+    /// The silence after which bytes are secured.
+    fn quiet(&self) -> Duration {
+        self.last.map_or(LULL, |last| LULL.max(OFTEN.saturating_sub(last.elapsed())))
+    }
+}
+
 /// Compares the bytes of the last minute with `min_rate`.
 struct Window {
     min_rate: u64,
@@ -219,5 +269,98 @@ impl Window {
         }
         *self = Self::new(self.min_rate);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// When bytes came, and how many outlast the process.
+    struct Account {
+        received: u64,
+        /// Arrivals that a kill would lose.
+        open: Vec<Instant>,
+        secured: u32,
+    }
+
+    impl Account {
+        fn check(&self) {
+            let oldest = self.open.first().map_or(Duration::ZERO, Instant::elapsed);
+            assert!(oldest <= Duration::from_secs(2), "{oldest:?} would be lost");
+        }
+    }
+
+    impl Receiver for Account {
+        fn received(&self) -> u64 {
+            self.received
+        }
+
+        fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+            self.check();
+            self.received += piece.len() as u64;
+            self.open.push(Instant::now());
+            Ok(())
+        }
+
+        fn secure(&mut self) {
+            self.check();
+            self.open.clear();
+            self.secured += 1;
+        }
+    }
+
+    /// Receives `pieces` pieces of so many bytes, one after each pause, under a limit in bytes per
+    /// second.
+    async fn receive_slowly(bytes: usize, pieces: usize, pause: Duration, limit: Option<u64>) {
+        let (near, mut far) = tokio::io::duplex(1024 * 1024);
+        let total = bytes * pieces;
+        tokio::spawn(async move {
+            let mut request = [0; 1024];
+            let read = far.read(&mut request).await.unwrap();
+            assert!(0 < read);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n");
+            far.write_all(head.as_bytes()).await.unwrap();
+            for _ in 0..pieces {
+                tokio::time::sleep(pause).await;
+                far.write_all(&vec![b'x'; bytes]).await.unwrap();
+            }
+            // The connection stays open until the client closes it.
+            assert_eq!(far.read(&mut request).await.unwrap(), 0);
+        });
+        let mut connection = Connection::over(near).await.unwrap();
+        let request = hyper::Request::get("/").header("Host", "a").body(Empty::new()).unwrap();
+        let mut body = Body(connection.send(request).await.unwrap().into_body());
+        let expect = Expect::default();
+        let rules = BodyRules {
+            length: Some(total as u64),
+            expect: &expect,
+            known: Length::Unknown,
+            stall: Duration::from_secs(30),
+            min_rate: 0,
+        };
+        let pace = limit.map(Pace::new);
+        let paces: Vec<_> = pace.iter().collect();
+        let mut account = Account { received: 0, open: Vec::new(), secured: 0 };
+        let began = Instant::now();
+        receive(&mut connection, &mut body, &rules, &paces, &mut account, |_| {}).await.unwrap();
+        account.check();
+        let most = 2 + began.elapsed().as_secs();
+        assert!(u64::from(account.secured) <= most, "{} times in {most} s", account.secured);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kill_loses_two_seconds_of_a_transfer_however_it_comes() {
+        let millis = [1, 50, 150, 199, 201, 250, 700, 999, 1001, 1500, 5000];
+        for pause in millis.map(Duration::from_millis) {
+            receive_slowly(1000, 100, pause, None).await;
+        }
+        for limit in [100, 5_000, 50_000, 1_000_000] {
+            receive_slowly(300_000, 1, Duration::ZERO, Some(limit)).await;
+            receive_slowly(20_000, 10, Duration::from_millis(100), Some(limit)).await;
+        }
     }
 }

@@ -2,12 +2,14 @@
 
 use hyper::StatusCode;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED,
-    LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 
+use super::coding::applied;
 use super::headers::Headers;
 use super::retry::RetryAfter;
+use super::status::is_transient;
 use super::validators::contradict;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
@@ -52,6 +54,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) length: Length,
     /// The bytes that are here already, if the request was for a range.
     pub(crate) here: Option<Here<'a>>,
+    /// `Content-Encoding` may be a label that the file's name explains, rather than an applied coding.
+    pub(crate) is_label: bool,
     /// When the response came, in seconds since 1970.
     pub(crate) now: i64,
 }
@@ -125,8 +129,8 @@ impl From<Failure> for NoContent {
     }
 }
 
-/// Transient statuses: the server, or one behind it, is busy (RFC 9110, RFC 6585, RFC 8470).
-const PASSING: [u16; 8] = [408, 425, 429, 500, 502, 503, 504, 421];
+/// The bytes from 0x80 on. `percent_encode` always encodes those; this set adds none.
+const NOT_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
 
 /// Decides what a response means (docs/transfer.md, "Questions and answers").
 pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
@@ -138,14 +142,20 @@ pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoCont
 
 fn meaning(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     let (status, headers) = (head.status, &head.headers);
-    if asked.missing.status.contains(&status) {
+    let after = headers
+        .single(&RETRY_AFTER)
+        .and_then(|text| RetryAfter::parse(text, headers.single(&DATE), asked.now));
+    // A client that is throttled learns nothing about the file.
+    let is_throttled = status == 403 && after.is_some();
+    if asked.missing.status.contains(&status) && !is_throttled {
         return Ok(Content::Missing { status });
     }
     match status {
         200 | 203 => whole(asked, head),
         206 if !asked.head_only && whole_range(headers).is_some() => whole(asked, head),
         206 | 412 | 416 if asked.here.is_some() => {
-            let rest = asked.here.filter(|_| status == 206).and_then(|here| rest(&here, head));
+            let here = asked.here.filter(|_| status == 206);
+            let rest = here.and_then(|here| rest(asked, &here, head));
             Ok(rest.map_or(Content::Unclear, |length| Content::Rest { length }))
         }
         304 if confirms(asked.conditions, headers) => Ok(Content::NotModified),
@@ -155,11 +165,7 @@ fn meaning(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
             Err(protocol(what).with_status(304).into())
         }
         301 | 302 | 303 | 307 | 308 => Err(redirect(status, headers)),
-        _ if PASSING.contains(&status) => {
-            let date = headers.single(&DATE);
-            let after = headers
-                .single(&RETRY_AFTER)
-                .and_then(|text| RetryAfter::parse(text, date, asked.now));
+        _ if is_transient(status, after.is_some()) => {
             Err(NoContent::Retry { failure: refused(status), after })
         }
         _ => Err(refused(status).into()),
@@ -167,20 +173,23 @@ fn meaning(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
 }
 
 fn redirect(status: u16, headers: &Headers) -> NoContent {
-    let location = headers.0.get(LOCATION).map(|location| std::str::from_utf8(location.as_bytes()));
-    let problem = match location {
-        Some(Ok(location)) => return NoContent::Redirect { location: location.to_owned() },
-        Some(Err(_)) => "the redirect's target has characters that no URL has",
-        None => "the server redirects and does not say where to",
+    let Some(location) = headers.0.get(LOCATION) else {
+        let problem = "the server redirects and does not say where to";
+        return Failure::new(ErrorKind::Redirect, problem).with_status(status).into();
     };
-    Failure::new(ErrorKind::Redirect, problem).with_status(status).into()
+    let location = match std::str::from_utf8(location.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        // Bytes of another encoding, such as Latin-1: the server knows its own names.
+        Err(_) => percent_encoding::percent_encode(location.as_bytes(), NOT_ASCII).to_string(),
+    };
+    NoContent::Redirect { location }
 }
 
 /// The length of the rest, if the response is exactly the requested range of the same file (RFC
 /// 9110, section 15.3.7); none in case of doubt.
-fn rest(here: &Here<'_>, head: &Head) -> Option<u64> {
+fn rest(asked: &Asked<'_>, here: &Here<'_>, head: &Head) -> Option<u64> {
     let headers = &head.headers;
-    if applied_encoding(headers).is_some() {
+    if !asked.is_label && !here.pinned && headers.coding().is_some() {
         return None;
     }
     let (first, last, total) = content_range(headers.single(&CONTENT_RANGE)?)?;
@@ -241,10 +250,12 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
         let what = format!("the server answers {} with a part of the file", head.status);
         return Err(protocol(&format!("{what} (Content-Range)")).into());
     }
-    if let Some(encoding) = applied_encoding(headers) {
-        let message =
-            format!("the server applied `Content-Encoding: {encoding}`, which was not asked for");
-        return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
+    // A pin decides on the bytes as they were sent.
+    if let Some(coding) = headers.coding()
+        && !asked.is_label
+        && !matches!(asked.length, Length::Pinned(_))
+    {
+        return Err(applied(&coding).into());
     }
     if let Some(coding) = transfer_coding(headers) {
         let what = format!("the server applied `Transfer-Encoding: {coding}`");
@@ -340,15 +351,6 @@ fn transfer_coding(headers: &Headers) -> Option<String> {
     (!known).then_some(text)
 }
 
-fn applied_encoding(headers: &Headers) -> Option<String> {
-    headers
-        .0
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
-        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
-}
-
 fn refused(status: u16) -> Failure {
     let known = StatusCode::from_u16(status).ok().and_then(|known| known.canonical_reason());
     let reason = known.map(|reason| format!(" {reason}")).unwrap_or_default();
@@ -403,6 +405,7 @@ mod tests {
             missing: &case.missing,
             length: case.length,
             here: case.here,
+            is_label: false,
             now: 0,
         };
         classify(&asked, &Head { status, headers: Headers::of(fields), framed: case.framed })
@@ -452,10 +455,12 @@ mod tests {
         Validators { etag: own(etag), last_modified: own(date) }
     }
 
+    /// The validators that were sent, those of the response, and whether it confirms them.
+    type Row<'a> = (Option<&'a str>, Option<&'a str>, &'a [(&'a str, &'a str)], bool);
+
     #[test]
     fn a_304_is_about_the_validators_that_were_sent() {
         let (one, two, weak) = ("\"1\"", "\"2\"", "W/\"1\"");
-        type Row<'a> = (Option<&'a str>, Option<&'a str>, &'a [(&'a str, &'a str)], bool);
         let rows: &[Row<'_>] = &[
             (Some(one), None, &[], true),
             (Some(one), None, &[("etag", one)], true),

@@ -1,10 +1,11 @@
 //! Opening connections: the addresses of an origin, its proxy if any, TLS.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -20,6 +21,7 @@ use super::reach::reach;
 use super::tls::{Direct, Tls, agreed_on_http2};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Http, Http2};
+use crate::threads::lock;
 
 /// Where connections come from: the real network, or a simulated one.
 pub(crate) trait Network: Debug + Sync {
@@ -29,7 +31,8 @@ pub(crate) trait Network: Debug + Sync {
 
 /// Opens connections in one way: with one proxy and one set of trusted certificates.
 pub(crate) trait Dial: Debug + Send + Sync {
-    /// Opens a connection, within that time.
+    /// Opens a connection, within that time. After a success with [`Version::OnlyHttp1`], further
+    /// connections to the origin use HTTP/1.1, too.
     ///
     /// # Errors
     /// `dns`, `connect`, `tls` or `timeout`; `redirect` if a redirect's host has a forbidden
@@ -38,6 +41,7 @@ pub(crate) trait Dial: Debug + Send + Sync {
         &'a self,
         origin: &'a Origin,
         wanted: Wanted,
+        version: Version,
         within: Duration,
     ) -> LocalBoxFuture<'a, Result<Connection, Failure>>;
 
@@ -72,9 +76,10 @@ impl Network for Internet<'_> {
         let ca_file: Option<PathBuf> = http.ca_file.clone();
         Box::new(Dialer {
             names: Arc::clone(&self.names),
-            tls: Tls::new(ca_file, http.http2),
+            tls: Tls::new(ca_file),
             proxies: Proxies::new(&http.proxy, self.env),
             http2: http.http2,
+            only_http1: Mutex::default(),
         })
     }
 }
@@ -85,6 +90,8 @@ struct Dialer {
     tls: Tls,
     proxies: Proxies,
     http2: Http2,
+    /// Origins that require HTTP/1.1.
+    only_http1: Mutex<HashSet<Origin>>,
 }
 
 /// How a connection came to be wanted.
@@ -94,6 +101,15 @@ pub(crate) enum Wanted {
     Declared,
     /// A server redirected to the host, so link-local addresses are forbidden.
     Redirected,
+}
+
+/// Which versions of HTTP a connection may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Those that the settings allow.
+    Any,
+    /// HTTP/1.1: the origin requires it.
+    OnlyHttp1,
 }
 
 /// The step that opening a connection has reached.
@@ -110,21 +126,27 @@ impl Dial for Dialer {
         &'a self,
         origin: &'a Origin,
         wanted: Wanted,
+        version: Version,
         within: Duration,
     ) -> LocalBoxFuture<'a, Result<Connection, Failure>> {
         // Large and rarely needed, so it must not be a part of the future of each transfer.
         Box::pin(async move {
             let step = Cell::new(Step::Name);
-            match tokio::time::timeout(within, self.open(origin, wanted, &step)).await {
-                Ok(opened) => opened,
-                Err(_) => Err(self.too_late(origin, step.get(), within)),
+            let opened =
+                match tokio::time::timeout(within, self.open(origin, wanted, version, &step)).await
+                {
+                    Ok(opened) => opened,
+                    Err(_) => Err(self.too_late(origin, step.get(), within)),
+                };
+            if version == Version::OnlyHttp1 && opened.is_ok() {
+                lock(&self.only_http1).insert(origin.clone());
             }
-            .map_err(|failure| failure.at_origin(&origin.to_string()))
+            opened.map_err(|failure| failure.at_origin(&origin.to_string()))
         })
     }
 
     fn may_share(&self, origin: &Origin) -> bool {
-        origin.secure && self.http2 != Http2::Never
+        origin.secure && self.http2_with(origin, Version::Any) != Http2::Never
     }
 
     fn proxy_of(&self, origin: &Origin) -> Option<Origin> {
@@ -133,6 +155,11 @@ impl Dial for Dialer {
 }
 
 impl Dialer {
+    fn http2_with(&self, origin: &Origin, version: Version) -> Http2 {
+        let never = version == Version::OnlyHttp1 || lock(&self.only_http1).contains(origin);
+        if never { Http2::Never } else { self.http2 }
+    }
+
     /// The failure of an attempt that timed out; it depends on the step that was under way.
     fn too_late(&self, origin: &Origin, step: Step, within: Duration) -> Failure {
         let seconds = within.as_secs_f32();
@@ -163,6 +190,7 @@ impl Dialer {
         &self,
         origin: &Origin,
         wanted: Wanted,
+        version: Version,
         step: &Cell<Step>,
     ) -> Result<Connection, Failure> {
         let broken = |_| Failure::new(ErrorKind::Connect, format!("cannot speak to {origin}"));
@@ -174,8 +202,9 @@ impl Dialer {
                 return Connection::over(stream).await.map_err(broken);
             }
             step.set(Step::Handshake);
-            let stream: Direct = self.tls.connect(stream, origin).await?;
-            return self.speak(stream, origin).await;
+            let http2 = self.http2_with(origin, version);
+            let stream: Direct = self.tls.connect(stream, origin, http2).await?;
+            return self.speak(stream, origin, http2).await;
         };
         let addresses = self.names.resolve(&via.origin, Some(&via)).await?;
         step.set(Step::Connection);
@@ -184,8 +213,9 @@ impl Dialer {
             step.set(Step::Tunnel);
             let stream = tunnel(stream, origin, &via).await?;
             step.set(Step::Handshake);
-            let stream = self.tls.connect(stream, origin).await?;
-            return self.speak(stream, origin).await;
+            let http2 = self.http2_with(origin, version);
+            let stream = self.tls.connect(stream, origin, http2).await?;
+            return self.speak(stream, origin, http2).await;
         }
         let mut connection = Connection::over(stream).await.map_err(broken)?;
         connection.over_proxy = Some(OverProxy { auth: via.auth });
@@ -193,14 +223,19 @@ impl Dialer {
     }
 
     /// Starts the version of HTTP that both sides agreed on.
-    async fn speak<S>(&self, stream: TlsStream<S>, origin: &Origin) -> Result<Connection, Failure>
+    async fn speak<S>(
+        &self,
+        stream: TlsStream<S>,
+        origin: &Origin,
+        http2: Http2,
+    ) -> Result<Connection, Failure>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let spoken = if agreed_on_http2(&stream, origin, self.http2)? {
+        let spoken = if agreed_on_http2(&stream, origin, http2)? {
             Connection::shared_over(stream).await
         } else {
-            Connection::over_tls(stream).await
+            Connection::over(stream).await
         };
         spoken.map_err(|_| Failure::new(ErrorKind::Connect, format!("cannot speak to {origin}")))
     }

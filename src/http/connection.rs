@@ -9,12 +9,13 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::Reason;
 use http_body_util::Empty;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::{http1, http2};
@@ -23,10 +24,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::errors::reason;
+use super::head::LARGEST_HEAD;
+use super::heads::{Expecting, Heads};
+
 /// A limit against hostile servers: no known server sends as many fields.
 pub(super) const MOST_HEADERS: usize = 200;
-/// In bytes: a limit against hostile servers. Bodies pass through the same buffer in pieces.
-pub(super) const LARGEST_HEAD: usize = 256 * 1024;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
@@ -43,23 +46,29 @@ pub(crate) struct Connection {
     kind: Kind,
     /// Set if the peer is a proxy, which needs absolute URLs.
     pub(crate) over_proxy: Option<OverProxy>,
-    /// The stream fails if it ends without the peer's `close_notify` (TLS, RFC 8446, section 6.1), so
-    /// that a body that ends with it is whole.
-    pub(crate) ends_authentically: bool,
 }
 
 enum Kind {
     One {
         sender: http1::SendRequest<Empty<Bytes>>,
         driver: Option<Driver>,
+        expecting: Expecting,
         requests: u64,
         /// The thread whose event loop drives it.
         home: ThreadId,
     },
     Many {
         sender: http2::SendRequest<Empty<Bytes>>,
-        requests: Arc<AtomicU64>,
+        session: Arc<Session>,
     },
+}
+
+/// What the handles of one HTTP/2 connection share.
+#[derive(Debug, Default)]
+struct Session {
+    requests: AtomicU64,
+    /// The peer ended it because it requires HTTP/1.1.
+    only_http1: AtomicBool,
 }
 
 /// What each request over a proxy carries.
@@ -81,6 +90,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let (stream, expecting) = Heads::of(stream);
         let (sender, driver) = http1::Builder::new()
             .max_headers(MOST_HEADERS)
             .max_header_size(LARGEST_HEAD)
@@ -88,16 +98,9 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await?;
         let home = thread::current().id();
-        let kind = Kind::One { sender, driver: Some(Box::pin(driver)), requests: 0, home };
-        Ok(Self { kind, over_proxy: None, ends_authentically: false })
-    }
-
-    /// Speaks HTTP/1.1 over a TLS stream.
-    pub(super) async fn over_tls<S>(stream: S) -> hyper::Result<Self>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        Ok(Self { ends_authentically: true, ..Self::over(stream).await? })
+        let driver: Driver = Box::pin(driver);
+        let kind = Kind::One { sender, driver: Some(driver), expecting, requests: 0, home };
+        Ok(Self { kind, over_proxy: None })
     }
 
     /// Speaks HTTP/2 over an open stream.
@@ -115,10 +118,16 @@ impl Connection {
             .keep_alive_timeout(PING)
             .handshake(TokioIo::new(stream))
             .await?;
-        // Its end and its errors reach the requests in progress.
-        tokio::spawn(driver);
-        let kind = Kind::Many { sender, requests: Arc::default() };
-        Ok(Self { kind, over_proxy: None, ends_authentically: true })
+        let session = Arc::<Session>::default();
+        let ended = Arc::clone(&session);
+        // Its end and its errors reach the requests in progress, but not the reason of a GOAWAY
+        // that the peer's end of the connection follows at once.
+        tokio::spawn(async move {
+            if driver.await.is_err_and(|error| reason(&error) == Some(Reason::HTTP_1_1_REQUIRED)) {
+                ended.only_http1.store(true, Ordering::Relaxed);
+            }
+        });
+        Ok(Self { kind: Kind::Many { sender, session }, over_proxy: None })
     }
 
     /// Whether this thread opened it.
@@ -134,9 +143,9 @@ impl Connection {
     /// Another handle, if the connection is shared and still takes requests.
     pub(crate) fn share(&self) -> Option<Self> {
         match &self.kind {
-            Kind::Many { sender, requests } if !sender.is_closed() => {
-                let kind = Kind::Many { sender: sender.clone(), requests: Arc::clone(requests) };
-                Some(Self { kind, over_proxy: None, ends_authentically: true })
+            Kind::Many { sender, session } if !sender.is_closed() => {
+                let kind = Kind::Many { sender: sender.clone(), session: Arc::clone(session) };
+                Some(Self { kind, over_proxy: None })
             }
             _ => None,
         }
@@ -145,7 +154,7 @@ impl Connection {
     /// Whether both are handles of one shared connection.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
-            (Kind::Many { requests: one, .. }, Kind::Many { requests: other, .. }) => {
+            (Kind::Many { session: one, .. }, Kind::Many { session: other, .. }) => {
                 Arc::ptr_eq(one, other)
             }
             _ => false,
@@ -157,8 +166,16 @@ impl Connection {
     pub(crate) fn was_used(&self) -> bool {
         1 < match &self.kind {
             Kind::One { requests, .. } => *requests,
-            Kind::Many { requests, .. } => requests.load(Ordering::Relaxed),
+            Kind::Many { session, .. } => session.requests.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether the peer ended an HTTP/2 connection because it requires HTTP/1.1.
+    pub(super) async fn requires_http1(&self) -> bool {
+        let Kind::Many { session, .. } = &self.kind else { return false };
+        // The task of the connection may be about to find out.
+        tokio::task::yield_now().await;
+        session.only_http1.load(Ordering::Relaxed)
     }
 
     /// Sends a request and waits for the head of the response.
@@ -167,13 +184,14 @@ impl Connection {
         request: Request<Empty<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
         match &mut self.kind {
-            Kind::One { sender, driver, requests, .. } => {
+            Kind::One { sender, driver, expecting, requests, .. } => {
                 *requests += 1;
                 poll_fn(|context| {
                     drive(driver, context);
                     sender.poll_ready(context)
                 })
                 .await?;
+                expecting.head();
                 let mut answer = pin!(sender.send_request(request));
                 poll_fn(|context| {
                     drive(driver, context);
@@ -181,8 +199,8 @@ impl Connection {
                 })
                 .await
             }
-            Kind::Many { sender, requests } => {
-                requests.fetch_add(1, Ordering::Relaxed);
+            Kind::Many { sender, session } => {
+                session.requests.fetch_add(1, Ordering::Relaxed);
                 sender.ready().await?;
                 sender.send_request(request).await
             }

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
+use super::head::Malformed;
 use crate::failure::{ErrorKind, Failure};
 
 /// The error code of HTTP/2 (RFC 9113, section 7).
@@ -30,24 +31,33 @@ pub(super) fn is_lost(error: &hyper::Error) -> bool {
     error.is_incomplete_message()
         || error.is_canceled()
         || error.is_closed()
-        || io_kind(error).is_some()
+        || io_error(error).is_some() && malformed(error).is_none()
 }
 
-fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+fn io_error(error: &hyper::Error) -> Option<&io::Error> {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return Some(io.kind());
+            return Some(io);
         }
         source = inner.source();
     }
     None
 }
 
+/// The line of a head that could not be mended.
+pub(super) fn malformed(error: &hyper::Error) -> Option<&Malformed> {
+    io_error(error)?.get_ref()?.downcast_ref()
+}
+
 /// Explains an error before the head of a response.
 pub(super) fn explain(error: &hyper::Error) -> Failure {
     if over_http2(error).is_some_and(|error| !error.is_io() && !error.is_go_away()) {
         return Failure::new(ErrorKind::Protocol, "the server broke off the answer (HTTP/2)");
+    }
+    if let Some(malformed) = malformed(error) {
+        return Failure::new(ErrorKind::Protocol, malformed.to_string())
+            .with_hint("its operators have to mend that; `mirrors` names other servers of a file");
     }
     if error.is_parse() {
         return Failure::new(

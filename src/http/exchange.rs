@@ -30,6 +30,8 @@ pub(crate) enum Exchange {
     /// The peer did not process the request and takes others (HTTP/2 `REFUSED_STREAM`): it may be
     /// sent again.
     Refused,
+    /// The peer serves this over HTTP/1.1 only (HTTP/2 `HTTP_1_1_REQUIRED`).
+    OnlyHttp1,
     /// The peer objects to the number of requests (HTTP/2 `ENHANCE_YOUR_CALM`).
     Throttled(Failure),
     Failed(Failure),
@@ -45,9 +47,15 @@ pub(crate) async fn exchange(
     match sent {
         Ok(Ok(response)) => Exchange::Answered(Response::from(response)),
         Ok(Err(error)) if reason(&error) == Some(h2::Reason::REFUSED_STREAM) => Exchange::Refused,
+        Ok(Err(error)) if reason(&error) == Some(h2::Reason::HTTP_1_1_REQUIRED) => {
+            Exchange::OnlyHttp1
+        }
         Ok(Err(error)) if reason(&error) == Some(h2::Reason::ENHANCE_YOUR_CALM) => {
             let message = "the server asks for calm (HTTP/2)";
             Exchange::Throttled(Failure::new(ErrorKind::Connect, message))
+        }
+        Ok(Err(error)) if is_lost(&error) && connection.requires_http1().await => {
+            Exchange::OnlyHttp1
         }
         Ok(Err(error)) if connection.was_used() && is_lost(&error) => Exchange::Stale,
         Ok(Err(error)) => Exchange::Failed(explain(&error)),

@@ -1,5 +1,6 @@
 //! The target of a request: an origin (scheme, host, port) and a resource there.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
@@ -45,7 +46,30 @@ pub(crate) struct Target {
     pub(crate) resource: String,
     /// User and password from the URL, for Basic authentication (RFC 7617).
     pub(crate) user: Option<(String, Secret)>,
+    /// For resolving references. Its path has [`MARK`] where dots are percent-encoded.
     url: Url,
+}
+
+/// Follows a path segment of percent-encoded dots (`%2e%2e`), which the URL parser would remove
+/// although the server may know such a name.
+const MARK: &str = "!as-written!";
+
+/// The same URL or reference with such segments marked.
+fn marked(url: &str) -> Cow<'_, str> {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let is_dots = |segment: &str| {
+        matches!(segment.to_ascii_lowercase().as_str(), "%2e" | "%2e%2e" | ".%2e" | "%2e.")
+    };
+    if !path.contains("%2") || !path.split('/').any(is_dots) {
+        return url.into();
+    }
+    let mark = |segment: &str| format!("{segment}{}", if is_dots(segment) { MARK } else { "" });
+    let segments: Vec<_> = path.split('/').map(mark).collect();
+    (segments.join("/") + &url[path.len()..]).into()
+}
+
+fn unmarked(url: &str) -> String {
+    url.replace(MARK, "")
 }
 
 impl Origin {
@@ -93,7 +117,7 @@ impl Target {
     /// # Errors
     /// When it is not a URL, not http or https, or has no host. The message does not quote it.
     pub(crate) fn parse(url: &str) -> Result<Self, Failure> {
-        let url = Url::parse(url).map_err(|error| {
+        let url = Url::parse(&marked(url)).map_err(|error| {
             Failure::new(ErrorKind::Protocol, format!("the URL cannot be used: {error}"))
         })?;
         Self::from_url(url)
@@ -122,7 +146,7 @@ impl Target {
 
     /// Resolves a reference relative to this URL (RFC 3986, section 5).
     pub(crate) fn join(&self, reference: &str) -> Result<Self, Failure> {
-        let url = self.url.join(reference).map_err(|error| {
+        let url = self.url.join(&marked(reference)).map_err(|error| {
             Failure::new(ErrorKind::Redirect, format!("the redirect's target is no URL: {error}"))
         })?;
         let mut target = Self::from_url(url)?;
@@ -151,7 +175,7 @@ impl Target {
         let user = (!url.username().is_empty() || url.password().is_some()).then(|| {
             (decode(url.username()), Secret::new(url.password().map(decode).unwrap_or_default()))
         });
-        let mut resource = url.path().to_owned();
+        let mut resource = unmarked(url.path());
         if let Some(query) = url.query() {
             resource.push('?');
             resource.push_str(query);
@@ -163,8 +187,15 @@ impl Target {
     }
 
     /// The URL, without user and password.
-    pub(crate) fn as_str(&self) -> &str {
-        self.url.as_str()
+    pub(crate) fn to_url(&self) -> String {
+        unmarked(self.url.as_str())
+    }
+
+    /// The last segment of the path, decoded.
+    pub(crate) fn file_name(&self) -> String {
+        let path = self.resource.split('?').next().unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned()
     }
 
     /// Whether the host is a link-local address. At such addresses clouds serve credentials to the
@@ -201,6 +232,22 @@ mod tests {
         assert_eq!((user.as_str(), password.expose()), ("me", "p@ss"));
         assert_eq!(Target::parse("http://[::1]/").unwrap().origin.bare_host(), "::1");
         assert!(Target::parse("ftp://h/x").is_err());
+    }
+
+    #[test]
+    fn percent_encoded_dots_stay() {
+        for (url, reference, resource) in [
+            ("http://h/a/%2e%2e/b?q=/%2e/", "", "/a/%2e%2e/b?q=/%2e/"),
+            ("http://h/a/%2E/b", "c", "/a/%2E/c"),
+            ("http://h/a", "/x/.%2e/y/%2e./%2e", "/x/.%2e/y/%2e./%2e"),
+            ("http://h/a/../b/./c", "", "/b/c"),
+            ("http://h/a/%2e%2e/b", "../c", "/a/c"),
+            ("http://h/", "%2e%2e#%2e", "/%2e%2e"),
+        ] {
+            let target = Target::parse(url).unwrap().join(reference).unwrap();
+            assert_eq!(target.resource, resource, "{url} {reference}");
+            assert_eq!(target.to_url().split('#').next().unwrap(), format!("http://h{resource}"));
+        }
     }
 
     #[test]

@@ -8,7 +8,10 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::connection::{LARGEST_HEAD, MOST_HEADERS};
+use super::connection::MOST_HEADERS;
+use super::errors::malformed;
+use super::head::LARGEST_HEAD;
+use super::heads::Heads;
 use super::origin::Origin;
 use super::proxies::Via;
 use crate::failure::{ErrorKind, Failure};
@@ -25,13 +28,13 @@ pub(super) async fn tunnel(
         let message = format!("the proxy {proxy} opened no tunnel to {origin}: {why}");
         Failure::new(ErrorKind::Connect, message)
     };
-    let lost = |error: hyper::Error| {
-        fail(if error.is_parse() {
-            "its answer is not HTTP/1.1, or its head is too large"
-        } else {
-            "the connection was lost"
-        })
+    let lost = |error: hyper::Error| match malformed(&error) {
+        Some(malformed) => fail(&malformed.to_string()),
+        None if error.is_parse() => fail("its answer is not HTTP/1.1, or its head is too large"),
+        None => fail("the connection was lost"),
     };
+    let (stream, expecting) = Heads::of(stream);
+    expecting.head();
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_headers(MOST_HEADERS)
         .max_header_size(LARGEST_HEAD)

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HOST, HeaderName, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, COOKIE, HOST, HeaderName, HeaderValue,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, PROXY_AUTHORIZATION, RANGE, USER_AGENT,
 };
 
@@ -52,6 +52,15 @@ pub(crate) struct Request<'a> {
     pub(crate) past_caches: bool,
 }
 
+/// What one hop of a request carries beside that.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Visit {
+    /// User and password for a login host, if the hop leads to one.
+    pub(crate) login: Option<(String, Secret)>,
+    /// The field `Cookie`.
+    pub(crate) cookies: Option<Secret>,
+}
+
 /// A request in the form for one connection.
 #[derive(Debug)]
 pub(crate) struct Message(pub(super) hyper::Request<Empty<Bytes>>);
@@ -65,14 +74,17 @@ impl Request<'_> {
     pub(crate) fn message(
         &self,
         target: &Target,
+        visit: &Visit,
         connection: &Connection,
     ) -> Result<Message, Failure> {
-        self.build(target, connection.over_proxy.as_ref(), connection.is_shared()).map(Message)
+        self.build(target, visit, connection.over_proxy.as_ref(), connection.is_shared())
+            .map(Message)
     }
 
     fn build(
         &self,
         target: &Target,
+        visit: &Visit,
         proxy: Option<&OverProxy>,
         http2: bool,
     ) -> Result<hyper::Request<Empty<Bytes>>, Failure> {
@@ -123,7 +135,8 @@ impl Request<'_> {
             condition(&self.conditions.last_modified).map(|date| (IF_MODIFIED_SINCE, date)),
         );
         let same_origin = target.origin == self.home.origin;
-        let user = target.user.as_ref().or(self.home.user.as_ref().filter(|_| same_origin));
+        let own = self.home.user.as_ref().filter(|_| same_origin);
+        let user = target.user.as_ref().or(own).or(visit.login.as_ref());
         if let Some((user, password)) = user {
             headers.insert(AUTHORIZATION, basic(user, password.expose())?);
         }
@@ -134,6 +147,17 @@ impl Request<'_> {
                 value.set_sensitive(true);
                 headers.insert(name, value);
             }
+        }
+        if let Some(cookies) = &visit.cookies {
+            // One field holds all of them (RFC 6265, section 5.4), also those of the source.
+            let own = headers.get(COOKIE).and_then(|own| own.to_str().ok());
+            let all = own.map_or_else(
+                || cookies.expose().to_owned(),
+                |own| format!("{own}; {}", cookies.expose()),
+            );
+            let mut field = HeaderValue::from_bytes(all.as_bytes()).map_err(|_| unusable())?;
+            field.set_sensitive(true);
+            headers.insert(COOKIE, field);
         }
         if let Some(auth) = proxy.and_then(|proxy| proxy.auth.as_ref()) {
             headers.insert(PROXY_AUTHORIZATION, auth.clone());
@@ -175,7 +199,8 @@ mod tests {
         let home = Target::parse("http://home/a").unwrap();
         let is_sent = |etag: &str| {
             let conditions = Validators { etag: Some(etag.to_owned()), ..NONE };
-            let built = request(&home, &conditions).build(&home, None, false).unwrap();
+            let built =
+                request(&home, &conditions).build(&home, &Visit::default(), None, false).unwrap();
             built.headers().contains_key(IF_NONE_MATCH)
         };
         assert!(is_sent("\"a\""));
@@ -183,7 +208,7 @@ mod tests {
         let ranged = |validator: &str| {
             let range = Range { from: 5, upto: None, validator: Some(validator.to_owned()) };
             let request = Request { range: Some(&range), ..request(&home, &NONE) };
-            let built = request.build(&home, None, false).unwrap();
+            let built = request.build(&home, &Visit::default(), None, false).unwrap();
             (built.headers().contains_key(RANGE), built.headers().contains_key(IF_RANGE))
         };
         assert_eq!(ranged("\"a\""), (true, true));
@@ -197,7 +222,11 @@ mod tests {
         let request = Request { headers: &headers, ..request(&home, &NONE) };
         let is_sent = |url: &str| {
             let target = Target::parse(url).unwrap();
-            request.build(&target, None, false).unwrap().headers().contains_key("x-token")
+            request
+                .build(&target, &Visit::default(), None, false)
+                .unwrap()
+                .headers()
+                .contains_key("x-token")
         };
         assert!(is_sent("http://home/b"));
         for other in ["https://home/b", "http://home:81/b", "http://www.home/b"] {

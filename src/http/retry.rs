@@ -22,15 +22,6 @@ pub(crate) enum Verdict {
     HoldOrigin { wait: Duration },
 }
 
-/// The limits that the user sets.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
-    /// Further attempts after the first.
-    pub(crate) retries: u32,
-    /// The longest pause that a server may ask for.
-    pub(crate) max_retry_after: Duration,
-}
-
 /// `Retry-After` (RFC 9110, section 10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RetryAfter(pub(crate) Duration);
@@ -51,31 +42,42 @@ impl RetryAfter {
     }
 }
 
-/// Decides about a transient failure after `tries` attempts. `chance` in 0..1 is the jitter: it
+/// The pause that a server asked for, if it is at most `most` (`max_retry_after`).
+///
+/// # Errors
+/// The failure of a request whose server asks for a longer one. It is permanent: a request before
+/// the end of the pause would disregard the server.
+pub(crate) fn bounded(
+    failure: Failure,
+    retry_after: Option<RetryAfter>,
+    most: Duration,
+) -> Result<(Failure, Option<RetryAfter>), Failure> {
+    let Some(RetryAfter(wait)) = retry_after.filter(|&RetryAfter(wait)| most < wait) else {
+        return Ok((failure, retry_after));
+    };
+    let asked = if wait == Duration::from_secs(u64::MAX) {
+        "very long".to_owned()
+    } else {
+        format!("{} s", wait.as_secs())
+    };
+    let message = format!(
+        "{failure}; the server asks to wait {asked}, longer than `max_retry_after` ({} s)",
+        most.as_secs()
+    );
+    Err(Failure { message, ..failure }.lasting())
+}
+
+/// Decides about a transient failure after `tries` attempts, with `retries` further ones allowed. `chance` in 0..1 is the jitter: it
 /// spreads the pause over its whole length (full jitter), so that clients do not return at the same
 /// time.
 pub(crate) fn judge(
     failure: Failure,
     retry_after: Option<RetryAfter>,
     tries: u32,
-    backoff: &Backoff,
+    retries: u32,
     chance: f64,
 ) -> Verdict {
-    if let Some(RetryAfter(wait)) = retry_after
-        && backoff.max_retry_after < wait
-    {
-        let asked = if wait == Duration::from_secs(u64::MAX) {
-            "very long".to_owned()
-        } else {
-            format!("{} s", wait.as_secs())
-        };
-        let message = format!(
-            "{failure}; the server asks to wait {asked}, longer than `max_retry_after` ({} s)",
-            backoff.max_retry_after.as_secs()
-        );
-        return Verdict::GiveUp(Failure { message, ..failure });
-    }
-    if backoff.retries < tries {
+    if retries < tries {
         return Verdict::GiveUp(failure);
     }
     match retry_after {
@@ -100,7 +102,7 @@ pub(crate) fn is_transient(kind: ErrorKind) -> bool {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff { retries: 2, max_retry_after: Duration::from_mins(2) };
+    const RETRIES: u32 = 2;
 
     fn failure() -> Failure {
         Failure::new(ErrorKind::HttpStatus, "the server answers 503").with_status(503)
@@ -109,14 +111,14 @@ mod tests {
     #[test]
     fn pauses_double_and_are_spread() {
         assert_eq!(
-            judge(failure(), None, 1, &BACKOFF, 0.5),
+            judge(failure(), None, 1, RETRIES, 0.5),
             Verdict::Again { after: Duration::from_millis(250) }
         );
         assert_eq!(
-            judge(failure(), None, 2, &BACKOFF, 0.5),
+            judge(failure(), None, 2, RETRIES, 0.5),
             Verdict::Again { after: Duration::from_millis(500) }
         );
-        assert_eq!(judge(failure(), None, 3, &BACKOFF, 0.5), Verdict::GiveUp(failure()));
+        assert_eq!(judge(failure(), None, 3, RETRIES, 0.5), Verdict::GiveUp(failure()));
         assert_eq!(pause(60, 1.0), LONGEST);
     }
 
@@ -124,13 +126,14 @@ mod tests {
     fn retry_after_is_followed_up_to_a_limit() {
         let after = |seconds| Some(RetryAfter(Duration::from_secs(seconds)));
         assert_eq!(
-            judge(failure(), after(7), 1, &BACKOFF, 0.1),
+            judge(failure(), after(7), 1, RETRIES, 0.1),
             Verdict::HoldOrigin { wait: Duration::from_secs(7) }
         );
-        let Verdict::GiveUp(told) = judge(failure(), after(3600), 1, &BACKOFF, 0.1) else {
-            panic!("it waits")
-        };
-        assert!(told.message.contains("3600 s"), "{told}");
+        let most = Duration::from_mins(2);
+        assert_eq!(bounded(failure(), after(120), most), Ok((failure(), after(120))));
+        assert_eq!(bounded(failure(), None, most), Ok((failure(), None)));
+        let told = bounded(failure(), after(3600), most).unwrap_err();
+        assert!(told.message.contains("3600 s") && told.lasting, "{told}");
     }
 
     #[test]

@@ -25,14 +25,13 @@ use crate::manifest::Http2;
 #[derive(Debug, Default)]
 pub(super) struct Tls {
     ca_file: Option<PathBuf>,
-    http2: Http2,
     config: OnceCell<Result<Arc<ClientConfig>, Failure>>,
 }
 
 impl Tls {
     /// Trusts only the certificates in that file, or else those that the system trusts.
-    pub(super) fn new(ca_file: Option<PathBuf>, http2: Http2) -> Self {
-        Self { ca_file, http2, config: OnceCell::new() }
+    pub(super) fn new(ca_file: Option<PathBuf>) -> Self {
+        Self { ca_file, config: OnceCell::new() }
     }
 
     /// Performs the handshake over an open connection.
@@ -40,36 +39,37 @@ impl Tls {
         &self,
         stream: S,
         origin: &Origin,
+        http2: Http2,
     ) -> Result<TlsStream<Beginning<S>>, Failure>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
-        let config =
-            self.config.get_or_init(|| load(self.ca_file.clone(), self.http2)).await.clone()?;
+        let config = self.config.get_or_init(|| load(self.ca_file.clone())).await.clone()?;
+        let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
+        let protocols = match http2 {
+            Http2::Never => vec![one],
+            Http2::Auto => vec![two, one],
+            Http2::Always => vec![two],
+        };
         let name = ServerName::try_from(origin.bare_host().to_owned())
             .map_err(|_| failure(origin, "the host's name cannot be in a certificate"))?;
         TlsConnector::from(config)
+            .with_alpn(protocols)
             .connect(name, Beginning::of(stream))
             .into_fallible()
             .await
-            .map_err(|(error, stream)| explain(origin, &error, stream.bytes()))
+            .map_err(|(error, stream)| explain(origin, &error, stream.bytes(), http2))
     }
 }
 
 /// A connection without a proxy.
 pub(super) type Direct = TlsStream<Beginning<TcpStream>>;
 
-async fn load(ca_file: Option<PathBuf>, http2: Http2) -> Result<Arc<ClientConfig>, Failure> {
+async fn load(ca_file: Option<PathBuf>) -> Result<Arc<ClientConfig>, Failure> {
     let loaded = tokio::task::spawn_blocking(move || {
-        let mut config = match ca_file {
+        let config = match ca_file {
             Some(file) => trusting_file(&file)?,
             None => trusting_system()?,
-        };
-        let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
-        config.alpn_protocols = match http2 {
-            Http2::Never => vec![one],
-            Http2::Auto => vec![two, one],
-            Http2::Always => vec![two],
         };
         Ok(Arc::new(config))
     });

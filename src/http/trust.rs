@@ -12,6 +12,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
+use super::key::too_small;
+
 /// What a chain without a trusted authority looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Distrust {
@@ -19,6 +21,8 @@ pub(super) enum Distrust {
     SelfSigned,
     /// The same, and it is a CA certificate, which must not be used as a server certificate.
     SelfSignedAuthority,
+    /// An RSA key of that many bits, which is too small, signed the handshake or a certificate.
+    SmallKey(usize),
     /// It came alone and its issuer is unknown: the server may omit an intermediate certificate.
     Alone,
 }
@@ -47,7 +51,7 @@ impl ServerCertVerifier for Telling {
         self.0
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| match distrust(&error, end_entity, intermediates) {
-                Some(why) => CertificateError::Other(OtherError(Arc::new(why))).into(),
+                Some(why) => told(why),
                 None => error,
             })
     }
@@ -58,7 +62,8 @@ impl ServerCertVerifier for Telling {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        let verified = self.0.verify_tls12_signature(message, certificate, signed);
+        verified.map_err(|error| of_key(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -67,7 +72,8 @@ impl ServerCertVerifier for Telling {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        let verified = self.0.verify_tls13_signature(message, certificate, signed);
+        verified.map_err(|error| of_key(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -77,6 +83,18 @@ impl ServerCertVerifier for Telling {
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         self.0.root_hint_subjects()
     }
+}
+
+/// The error of a signature, which a key that is too small explains.
+fn of_key(error: Error, certificate: &CertificateDer<'_>) -> Error {
+    match too_small(certificate) {
+        Some(bits) => told(Distrust::SmallKey(bits)),
+        None => error,
+    }
+}
+
+fn told(why: Distrust) -> Error {
+    CertificateError::Other(OtherError(Arc::new(why))).into()
 }
 
 fn distrust(
@@ -89,7 +107,12 @@ fn distrust(
     };
     let certificate = webpki::EndEntityCert::try_from(end_entity).ok()?;
     let own = certificate.issuer() == certificate.subject();
+    let small = || {
+        let mut chain = [end_entity].into_iter().chain(intermediates);
+        chain.find_map(too_small).map(Distrust::SmallKey)
+    };
     match error {
+        CertificateError::BadSignature => small(),
         CertificateError::UnknownIssuer if own => Some(Distrust::SelfSigned),
         CertificateError::UnknownIssuer if intermediates.is_empty() => Some(Distrust::Alone),
         CertificateError::Other(_) if own => Some(Distrust::SelfSignedAuthority),

@@ -2,13 +2,23 @@
 
 use crate::pin::Validators;
 
-/// Seconds since 1970 of a date in any of the three forms of RFC 9110, section 5.6.7.
+/// Seconds since 1970 of a date in any of the three forms of RFC 9110, section 5.6.7, or in one of
+/// RFC 5322, section 3.3, which some servers send: with another zone, or without a leading zero.
 pub(crate) fn http_date(text: &str) -> Option<i64> {
-    let time = httpdate::parse_http_date(text.trim()).ok()?;
+    let text = text.trim();
+    let Ok(time) = httpdate::parse_http_date(text) else { return mail_date(text) };
     match time.duration_since(std::time::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).ok(),
         Err(before) => i64::try_from(before.duration().as_secs()).ok().map(i64::wrapping_neg),
     }
+}
+
+fn mail_date(text: &str) -> Option<i64> {
+    const PARSER: jiff::fmt::rfc2822::DateTimeParser =
+        jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    // RFC 5322 has `UT` and `GMT` alone.
+    let zoned = text.strip_suffix(" UTC").map(|date| format!("{date} GMT"));
+    PARSER.parse_timestamp(zoned.as_deref().unwrap_or(text)).ok().map(jiff::Timestamp::as_second)
 }
 
 /// Whether two sets of validators have one in common that differs: entity tags by their weak
@@ -56,6 +66,25 @@ mod tests {
         ] {
             assert_eq!(http_date(text), Some(784_111_777), "{text}");
         }
-        assert_eq!(http_date("yesterday"), None);
+    }
+
+    #[test]
+    fn unusual_dates() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 08:49:37 -0000",
+            "Sun, 06 Nov 1994 10:49:37 +0200",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 UT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 UTC",
+            "6 Nov 1994 08:49:37 GMT",
+            " Mon, 06 Nov 1994 08:49:37 +0000 ",
+        ] {
+            assert_eq!(http_date(text), Some(784_111_777), "{text}");
+        }
+        for text in ["yesterday", "", "Sun, 31 Feb 1994 08:49:37 UTC", "784111777", "1994-11-06"] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
     }
 }

@@ -5,13 +5,14 @@
 //! For a message, the entries concerned are rendered again.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use super::path_hashes::PathHashes;
 use super::problem::{Problem, Problems, Text};
 use super::types::{Locations, Manifest};
 use super::url::check_url;
 use crate::manifest::entry::{Entries, Entry, Form};
-use crate::manifest::template::UrlParts;
+use crate::manifest::template::{Effect, UrlParts};
 use crate::rel_path::{check, check_portable, fold, path_hash};
 
 /// At most this many problems of one kind are reported.
@@ -77,7 +78,12 @@ impl Manifest {
         }
     }
 
-    fn look(&self, entries: &Entries<'_>, range: std::ops::Range<u64>, own: &[String]) -> Found {
+    fn look(
+        &self,
+        entries: &Entries<'_>,
+        range: std::ops::Range<u64>,
+        own: &HashSet<String>,
+    ) -> Found {
         let mut found = Found {
             exact: Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0)),
             ..Found::default()
@@ -116,7 +122,12 @@ impl Manifest {
         found
     }
 
-    fn look_at(&self, entry: &Entry<'_>, path: &str, own: &[String]) -> Result<(), Box<Problem>> {
+    fn look_at(
+        &self,
+        entry: &Entry<'_>,
+        path: &str,
+        own: &HashSet<String>,
+    ) -> Result<(), Box<Problem>> {
         let refuse = |message: String, hint: &str| {
             let text = self.text();
             Err(Box::new(text.problem(place_of(entry), message).hint(hint)))
@@ -142,9 +153,9 @@ impl Manifest {
                 "`portable: false` allows it",
             );
         }
-        if own.iter().any(|own| own == path) {
+        if !own.is_empty() && own.contains(self.key(path).as_deref().unwrap_or(path)) {
             return refuse(
-                format!("the path `{path}` is that of the manifest or of its lock"),
+                format!("the path `{path}` is that of a manifest or of its lock"),
                 "set `path`, or another `dest`",
             );
         }
@@ -161,7 +172,7 @@ impl Manifest {
         }
         if let Locations::Templates { url, .. } = &entry.source().locations
             && url.literal_start().splitn(4, '/').count() == 4
-            && entry.overriding().all(|other| other.url.is_none())
+            && entry.overriding(Effect::Url).is_none()
         {
             return Ok(());
         }
@@ -253,26 +264,49 @@ impl Manifest {
         )
     }
 
-    /// The manifest and its lock, as paths below the destination.
-    fn own_files(&self) -> Vec<String> {
-        let (Ok(dest), Ok(file)) = (self.dest.canonicalize(), self.file.canonicalize()) else {
-            return Vec::new();
+    /// The manifest, other protected files, and the locks of all, as paths below the destination.
+    /// With `portable`, case-folded.
+    fn own_files(&self) -> HashSet<String> {
+        let Ok(dest) = self.dest.canonicalize() else {
+            return HashSet::new();
         };
-        let Ok(below) = file.strip_prefix(&dest) else {
-            return Vec::new();
+        let below = |file: PathBuf| file.strip_prefix(&dest).ok().map(Path::to_owned);
+        let key = |path: &Path| {
+            let path = path.to_string_lossy().into_owned();
+            self.key(&path).unwrap_or(path)
         };
-        let lock = below.with_extension("lock");
-        [below.to_string_lossy().into_owned(), lock.to_string_lossy().into_owned()].to_vec()
+        std::iter::once(&self.file)
+            .chain(&self.protected)
+            .flat_map(|file| places_of(file))
+            .filter_map(below)
+            .flat_map(|file| [key(&file), key(&file.with_extension("lock"))])
+            .collect()
+    }
+
+    /// Whether a file, or its lock, may have the path of an entry.
+    #[cfg(feature = "cli")]
+    pub(crate) fn may_overwrite(&self, file: &Path) -> bool {
+        self.dest
+            .canonicalize()
+            .is_ok_and(|dest| places_of(file).iter().any(|file| file.starts_with(&dest)))
     }
 
     fn text(&self) -> Text<'_> {
-        Text { file: &self.file, source: &self.text }
+        Text::new(&self.file, &self.text)
     }
 }
 
 fn place_of(entry: &Entry<'_>) -> super::problem::Span {
-    let own = entry.overriding().find(|other| other.path.is_some()).map(|other| other.at);
+    let own = entry.overriding(Effect::Path).map(|other| other.at);
     own.or_else(|| entry.file().map(|file| file.at)).unwrap_or(entry.source().path_at)
+}
+
+/// Where a file is, and where its name is: these differ for a symbolic link.
+fn places_of(file: &Path) -> Vec<PathBuf> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+    let named = folder.ok().zip(file.file_name()).map(|(folder, name)| folder.join(name));
+    file.canonicalize().into_iter().chain(named).collect()
 }
 
 fn path_of(entry: &Entry<'_>) -> String {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::digest::Checksum;
 pub use crate::manifest::template::Form;
-use crate::manifest::template::{Template, UrlParts};
+use crate::manifest::template::{Effect, Template, UrlParts};
 use crate::manifest::{
     File, Identity, IdentityKey, KeptUrl, Locations, Manifest, Override, Source, UrlDigest,
 };
@@ -269,9 +269,7 @@ impl<'m> Entry<'m> {
     /// The digests that the manifest itself states, which may be none.
     #[must_use]
     pub fn checksums(&self) -> &'m [Checksum] {
-        if self.source.overrides.iter().any(|other| !other.checksums.is_empty())
-            && let Some(other) = self.overriding().find(|other| !other.checksums.is_empty())
-        {
+        if let Some(other) = self.overriding(Effect::Pin) {
             return &other.checksums;
         }
         match self.file() {
@@ -299,13 +297,13 @@ impl<'m> Entry<'m> {
 
     /// The template of its path: that of an override, of its item in `files`, or of the source.
     pub(crate) fn path_template(&self) -> &'m Template {
-        let own = self.overriding().find_map(|other| other.path.as_ref());
+        let own = self.overriding(Effect::Path).and_then(|other| other.path.as_ref());
         own.or_else(|| self.file().and_then(|file| file.path.as_ref())).unwrap_or(&self.source.path)
     }
 
     pub(crate) fn url_template(&self, name: usize) -> &'m Template {
         if name == 0
-            && let Some(url) = self.overriding().find_map(|other| other.url.as_ref())
+            && let Some(url) = self.overriding(Effect::Url).and_then(|other| other.url.as_ref())
         {
             return url;
         }
@@ -324,12 +322,10 @@ impl<'m> Entry<'m> {
         }
     }
 
-    /// The overrides that match it, in order. The first one that sets a key wins.
-    pub(crate) fn overriding(&self) -> impl Iterator<Item = &'m Override> {
-        self.source
-            .overrides
-            .iter()
-            .filter(|other| other.when.matches(&self.source.space, self.position))
+    /// The first override that matches it and has this effect.
+    pub(crate) fn overriding(&self, effect: Effect) -> Option<&'m Override> {
+        let rule = self.source.exceptions.first(&self.source.space, self.position, effect)?;
+        self.source.overrides.get(rule.checked_sub(self.source.excludes)?)
     }
 
     pub(crate) fn render(
@@ -343,8 +339,7 @@ impl<'m> Entry<'m> {
     }
 
     fn is_left_out(&self) -> bool {
-        self.source.excludes.iter().any(|rule| rule.matches(&self.source.space, self.position))
-            || self.overriding().any(|other| other.skip)
+        self.source.exceptions.first(&self.source.space, self.position, Effect::Skip).is_some()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the files are in memory")]

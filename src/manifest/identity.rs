@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::template::remove_user;
@@ -143,12 +144,15 @@ impl KeptUrl {
 /// of it. The user may be such a value, since it is no part.
 pub(crate) fn public_text(shown: &str) -> Option<Cow<'_, str>> {
     let mut text = Cow::Borrowed(shown);
-    if shown.contains('@') {
+    if memchr(b'@', text.as_bytes()).is_some() {
         remove_user(text.to_mut(), 0);
     }
-    let past_path = text.find(['?', '#']).unwrap_or(text.len());
     // A brace of constant text is percent-encoded, so `${` is a value from the environment.
-    (!text[..past_path].contains("${")).then_some(text)
+    let is_public = memchr(b'$', text.as_bytes()).is_none() || {
+        let past_path = text.find(['?', '#']).unwrap_or(text.len());
+        !text[..past_path].contains("${")
+    };
+    is_public.then_some(text)
 }
 
 impl<const N: usize> Hex<N> {

@@ -58,6 +58,7 @@ pub use http::{Http, Http2, PerHost, Proxy};
 pub use identity::KeptUrl;
 pub(crate) use identity::{Identity, IdentityKey, UrlDigest};
 pub use path_hashes::PathHashes;
+pub(crate) use path_hashes::first_half;
 pub use problem::{Problem, Problems};
 pub use read::LoadOptions;
 #[cfg(feature = "cli")]
@@ -72,4 +73,4 @@ pub(crate) fn is_yaml(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 pub(crate) use types::{File, ListPlace, Locations, Matching, Override, Published};
-pub(crate) use url::host_of;
+pub(crate) use url::{check_url, host_of};

@@ -19,6 +19,43 @@ pub(crate) struct Credentials {
     pub(super) file: PathBuf,
     /// Whether users other than its owner can read it.
     pub(super) is_open: bool,
+    /// Hosts that may get credentials after a redirect.
+    pub(crate) hosts: Vec<LoginHost>,
+}
+
+impl Credentials {
+    /// Whether a host may get credentials after a redirect.
+    pub(crate) fn is_login(&self, host: &str, port: u16) -> bool {
+        let host = plain(host);
+        self.hosts
+            .iter()
+            .any(|login| login.host == host && login.port.is_none_or(|own| own == port))
+    }
+}
+
+/// A host where one logs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoginHost {
+    /// In lower case, without the brackets of an IPv6 address.
+    host: String,
+    /// Any port if none.
+    port: Option<u16>,
+}
+
+impl LoginHost {
+    /// Parses `host` or `host:port`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, Some(port.parse().ok().filter(|&port| port != 0)?))
+            }
+            _ => (text, None),
+        };
+        let is_bare = host.contains(':') && !host.starts_with('[');
+        let bracketed = if is_bare { format!("[{host}]") } else { host.to_owned() };
+        let host = url::Host::parse(&bracketed).ok()?.to_string();
+        Some(Self { host: plain(&host), port })
+    }
 }
 
 /// The entries of a file, in the order of the file.

@@ -29,12 +29,25 @@ impl PathHashes {
         self.hashes[part].binary_search(&hash).ok().map(|place| first + place)
     }
 
+    /// The first halves of all hashes, in order.
+    pub(crate) fn halves(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.hashes.iter().map(|&hash| first_half(hash))
+    }
+
+    /// Whether a path whose hash has that first half is declared.
+    pub(crate) fn has_half(&self, half: u64) -> bool {
+        self.hashes[self.index.of(half)]
+            .binary_search_by_key(&half, |&hash| first_half(hash))
+            .is_ok()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.hashes.len()
     }
 }
 
-fn first_half(hash: u128) -> u64 {
+/// The half of a path's hash that is enough to tell paths apart where an error does no harm.
+pub(crate) fn first_half(hash: u128) -> u64 {
     (hash >> 64) as u64
 }
 

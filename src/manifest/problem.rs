@@ -1,14 +1,19 @@
 //! Errors in a manifest: the place, what is wrong there, and how to correct it.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// At most this many problems are shown: a manifest with more usually has one cause for all.
+/// Problems that are shown. A manifest with more usually has one cause for all.
 const SHOWN: usize = 20;
 /// A longer line is shown only in part, in bytes.
 const LINE: usize = 160;
+/// Of a longer line nothing is shown: looking for secrets in it would take time for each problem.
+const LONGEST_LINE: usize = 64 * 1024;
+/// Problems of one manifest that are kept. Further ones are only counted.
+const KEPT: usize = 1000;
 
 /// A range of bytes of the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,49 +39,126 @@ pub struct Problem {
     excerpt: Option<(String, usize, usize)>,
 }
 
-/// All problems of one manifest, sorted by place. There is at least one.
+/// The problems of one manifest, sorted by place: at least one, at most 1000, and the number of
+/// further ones.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    kept: Vec<Problem>,
+    more: usize,
+}
+
+/// The problems of a manifest while it is read. Lines and excerpts are made at the end, for those
+/// that are kept: a manifest may have a problem in each of a million keys.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    kept: Vec<Finding>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Finding {
+    at: Span,
+    message: String,
+    hint: Option<String>,
+    /// The problem itself, if its place is in another file. Then `at` is where the manifest names
+    /// that file.
+    elsewhere: Option<Problem>,
+}
+
+impl Found {
+    pub(crate) fn add(&mut self, at: Span, message: String, hint: Option<String>) {
+        self.keep(Finding { at, message, hint, elsewhere: None });
+    }
+
+    /// Adds a problem in a file that the manifest names at `at`.
+    pub(crate) fn add_elsewhere(&mut self, at: Span, problem: Problem) {
+        self.keep(Finding { at, message: String::new(), hint: None, elsewhere: Some(problem) });
+    }
+
+    fn keep(&mut self, finding: Finding) {
+        self.count += 1;
+        if self.kept.len() < KEPT {
+            self.kept.push(finding);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first problems by place, at most `most`.
+    pub(crate) fn first(self, text: &Text<'_>, most: usize) -> Vec<Problem> {
+        let mut problems = self.into_problems(text).kept;
+        problems.truncate(most);
+        problems
+    }
+
+    pub(crate) fn into_problems(self, text: &Text<'_>) -> Problems {
+        let Self { mut kept, count } = self;
+        let more = count - kept.len();
+        kept.sort_by_key(|finding| finding.at.start);
+        kept.dedup_by(|a, b| a.at == b.at && a.message == b.message && a.elsewhere == b.elsewhere);
+        let problem = |finding: Finding| {
+            let Finding { at, message, hint, elsewhere } = finding;
+            elsewhere.unwrap_or_else(|| Problem { hint, ..text.problem(at, message) })
+        };
+        Problems { kept: kept.into_iter().map(problem).collect(), more }
+    }
+}
 
 /// A manifest's text, which turns byte offsets into lines and columns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Text<'a> {
     pub(crate) file: &'a Path,
     pub(crate) source: &'a str,
+    /// The offset of each line.
+    lines: OnceCell<Vec<usize>>,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    pub(crate) fn new(file: &'a Path, source: &'a str) -> Self {
+        Self { file, source, lines: OnceCell::new() }
+    }
+
     /// Makes a problem at a place.
     pub(crate) fn problem(&self, at: Span, message: impl Into<String>) -> Problem {
         let start = at.start.min(self.source.len());
-        let before = &self.source[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = self.source[start..]
-            .find(['\n', '\r'])
-            .map_or(self.source.len(), |newline| start + newline);
+        let line = self.line_of(start);
+        let line_start = self.lines()[line - 1];
+        let line_end = self.lines().get(line).map_or(self.source.len(), |&next| next);
+        let line_end =
+            line_start + self.source[line_start..line_end].trim_end_matches(['\n', '\r']).len();
         let end = at.end.clamp(start, line_end.max(start));
+        let shown = start.max(line_end);
         Problem {
             message: shortened(message.into()),
             file: self.file.to_owned(),
-            line: self.line_of(start),
+            line,
             column: self.source[line_start..start].chars().count() + 1,
             hint: None,
-            excerpt: excerpt(
-                &self.source[line_start..line_end],
-                start - line_start,
-                end - line_start,
-            ),
+            excerpt: excerpt(&self.source[line_start..shown], start - line_start, end - line_start),
         }
     }
 
     /// The line of a byte offset, from 1.
     pub(crate) fn line_of(&self, offset: usize) -> usize {
-        self.source[..offset.min(self.source.len())].matches('\n').count() + 1
+        self.lines().partition_point(|&start| start <= offset)
+    }
+
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let ends = self.source.match_indices('\n').map(|(newline, _)| newline + 1);
+            std::iter::once(0).chain(ends).collect()
+        })
     }
 
     /// The place of a line and a column, both from 1; the column counts characters.
     pub(crate) fn at(&self, line: usize, column: usize) -> Span {
-        let start = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>();
+        let start = self.lines().get(line - 1).map_or(self.source.len(), |&start| start);
         let offset: usize = self.source[start..].chars().take(column - 1).map(char::len_utf8).sum();
         self.clip(start + offset, start + offset)
     }
@@ -134,6 +216,9 @@ fn without_secrets(line: &str) -> String {
 /// The line as it may be shown, with the start and end of the marked part in it. `None` if it is
 /// blank.
 fn excerpt(line: &str, start: usize, end: usize) -> Option<(String, usize, usize)> {
+    if LONGEST_LINE < line.len() {
+        return None;
+    }
     let masked = without_secrets(line);
     // If stars replaced multi-byte characters, offsets in the line are wrong: show no part of it.
     let line = if masked.len() == line.len() { masked.as_str() } else { "(a line with a secret)" };
@@ -264,14 +349,16 @@ impl Problems {
     pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
         problems.dedup();
-        Self(problems)
+        let more = problems.len().saturating_sub(KEPT);
+        problems.truncate(KEPT);
+        Self { kept: problems, more }
     }
 
     /// The same problems, each with this hint after its own.
     #[cfg(feature = "cli")]
     #[must_use]
     pub(crate) fn also_hint(mut self, hint: &str) -> Self {
-        for problem in &mut self.0 {
+        for problem in &mut self.kept {
             problem.hint = Some(match problem.hint.take() {
                 Some(own) => format!("{own}; {hint}"),
                 None => hint.to_owned(),
@@ -280,21 +367,22 @@ impl Problems {
         self
     }
 
-    /// The problems, sorted by place.
+    /// The problems, sorted by place, at most 1000.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.kept.iter()
     }
 
-    /// Formats at most 20 problems for a terminal, each with its line and a mark under the place.
-    /// `width` is in columns. Untrusted text is escaped.
+    /// Formats at most 20 problems for a terminal, each with its line and a mark under the place,
+    /// and the number of further ones. `width` is in columns. Untrusted text is escaped.
     #[must_use]
     pub fn render(&self, color: bool, width: usize) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.term_width(width.max(40));
         let mut rendered: Vec<_> =
-            self.0.iter().take(SHOWN).map(|problem| problem.render(&renderer)).collect();
-        if SHOWN < self.0.len() {
-            rendered.push(format!("error: and {} more problems", self.0.len() - SHOWN));
+            self.kept.iter().take(SHOWN).map(|problem| problem.render(&renderer)).collect();
+        let more = self.kept.len().saturating_sub(SHOWN) + self.more;
+        if 0 < more {
+            rendered.push(format!("error: and {more} more problems"));
         }
         rendered.join("\n\n")
     }

@@ -114,6 +114,10 @@ fn shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
         ]}),
         Shape::Flag => json!({"enum": [true, false, "true", "false"]}),
         Shape::FlagOrPath => json!({"type": ["boolean", "string", "number"]}),
+        Shape::FlagOrPathOr(part) => json!({"anyOf": [
+            self::shape(Shape::FlagOrPath, definitions),
+            self::shape(Shape::Mapping(part), definitions),
+        ]}),
         Shape::Number(bounds) => number(bounds),
         Shape::NumberOr(bounds, word) => {
             json!({"anyOf": [number(bounds), {"const": word}]})

@@ -53,6 +53,8 @@ pub(super) enum Shape {
     Flag,
     /// `true`, `false` or a path.
     FlagOrPath,
+    /// The same, or a mapping with known keys.
+    FlagOrPathOr(&'static Mapping),
     /// A whole number within bounds.
     Number(Bounds),
     /// A whole number within bounds, or a word.

@@ -147,8 +147,8 @@ pub(super) const SOURCE: Table = &[
     Field::new("headers", "header fields for the source's own origin", Shape::Headers),
     Field::new(
         "netrc",
-        "whether to take credentials from ~/.netrc, or the path of another netrc file",
-        Shape::FlagOrPath,
+        "whether to take credentials from ~/.netrc, or the path of another netrc file, or a mapping with login hosts",
+        Shape::FlagOrPathOr(&NETRC_MAPPING),
     )
     .or("false"),
     Field::new("http", "transport settings", Shape::Mapping(&HTTP_SETTINGS)),
@@ -241,6 +241,18 @@ pub(super) const EXPECT: Table = &[
         Shape::Flag,
     )
     .or("true"),
+];
+
+/// `netrc`.
+pub(super) const NETRC: Table = &[
+    Field::new("file", "the path of the netrc file, or true for ~/.netrc", Shape::FlagOrPath)
+        .or("true"),
+    Field::new(
+        "hosts",
+        "login hosts that may get their credentials of the file after a redirect",
+        Shape::OneOrMore(&Shape::Text),
+    )
+    .such_as("[login.example.org]"),
 ];
 
 /// `missing_when`.
@@ -388,6 +400,14 @@ pub(super) const EXPECT_MAPPING: Mapping = Mapping {
     name: "expect",
     about: "What the content of a file must satisfy.",
     table: EXPECT,
+    required: &[],
+    one_of: &[],
+    rules: &[],
+};
+pub(super) const NETRC_MAPPING: Mapping = Mapping {
+    name: "netrc",
+    about: "Credentials from a netrc file, also for login hosts.",
+    table: NETRC,
     required: &[],
     one_of: &[],
     rules: &[],

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::expect::{Expect, MissingWhen};
 use super::http::Http;
 use super::netrc_file::Credentials;
-use super::problem::Span;
+use super::problem::{Problem, Span};
 use super::secret::Secret;
 use super::url::host_of;
 use crate::digest::checksums::{List, Rules};
 use crate::digest::{Checksum, Digest};
-use crate::manifest::template::{Matcher, Space, Template};
+use crate::manifest::template::{Effect, Exceptions, Space, Template};
 
 /// A valid manifest: one destination and at least one source.
 #[derive(Clone, Debug)]
@@ -28,8 +28,16 @@ pub struct Manifest {
     pub(super) max_delete: Option<Quota>,
     pub(super) portable: bool,
     pub(crate) today: jiff::civil::Date,
+    /// Variables were set from outside.
+    pub(super) is_part: bool,
+    /// The text is that of the file.
+    pub(super) is_loaded: bool,
     /// The files that the manifest names for values, rows and digests.
     pub(super) beside: Vec<Input>,
+    /// What is not wrong, but probably not intended.
+    pub(super) warnings: Vec<Problem>,
+    /// Files that no entry may have the path of, besides the manifest and its lock.
+    pub(super) protected: Vec<PathBuf>,
     /// The index of each source's first entry; the last item is the number of all entries.
     pub(super) starts: Vec<u64>,
 }
@@ -80,7 +88,10 @@ pub struct Source {
     pub(crate) path: Template,
     pub(crate) path_at: Span,
     pub(crate) mirrors: Vec<Template>,
-    pub(crate) excludes: Vec<Matcher>,
+    /// The conditions of `exclude`, followed by those of `overrides`.
+    pub(crate) exceptions: Exceptions,
+    /// The number of conditions of `exclude`.
+    pub(crate) excludes: usize,
     pub(crate) overrides: Vec<Override>,
 }
 
@@ -89,7 +100,7 @@ pub struct Source {
 pub(crate) enum Locations {
     /// One template for all entries. Alternates are other names of the same file at the same
     /// origin.
-    Templates { url: Template, url_at: Span, alternates: Vec<Template> },
+    Templates { url: Template, alternates: Vec<Template> },
     /// One URL for each entry.
     Files(Vec<File>),
 }
@@ -159,14 +170,12 @@ impl ListPlace {
     }
 }
 
-/// An exception for the entries that `when` matches.
+/// An exception for the entries that its rule matches.
 #[derive(Clone, Debug)]
 pub(crate) struct Override {
-    pub(crate) when: Matcher,
     pub(crate) url: Option<Template>,
     pub(crate) path: Option<Template>,
     pub(crate) checksums: Vec<Checksum>,
-    pub(crate) skip: bool,
     pub(crate) at: Span,
 }
 
@@ -236,6 +245,19 @@ impl Manifest {
         std::iter::once(own).chain(self.beside.iter().cloned()).collect()
     }
 
+    /// Whether the text came from the file at [`Self::file`], rather than from the caller.
+    #[must_use]
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Whether variables were set from outside (`--set`), so that it probably declares only a part
+    /// of its files.
+    #[must_use]
+    pub(crate) fn is_part(&self) -> bool {
+        self.is_part
+    }
+
     /// The destination directory.
     #[must_use]
     pub fn dest(&self) -> &Path {
@@ -288,6 +310,19 @@ impl Manifest {
         files
     }
 
+    /// What is not wrong, but probably not intended: a condition that matches no entry. At most 20,
+    /// sorted by place.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Makes it an error of [`Manifest::check`] if an entry has the path of one of these files:
+    /// other manifests that are read in the same run, and their locks.
+    pub(crate) fn protect(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.protected.extend(files);
+    }
+
     /// Whether paths that some operating system forbids, or does not distinguish, are errors.
     #[must_use]
     pub fn portable(&self) -> bool {
@@ -300,7 +335,7 @@ impl Source {
     /// hosts.
     pub(crate) fn host(&self) -> Option<String> {
         let Locations::Templates { url, .. } = &self.locations else { return None };
-        if self.overrides.iter().any(|other| other.url.is_some()) {
+        if self.exceptions.has(Effect::Url) {
             return None;
         }
         host_of(url.shown_start()).map(str::to_owned)
@@ -317,6 +352,6 @@ impl Source {
 
     /// Whether excludes or overrides can leave out entries.
     pub(crate) fn has_gaps(&self) -> bool {
-        !self.excludes.is_empty() || self.overrides.iter().any(|other| other.skip)
+        self.exceptions.has(Effect::Skip)
     }
 }

@@ -2,7 +2,7 @@
 
 /// Checks that a URL can be requested: it is absolute, its scheme is `http` or `https`, and it has
 /// a host. The error is a fragment that says what is wrong.
-pub(super) fn check_url(url: &str) -> Result<(), String> {
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
     let parsed = url::Url::parse(url).map_err(|error| error.to_string())?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(format!("`{}:` is not supported", parsed.scheme()));

@@ -1,13 +1,11 @@
 //! `apply`: makes the destination hold what the manifest declares.
 
-use super::run::run;
-use super::{Options, prepare};
+use super::Options;
+use super::run::{Job, run};
 use crate::event::{Reporter, Summary};
 use crate::manifest::Manifest;
 use crate::ops::error::RunError;
 use crate::ops::saved_plan::SavedPlan;
-use crate::ops::scope::Scope;
-use crate::pin::lookup::{Pinning, Pins};
 use crate::stop::Stop;
 
 /// Makes the destination hold what the manifest declares.
@@ -51,16 +49,8 @@ fn apply_as(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<Summary, RunError> {
-    let prepared = prepare(manifest, options, reporter)?;
-    let lock = prepared.lock.as_ref();
-    super::lock_drift::check_locked(manifest, options, lock)?;
-    // Without the network, upstream cannot confirm what would be pinned.
-    let extending = lock.filter(|_| !options.offline);
-    let pinning = if extending.is_some() { Pinning::Extending } else { Pinning::Nothing };
-    let pins = Pins::new(manifest, lock).pinning(pinning);
-    let scope = Scope { manifest, options, pins: &pins, dest: None, stop };
-    run(scope, &prepared, saved, reporter, |done, reporter| match extending {
-        Some(lock) => super::lock::extend(lock, done, manifest, reporter),
-        None => Ok(()),
+    let job = Job { manifest, options, saved, stop, locks: false };
+    run(job, reporter, |done, reporter| {
+        if done.pins.is_extending() { super::lock::extend(job, done, reporter) } else { Ok(()) }
     })
 }

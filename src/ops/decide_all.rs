@@ -19,8 +19,8 @@ use crate::manifest::{Check, EDGE, Orphans, PathHashes, Source};
 use crate::ops::background::in_background;
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
-use crate::ops::prune;
 use crate::ops::scope::Scope;
+use crate::ops::{ownership, prune};
 use crate::pin::{Pin, Pinned, Validators};
 use crate::plan::{
     Action, Decision, Found, Obstacle, OnDisk, Plan, Policy, Reason, Step, Verdict, decide,
@@ -74,7 +74,7 @@ pub(crate) fn make_plan(
     keep: Keep<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<Plan, RunError> {
-    let Scan { inventory, owned, managed, .. } = scan;
+    let Scan { inventory, owned, unclear, managed, .. } = scan;
     let look = Look {
         scope,
         inventory: &inventory,
@@ -88,11 +88,6 @@ pub(crate) fn make_plan(
         in_background(reporter, |done| look.read_all(dest, &unread, &mut plan, keep, done))?;
     }
     let mut orphans = owned;
-    orphans.retain(|owned| {
-        let hash = path_hash(&owned.path);
-        inventory.has_file(hash) || inventory.is_unreadable(hash)
-    });
-    orphans.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let is_pruning = scope.options.prune.unwrap_or(scope.manifest.orphans() == Orphans::Prune);
     // `natsync lock` deletes nothing, and a selection of entries does not decide about other files.
     if is_pruning
@@ -108,8 +103,12 @@ pub(crate) fn make_plan(
             stays
         });
         plan.add_prunes(prunes);
+        plan.set_refusal(ownership::refusal(&unclear));
     }
-    plan.set_orphans(orphans.into_iter().map(|owned| owned.path).collect());
+    let unclear = unclear.into_iter().flat_map(|unclear| unclear.files);
+    let mut orphans: Vec<_> = orphans.into_iter().chain(unclear).map(|file| file.path).collect();
+    orphans.sort_unstable();
+    plan.set_orphans(orphans);
     Ok(plan)
 }
 
@@ -167,7 +166,7 @@ pub(crate) fn scan<'h>(
     in_background(reporter, |seen| {
         let advanced = |files| seen.store(files, Ordering::Relaxed);
         let go_on = || !scope.stop.is_requested();
-        Inventory::scan(dest, state, scope.manifest.name(), declared, advanced, go_on)
+        Inventory::scan(dest, state, declared, advanced, go_on)
     })
 }
 

@@ -82,8 +82,7 @@ impl RunError {
                 ExitStatus::Usage
             }
             Self::Busy { .. } => ExitStatus::Busy,
-            Self::Storage { .. } | Self::Unwritable { .. } => ExitStatus::Storage,
-            Self::Output(_) => ExitStatus::Failed,
+            Self::Storage { .. } | Self::Unwritable { .. } | Self::Output(_) => ExitStatus::Storage,
         }
     }
 
@@ -96,11 +95,12 @@ impl RunError {
             Self::Usage { .. } => "usage",
             Self::StalePlan { .. } => "stale_plan",
             Self::Busy { .. } => "busy",
-            Self::Storage { source, .. } | Self::Unwritable { source, .. } => match source.kind() {
+            Self::Storage { source, .. }
+            | Self::Unwritable { source, .. }
+            | Self::Output(source) => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no_space",
                 _ => "io",
             },
-            Self::Output(_) => "io",
         }
     }
 }
@@ -152,7 +152,7 @@ pub enum ExitStatus {
     Drift = 3,
     /// Another run holds the destination.
     Busy = 4,
-    /// The destination or its state cannot be used.
+    /// The destination or its state cannot be used, or output cannot be written.
     Storage = 5,
     /// A bug in natsync.
     Bug = 70,

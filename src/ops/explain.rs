@@ -143,7 +143,7 @@ pub fn explain(
             Some(read.ok()?.0)
         });
     }
-    let record = state.as_ref().and_then(|state| state.own_record(path.as_str()));
+    let record = state.as_ref().and_then(|state| state.record(path.as_str()));
     let missing = state.as_ref().and_then(|state| state.missing_since(path.as_str()));
     let checked = disk.record.as_ref().and_then(|record| record.checked);
     let noted = checked.max(missing.as_ref().map(|(_, since)| *since)).map(end_of_second);

@@ -8,19 +8,18 @@ use std::fmt::Write as _;
 use std::io;
 use std::iter::Peekable;
 
-use super::run::{Done, run};
-use super::{Options, prepare};
-use crate::dest::state::{FileRecord, Recorded, State};
+use super::run::{Done, Job, run};
+use super::{Options, read_lock};
+use crate::atomic_file::ReplaceGuard;
+use crate::dest::state::{FileRecord, Recorded, state_error};
 use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
 use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::error::RunError;
-use crate::ops::scope::Scope;
 use crate::pin::lock::{
     Content, DigestFrom, Lock, LockLine, LockProblem, LockWriter, Standing, file_of,
 };
-use crate::pin::lookup::{Pinning, Pins};
 use crate::pin::{Pin, Validators};
 use crate::plan::Step;
 use crate::rel_path::path_hash;
@@ -59,36 +58,34 @@ pub fn lock(
     stop: &Stop,
     reporter: &mut dyn Reporter,
 ) -> Result<(Summary, LockReport), RunError> {
-    let prepared = prepare(manifest, options, reporter)?;
-    let old = prepared.lock.as_ref();
-    let pinning = if options.upgrade { Pinning::Upgrading } else { Pinning::Completing };
-    let pins = Pins::new(manifest, old).pinning(pinning);
-    let pinned = old.map_or(0, |old| old.len() as u64);
-    let mut report = LockReport { pinned, ..LockReport::default() };
-    let scope = Scope { manifest, options, pins: &pins, dest: None, stop };
-    let summary = run(scope, &prepared, None, reporter, |done, reporter| {
-        let news = News::of(manifest, done, old)?;
+    let job = Job { manifest, options, saved: None, stop, locks: true };
+    let mut report = LockReport::default();
+    let summary = run(job, reporter, |done, reporter| {
+        let news = News::of(manifest, done, done.lock)?;
         // A run over some entries must not drop the lines of the others.
         let declared = options.selection.is_all().then_some(done.hashes);
-        report = write(manifest, old, &news, declared, done.state, reporter)?;
+        report = write(job, done, &news, declared, reporter)?;
         Ok(())
     })?;
+    if stop.is_requested() {
+        let left = read_lock(manifest).ok().flatten();
+        report.pinned = left.map_or(0, |lock| lock.len() as u64);
+    }
     Ok((summary, report))
 }
 
 /// After `apply`: pins the entries that the lock does not have yet.
 pub(super) fn extend(
-    lock: &Lock,
+    job: Job<'_>,
     done: &Done<'_>,
-    manifest: &Manifest,
     reporter: &mut dyn Reporter,
 ) -> Result<(), RunError> {
-    let news = News::of(manifest, done, None)?;
+    let news = News::of(job.manifest, done, None)?;
     if news.lines.is_empty() {
         return Ok(());
     }
-    let report = write(manifest, Some(lock), &news, None, done.state, reporter)?;
-    let added = report.pinned.saturating_sub(lock.len() as u64);
+    let report = write(job, done, &news, None, reporter)?;
+    let added = report.published + report.first_use + report.missing;
     if 0 < added {
         reporter.event(&Event::LockExtended { added });
     }
@@ -176,34 +173,49 @@ impl News {
     }
 }
 
-/// Writes the new lock. Without `declared`, no line is dropped.
+/// Merges the changes into the lock as it is now. Lines that another run has changed since this one
+/// read the lock stay. Without `declared`, no line is dropped.
 fn write(
-    manifest: &Manifest,
-    old: Option<&Lock>,
+    job: Job<'_>,
+    done: &Done<'_>,
     news: &News,
     declared: Option<&PathHashes>,
-    state: &State,
     reporter: &mut dyn Reporter,
 ) -> Result<LockReport, RunError> {
+    let Job { manifest, stop, .. } = job;
     let file = file_of(manifest.file());
     let unwritable =
         |source| RunError::Storage { doing: "write the lock", path: file.clone(), source };
-    let lines: OldLines<'_> = match old {
-        Some(old) => old.lines()?,
+    let guard = ReplaceGuard::acquire(&file, || !stop.is_requested()).map_err(unwritable)?;
+    if guard.is_none() {
+        return Ok(LockReport::default());
+    }
+    let read = done.lock;
+    let is_current = match read {
+        Some(lock) => lock.is_current(),
+        None => !file.exists(),
+    };
+    let changed = if is_current { None } else { read_lock(manifest)? };
+    let now = if is_current { read } else { changed.as_ref() };
+    let lines: OldLines<'_> = match now {
+        Some(lock) => lock.lines()?,
         None => Box::new(std::iter::empty()),
     };
     let mut merge = Merge {
         manifest,
         writer: LockWriter::create(&file, manifest.name()).map_err(unwritable)?,
         old: lines.peekable(),
+        is_changed: !is_current,
+        read,
         news,
         declared,
         report: LockReport::default(),
         taken: 0,
+        overtaken: 0,
         same: HashMap::new(),
     };
     let mut failed = None;
-    let read = state.in_order(|recorded| match merge.take(&recorded) {
+    let read = done.state.in_order(|recorded| match merge.take(&recorded) {
         Ok(()) => true,
         Err(error) => {
             failed = Some(error);
@@ -216,14 +228,14 @@ fn write(
     read.map_err(|error| RunError::Storage {
         doing: "read the state for",
         path: file.clone(),
-        source: io::Error::other(error),
+        source: state_error(&error),
     })?;
     merge.keep_until(None).map_err(|error| error.into_run_error(unwritable))?;
-    let Merge { writer, mut report, same, taken, .. } = merge;
+    let Merge { writer, mut report, same, taken, overtaken, .. } = merge;
     report.pinned = writer.lines();
     report.lost = news.lines.len() as u64 - taken;
     // A new lock that pins nothing would only promise pins.
-    if 0 < report.pinned || old.is_some() {
+    if 0 < report.pinned || now.is_some() {
         writer.finish().map_err(unwritable)?;
     }
     warn(reporter, suspicion(&same));
@@ -232,6 +244,12 @@ fn write(
         report.lost
     );
     warn(reporter, (report.lost != 0).then_some(lost));
+    let overtaken = (overtaken != 0).then(|| {
+        format!(
+            "{overtaken} files were pinned to other content by another run meanwhile; these pins stay, and the next `natsync apply` brings the files to them"
+        )
+    });
+    warn(reporter, overtaken);
     Ok(report)
 }
 
@@ -241,11 +259,17 @@ struct Merge<'a> {
     manifest: &'a Manifest,
     writer: LockWriter,
     old: Peekable<OldLines<'a>>,
+    /// Another run has changed the lock since this one read it.
+    is_changed: bool,
+    /// The lock that this run read.
+    read: Option<&'a Lock>,
     news: &'a News,
     declared: Option<&'a PathHashes>,
     report: LockReport,
     /// New lines written so far.
     taken: u64,
+    /// New lines that another run's line for other content displaced.
+    overtaken: u64,
     /// For each digest, the number of new lines with it, and the path of one of them.
     same: HashMap<Digest, (u32, String)>,
 }
@@ -280,6 +304,10 @@ impl Merge<'_> {
         self.keep_until(Some(&line.path))?;
         let before = self.next_old_if(|old| old.path == line.path)?;
         if let Some(before) = &before {
+            if self.is_of_another_run(before)? {
+                self.overtaken += u64::from(line.sha256() != before.sha256());
+                return Ok(self.writer.write(before)?);
+            }
             line.settle_into(before);
         }
         if before.as_ref() != Some(&line) {
@@ -287,6 +315,16 @@ impl Merge<'_> {
         }
         self.writer.write(&line)?;
         Ok(())
+    }
+
+    /// Whether another run wrote the line after this one read the lock.
+    fn is_of_another_run(&self, line: &LockLine) -> Result<bool, MergeError> {
+        if !self.is_changed {
+            return Ok(false);
+        }
+        let then = self.read.map(|lock| lock.find(&line.path)).transpose();
+        let then = then.map_err(MergeError::Lock)?;
+        Ok(then.flatten().as_ref() != Some(line))
     }
 
     fn account(&mut self, line: &LockLine, was_pinned: bool) {
@@ -319,7 +357,9 @@ impl Merge<'_> {
                 self.report.dropped += 1;
                 continue;
             }
-            if let Some(edited) = self.news.edited.get(&hash) {
+            if let Some(edited) = self.news.edited.get(&hash)
+                && !self.is_of_another_run(&line)?
+            {
                 line.clone_from(edited);
                 self.report.changed += 1;
             }

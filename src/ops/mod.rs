@@ -21,6 +21,7 @@ mod lock_drift;
 mod options;
 #[cfg(feature = "cli")]
 pub(crate) mod overview;
+mod ownership;
 mod plan;
 mod prune;
 #[cfg(feature = "cli")]
@@ -41,7 +42,7 @@ use crate::failure::{ErrorKind, Failure};
 pub use crate::http::rewrite::{Rewrite, RewriteError, Rewrites};
 use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
-use crate::manifest::{Http, Manifest, PathHashes, PerHost, Source};
+use crate::manifest::{Http, Input, Manifest, PathHashes, PerHost, Source};
 use crate::ops::background::in_background;
 use crate::ops::scope::Scope;
 use crate::pin::Pinned;
@@ -79,6 +80,34 @@ struct Prepared {
     /// Hashes of the paths of all entries.
     hashes: PathHashes,
     lock: Option<Lock>,
+}
+
+impl Prepared {
+    /// Reads again what may have changed while the run waited for the destination. Call it under the
+    /// run guard.
+    ///
+    /// # Errors
+    /// When the manifest or a file that it names has changed, or the lock is wrong now.
+    fn refresh(&mut self, manifest: &Manifest) -> Result<(), RunError> {
+        for Input { file, sha256 } in manifest.inputs() {
+            // The text of a manifest may come from a pipe or from the caller.
+            let is_file = manifest.is_loaded() && file.is_file();
+            if is_file && !matches!(saved_plan::digest_of(&file), Ok(Some(now)) if now == sha256) {
+                return Err(RunError::Usage {
+                    message: format!("`{}` has changed since this run began", file.display()),
+                    hint: Some("nothing was touched; run it again".to_owned()),
+                });
+            }
+        }
+        let is_current = match &self.lock {
+            Some(lock) => lock.is_current(),
+            None => !crate::pin::lock::file_of(manifest.file()).exists(),
+        };
+        if !is_current {
+            self.lock = read_lock(manifest)?;
+        }
+        Ok(())
+    }
 }
 
 /// Checks every path once, reads the lock in parallel, and makes sure that the options select an
@@ -124,8 +153,9 @@ fn look(
     reporter: &mut dyn Reporter,
 ) -> Result<Looked, RunError> {
     let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
-    let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
+    let dest = Dest::open(manifest)?;
+    let claim = ownership::claim(manifest, options, &hashes);
+    let opened = dest.as_ref().map(|dest| State::look(dest, &claim));
     let state = opened.and_then(|opened| {
         warn(reporter, opened.warning);
         opened.value
@@ -143,7 +173,7 @@ impl Looked {
 
 fn acquire(dest: &Dest, wait: bool, stop: &Stop) -> Result<RunGuard, RunError> {
     loop {
-        match RunGuard::acquire(dest.path()) {
+        match RunGuard::acquire(dest) {
             Err(DestError::Busy { .. }) if wait && !stop.is_requested() => {
                 std::thread::sleep(WAIT_STEP);
             }
@@ -224,8 +254,8 @@ pub fn with_pins<T>(
 ) -> Result<T, RunError> {
     let lock = read_lock(manifest)?;
     let has_lists = manifest.sources().iter().any(|source| source.published.is_some());
-    let dest = if has_lists { Dest::open(manifest.dest())? } else { None };
-    let state = dest.as_ref().and_then(|dest| State::look(dest, manifest.name()).value);
+    let dest = if has_lists { Dest::open(manifest)? } else { None };
+    let state = dest.as_ref().and_then(|dest| State::look_only(dest).value);
     let lists = Lists::kept(state.as_ref().map(|state| state as _));
     let pins = Pins::new(manifest, lock.as_ref()).with_lists(lists);
     Ok(look(&|entry| Ok(pins.of(entry, entry.path().as_str())?)))

@@ -46,6 +46,9 @@ pub struct Options {
     pub prune: Option<bool>,
     /// The most files to delete; none leaves that to the manifest.
     pub max_delete: Option<Quota>,
+    /// Take over the files of manifests that are probably this one under another name or at another
+    /// path.
+    pub take_ownership: bool,
     /// Report the action of each entry.
     pub report_actions: bool,
     /// Where the proxy variables (`HTTPS_PROXY`, `NO_PROXY` and the like) are looked up.

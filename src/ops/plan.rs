@@ -38,6 +38,9 @@ pub fn plan(
     let scan = scan(scope, state.as_ref(), hashes, reporter);
     let damaged = scan.damaged;
     let mut plan = make_plan(scope, scan, &|_| {}, reporter)?;
+    if let Some(state) = state.as_ref().filter(|_| !damaged) {
+        super::ownership::warn_of_shared_paths(manifest, state, hashes, reporter);
+    }
     warn(reporter, lacked_lists(&pins));
     if damaged {
         warn(reporter, Some(super::DAMAGED.to_owned()));
@@ -51,6 +54,10 @@ pub fn plan(
         let absent = plan.steps().filter_map(|(entry, step)| is_absent(step).then_some(entry));
         let gone = super::prune::gone(scope, dest, state, absent);
         plan.add_prunes(gone);
+    }
+    if let Some(refusal) = plan.refusal() {
+        let hint = refusal.hint.as_deref().unwrap_or_default();
+        warn(reporter, Some(format!("{}; {hint}", refusal.message)));
     }
     // Do not report an interrupted plan.
     if !stop.is_requested() {
@@ -69,7 +76,7 @@ pub fn save_plan(
     plan: &Plan,
     to: &mut dyn Write,
 ) -> Result<(), RunError> {
-    let dest = Dest::open(manifest.dest())?;
+    let dest = Dest::open(manifest)?;
     let stamp = |entry: &Entry<'_>| Some(dest.as_ref()?.stat(&entry.path()).ok()?.stamp());
     let written = with_pins(manifest, |pinned| {
         let size = |entry: &Entry<'_>| pinned(entry).ok()?.pin()?.size;

@@ -3,22 +3,23 @@
 //! It comes last in a run. It deletes only files that natsync downloaded for this manifest and that
 //! are unchanged since; a file in doubt stays.
 
+use std::collections::HashSet;
+
 use crate::dest::state::{Fingerprint, Note, State};
 use crate::dest::{Dest, Stat};
 use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
 use crate::failure::{ErrorKind, Failure};
-use crate::manifest::OnMissing;
-use crate::manifest::Quota;
 use crate::manifest::entry::EntryIndex;
+use crate::manifest::{OnMissing, Quota, first_half};
 use crate::ops::scope::Scope;
 use crate::plan::{Plan, Prune, Reason};
-use crate::rel_path::RelPath;
+use crate::rel_path::{RelPath, path_hash};
 use crate::stop::Stop;
 
 /// The default limit of a run, in files.
 const COUNT: u64 = 100;
-/// The default limit of a run, in percent of the files that natsync wrote. The larger limit counts.
+/// The default limit of a run, in percent of the files on disk that natsync wrote. The larger limit counts.
 const SHARE: f64 = 20.0;
 
 /// Deletes the files that the plan names, if no entry failed.
@@ -31,8 +32,14 @@ pub(super) fn prune(
     gone: &[Prune],
     reporter: &mut dyn Reporter,
 ) {
+    if scope.stop.is_requested() {
+        return;
+    }
+    if let Some(failure) = plan.refusal() {
+        reporter.event(&Event::Unpruned { path: None, failure: failure.clone() });
+    }
     let prunes: Vec<_> = plan.prunes().iter().chain(gone).collect();
-    if prunes.is_empty() || scope.stop.is_requested() {
+    if prunes.is_empty() {
         return;
     }
     if !so_far.is_success() || so_far.entries == 0 {
@@ -91,18 +98,27 @@ pub(super) fn gone(
     let absent = absent.into_iter().filter_map(|index| manifest.entries().get(index));
     let paths = absent.filter(|entry| goes(entry.source().on_missing)).map(|entry| entry.path());
     let found = paths.filter_map(|path| {
-        let record = state.own_record(path.as_str())?;
-        let recorded = record.provenance.is_downloaded().then(|| record.fingerprint())?;
+        let recorded = state.written(path.as_str())?;
         look(dest, path.as_str(), &recorded, Reason::MissingUpstream, stop)
     });
-    found.collect()
+    let mut found: Vec<_> = found.collect();
+    let half = |prune: &Prune| first_half(path_hash(&prune.path));
+    let mut free: HashSet<_> = found.iter().map(half).collect();
+    if !free.is_empty() {
+        // Another manifest may get the file from elsewhere.
+        state.claims_of_others(|_, half| {
+            free.remove(&half);
+        });
+    }
+    found.retain(|prune| free.contains(&half(prune)));
+    found
 }
 
 /// Refuses if the destination is not where its state was made: other programs may have put files
 /// there.
 fn moved(dest: &Dest, state: &State) -> Option<Failure> {
-    let (here, noted) = (dest.place(), state.place());
-    if noted.as_deref() == Some(here.as_str()) {
+    let here = dest.place();
+    if state.is_at(&here) {
         return None;
     }
     // The next run accepts this path.
@@ -134,7 +150,7 @@ pub(super) fn look(
     is_same.then(|| Prune { path: path.to_owned(), reason, stamp: stat.stamp() })
 }
 
-/// Refuses to delete more files than the limit allows. `managed` is the number of files that
+/// Refuses to delete more files than the limit allows. `managed` is the number of files on disk that
 /// natsync wrote.
 ///
 /// # Errors

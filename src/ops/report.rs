@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Prepared, lacked_lists, prepare};
+use super::{Prepared, lacked_lists, ownership, prepare};
 use crate::dest::Dest;
 use crate::dest::state::State;
 use crate::event::Reporter;
@@ -31,8 +31,9 @@ pub(crate) fn overview(
     reporter: &mut dyn Reporter,
 ) -> Result<Overview, RunError> {
     let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest.dest())?;
-    let opened = dest.as_ref().map(|dest| State::look(dest, manifest.name()));
+    let dest = Dest::open(manifest)?;
+    let opened =
+        dest.as_ref().map(|dest| State::look(dest, &ownership::claim(manifest, options, &hashes)));
     let (state, warning) = opened.map_or((None, None), |opened| (opened.value, opened.warning));
     let state = state.as_ref();
     let pins =

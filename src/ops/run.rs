@@ -2,30 +2,72 @@
 //! it was. Failed entries are outcomes; an error means that the run itself could not go on.
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 
+use super::lock_drift::check_locked;
 use super::plan::tell_plan;
-use super::{Means, Prepared, acquire, lacked_lists, needs_network, obstructed, work};
+use super::{
+    Means, Options, Prepared, acquire, lacked_lists, needs_network, obstructed, ownership, prepare,
+    work,
+};
 use crate::dest::inventory::Scan;
-use crate::dest::state::{Note, State};
+use crate::dest::state::{Note, State, state_error};
 use crate::dest::{Dest, Parts};
 use crate::event::history::{Recorder, Setting};
 use crate::event::{Event, Outcome, Phase, Reporter, Summary, warn};
 use crate::failure::{ErrorKind, Failure};
-use crate::manifest::PathHashes;
 use crate::manifest::entry::EntryIndex;
+use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::{make_plan, scan};
 use crate::ops::error::RunError;
 use crate::ops::saved_plan::SavedPlan;
 use crate::ops::scope::Scope;
 use crate::pin::checksum_lists::Lists;
-use crate::pin::lookup::Pins;
+use crate::pin::lock::Lock;
+use crate::pin::lookup::{Pinning, Pins};
 use crate::plan::{Action, Decision, Plan, Step};
+use crate::stop::Stop;
+use crate::threads;
 use crate::transfer::{self, Files};
+
+/// What a run is to do.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) manifest: &'a Manifest,
+    pub(super) options: &'a Options,
+    /// The plan to carry out, if it was saved.
+    pub(super) saved: Option<&'a SavedPlan>,
+    pub(super) stop: &'a Stop,
+    /// `natsync lock`: the lock is what the run is for.
+    pub(super) locks: bool,
+}
+
+impl Job<'_> {
+    fn pinning(self, lock: Option<&Lock>) -> Pinning {
+        match (self.locks, self.options.upgrade) {
+            (true, true) => Pinning::Upgrading,
+            (true, false) => Pinning::Completing,
+            // Without the network, upstream cannot confirm what would be pinned.
+            (false, _) if lock.is_some() && !self.options.offline => Pinning::Extending,
+            (false, _) => Pinning::Nothing,
+        }
+    }
+
+    /// The checks of the lock and of the saved plan.
+    fn check(self, lock: Option<&Lock>) -> Result<(), RunError> {
+        if let Some(saved) = self.saved {
+            saved.check_inputs()?;
+        }
+        if self.locks { Ok(()) } else { check_locked(self.manifest, self.options, lock) }
+    }
+}
 
 /// A completed run, with the data that a lock is made from.
 pub(super) struct Done<'a> {
     pub(super) plan: &'a Plan,
     pub(super) pins: &'a Pins<'a>,
+    /// The lock that the run began with.
+    pub(super) lock: Option<&'a Lock>,
     /// Entries that failed or were skipped.
     pub(super) failed: &'a HashSet<EntryIndex>,
     /// Entries that upstream does not have.
@@ -38,40 +80,51 @@ pub(super) struct Done<'a> {
 /// Plans a run and carries it out. Unless the run was stopped, `conclude` is called at the end,
 /// while the run guard is still held. The state records the run in its history.
 pub(super) fn run(
-    scope: Scope<'_>,
-    prepared: &Prepared,
-    saved: Option<&SavedPlan>,
+    job: Job<'_>,
     reporter: &mut dyn Reporter,
     conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
 ) -> Result<Summary, RunError> {
-    let Scope { manifest, options, pins, stop, .. } = scope;
-    let &Prepared { began, ref hashes, .. } = prepared;
-    let mut account = Account::new(reporter, Recorder::new(began));
-    let dest = Dest::create(manifest.dest())?;
+    let Job { manifest, options, saved, stop, locks } = job;
+    let mut prepared = prepare(manifest, options, reporter)?;
+    job.check(prepared.lock.as_ref())?;
+    let mut account = Account::new(reporter, Recorder::new(prepared.began));
+    let dest = Dest::create(manifest)?;
     let _guard = acquire(&dest, options.wait, stop)?;
-    let storage = |doing, source| RunError::Storage { doing, path: dest.path().to_owned(), source };
-    let parts = dest.parts().map_err(|source| storage("clear the staging area of", source))?;
-    let unwritable = |error| RunError::Storage {
-        doing: "write the state",
-        path: crate::dest::state::file_of(dest.path()),
-        source: std::io::Error::other(error),
+    // Until here another run may have changed what was read.
+    prepared.refresh(manifest)?;
+    job.check(prepared.lock.as_ref())?;
+    let Prepared { began, ref hashes, ref lock } = prepared;
+    let lock = lock.as_ref();
+    let pins = Pins::new(manifest, lock).pinning(job.pinning(lock));
+    let scope = Scope { manifest, options, pins: &pins, dest: Some(&dest), stop };
+    let claim = ownership::claim(manifest, options, hashes);
+    let notes = match saved {
+        Some(saved) => rehearse(scope, &dest, saved, hashes, &mut account)?,
+        None => Vec::new(),
     };
-    let opened = State::open(&dest, manifest.name()).map_err(unwritable)?;
+    let parts =
+        dest.parts().map_err(|source| dest.error("clear the staging area of", "", source))?;
+    let unwritable =
+        |error| dest.error("write the state", ".natsync/state.db", state_error(&error));
+    let opened = State::open(&dest, &claim).map_err(unwritable)?;
     warn(&mut account, opened.warning);
     let mut state = opened.value;
-    let scope = Scope { dest: Some(&dest), ..scope };
+    if !notes.is_empty() {
+        // Without them, files are read once more.
+        let _ = state.note(&notes);
+    }
     let scan = scan(scope, Some(&state), hashes, &mut account);
     if scan.damaged {
-        let renewed = state.renew(&dest).map_err(unwritable)?;
+        let renewed = state.renew(&dest, &claim).map_err(unwritable)?;
         warn(&mut account, renewed.warning);
         state = renewed.value;
     }
-    let place = Place { dest: &dest, parts: &parts, state: &state, saved };
+    let place = Place { dest: &dest, parts: &parts, state: &state, saved, lock };
     let ended = carry_out(scope, place, scan, hashes, &mut account, conclude);
     let Account { mut summary, reporter, recorder, .. } = account;
     let setting = Setting {
         manifest,
-        command: if pins.is_for_lock() { "lock" } else { "apply" },
+        command: if locks { "lock" } else { "apply" },
         only: &options.selection.patterns(),
         stopped: stop.is_requested(),
         broken: ended.is_err(),
@@ -88,6 +141,27 @@ pub(super) fn run(
     Ok(summary)
 }
 
+/// Makes the plan from what is here alone and compares the saved plan with it, so that a plan that is
+/// refused leaves the state as it is. Returns the notes about files that were read.
+fn rehearse(
+    scope: Scope<'_>,
+    dest: &Dest,
+    saved: &SavedPlan,
+    hashes: &PathHashes,
+    account: &mut Account<'_>,
+) -> Result<Vec<Note>, RunError> {
+    let Scope { manifest, options, .. } = scope;
+    let state = State::look(dest, &ownership::claim(manifest, options, hashes)).value;
+    let listed = scope.pins.with_lists(Lists::kept(state.as_ref().map(|state| state as _)));
+    let scope = Scope { pins: &listed, ..scope };
+    let scan = scan(scope, state.as_ref(), hashes, account);
+    let notes = Mutex::new(Vec::new());
+    let keep = |read: &[Note]| threads::lock(&notes).extend_from_slice(read);
+    let mut plan = make_plan(scope, scan, &keep, account)?;
+    saved.hold_against(manifest, dest, &mut plan)?;
+    Ok(threads::into_inner(notes))
+}
+
 /// The destination of a run, which holds its run guard.
 #[derive(Clone, Copy)]
 struct Place<'a> {
@@ -95,6 +169,7 @@ struct Place<'a> {
     parts: &'a Parts,
     state: &'a State,
     saved: Option<&'a SavedPlan>,
+    lock: Option<&'a Lock>,
 }
 
 fn carry_out(
@@ -106,7 +181,7 @@ fn carry_out(
     conclude: impl FnOnce(&Done<'_>, &mut dyn Reporter) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let Scope { manifest, options, pins, stop, .. } = scope;
-    let Place { dest, parts, state, saved } = place;
+    let Place { dest, parts, state, saved, lock } = place;
     let lists = if options.offline {
         Lists::kept(Some(state))
     } else {
@@ -120,6 +195,7 @@ fn carry_out(
     if let Some(saved) = saved {
         saved.hold_against(manifest, dest, &mut plan)?;
     }
+    ownership::warn_of_shared_paths(manifest, state, hashes, account);
     warn(account, lacked_lists(&listed));
     tell_plan(scope, &mut plan, account);
     account.summary.entries = plan.counts().entries();
@@ -138,7 +214,7 @@ fn carry_out(
     }
     if !dest.is_in_place() {
         let source = std::io::Error::other("it was moved or deleted during the run");
-        return Err(RunError::Storage { doing: "go on in", path: dest.path().to_owned(), source });
+        return Err(dest.error("go on in", "", source).into());
     }
     let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
     if let Some(saved) = saved {
@@ -148,11 +224,11 @@ fn carry_out(
     super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
     // A part that no entry of this run used is stale, unless the run was limited to some entries.
     if options.selection.is_all() && !stop.is_requested() && !options.offline {
-        dest.clear_parts(parts);
+        dest.clear_parts(parts, |owner| state.is_other(owner));
     }
     if !stop.is_requested() {
         let (failed, absent) = (&account.failed, &account.absent);
-        let done = Done { plan: &plan, pins: &listed, failed, absent, hashes, state };
+        let done = Done { plan: &plan, pins: &listed, lock, failed, absent, hashes, state };
         conclude(&done, account.reporter)?;
     }
     Ok(())

@@ -124,6 +124,11 @@ impl<'a> Pins<'a> {
         })
     }
 
+    /// True if `apply` adds lines to the lock.
+    pub(crate) fn is_extending(&self) -> bool {
+        self.pinning == Pinning::Extending
+    }
+
     /// True for `natsync lock`, whose only purpose is the lock.
     pub(crate) fn is_for_lock(&self) -> bool {
         matches!(self.pinning, Pinning::Completing | Pinning::Upgrading)

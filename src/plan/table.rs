@@ -1,6 +1,7 @@
 //! The plan for all entries, with one byte for each entry.
 
 use super::{Action, Counts, Decision, Obstacle, Reason, Shares};
+use crate::failure::Failure;
 use crate::manifest::entry::EntryIndex;
 
 /// The step of a plan for one entry.
@@ -34,6 +35,7 @@ pub struct Plan {
     orphans: Vec<String>,
     prunes: Vec<Prune>,
     managed: u64,
+    refusal: Option<Failure>,
     told: Vec<Told>,
     shares: Option<Shares>,
 }
@@ -152,7 +154,16 @@ impl Plan {
         self.shares = Some(shares);
     }
 
-    /// The number of files in the state that natsync wrote for this manifest.
+    /// Why some orphans are not deleted although pruning is on: it is unclear whose files they are.
+    pub(crate) fn refusal(&self) -> Option<&Failure> {
+        self.refusal.as_ref()
+    }
+
+    pub(crate) fn set_refusal(&mut self, refusal: Option<Failure>) {
+        self.refusal = refusal;
+    }
+
+    /// The number of files on disk that natsync wrote for this manifest.
     pub(crate) fn managed(&self) -> u64 {
         self.managed
     }

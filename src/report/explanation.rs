@@ -124,6 +124,9 @@ impl Page {
         if let Some(listed) = &explanation.listed {
             let list = entry.list_url(Form::Shown).unwrap_or_else(|| "the list".to_owned());
             let said = match listed {
+                Listed::Unfetched if explanation.noted.failed.is_some() => {
+                    "no run has fetched a list that can be used; see `failed`".to_owned()
+                }
                 Listed::Unfetched => "not fetched by any run yet".to_owned(),
                 Listed::Unlisted => "does not name it".to_owned(),
                 Listed::Ambiguous => "several of its lines could mean this file".to_owned(),
@@ -136,6 +139,9 @@ impl Page {
             self.line("checksums", &format!("{list}: {said}"));
         }
         let pin = match &explanation.pinned {
+            Pinned::Free if explanation.listed == Some(Listed::Unfetched) => {
+                "none yet: its checksum list is not known".to_owned()
+            }
             Pinned::Free => "none: any content that upstream serves is accepted".to_owned(),
             Pinned::Missing => "missing upstream, according to the lock".to_owned(),
             Pinned::Unlisted => "none: its checksum list does not name it".to_owned(),

@@ -9,9 +9,10 @@ use super::slot::{LaneId, Slot};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{
     Asked, Body, Connection, Content, Exchange, Headers, Here, Hop, Length, Method, NoContent,
-    Range, Request, Target, Wanted, classify, drain, exchange, is_transient, next_hop,
+    Range, Request, Target, Version, Visit, Wanted, bounded, classify, drain, exchange,
+    is_transient, may_be_label, next_hop,
 };
-use crate::manifest::{Expect, MissingWhen, Source};
+use crate::manifest::{Expect, Http2, MissingWhen, Source};
 use crate::pin::Validators;
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 pub(super) struct Response<'r> {
     pub(super) slot: Slot<'r>,
     pub(super) content: Content,
-    /// Whether the message itself tells where the body ends.
+    /// Whether the message or its connection tells where the body ends.
     pub(super) framed: bool,
     pub(super) headers: Headers,
     pub(super) body: Body,
@@ -70,7 +71,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         self.job.open = Some(question.kind());
         let (mut target, mut way) = match self.job.on_the_way.take() {
             Some(waited) => (waited.target, waited.hops),
-            None => (self.job.target.clone(), Hop::default()),
+            None => (self.job.target.clone(), Hop::with(self.session())),
         };
         if way.count() == 0 {
             self.job.attempts += 1;
@@ -89,12 +90,17 @@ impl<'r> Attempt<'_, 'r, '_> {
             missing,
             length,
             here: rest.map(|(_, here)| here),
+            is_label: false,
             now: 0,
         };
         let mut slot = slot;
         loop {
             let lane = slot.lane;
-            let (response, returned) = self.hop(slot, &request, &target, way.count()).await?;
+            let now = run.work.clock.timestamp().as_second();
+            let login = self.login(&target, way.count());
+            let visit = Visit { login, cookies: way.cookies(&target, now) };
+            let (response, returned) =
+                self.hop(slot, &request, &target, &visit, way.count()).await?;
             slot = returned;
             run.dispatch.reached(&mut slot);
             let crate::http::Response { head, body } = response;
@@ -104,21 +110,33 @@ impl<'r> Attempt<'_, 'r, '_> {
                 let failure = failure.at_origin(&target.origin.to_string());
                 Refusal::Failed { lane, failure, again, after }
             };
+            let coding = head.headers.coding();
+            asked.is_label = coding.is_some_and(|coding| self.may_be_label(&coding));
             asked.now = run.work.clock.timestamp().as_second();
             let location = match classify(&asked, &head) {
                 Ok(content) => {
                     if content != Content::Unclear {
                         self.job.open = None;
                     }
-                    let (framed, headers) = (head.framed, head.headers);
+                    // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
+                    let framed = head.framed || target.origin.secure;
+                    let headers = head.headers;
                     return Ok(Response { slot, content, framed, headers, body });
                 }
                 Err(NoContent::Redirect { location }) => location,
                 Err(NoContent::Retry { failure, after }) => {
                     finish_body(&mut slot, body).await;
-                    return Err(failed(failure, true, after));
+                    return Err(match bounded(failure, after, http.max_retry_after) {
+                        Ok((failure, after)) => failed(failure, true, after),
+                        Err(failure) => failed(failure, false, None),
+                    });
                 }
                 Err(NoContent::Fail(failure)) => {
+                    let failure = if is_redirected && failure.status == Some(401) {
+                        self.not_logged_in(failure, &target, visit.login.is_some())
+                    } else {
+                        failure
+                    };
                     if failure.kind == ErrorKind::Protocol {
                         // Message framing is no longer reliable; do not reuse this connection.
                         slot.connection = None;
@@ -129,7 +147,9 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
             };
             finish_body(&mut slot, body).await;
-            let next = next_hop(&mut way, &target, &location, http.redirects)
+            self.keep_session(&target, &head.headers, asked.now);
+            let most = http.redirects;
+            let next = next_hop(&mut way, &target, &head.headers, &location, most, asked.now)
                 .and_then(|next| run.rewritten(next))
                 .map_err(|failure| failed(failure, false, None))?;
             target = next;
@@ -139,6 +159,12 @@ impl<'r> Attempt<'_, 'r, '_> {
             };
             slot = place;
         }
+    }
+
+    /// Whether a content coding may be a label that a name of the file explains.
+    fn may_be_label(&self, coding: &str) -> bool {
+        let (path, name) = (self.entry.path(), self.job.target.file_name());
+        may_be_label(coding, &[path.file_name(), &name])
     }
 
     /// The first target with its credentials, and whether it belongs to the source's own origin.
@@ -164,6 +190,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         mut slot: Slot<'r>,
         request: &Request<'_>,
         target: &Target,
+        visit: &Visit,
         hops: usize,
     ) -> Result<(crate::http::Response, Slot<'r>), Refusal> {
         let (run, lane) = (self.run, slot.lane);
@@ -175,8 +202,9 @@ impl<'r> Attempt<'_, 'r, '_> {
         for lost in 0..MOST_LOST {
             let began = run.work.clock.now();
             let (mut connection, is_new) = self.connect(&mut slot, target, hops).await?;
-            let message =
-                request.message(target, &connection).map_err(|failure| failed(failure, false))?;
+            let message = request
+                .message(target, visit, &connection)
+                .map_err(|failure| failed(failure, false))?;
             match exchange(&mut connection, message, self.settings().stall_timeout).await {
                 Exchange::Answered(response) => {
                     if !is_new {
@@ -187,6 +215,21 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Exchange::Stale => run.dispatch.sharing(lane, |shared| shared.retire(&connection)),
                 Exchange::Refused => tokio::time::sleep(BREATH * (1 << lost)).await,
+                Exchange::OnlyHttp1 => {
+                    run.dispatch.sharing(lane, |shared| shared.retire(&connection));
+                    if self.settings().http2 == Http2::Always {
+                        let message =
+                            "the server requires HTTP/1.1, and `http2: always` excludes it";
+                        let failure = Failure::new(ErrorKind::Protocol, message);
+                        return Err(failed(failure.with_hint("leave `http2` at `auto`"), false));
+                    }
+                    let dialed = self.dial(target, hops, Version::OnlyHttp1).await;
+                    let explained = |failure: Failure| {
+                        let message = format!("{failure}; the server required HTTP/1.1");
+                        failed(Failure { message, ..failure }, false)
+                    };
+                    slot.connection = Some(dialed.map_err(explained)?);
+                }
                 Exchange::Throttled(failure) => {
                     run.dispatch.sharing(lane, |shared| shared.retire(&connection));
                     run.dispatch.objected(lane);
@@ -210,6 +253,17 @@ impl<'r> Attempt<'_, 'r, '_> {
         }
         let message = "the request was lost again and again before it was heard";
         Err(failed(Failure::new(ErrorKind::Connect, message), true))
+    }
+
+    async fn dial(
+        &self,
+        target: &Target,
+        hops: usize,
+        version: Version,
+    ) -> Result<Connection, Failure> {
+        let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
+        let (dialer, within) = (self.run.dialer(self.job), self.settings().connect_timeout);
+        dialer.dial(&target.origin, wanted, version, within).await
     }
 
     /// An idle connection, a shared one, or a new one. Reports also whether it is new.
@@ -245,8 +299,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             waited = waited.filter(|_| run.dispatch.sharing(lane, Shared::turn).is_some());
         }
         let began = run.work.clock.now();
-        let wanted = if hops == 0 { Wanted::Declared } else { Wanted::Redirected };
-        let dialed = dialer.dial(&target.origin, wanted, self.settings().connect_timeout).await;
+        let dialed = self.dial(target, hops, Version::Any).await;
         if may_share {
             run.dispatch.sharing(lane, |shared| match &dialed {
                 Ok(connection) => shared.opened(connection),

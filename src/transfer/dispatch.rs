@@ -6,6 +6,7 @@
 
 mod health;
 mod lanes;
+mod places;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -28,6 +29,7 @@ use crate::manifest::entry::EntryIndex;
 use crate::stop::Stop;
 use crate::threads::lock;
 use lanes::Lanes;
+pub(super) use places::Spare;
 
 /// How many jobs may wait here, so that a pause of one origin does not delay the others.
 const LOOK_AHEAD: usize = 4096;
@@ -246,53 +248,6 @@ impl<'a> Dispatch<'a> {
         });
         let connection = inner.lanes.enter(id, now);
         Slot { places: self, lane: id, connection, share: None, trying, served: false }
-    }
-
-    /// Moves an attempt to the origin that a redirect leads to: gives its place back and takes one
-    /// there. None if there is no place at once; then the job has to wait.
-    pub(super) fn go_on(&self, slot: Slot<'_>, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        let from = slot.lane;
-        // Before the next place is taken, which may be at the same origin.
-        drop(slot);
-        let place = self.place(origin, job);
-        if place.is_none() {
-            let now = self.clock.now();
-            let mut inner = self.lock();
-            let next = self.lane_of(&mut inner, origin, job, now);
-            if let Some(lane) = inner.lanes.get_mut(from) {
-                lane.leads_to = Some(next).filter(|&next| next != from);
-            }
-            inner.lanes.touch(from, now);
-        }
-        self.wake();
-        place
-    }
-
-    /// A place at an origin for a job in hand, if there is one at once. The caller holds no other
-    /// place.
-    pub(super) fn place(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        self.place_if(origin, job, |lane| {
-            lane.arrivals.is_empty() && !matches!(lane.health, Health::Down(_))
-        })
-    }
-
-    /// A further place for a job in hand, if no other job wants it.
-    pub(super) fn spare(&self, origin: &Origin, job: &Job) -> Option<Slot<'_>> {
-        self.place_if(origin, job, |lane| lane.is_idle() && matches!(lane.health, Health::Up))
-    }
-
-    fn place_if(
-        &self,
-        origin: &Origin,
-        job: &Job,
-        is_free: impl FnOnce(&Lane) -> bool,
-    ) -> Option<Slot<'_>> {
-        let now = self.clock.now();
-        let mut inner = self.lock();
-        let lane = self.lane_of(&mut inner, origin, job, now);
-        let is_free =
-            inner.lanes.get(lane).is_some_and(is_free) && inner.lanes.has_place(lane, now);
-        is_free.then(|| self.slot(&mut inner, lane, now))
     }
 
     /// Wakes a worker if there may be something to do. A caller that gives a place back and does

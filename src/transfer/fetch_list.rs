@@ -20,7 +20,9 @@ use crate::digest::Digest;
 use crate::digest::checksums::{LARGEST, List};
 use crate::event::Event;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Content, Headers, Length, Method, check_digests, receive};
+use crate::http::{
+    BodyRules, Content, Headers, Length, Method, check_digests, check_label, receive,
+};
 use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::manifest::template::UrlParts;
 use crate::manifest::{Expect, ListPlace, MissingWhen};
@@ -127,11 +129,11 @@ impl ListFetch<'_> {
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
-        let url = entry.list_url(Form::Shown).unwrap_or_default();
+        let url = entry.list_identity();
         let published = entry.source().published.as_ref();
         let is_plain = attempt.job.anew || attempt.job.learned.plain;
-        let known = entry.list_identity().filter(|_| !is_plain);
-        let known = known.and_then(|url| self.lists.state.list_validators(&url));
+        let known = url.as_ref().filter(|_| !is_plain);
+        let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
         // The sizes, types and kinds that the manifest expects of files do not hold for lists.
         let Expect { unframed, header_digests, .. } = entry.source().expect;
@@ -166,9 +168,9 @@ impl ListFetch<'_> {
                 let received = receive_list(attempt, response, length, &expect).await?;
                 let Some((headers, content)) = received else { return Ok(Ended::Further) };
                 // An unreadable list must not replace the kept one.
-                if let Some(published) = published
-                    && let Err(problem) =
-                        List::parse(&content, &UrlParts::new(&url).filename(), &published.rules)
+                if let Some((published, url)) = published.zip(url)
+                    && let name = UrlParts::new(url.expose()).filename()
+                    && let Err(problem) = List::parse(&content, &name, &published.rules)
                 {
                     return Err(Refusal::lasting(lane, unreadable(&problem)));
                 }
@@ -207,7 +209,7 @@ async fn receive_list(
     length: Option<u64>,
     expect: &Expect,
 ) -> Result<Option<(Headers, Vec<u8>)>, Refusal> {
-    let Response { mut slot, headers, body, framed, .. } = response;
+    let Response { mut slot, headers, mut body, framed, .. } = response;
     let (lane, origin) = (slot.lane, attempt.job.target.origin.to_string());
     let failed = |failure: Failure| Refusal::by_kind(lane, failure.at_origin(&origin));
     let Some(mut connection) = slot.connection.take() else {
@@ -224,15 +226,17 @@ async fn receive_list(
     };
     let paces = run.paces(attempt.entry.source_index());
     let mut content = Vec::new();
-    receive(&mut connection, body, &rules, &paces, &mut content, |_| {}).await.map_err(failed)?;
-    let is_whole = framed || connection.ends_authentically || expect.unframed;
+    receive(&mut connection, &mut body, &rules, &paces, &mut content, |_| {})
+        .await
+        .map_err(failed)?;
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }
     let length = content.len() as u64;
     run.dispatch.succeeded(lane, length);
+    check_label(&headers, &[&attempt.job.target.file_name()], &content).map_err(failed)?;
     let is_stated = expect.header_digests && check_digests(&headers, &content).map_err(failed)?;
-    if !is_whole && !is_stated {
+    if !framed && !expect.unframed && !is_stated {
         match attempt.job.learned.repeated(Digest::of(&content), length) {
             Repeated::Same => {}
             Repeated::First => return Ok(None),

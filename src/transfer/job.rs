@@ -8,6 +8,10 @@ use crate::http::{Hop, Target};
 use crate::manifest::entry::EntryIndex;
 use crate::pin::Validators;
 
+/// A request that brought this many bytes further before it failed is not counted as a failed one:
+/// requests go on while they progress, and stay bounded by the length of the file.
+pub(super) const PROGRESS: u64 = 1024 * 1024;
+
 /// One entry on its way through a run.
 #[derive(Debug)]
 pub(super) struct Job {

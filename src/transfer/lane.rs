@@ -103,6 +103,24 @@ impl Lane {
         self.spacing = self.spacing.max(spacing);
     }
 
+    /// What its origin allows now, apart from the number of places.
+    pub(super) fn condition(&self, now: Instant) -> Condition {
+        match self.health {
+            Health::Down(_) => Condition::Down,
+            Health::Doubtful { .. } => Condition::Probing,
+            Health::Up if self.breaker.is_open() => Condition::Probing,
+            Health::Up if self.pause().is_some_and(|until| now < until) => Condition::Held,
+            Health::Up => Condition::Up,
+        }
+    }
+
+    /// Whether a place may serve for one more request without waiting for its turn.
+    pub(super) fn lets_go_on(&self, now: Instant) -> bool {
+        self.spacing.is_none()
+            && self.in_use <= self.limit.get()
+            && self.condition(now) == Condition::Up
+    }
+
     /// Whether no job waits.
     pub(super) fn is_idle(&self) -> bool {
         self.jobs.is_empty() && self.arrivals.is_empty()
@@ -218,6 +236,19 @@ pub(super) struct Failed {
     pub(super) may_retry: bool,
     /// How many requests in a row failed.
     pub(super) row: u32,
+}
+
+/// What an origin allows (docs/transfer.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Requests may be sent.
+    Up,
+    /// A pause has to end first.
+    Held,
+    /// One request at a time finds out whether it answers.
+    Probing,
+    /// Its jobs fail at once.
+    Down,
 }
 
 /// Whether a transfer may begin at an origin.

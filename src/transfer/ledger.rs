@@ -1,13 +1,12 @@
 //! The account of a run: its events, and which entries have their outcome. Each gets exactly one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::event::{Event, Outcome};
 use crate::manifest::entry::EntryIndex;
-use crate::threads::lock;
+use crate::threads::sync::{AtomicU64, Condvar, Mutex, Ordering};
+use crate::threads::{lock, wait};
 
 /// At most this many events wait for the reporter. If it does not keep up, the run waits for it.
 const WAITING: usize = 1 << 16;
@@ -17,14 +16,16 @@ const WAITING: usize = 1 << 16;
 pub(super) struct Ledger {
     events: Mutex<Waiting>,
     taken: Condvar,
-    /// No reporter takes events any more.
-    closed: AtomicBool,
     finished: Vec<AtomicU64>,
+    /// At most this many events wait.
+    most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     events: Vec<Event>,
+    /// No reporter takes events any more.
+    closed: bool,
     /// Body bytes received so far for each entry without an outcome.
     received: HashMap<EntryIndex, u64>,
 }
@@ -45,33 +46,32 @@ impl Waiting {
 }
 
 impl Ledger {
+    /// A ledger for entries below `bound`.
     pub(super) fn new(bound: u64) -> Self {
+        Self::with_room(bound, WAITING)
+    }
+
+    /// A ledger in which at most that many events wait.
+    pub(super) fn with_room(bound: u64, most: usize) -> Self {
         let words = usize::try_from(bound.div_ceil(64)).expect("the plan itself is larger");
         let finished = std::iter::repeat_with(AtomicU64::default).take(words).collect();
-        Self {
-            events: Mutex::default(),
-            taken: Condvar::new(),
-            closed: AtomicBool::new(false),
-            finished,
-        }
+        Self { events: Mutex::default(), taken: Condvar::new(), finished, most }
     }
 
     /// Adds an event, unless the ledger is closed.
     pub(super) fn tell(&self, event: Event) {
         let mut waiting = lock(&self.events);
-        while WAITING <= waiting.events.len() && !self.closed.load(Ordering::Acquire) {
-            waiting = self.taken.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        while self.most <= waiting.events.len() && !waiting.closed {
+            waiting = wait(&self.taken, waiting);
         }
-        if !self.closed.load(Ordering::Acquire) {
+        if !waiting.closed {
             waiting.add(event);
         }
     }
 
     /// Drops all further events, and releases threads that wait to add one.
     pub(super) fn close(&self) {
-        let events = lock(&self.events);
-        self.closed.store(true, Ordering::Release);
-        drop(events);
+        lock(&self.events).closed = true;
         self.taken.notify_all();
     }
 
@@ -99,7 +99,7 @@ impl Ledger {
     /// The events since the last call, in order.
     pub(super) fn take(&self) -> Vec<Event> {
         let events = std::mem::take(&mut lock(&self.events).events);
-        if WAITING <= events.len() {
+        if self.most <= events.len() {
             self.taken.notify_all();
         }
         events

@@ -41,6 +41,7 @@ mod lane;
 mod latency;
 mod ledger;
 mod limit;
+mod login;
 mod missing;
 mod planned;
 mod probe;

@@ -140,6 +140,7 @@ impl Probe<'_> {
         let held = state.filter(|_| planned.action == Action::Revalidate);
         let held = held.and_then(|state| state.answered(path.as_str()));
         let known = held.is_some();
+        let is_witnessed = held.as_ref().is_some_and(|held| held.provenance.is_witnessed());
         let validators =
             held.map_or_else(Validators::default, |held| conditions(&held, &attempt.identity()));
         let (gets, plain) = (attempt.job.learned.gets, attempt.job.learned.plain);
@@ -152,7 +153,7 @@ impl Probe<'_> {
         drop(response.slot);
         let local = dest.and_then(|dest| dest.stat(&path).ok()).filter(Stat::is_file);
         let is_expected = dest.zip(local.as_ref()).is_none_or(|(dest, local)| {
-            is_expected(dest, &attempt.entry, attempt.want, (local, &response.headers))
+            is_expected(dest, attempt, (local, &response.headers), is_witnessed)
         });
         let kept = |reason| {
             if is_expected {

@@ -3,10 +3,11 @@
 //! Waking a thread costs more than many a small file, so the consumer says how many items are worth
 //! a wake-up.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::threads::lock;
+use crate::threads::sync::{Condvar, Mutex, MutexGuard};
+use crate::threads::{lock, wait};
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
@@ -42,7 +43,7 @@ impl<T> Queue<T> {
     pub(super) fn put(&self, item: T) {
         let mut inner = self.lock();
         while self.bound <= inner.items.len() && !inner.gone {
-            inner = self.emptied.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = wait(&self.emptied, inner);
         }
         if inner.gone {
             return;
@@ -84,15 +85,18 @@ impl<T> Taker<'_, T> {
         let mut inner = self.0.lock();
         while inner.items.is_empty() && !inner.ended {
             inner.enough = Some(1);
-            inner = self.0.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = wait(&self.0.filled, inner);
         }
         let enough = enough.min(self.0.bound);
-        let waited = self.0.filled.wait_timeout_while(inner, within, |inner| {
-            let wait = inner.items.len() < enough && !inner.ended;
-            inner.enough = wait.then_some(enough);
-            wait
-        });
-        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        while inner.items.len() < enough && !inner.ended {
+            inner.enough = Some(enough);
+            let waited = self.0.filled.wait_timeout(inner, within);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            inner = guard;
+            if waited.timed_out() {
+                break;
+            }
+        }
         inner.enough = None;
         let items = std::mem::take(&mut inner.items);
         let was_full = self.0.bound <= items.len();

@@ -10,7 +10,7 @@ use super::supply::Supply;
 use crate::dest::descriptors;
 use crate::failure::Failure;
 use crate::http::rewrite::Rewrites;
-use crate::http::{Clock, Dial, Network, Pace, Target};
+use crate::http::{Clock, Dial, Jar, Network, Pace, Target};
 use crate::manifest::entry::{Entries, Entry, EntryIndex};
 use crate::manifest::{Http, Manifest};
 use crate::pin::lookup::Pins;
@@ -54,6 +54,8 @@ pub(super) struct Run<'w> {
     /// source.
     dialers: Vec<Box<dyn Dial>>,
     dialer_ids: Vec<usize>,
+    /// The cookies of logins, for each source.
+    pub(super) jars: Vec<Mutex<Jar>>,
     pace: Option<Pace>,
     source_paces: Vec<Option<Pace>>,
     chance: Mutex<fastrand::Rng>,
@@ -88,6 +90,7 @@ impl<'w> Run<'w> {
             halted: Stop::default(),
             dialers,
             dialer_ids,
+            jars: work.settings.iter().map(|_| Mutex::default()).collect(),
             pace: work.rate_limit.or(general).map(Pace::new),
             source_paces: source_paces.collect(),
             chance: Mutex::new(fastrand::Rng::with_seed(work.seed)),

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::attempt::{Ended, Refusal};
 use super::errand::{Errand, Fate};
 use super::job::{Job, Kind};
-use super::lane::Reach;
+use super::lane::{Failed, Reach};
 use super::run::Run;
 use super::slot::LaneId;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Backoff, RetryAfter, Verdict, judge, pause};
+use crate::http::{RetryAfter, Verdict, is_objection, judge, pause};
 use crate::manifest::entry::EntryIndex;
 use crate::stop::StopReason;
 
@@ -72,7 +72,10 @@ impl Run<'_> {
                 self.settle_transient(errand, job, kind, (lane, failure, after))
             }
             Err(Refusal::Failed { lane, failure, .. }) => {
-                if failure.status.is_some() {
+                if failure.lasting {
+                    // The server is busy for longer than the run waits.
+                    self.refused(&job, lane, &failure);
+                } else if failure.status.is_some() {
                     self.dispatch.answered(lane);
                 }
                 errand.failed(self, job, failure)
@@ -91,14 +94,13 @@ impl Run<'_> {
 
     /// Does what an origin asks for that refused a request, before a plainer one is made.
     fn mind(&self, job: &Job, lane: LaneId, failure: &Failure, after: Option<RetryAfter>) {
-        let most = self.settings(job).max_retry_after;
         match (failure.status, after) {
-            (Some(429 | 503), Some(RetryAfter(wait))) if wait <= most && !wait.is_zero() => {
+            (Some(_), Some(RetryAfter(wait))) if !wait.is_zero() => {
                 self.dispatch.hold(lane, wait);
                 let origin = self.origin(job, lane);
                 self.ledger.tell(Event::OriginHeld { origin, wait });
             }
-            (Some(429 | 503), None) => self.dispatch.objected(lane),
+            (Some(status), None) if is_objection(status) => self.dispatch.objected(lane),
             (Some(_), _) => self.dispatch.answered(lane),
             (None, _) => {}
         }
@@ -115,21 +117,14 @@ impl Run<'_> {
         // A lost HEAD is repeated as a GET. A lost condition or range is repeated as it was, since
         // that is cheaper; the last attempt is a plain GET.
         let is_plainer = kind == Some(Kind::Head) && job.ask_more_plainly(kind);
-        if matches!(failure.status, Some(429 | 503)) {
-            self.dispatch.objected(lane);
-        }
         let http = self.settings(&job);
-        let failed = self.dispatch.failed(lane, &failure, http.retries, self.chance());
-        if failed.went_down {
-            self.tell_down(&job, lane, &failure);
-        }
+        let failed = self.refused(&job, lane, &failure);
         if !failed.may_retry && 0 < http.retries {
             let message = format!("{failure}; its host fails so often that it is not asked again");
             return errand.failed(self, job, Failure { message, ..failure });
         }
-        let backoff = Backoff { retries: http.retries, max_retry_after: http.max_retry_after };
         let told = failure.clone();
-        let wait = match judge(failure, after, job.tries, &backoff, self.chance()) {
+        let wait = match judge(failure, after, job.tries, http.retries, self.chance()) {
             Verdict::GiveUp(failure) => {
                 let is_plainer = is_plainer || job.ask_more_plainly(kind);
                 return if is_plainer {
@@ -140,7 +135,7 @@ impl Run<'_> {
             }
             Verdict::Again { after } => {
                 // A server that is overloaded for a while is overloaded for all entries.
-                if matches!(told.status, Some(429 | 503)) && ROW <= failed.row {
+                if told.status.is_some_and(is_objection) && ROW <= failed.row {
                     let rows = (failed.row / ROW).min(LONGEST_HOLD);
                     self.dispatch.hold(lane, pause(rows, self.chance()));
                 }
@@ -162,6 +157,19 @@ impl Run<'_> {
             failure: told,
         });
         Fate::Again(job, wait)
+    }
+
+    /// Records what a transient failure says about its origin.
+    fn refused(&self, job: &Job, lane: LaneId, failure: &Failure) -> Failed {
+        if failure.status.is_some_and(is_objection) {
+            self.dispatch.objected(lane);
+        }
+        let retries = self.settings(job).retries;
+        let failed = self.dispatch.failed(lane, failure, retries, self.chance());
+        if failed.went_down {
+            self.tell_down(job, lane, failure);
+        }
+        failed
     }
 
     fn tell_down(&self, job: &Job, lane: LaneId, failure: &Failure) {

@@ -12,7 +12,8 @@ const BLOCK: usize = 256 * 1024;
 pub(super) const EDGE: usize = crate::manifest::EDGE;
 /// Fewer bytes than this are not kept after a failure.
 const WORTH: u64 = 1024;
-/// After this many bytes they are made to outlast the process, which costs a second file.
+/// At most this many bytes are lost with the process. Smaller files that come within a second need no
+/// note, which is a second file.
 const SECURED: u64 = 16 * 1024 * 1024;
 
 pub(super) type Stage<'a> = Box<dyn Fn() -> io::Result<Staged> + Send + 'a>;
@@ -89,7 +90,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Makes the bytes so far outlast the process, so that another attempt or run can go on.
-    fn secure(&mut self) -> io::Result<()> {
+    fn persist(&mut self) -> io::Result<()> {
         if self.received < WORTH || self.received <= self.secured || self.note().is_none() {
             return Ok(());
         }
@@ -125,22 +126,34 @@ impl<'a> Sink<'a> {
     }
 
     /// Hashes the bytes up to offset `upto` that [`Beside`] handles wrote, and counts them as
-    /// received.
+    /// received. They outlast the process step by step.
     ///
     /// # Errors
     /// When the disk fails, or `go_on` is false.
     pub(super) async fn absorb(
         &mut self,
         upto: u64,
-        go_on: impl Fn() -> bool + Send + 'static,
+        go_on: impl Fn() -> bool + Clone + Send + 'static,
     ) -> io::Result<()> {
         if !self.block.is_empty() {
             self.flush()?;
         }
-        if upto <= self.received {
-            return Ok(());
+        while self.received < upto {
+            self.secure();
+            let step = upto.min(self.received + SECURED);
+            self.absorb_step(step, go_on.clone()).await?;
         }
-        let Some(mut staged) = self.staged.take() else { return Ok(()) };
+        Ok(())
+    }
+
+    async fn absorb_step(
+        &mut self,
+        upto: u64,
+        go_on: impl Fn() -> bool + Send + 'static,
+    ) -> io::Result<()> {
+        let Some(mut staged) = self.staged.take() else {
+            return Err(io::Error::other("the staged file was lost with an interrupted read"));
+        };
         let (mut beginning, mut end) =
             (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
         // Reading may take long, so it does not run on the event loop.
@@ -195,7 +208,7 @@ impl<'a> Sink<'a> {
             self.discard();
             return None;
         }
-        self.secure().ok()?;
+        self.persist().ok()?;
         self.note = Note::None;
         let staged = self.staged.take()?;
         let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
@@ -219,21 +232,21 @@ impl Receiver for Sink<'_> {
             }
         }
         if SECURED <= self.received - self.secured {
-            self.secure()?;
+            self.persist()?;
         }
         Ok(())
     }
 
-    fn lull(&mut self) {
+    fn secure(&mut self) {
         // Only the ability to resume is lost if this fails; the transfer goes on.
-        let _ = self.secure();
+        let _ = self.persist();
     }
 }
 
 impl Drop for Sink<'_> {
     fn drop(&mut self) {
         // The transfer was cancelled.
-        let _ = self.secure();
+        self.secure();
         let mut block = std::mem::take(&mut self.block);
         if block.capacity() == BLOCK {
             block.clear();
@@ -254,4 +267,65 @@ fn block(room: usize) -> Vec<u8> {
         return Vec::with_capacity(room);
     }
     SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(BLOCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::dest::Dest;
+    use crate::digest::Algorithms;
+    use crate::pin::Validators;
+
+    fn note() -> PartNote {
+        let validators = Validators { etag: Some("\"a\"".to_owned()), last_modified: None };
+        PartNote { path: "a".to_owned(), validators, ..PartNote::default() }
+    }
+
+    /// The length of the part that the next run finds.
+    fn left(dest: &Dest) -> Option<u64> {
+        let part = dest.parts().unwrap().take("a", |_| true)?;
+        let found = dest.take_up(&part).unwrap();
+        let begun = found.read(Algorithms::default(), EDGE, u64::MAX, || true).unwrap()?;
+        let length = begun.staged.length();
+        begun.staged.discard();
+        Some(length)
+    }
+
+    fn sink(dest: &Dest) -> Sink<'_> {
+        let stage = Box::new(|| dest.stage(Algorithms::default()));
+        Sink::new(Some(2 * SECURED), stage, Box::new(|| Some(note())))
+    }
+
+    #[test]
+    fn a_kill_loses_at_most_16_mib() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let mut sink = sink(&dest);
+        let piece = vec![7; 1024 * 1024];
+        for _ in 0..20 {
+            sink.take(&piece).unwrap();
+        }
+        // A process that is killed runs no destructor.
+        std::mem::forget(sink);
+        assert_eq!(left(&dest), Some(SECURED));
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_read_of_what_helpers_brought_keeps_what_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let mut sink = sink(&dest);
+        sink.take(&[1; 5000]).unwrap();
+        sink.beside().unwrap().write_at(&vec![2; 40 * 1024 * 1024], 5000).unwrap();
+        let looks = Arc::new(AtomicU32::new(0));
+        let go_on = move || looks.fetch_add(1, Ordering::Relaxed) < 100;
+        let upto = 5000 + 40 * 1024 * 1024;
+        let error = sink.absorb(upto, go_on).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+        drop(sink);
+        assert_eq!(left(&dest), Some(5000 + SECURED));
+    }
 }

@@ -41,7 +41,7 @@ fn target_for(
 
 /// Applies the rewrites to a redirect target.
 pub(super) fn rewritten(target: Target, rewrites: &Rewrites) -> Result<Target, Failure> {
-    match rewrites.apply(target.as_str()) {
+    match rewrites.apply(&target.to_url()) {
         Cow::Borrowed(_) => Ok(target),
         Cow::Owned(url) => Target::parse(&url),
     }

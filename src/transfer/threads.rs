@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::dest::Dest;
-    use crate::dest::state::State;
+    use crate::dest::state::{Claim, State};
     use crate::http::Clock;
 
     fn leave(work: impl FnOnce()) -> (usize, bool) {
@@ -142,7 +142,7 @@ mod tests {
         let (ledger, halted) = (Ledger::new(1), Stop::default());
         let folder = tempfile::tempdir().unwrap();
         let dest = Dest::create(folder.path()).unwrap();
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         let publisher = Publisher::new(&dest, &state, Clock::system());
         let listen = |work: fn()| {
             catch_unwind(AssertUnwindSafe(|| {

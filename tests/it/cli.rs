@@ -115,6 +115,18 @@ fn completions_know_every_command_and_flag() {
     world.run(["completions", "csh"]).code(2);
 }
 
+#[test]
+fn verbose_and_quiet_may_be_repeated() {
+    let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
+    for args in [&["apply", "-vv"][..], &["-v", "plan", "-v"], &["plan", "-vvv"], &["list", "-qq"]]
+    {
+        world.run(args).success();
+    }
+    let once = world.run(["plan", "-v"]).success().stdout;
+    assert_eq!(world.run(["plan", "-vv"]).success().stdout, once);
+    world.run(["plan", "-v", "-q"]).code(2);
+}
+
 /// Loads the completion script in bash, and checks its suggestions.
 #[test]
 fn bash_completes() {

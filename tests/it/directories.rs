@@ -209,7 +209,7 @@ fn a_large_file_is_refused_without_reading_it() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    refused(&world, &["m"], "the manifest has more than 67108864 bytes");
+    refused(&world, &["m"], "the manifest has more than 16777216 bytes");
 }
 
 #[test]
@@ -457,4 +457,45 @@ fn the_default_is_natsync_yaml_or_natsync_yml() {
     assert_eq!(listed(&world, &["natsync.yaml"]), ["/2.txt"]);
     world.delete("natsync.yml");
     assert_eq!(listed(&world, &[]), ["/2.txt"]);
+}
+
+/// A manifest of the same run is a file that no entry may replace.
+#[test]
+fn an_entry_that_would_replace_another_manifest_is_refused_before_anything_is_done() {
+    let world = World::new().serve_numbered(1);
+    world.origin.serve("/b.yaml", EVIL);
+    world.origin.serve("/b.lock", "x");
+    let to = |dest: &str, name: &str| {
+        format!("dest: {dest}\nsources: [{{url: \"$BASE/{name}\"}}, {{url: \"$BASE/1.txt\"}}]\n")
+    };
+    world.set_manifest("m/b.yaml", "dest: out\nsources: [{url: \"$BASE/1.txt\"}]\n");
+    let before = world.read("m/b.yaml");
+    for (dest, name) in [(".", "b.yaml"), (".", "b.lock"), ("../m", "b.yaml"), (".", "a.yaml")] {
+        world.set_manifest("m/a.yaml", &to(dest, name));
+        for args in [
+            &["apply", "m"][..],
+            &["plan", "m"],
+            &["list", "m"],
+            &["apply", "m/b.yaml", "m/a.yaml"],
+        ] {
+            let run = world.run(args).code(2);
+            let message = format!("the path `{name}` is that of a manifest or of its lock");
+            assert!(run.stderr.contains(&message), "{args:?}: {}", run.stderr);
+        }
+    }
+    // Case is folded where names must be portable.
+    world.set_manifest("m/a.yaml", &to(".", "1.txt\", path: \"B.yaml"));
+    assert!(world.run(["apply", "m"]).code(2).stderr.contains("`B.yaml` is that of a manifest"));
+    // A manifest that is a symbolic link is replaced as well.
+    world.delete("m/b.yaml");
+    world.write("real/b.yaml", &before);
+    std::os::unix::fs::symlink("../real/b.yaml", world.path("m/b.yaml")).unwrap();
+    world.set_manifest("m/a.yaml", &to(".", "b.yaml"));
+    world.run(["apply", "m/a.yaml", "m/b.yaml"]).code(2);
+    world.origin.assert_requests(&[]);
+    assert_eq!(world.read("real/b.yaml"), before);
+    assert!(!world.exists("m/1.txt") && !world.exists("m/out"));
+    // In a run without it, the file is an ordinary one, which is in the way.
+    world.delete("m/b.yaml");
+    world.run(["apply", "m/a.yaml"]).success();
 }

@@ -42,6 +42,14 @@ fn an_adopted_file_meets_what_a_fetched_one_must_meet() {
     let world = with_local(&[], PAGE.as_bytes());
     world.origin.serve("/a.jpg", File::new(PAGE).content_type("text/html"));
     assert_eq!(world.apply().code(1).failure("a.jpg").0, "unexpected_content");
+    // A page under another name is doubtful whatever type the server states.
+    let mut page = PAGE.as_bytes().to_vec();
+    page.resize(JPEG.len().max(page.len()), b' ');
+    let good = [JPEG, &vec![b'.'; page.len() - JPEG.len()][..]].concat();
+    let world = with_local(&[], &page);
+    world.origin.serve("/a.jpg", good.clone());
+    world.apply().success();
+    assert_eq!(world.read("out/a.jpg"), good);
     // A good answer replaces it.
     let same_length = vec![b'x'; JPEG.len()];
     let world = with_local(&["expect: {kind: jpeg}"], &same_length);

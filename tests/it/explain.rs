@@ -171,3 +171,20 @@ fn an_optional_list_is_fetched_before_it_is_believed() {
     world.apply().success();
     says(&world, "a.txt", "/SUMS: does not name it");
 }
+
+#[test]
+fn a_list_that_was_refused_is_told_with_the_reason() {
+    let world = World::new().serve_numbered(1);
+    let world =
+        world.source("$BASE/1.txt", &["checksums: {url: \"$BASE/SUMS\"}", "http: {retries: 0}"]);
+    world.origin.serve("/SUMS", "this is no list\n");
+    world.run(["apply"]).code(1);
+    let told = world.run(["explain", "natsync.yaml", "1.txt"]).success().stdout;
+    assert!(told.contains("no run has fetched a list that can be used; see `failed`"), "{told}");
+    assert!(told.contains("line 1") && !told.contains("any content"), "{told}");
+    world.origin.serve("/SUMS", format!("{}  1.txt\n", sha256_of("x")));
+    world.origin.always("/SUMS", Answer::status(500));
+    world.run(["apply"]).code(1);
+    let told = world.run(["explain", "natsync.yaml", "1.txt"]).success().stdout;
+    assert!(told.contains("500"), "{told}");
+}

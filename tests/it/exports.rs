@@ -62,23 +62,18 @@ fn aria2_downloads_the_export() {
         world.write("list", &text);
         std::fs::remove_dir_all(world.path("out")).unwrap();
         std::fs::create_dir(world.path("out")).unwrap();
-        let list = format!("{flag}=../list");
+        let list = format!("{flag}=list");
+        // aria2 runs elsewhere: its option names the destination.
         let args =
-            ["--no-conf", "--dir=.", "--check-integrity=true", "--allow-overwrite=true", &list];
-        // An aria2 input file contains the folder, relative to the directory of the run.
-        let (folder, list) = match format {
-            "aria2" => (world.dir().to_owned(), "--input-file=list".to_owned()),
-            _ => (world.path("out"), list.clone()),
-        };
-        let args = [args[0], args[2], args[3], &list];
-        let Some(output) = program("aria2c", &folder, &args) else { return };
+            ["--no-conf", "--dir=out", "--check-integrity=true", "--allow-overwrite=true", &list];
+        let Some(output) = program("aria2c", world.dir(), &args) else { return };
         assert!(output.status.success(), "{format}\n{}", String::from_utf8_lossy(&output.stdout));
         let run = world.run(["verify", "--json"]).success();
         assert_eq!(run.lines("summary")[0]["ok"], 5, "{format}\n{}", run.output());
         // With other bytes upstream, aria2 must fail, which shows that it checks the digests.
         world.origin.serve("/0", "Content of plain.bin");
         std::fs::remove_file(world.path("out/plain.bin")).unwrap();
-        let output = program("aria2c", &folder, &args).unwrap();
+        let output = program("aria2c", world.dir(), &args).unwrap();
         assert!(!output.status.success(), "{format}");
     }
 }
@@ -118,5 +113,22 @@ fn missing_files_are_not_exported() {
     world.run(["lock"]).success();
     for format in ["sha256sums", "aria2", "metalink"] {
         assert!(!export(&world, format).contains("2.txt"), "{format}");
+    }
+}
+
+/// An export is used on other machines and with other destinations.
+#[test]
+fn no_export_has_a_path_of_the_machine() {
+    let world = World::new().serve_numbered(1);
+    let dest = world.path("far/away");
+    let manifest =
+        format!("dest: {}\nsources:\n  - {{url: $BASE/1.txt, path: a/b.txt}}\n", dest.display());
+    let world = world.manifest(&manifest);
+    world.run(["lock"]).success();
+    for format in ["sha256sums", "aria2", "metalink", "urls", "table", "json"] {
+        let text = export(&world, format);
+        let folder = world.dir().to_string_lossy().into_owned();
+        assert!(!text.contains(&folder) && !text.contains("away"), "{format}\n{text}");
+        assert!(text.contains("a/b.txt") || format == "urls", "{format}\n{text}");
     }
 }

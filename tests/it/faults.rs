@@ -130,8 +130,8 @@ fn answers() -> Vec<Fault> {
             BROKEN,
         ),
         fault(
-            "control bytes in a field",
-            raw("200 OK\r\nX: a\u{1}b\r\nContent-Length: 3", b"abc"),
+            "control bytes in a length",
+            raw("200 OK\r\nContent-Length: 3\u{1}", b"abc"),
             &["protocol", "truncated", "connect", "checksum_mismatch", "unexpected_content"],
         ),
         // Success statuses.

@@ -181,3 +181,20 @@ fn a_replaced_file_keeps_mode_group_owner_and_acl() {
     assert_eq!(attributes(&file), before);
     assert!(!owned || fs::metadata(&file).unwrap().uid() == 4000);
 }
+
+#[test]
+fn a_file_that_was_moved_away_is_not_unchanged() {
+    let world = World::new()
+        .serve_numbered(1)
+        .source("$BASE/{n}.txt", &["vars: {n: 1..1}", "path: \"sub/{n}.txt\""]);
+    world.apply().success();
+    let gate = Gate::new();
+    world.origin.attempts("/1.txt", [Answer::file().gate(&gate)]);
+    world.origin.forget();
+    let running = world.spawn(["apply", "--json"]);
+    world.origin.wait_for(1);
+    fs::rename(world.path("out/sub"), world.path("elsewhere")).unwrap();
+    gate.open();
+    running.wait().success();
+    assert!(world.exists("out/sub/1.txt"));
+}

@@ -238,7 +238,7 @@ fn faults() -> Vec<(&'static str, Fault, &'static [&'static str])> {
         ("asked for calm", |_| Say::Reset(Reason::ENHANCE_YOUR_CALM), BROKEN),
         ("an inner error", |_| Say::Reset(Reason::INTERNAL_ERROR), BROKEN),
         ("cancelled", |_| Say::Reset(Reason::CANCEL), BROKEN),
-        ("no HTTP/2, please", |_| Say::Reset(Reason::HTTP_1_1_REQUIRED), BROKEN),
+        ("no HTTP/2, please", |_| Say::Reset(Reason::HTTP_1_1_REQUIRED), &["tls"]),
         ("cancelled in the body", |body| Say::ResetAfter(body, 5000, Reason::CANCEL), BROKEN),
         (
             "an error in the body",
@@ -370,4 +370,31 @@ fn existing_files_stay_when_the_server_goes_silent() {
     patient.set_manifest("natsync.yaml", &text);
     patient.apply().success();
     all_are_right(&patient, 3);
+}
+
+#[test]
+fn an_origin_that_requires_http1_gets_it_at_no_cost() {
+    for by_goaway in [false, true] {
+        let server = Second::offering(&[b"h2", b"http/1.1"], move |asked| match file(asked) {
+            say if asked.over_one => say,
+            _ if by_goaway => Say::Anger(Reason::HTTP_1_1_REQUIRED),
+            _ => Say::Reset(Reason::HTTP_1_1_REQUIRED),
+        });
+        let world = world(&server, 100, ", retries: 0");
+        let run = world.apply().success();
+        all_are_right(&world, 100);
+        assert!(at_no_cost(&run));
+        // After the first answers it is not asked over HTTP/2 again.
+        let second = server.asked().iter().filter(|asked| !asked.over_one).count();
+        assert!(second <= 64, "{second} requests over HTTP/2");
+    }
+}
+
+#[test]
+fn an_origin_that_requires_http1_fails_where_only_http2_is_allowed() {
+    let server = Second::new(|_| Say::Reset(Reason::HTTP_1_1_REQUIRED));
+    let world = world(&server, 1, ", retries: 0, http2: always");
+    let (kind, message) = world.apply().code(1).failure("1.txt");
+    assert_eq!(kind, "protocol");
+    assert!(message.contains("HTTP/1.1") && message.contains("http2: always"), "{message}");
 }

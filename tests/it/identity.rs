@@ -41,7 +41,11 @@ const MOVED: [Way; 6] = [
 ];
 
 /// The second run means the same file.
-const SAME: [Way; 5] = [
+const SAME: [Way; 6] = [
+    Way {
+        url: "http://A/NAME${QUERY}",
+        env: &[("QUERY", "?sig=cnry-sig-one", "?sig=cnry-sig-two")],
+    },
     Way { url: "http://A/NAME?sig=${SIG}", env: &[("SIG", "cnry-sig-one", "cnry-sig-two")] },
     Way { url: "http://me:${PW}@A/NAME", env: &[("PW", "cnry-pw-one", "cnry-pw-two")] },
     Way {
@@ -113,7 +117,9 @@ impl Scene {
     /// Declares `a.bin` at the URL that moves.
     fn declared(mut self, settings: &[&str]) -> Self {
         let url = self.url("a.bin");
-        self.world = self.world.source(&format!("\"{url}\""), settings);
+        // The default would be a part of the URL that has a value from the environment.
+        let settings = [&["path: a.bin"], settings].concat();
+        self.world = self.world.source(&format!("\"{url}\""), &settings);
         self
     }
 

@@ -1,7 +1,7 @@
 //! Invalid manifests: each is refused with exit status 2 before anything is changed, with the
 //! position of the error and the right message.
 
-use crate::world::natsync;
+use crate::world::{World, natsync};
 
 /// Name, manifest, LINE:COLUMN, and a part of the message. `SRC` stands for the usual beginning.
 #[rustfmt::skip]
@@ -12,7 +12,10 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("a word", "hello\n", "1:1", "the manifest must be a mapping"),
     ("unclosed bracket", "version: 1\nsources: [\n", "2:10", "not YAML"),
     ("unclosed quote", "version: 1\nname: \"a\n", "2:7", "not YAML"),
-    ("a tab for indentation", "version: 1\nhttp:\n\tretries: 1\n", "3:2", "not YAML"),
+    ("a tab for indentation", "version: 1\nhttp:\n\tretries: 1\n", "3:1", "a tab cannot indent"),
+    ("a tab after spaces", "version: 1\nhttp:\n  \tretries: 1\n  \tredirects: 1\n", "3:3", "a tab cannot indent"),
+    ("a tab on the line after a value", "version: 1\ndest: out\nsources:\n  - url: http://h/a\n\tname: x\n", "5:1", "a tab cannot indent"),
+    ("a tab before a dash", "version: 1\ndest: out\nsources:\n\t- url: http://h/a\n", "4:1", "a tab cannot indent"),
     ("two documents", "version: 1\n---\nversion: 1\n", "3:1", "more than one document"),
     ("unknown anchor", "version: 1\nname: *a\n", "2:7", "not YAML"),
     ("key twice", "SRC    url: http://h/b\n", "6:5", "`url` is there twice"),
@@ -21,6 +24,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("no version", "dest: out\nsources: [{url: http://h/a}]\n", "1:1", "`version` is missing"),
     ("another version", "version: 2\ndest: out\nsources: [{url: http://h/a}]\n", "1:10", "`version: 2` is not known"),
     ("no dest", "version: 1\nsources: [{url: http://h/a}]\n", "1:1", "`dest` is missing"),
+    ("dest of another user", "version: 1\ndest: ~root/m\nsources: [{url: http://h/a}]\n", "2:7", "`~root` is not supported"),
+    ("dest that is a tilde", "version: 1\ndest: ~\nsources: [{url: http://h/a}]\n", "2:7", "`dest` is not a directory name"),
     ("empty dest", "version: 1\ndest: \"\"\nsources: [{url: http://h/a}]\n", "2:7", "`dest` is not a directory name"),
     ("dest is a list", "version: 1\ndest: [a]\nsources: [{url: http://h/a}]\n", "2:7", "`dest` must be a single value"),
     ("no sources", "version: 1\ndest: out\n", "1:1", "`sources` is missing"),
@@ -43,7 +48,37 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("url without host", "version: 1\ndest: out\nsources:\n  - url: http:///\n", "4:10", "not a URL"),
     ("url without file name", "version: 1\ndest: out\nsources:\n  - url: http://h/a/\n", "4:10", "set `path`"),
     ("url with an encoded slash at its end", "version: 1\ndest: out\nsources:\n  - url: http://h/a%2Fb\n", "4:10", "has a slash"),
-    ("bad mirror", "SRC    mirrors: [\"ftp://m/{filename}\"]\n", "5:10", "a mirror is not a URL"),
+    ("bad mirror", "SRC    mirrors: [\"ftp://m/{filename}\"]\n", "6:15", "a mirror is not a URL"),
+    ("bad second mirror", "SRC    mirrors:\n      - http://m/{filename}\n      - ftp://m/{filename}\n    path: b\n", "8:9", "a mirror is not a URL"),
+    ("bad alternate", "SRC    alternates: [http://h/b, \"http:///b\"]\n", "6:30", "it names no host"),
+    ("bad checksum list", "SRC    checksums: {sidecar: \"ftp://m/{filename}\"}\n    path: b\n", "6:26", "the checksum list is not a URL"),
+    ("ca_file that is not there", "SRC    http: {ca_file: gone.pem}\n", "6:21", "cannot read `gone.pem`"),
+    ("ca_file that is a folder", "SRChttp: {ca_file: .}\n", "6:17", "not a regular file"),
+    ("ca_file without a certificate", "SRChttp: {ca_file: m.yaml}\n", "6:17", "has no certificate"),
+    ("curl's range in the url", "version: 1\ndest: out\nsources:\n  - url: http://h/img[1-26].txt\n", "4:22", "`[1-26]` is not a range here"),
+    ("curl's range with a step", "version: 1\ndest: out\nsources:\n  - url: http://h/img[001-100:3].txt\n", "4:22", "`[001-100:3]` is not a range here"),
+    ("curl's range of letters in a mirror", "SRC    mirrors: [\"http://m/[a-c]\"]\n", "6:25", "`[a-c]` is not a range here"),
+    ("curl's list in the url", "version: 1\ndest: out\nsources:\n  - url: http://h/{a,b}.txt\n", "4:19", "`{a,b}` is not a list here"),
+    ("bash's range in the url", "version: 1\ndest: out\nsources:\n  - url: http://h/{1..26}.txt\n", "4:19", "`{1..26}` is not a range here"),
+    ("curl's list in a path", "SRC    path: \"{a,b}\"\n", "6:12", "`{a,b}` is not a list here"),
+    ("a range with a dash", "URLN{n}\n    vars: {n: 1-26}\n", "5:15", "write `1..26`"),
+    ("a range with a dash in a list", "URLN{n}\n    vars: {n: [01-03, 7]}\n", "5:16", "write `01..03`"),
+    ("a range of letters with a dash", "URLN{n}\n    vars: {n: a-z}\n", "5:15", "write `a..z`"),
+    ("a range with a dash in exclude", "URLN{n}\n    vars: {n: 1..9}\n    exclude: [{n: 2-5}]\n", "6:19", "write `2..5`"),
+    ("path without quotes", "SRC    path: {n}.jpg\n", "6:11", "put the value in quotes"),
+    ("name without quotes in a flow mapping", "version: 1\ndest: out\nsources:\n  - url: {base}/a\n", "4:10", "put the value in quotes"),
+    ("path of one name without quotes", "SRC    path: {n}\n", "6:11", "put the value in quotes"),
+    ("a year until today", "URLN{n}\n    vars: {n: 2018..today}\n", "5:15", "write `2018-01-01..today..1y`"),
+    ("a month until a date", "URLN{n}\n    vars: {n: 2018-03..2020-01-01}\n", "5:15", "write `2018-03-01..2020-01-01..1mo`"),
+    ("a range of years and months", "URLN{n}\n    vars: {n: 2018-03..2020-01}\n", "5:15", "write `2018-03-01..2020-01-01..1mo`"),
+    ("lone date that does not exist", "URLN{n:%Y}\n    vars: {n: 2024-02-30}\n", "4:19", "the date `2024-02-30` does not exist"),
+    ("csv of semicolons", "URLN{id}\n    rows: {csv: semi.csv}\n", "5:17", "columns are separated by commas"),
+    ("csv of tabs", "URLN{id}\n    rows: {csv: tabs.csv}\n", "5:17", "columns are separated by commas"),
+    ("csv with a column twice", "URLN{a}\n    rows: {csv: twice.csv}\n", "5:17", "two columns are named `a`"),
+    ("rows at a url", "URLN{a}\n    rows: {url: \"http://h/x.csv\"}\n", "5:12", "`rows` can have `csv`"),
+    ("values at a url", "URLN{a}\n    vars: {a: {url: \"http://h/x.txt\"}}\n", "5:16", "`from`, `to` and `step`, or `file`, or `value`"),
+    ("values in a compressed file", "URLN{a}\n    vars: {a: {file: x.gz}}\n", "5:22", "it is compressed"),
+    ("rows in a compressed file", "URLN{a}\n    rows: {csv: x.gz}\n", "5:17", "it is compressed"),
     ("undeclared variable", "version: 1\ndest: out\nsources:\n  - url: http://h/{weak}\n    vars: {week: 1..2}\n", "4:19", "did you mean `week`"),
     ("undeclared in path", "SRC    path: \"{x}\"\n", "6:12", "variable `x` is not declared"),
     ("unused variable", "SRC    vars: {n: 1..2}\n", "6:12", "variable `n` is not used"),
@@ -64,13 +99,14 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("range with a step the wrong way", "URLN{n}\n    vars: {n: 1..9..-1}\n", "5:15", "leads away"),
     ("range padded twice", "URLN{n}\n    vars: {n: 01..0100}\n", "5:15", "padded to different widths"),
     ("range of four parts", "URLN{n}\n    vars: {n: 1..9..1..1}\n", "5:15", "more than a start"),
-    ("range too long", "URLN{n}\n    vars: {n: 0..1000000000000000000}\n", "3:1", "1000000000000000001 entries"),
+    ("range too long", "URLN{n}\n    vars: {n: 0..1000000000000000000}\n", "5:15", "1000000000000000001 entries"),
     ("range beyond numbers", "URLN{n}\n    vars: {n: 0..99999999999999999999}\n", "5:15", "too many values"),
-    ("product too large", "URLN{a}{b}{c}{d}\n    vars: {a: 1..10000, b: 1..10000, c: 1..10000, d: 1..10000}\n", "3:1", "10000000000000000 entries"),
-    ("product that overflows", "URLN{a}{b}\n    vars: {a: 1..9000000000000000000, b: 1..9000000000000000000}\n", "4:5", "more entries than can be counted"),
+    ("product too large", "URLN{a}{b}{c}{d}\n    vars: {a: 1..10000, b: 1..10000, c: 1..10000, d: 1..10000}\n", "5:15", "10000000000000000 entries"),
+    ("product that overflows", "URLN{a}{b}\n    vars: {a: 1..9000000000000000000, b: 1..9000000000000000000}\n", "5:15", "more entries than can be counted"),
+    ("the longest of two sources", "version: 1\ndest: out\nlimits: {entries: 100}\nsources:\n  - {url: \"http://h/{n}\", vars: {n: 1..50}}\n  - {url: \"http://h/x{n}\", vars: {n: 1..60}}\n", "6:38", "110 entries"),
     ("date step without unit", "URLN{n}\n    vars: {n: 2024-01-01..2024-02-01..7}\n", "5:15", "the step of dates"),
     ("hours between dates", "URLN{n}\n    vars: {n: 2024-01-01..2024-02-01..1h}\n", "5:15", "needs a time"),
-    ("date that is none", "URLN{n}\n    vars: {n: 2024-02-30..2024-03-01}\n", "5:15", "it is not a range"),
+    ("date that is none", "URLN{n}\n    vars: {n: 2024-02-30..2024-03-01}\n", "5:15", "the date `2024-02-30` does not exist"),
     ("mapping without end", "URLN{n}\n    vars: {n: {from: 1}}\n", "5:15", "needs `from` and `to`"),
     ("mapping with a slip", "URLN{n}\n    vars: {n: {form: 1, to: 3}}\n", "5:16", "did you mean `from`"),
     ("empty list of values", "URLN{n}\n    vars: {n: []}\n", "5:15", "variable `n` has no value"),
@@ -118,6 +154,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("a prune that there is not", "SRCprune: always\n", "6:8", "`prune` cannot be `always`"),
     ("netrc that is not there", "SRC    netrc: no-such-netrc\n", "6:12", "cannot read the netrc file"),
     ("netrc that is a folder", "SRC    netrc: .\n", "6:12", "not a regular file"),
+    ("netrc with an unknown key", "SRC    netrc: {file: false, host: a}\n", "6:26", "unknown field `host`"),
+    ("a login host that is a URL", "SRC    netrc: {file: false, hosts: [\"https://a/\"]}\n", "6:34", "`hosts`"),
     ("netrc that is a list", "SRC    netrc: [a]\n", "6:12", "must be a single value"),
     ("digest that is none", "SRC    sha256: abc\n", "6:13", "`sha256` cannot be `abc`"),
     ("digest of another algorithm", "SRC    sha256: 900150983cd24fb0d6963f7d28e17f72\n", "6:13", "64 hexadecimal digits"),
@@ -126,6 +164,14 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("digest of one entry without a reason", "version: 1\ndest: out\nsources:\n  - url: http://h/{n}\n    vars: {n: 1..2}\n    overrides: [{when: {n: 1}, md5: 900150983cd24fb0d6963f7d28e17f72}]\n", "6:17", "needs a `reason`"),
     ("alias bomb", "BOMB", "", "expands beyond all bounds"),
     ("deep nesting", "DEEP", "", "not YAML"),
+];
+
+/// Files beside the manifest.
+const BESIDE: [(&str, &[u8]); 4] = [
+    ("semi.csv", b"id;v\n1;2\n"),
+    ("tabs.csv", b"id\tv\n1\t2\n"),
+    ("twice.csv", b"a,b,a\n1,2,3\n"),
+    ("x.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03K\xe2\x02\x00z\x7a\x6f\xed\x02\x00\x00\x00"),
 ];
 
 fn text_of(row: &str) -> String {
@@ -154,6 +200,9 @@ pub(crate) fn manifests() -> impl Iterator<Item = (&'static str, String)> {
 #[test]
 fn every_error_is_reported_at_its_position() {
     let folder = tempfile::tempdir().unwrap();
+    for (name, content) in BESIDE {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
     let mut wrong = Vec::new();
     for (name, row, place, word) in TABLE {
         std::fs::write(folder.path().join("m.yaml"), text_of(row)).unwrap();
@@ -175,9 +224,8 @@ fn every_error_is_reported_at_its_position() {
             ));
         }
     }
-    let left: Vec<_> =
-        std::fs::read_dir(folder.path()).unwrap().map(|item| item.unwrap().file_name()).collect();
-    assert_eq!(left, ["m.yaml"], "nothing is touched");
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1 + BESIDE.len(), "nothing is touched");
     assert!(60 <= TABLE.len());
     assert!(wrong.is_empty(), "{} of {}:\n\n{}", wrong.len(), TABLE.len(), wrong.join("\n"));
 }
@@ -267,6 +315,87 @@ fn no_secret_is_shown_in_an_excerpt() {
     }
 }
 
+/// A bad value is reported where it stands, also in a file that the manifest names.
+#[test]
+fn a_bad_value_of_a_file_is_reported_in_that_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ids.txt"), "# ids\nab\n\n a/b\n").unwrap();
+    std::fs::write(folder.path().join("ids.csv"), "id,day\nab,2024-01-01\nac,2024-13-01\n")
+        .unwrap();
+    let head = "version: 1\ndest: out\nsources:\n  - url: http://h/x\n    path: ";
+    for (rest, at, message) in [
+        ("\"{n}\"\n    vars: {n: {file: ids.txt}}\n", "ids.txt:4:2", "`a/b` has a slash"),
+        (
+            "\"{n:03}\"\n    vars: {n: [1, {file: ids.txt}]}\n",
+            "ids.txt:2:1",
+            "`ab` is not a whole number",
+        ),
+        (
+            "\"{day:%Y}{id}\"\n    rows: {csv: ids.csv}\n",
+            "ids.csv:3:1",
+            "the date `2024-13-01` does not exist",
+        ),
+    ] {
+        std::fs::write(folder.path().join("m.yaml"), format!("{head}{rest}")).unwrap();
+        let output = natsync(&["list", "m.yaml"], folder.path());
+        assert_eq!(output.status, 2, "{}", output.stderr);
+        assert!(output.stderr.contains(&format!("--> {at}\n")), "{at}: {}", output.stderr);
+        assert!(output.stderr.contains(message), "{message}: {}", output.stderr);
+    }
+}
+
+/// The same holds for every command that reads a manifest.
+#[test]
+fn every_command_refuses_what_plan_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in BESIDE {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let mut wrong = Vec::new();
+    for (name, row, ..) in TABLE.iter().filter(|(_, _, place, _)| !place.is_empty()) {
+        std::fs::write(folder.path().join("m.yaml"), text_of(row)).unwrap();
+        let plan = natsync(&["plan", "m.yaml"], folder.path());
+        for args in [
+            &["list", "m.yaml"][..],
+            &["list", "--format", "urls", "m.yaml"],
+            &["list", "--format", "json", "m.yaml"],
+        ] {
+            let list = natsync(args, folder.path());
+            if (list.status, &list.stderr, list.stdout.as_str()) != (2, &plan.stderr, "") {
+                wrong.push(format!("## {name}: {args:?} exit {}\n{}", list.status, list.stderr));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_condition_that_matches_nothing_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = "version: 1\ndest: out\nsources:\n  - url: http://h/{n}-{m}\n    vars: {n: 1..9, m: [a, b]}\n";
+    for (rest, warning) in [
+        ("    exclude: [{n: 3}, {n: 12}]\n", "m.yaml:6:23: `exclude` matches no entry"),
+        (
+            "    overrides: [{when: {n: 2, m: c}, skip: true, reason: x}]\n",
+            "m.yaml:6:24: `when` matches no entry",
+        ),
+        ("    exclude: [{n: 3, m: b}]\n", ""),
+    ] {
+        std::fs::write(folder.path().join("m.yaml"), format!("{head}{rest}")).unwrap();
+        for args in [&["list", "m.yaml"][..], &["plan", "m.yaml"]] {
+            let output = natsync(args, folder.path());
+            assert_eq!(output.status, 0, "{}", output.stderr);
+            let warned = output.stderr.lines().filter(|line| line.starts_with("warning: "));
+            let warned: Vec<_> = warned.collect();
+            if warning.is_empty() {
+                assert_eq!(warned, [""; 0]);
+            } else {
+                assert_eq!(warned, [format!("warning: {warning}")]);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_exclusion_may_meet_nothing_for_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -274,4 +403,136 @@ fn an_exclusion_may_meet_nothing_for_once() {
     std::fs::write(folder.path().join("m.yaml"), text).unwrap();
     let output = natsync(&["list", "m.yaml", "--set", "n=1..2", "--format", "urls"], folder.path());
     assert_eq!((output.status, output.stdout.as_str()), (0, "http://h/1\nhttp://h/2\n"));
+    assert_eq!(output.stderr, "", "`--set` chose the values, so no warning is due");
+}
+
+#[test]
+fn scalars_are_taken_as_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let digest = "1111e22222222222222222222222222222222222222222222222222222222222";
+    let values = [
+        ".inf",
+        "-.inf",
+        ".nan",
+        ".NaN",
+        "1e999",
+        "-1e999",
+        "1e-999",
+        digest,
+        "0x1F",
+        "0o17",
+        "0b1",
+        "1_000",
+        "1.10",
+        "0810",
+        "no",
+        "null",
+        "~",
+        "True",
+        "+1",
+        "1.",
+        "12e03",
+        "9999999999999999999999999999999999999999999",
+        "2001-01-01",
+        "190:20:30",
+    ];
+    let listed: Vec<_> = values.iter().map(|value| format!("      - {value}\n")).collect();
+    let text = format!(
+        "version: 1\ndest: out\nsources:\n  - url: http://h/{{+n}}\n    path: \"{{n}}\"\n    vars:\n      n:\n{}  - {{url: http://h/a, sha256: {digest}}}\n",
+        listed.concat()
+    );
+    let text = text.replace("path: \"{n}\"", "path: \"{index}\"");
+    std::fs::write(folder.path().join("m.yaml"), text).unwrap();
+    let output = natsync(&["list", "m.yaml", "--format", "urls"], folder.path());
+    let expected: Vec<_> = values.iter().map(|value| format!("http://h/{value}\n")).collect();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout, expected.concat() + "http://h/a\n");
+}
+
+/// Variables that a template formats as dates hold dates, wherever their values are written.
+#[test]
+fn a_lone_date_is_a_date_wherever_a_date_format_uses_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("days.txt"), "today-1d\n2026-01-02\n").unwrap();
+    std::fs::write(folder.path().join("days.csv"), "d\ntoday-1d\n2026-01-02\n").unwrap();
+    let both = "2026-01-30/30\n2026-01-02/02\n";
+    for (values, expected) in [
+        ("vars: {d: today-1d}", "2026-01-30/30\n"),
+        ("vars: {d: [today-1d, 2026-01-02]}", both),
+        ("vars: {d: {file: days.txt}}", both),
+        ("rows: {csv: days.csv}", both),
+        ("rows: [{d: today-1d}, {d: 2026-01-02}]", both),
+        ("vars: {d: [2026-01-02, 2026-01-30]}\n    exclude: [{d: today-1d}]", "2026-01-02/02\n"),
+    ] {
+        let text = format!(
+            "version: 1\ndest: out\nsources:\n  - url: http://h/{{d}}/{{d:%d}}\n    {values}\n"
+        );
+        std::fs::write(folder.path().join("m.yaml"), text).unwrap();
+        let args = ["list", "m.yaml", "--format", "urls", "--today", "2026-01-31"];
+        let output = natsync(&args, folder.path());
+        assert_eq!(output.stdout.replace("http://h/", ""), expected, "{values}: {}", output.stderr);
+    }
+    // Without a date format, the text is kept.
+    let text = "version: 1\ndest: out\nsources:\n  - {url: \"http://h/{d}\", vars: {d: today}}\n";
+    std::fs::write(folder.path().join("m.yaml"), text).unwrap();
+    let output = natsync(&["list", "m.yaml", "--format", "urls"], folder.path());
+    assert_eq!(output.stdout, "http://h/today\n");
+}
+
+/// Sizes that take minutes where the time is a product of two counts.
+#[test]
+fn large_manifests_take_linear_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |text: String, args: &[&str]| {
+        std::fs::write(folder.path().join("m.yaml"), text).unwrap();
+        natsync(args, folder.path())
+    };
+    let head = "version: 1\ndest: out\nsources:\n  - url: http://h/{n}\n    vars: {n: 1..20000}\n";
+    let digest = "0".repeat(64);
+    let overrides = (1..=20_000)
+        .map(|n| format!("      - {{when: {{n: {n}}}, sha256: {digest}, reason: x}}\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let output =
+        run(format!("{head}    overrides:\n{overrides}"), &["list", "m.yaml", "--format", "urls"]);
+    assert_eq!((output.status, output.stdout.lines().count()), (0, 20_000), "{}", output.stderr);
+    let excludes =
+        (2..=20_000).map(|n| format!("      - n: {n}..20000\n")).collect::<Vec<_>>().concat();
+    let output =
+        run(format!("{head}    exclude:\n{excludes}"), &["list", "m.yaml", "--format", "urls"]);
+    assert_eq!((output.status, output.stdout.as_str()), (0, "http://h/1\n"), "{}", output.stderr);
+
+    let keys = (0..30_000).map(|n| format!("k{n}: 1\n")).collect::<Vec<_>>().concat();
+    let output = run(format!("version: 1\n{keys}"), &["list", "m.yaml"]);
+    assert_eq!(output.status, 2);
+    assert!(output.stderr.contains("and 29982 more problems"), "{}", output.stderr);
+    // The same on a single line.
+    let keys = (0..30_000).map(|n| format!(",k{n}: 1")).collect::<Vec<_>>().concat();
+    let output = run(format!("{{version: 1{keys}}}"), &["list", "m.yaml"]);
+    assert_eq!(output.status, 2);
+    assert!(output.stderr.contains("and 29982 more problems"), "{}", output.stderr);
+    let twins = "dest: a\n".repeat(30_000);
+    let output = run(format!("version: 1\n{twins}"), &["list", "m.yaml"]);
+    assert!(output.stderr.contains("and 29979 more problems"), "{}", output.stderr);
+}
+
+#[test]
+fn a_csv_file_with_unclear_columns_is_refused() {
+    for (csv, expected) in [
+        ("id;v\n1;2\n", "the CSV file has the single column `id;v`"),
+        ("id\tv\n1\t2\n", "the CSV file has the single column"),
+        ("id,v,id\n1,2,3\n", "the CSV file has two columns `id`"),
+    ] {
+        let world = World::new();
+        world.write("rows.csv", csv);
+        let world = world.source("http://h.example/{id}", &["rows: {csv: rows.csv}"]);
+        let run = world.run(["plan"]).code(2);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        assert!(run.stderr.contains("natsync.yaml:5:"), "{}", run.stderr);
+    }
+    // Columns whose names cannot be variables are not used, however many there are.
+    let world = World::new();
+    world.write("rows.csv", "id,,\n1,2,3\n");
+    let world = world.source("http://h.example/{id}", &["rows: {csv: rows.csv}"]);
+    world.run(["plan"]).success();
 }

@@ -391,3 +391,43 @@ fn a_server_that_never_resumes_is_given_up() {
     assert_eq!(run.failure("a.bin").0, "truncated");
     assert_eq!(world.origin.requests().len(), 3);
 }
+
+#[test]
+fn a_part_outlives_a_run_of_another_manifest() {
+    let bytes = content(7);
+    let world = world(bytes.clone()).serve("/b.bin", "other");
+    world.set_manifest("other.yaml", "sources:\n  - url: $BASE/b.bin\n");
+    // The other manifest declares the path, too, with another URL: its part is another one.
+    world.set_manifest("third.yaml", "sources:\n  - {url: $BASE/c.bin, path: a.bin}\n");
+    world.origin.serve("/c.bin", content(8));
+    given_up(&world);
+    world.run(["apply", "other.yaml"]).success();
+    world.origin.attempts("/c.bin", [cut()]);
+    world.run(["apply", "third.yaml", "--retries", "0"]).code(1);
+    assert_eq!(world.partial_files().len(), 4);
+    world.origin.forget();
+    world.apply().success();
+    assert!(world.read("out/a.bin") == bytes, "the wrong bytes");
+    assert_eq!(ranges(&world), [Some(format!("bytes={CUT}-"))]);
+    // A part of its own that a manifest does not use any more is stale.
+    world.set_manifest("third.yaml", "sources:\n  - {url: $BASE/b.bin, path: b.bin}\n");
+    assert_eq!(world.partial_files().len(), 2);
+    world.run(["apply", "third.yaml"]).success();
+    assert_eq!(world.partial_files(), [""; 0]);
+}
+
+#[test]
+fn a_part_of_another_manifest_does_not_stay_for_ever() {
+    let world = world(content(9)).serve("/b.bin", "other");
+    world.set_manifest("other.yaml", "sources:\n  - url: $BASE/b.bin\n");
+    given_up(&world);
+    let day = std::time::Duration::from_hours(24);
+    for (days, parts) in [(29, 2), (31, 0)] {
+        for name in world.partial_files() {
+            world
+                .set_mtime(&format!("out/.natsync/partial/{name}"), SystemTime::now() - days * day);
+        }
+        world.run(["apply", "other.yaml"]).success();
+        assert_eq!(world.partial_files().len(), parts, "{days} days");
+    }
+}

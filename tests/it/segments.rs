@@ -98,14 +98,113 @@ fn a_fault_costs_its_range_alone() {
 }
 
 #[test]
-fn a_front_that_is_cut_becomes_ranges_too() {
+fn a_front_that_is_cut_is_a_retry_that_keeps_its_beginning() {
     let bytes = bytes(5);
     let world = world(bytes.clone(), &[]);
     world.origin.attempts("/a.bin", [slowly().cut_at(100_000)]);
     ends_with(&world, &bytes);
     let whole = world.origin.requests().iter().filter(|r| r.header("range").is_none()).count();
     assert_eq!(whole, 1);
-    assert_eq!(asked(&world), SIZE - 100_000, "{:?}", ranges(&world));
+    assert!(ranges(&world).contains(&"bytes=100000-".to_owned()), "{:?}", ranges(&world));
+}
+
+#[test]
+fn a_front_that_is_cut_after_much_progress_goes_on_in_its_place() {
+    let bytes = content(11, 3 * SIZE);
+    let world = world(bytes.clone(), &[]);
+    let drip = || Answer::file().drip(20_000, std::time::Duration::from_millis(4));
+    world.origin.always("/a.bin", drip());
+    world.origin.attempts("/a.bin", [drip().cut_at(1_500_000)]);
+    ends_with(&world, &bytes);
+    let rest = ranges(&world).into_iter().filter(|range| range.ends_with('-'));
+    assert_eq!(rest.collect::<Vec<_>>(), ["bytes=1500000-"]);
+}
+
+/// All answers that a server may give to requests for ranges, while it serves the file itself.
+#[test]
+fn no_answer_to_a_range_ends_the_entry() {
+    let bytes = bytes(12);
+    let faults = || {
+        let other = content(13, SIZE);
+        let range = |tag: &str, span: &str| {
+            Answer::status(206)
+                .header("ETag", tag)
+                .header("Content-Range", &format!("bytes {span}"))
+                .body(vec![7; 1000])
+        };
+        vec![
+            ("401", Answer::status(401)),
+            ("403", Answer::status(403)),
+            ("404", Answer::status(404)),
+            ("410", Answer::status(410)),
+            ("412", Answer::status(412)),
+            ("416", Answer::status(416)),
+            ("500", Answer::status(500)),
+            ("429", Answer::status(429)),
+            ("503 for a year", Answer::status(503).header("Retry-After", "31536000")),
+            ("503 for a while", Answer::status(503).header("Retry-After", "1")),
+            (
+                "a redirect to nowhere",
+                Answer::status(302).header("Location", "http://127.0.0.1:1/"),
+            ),
+            ("a redirect without a target", Answer::status(302)),
+            ("other tag", range("\"other\"", "0-999/4000000")),
+            ("other range", range("\"v1-4000000\"", "0-999/4000000")),
+            ("other length", range("\"v1-4000000\"", "0-999/1000")),
+            (
+                "an error page",
+                Answer::status(200).header("Content-Type", "text/html").body("<html>"),
+            ),
+            ("another file", Answer::status(200).header("ETag", "\"v2\"").body(other)),
+            ("close", Answer::close()),
+            ("reset", Answer::file().rst_at(10)),
+            ("cut", Answer::file().cut_at(1000)),
+        ]
+    };
+    for (name, fault) in faults() {
+        let settings = "http: {segments: 4, segment_min_size: 1MB, retries: 0, stall_timeout: 5s}";
+        let world = World::new().serve("/a.bin", bytes.clone()).source("$BASE/a.bin", &[settings]);
+        world.origin.always("/a.bin", fault);
+        world.origin.attempts("/a.bin", [slowly()]);
+        let outcomes = world.apply().outcomes();
+        assert_eq!(outcomes["a.bin"], "downloaded", "{name}: {:?}", ranges(&world));
+        assert!(world.read("out/a.bin") == bytes, "{name}: the wrong bytes");
+        let whole = world.origin.requests().iter().filter(|r| r.header("range").is_none()).count();
+        assert!(whole <= 1, "{name}: {whole} requests for the whole file");
+        assert!(!ranges(&world).is_empty(), "{name}: no range was requested");
+    }
+}
+
+/// A helper that gets no byte ends; nothing waits for longer than `stall_timeout`.
+#[test]
+fn silence_for_a_range_ends_its_connection_alone() {
+    let bytes = bytes(14);
+    let settings = "http: {segments: 2, segment_min_size: 1MB, retries: 0, stall_timeout: 1s}";
+    let world = World::new().serve("/a.bin", bytes.clone()).source("$BASE/a.bin", &[settings]);
+    let gate = crate::origin::Gate::new();
+    world.origin.always("/a.bin", Answer::file().gate_at(1000, &gate));
+    world.origin.attempts("/a.bin", [slowly()]);
+    ends_with(&world, &bytes);
+    gate.open();
+}
+
+/// The front is cut while no further place can be had.
+#[test]
+fn a_cut_front_never_waits_for_a_place() {
+    for setting in
+        ["connections: 1", "connections_per_host: 1", "connections: 2", "requests_per_second: 50"]
+    {
+        let http = format!("http: {{segments: 4, segment_min_size: 1MB, retries: 4, {setting}}}");
+        let world = World::new().manifest(&format!(
+            "{http}\nsources: [{{url: \"$BASE/{{n}}.bin\", vars: {{n: 1..3}}}}]\n"
+        ));
+        for n in 1..=3 {
+            let path = format!("/{n}.bin");
+            world.origin.serve(&path, bytes(20 + n));
+            world.origin.attempts(&path, [slowly().cut_at(100_000), slowly().cut_at(50_000)]);
+        }
+        assert_eq!(world.apply().success().counts(), "entries 3, downloaded 3", "{setting}");
+    }
 }
 
 #[test]

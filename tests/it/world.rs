@@ -260,6 +260,16 @@ impl World {
         }
     }
 
+    /// Waits until a file exists.
+    #[track_caller]
+    pub(crate) fn wait_for_file(&self, path: &str) {
+        let end = std::time::Instant::now() + crate::origin::PATIENCE;
+        while !self.exists(path) {
+            assert!(std::time::Instant::now() < end, "waited in vain for {path}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits until a file in the staging area has this many bytes.
     #[track_caller]
     pub(crate) fn wait_for_staged(&self, bytes: usize) {

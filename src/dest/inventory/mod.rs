@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
-use crate::dest::state::{Fingerprint, State};
+use crate::dest::state::{Fingerprint, Owner, State};
 use crate::dest::{Dest, Sighting};
 use crate::digest::{Checksum, Digests};
-use crate::manifest::{Identity, IdentityKey, PathHashes};
+use crate::manifest::{Identity, IdentityKey, PathHashes, first_half};
 use crate::plan::{Found, Obstacle, OnDisk, Record, StatMatch};
 use crate::rel_path::path_hash;
 use crate::threads::{into_inner, lock};
@@ -51,7 +51,7 @@ struct Told {
     others: HashMap<u128, Vec<Checksum>>,
     /// Files that the manifest no longer declares.
     owned: Vec<Owned>,
-    managed: u64,
+    unclear: Vec<Unclear>,
     /// The state is damaged. What was read of it is dropped, since unread records would look as if
     /// they did not exist.
     damaged: bool,
@@ -66,6 +66,14 @@ pub(crate) struct Owned {
     pub(crate) recorded: Fingerprint,
 }
 
+/// Files that were written for a manifest which is probably the one of this run, and that it does not
+/// declare.
+#[derive(Clone, Debug)]
+pub(crate) struct Unclear {
+    pub(crate) owner: Owner,
+    pub(crate) files: Vec<Owned>,
+}
+
 #[derive(Debug)]
 struct Missing {
     url: UrlMark,
@@ -77,9 +85,12 @@ struct Missing {
 pub(crate) struct Scan<'h> {
     /// What is on disk.
     pub(crate) inventory: Inventory<'h>,
-    /// Files that natsync wrote for this manifest, and that it no longer declares.
+    /// Files that natsync wrote for this manifest, and that no manifest declares any more.
     pub(crate) owned: Vec<Owned>,
-    /// How many files natsync wrote for this manifest, those that it declares included.
+    /// Files that no manifest declares any more, and that may be of this one.
+    pub(crate) unclear: Vec<Unclear>,
+    /// The number of files on disk that natsync wrote for this manifest, those that it declares
+    /// included.
     pub(crate) managed: u64,
     /// The state is damaged.
     pub(crate) damaged: bool,
@@ -87,13 +98,12 @@ pub(crate) struct Scan<'h> {
 
 impl<'h> Inventory<'h> {
     /// Walks a destination and reads the state in parallel, and joins both. `declared` has the
-    /// paths of the manifest of that name. `advanced` gets the number of files seen so far; the
+    /// paths of the manifest for which the state was opened. `advanced` gets the number of files seen so far; the
     /// walk ends early when `go_on` returns false.
     #[must_use]
     pub(crate) fn scan(
         dest: &Dest,
         state: Option<&State>,
-        manifest: &str,
         declared: &'h PathHashes,
         advanced: impl Fn(u64) + Sync,
         go_on: impl Fn() -> bool + Sync,
@@ -117,7 +127,7 @@ impl<'h> Inventory<'h> {
         let walk = dest.walk();
         let told = std::thread::scope(|scope| {
             let reading = scope.spawn(|| {
-                let told = state.map(|state| Told::read(state, manifest, declared, &rows, false));
+                let told = state.map(|state| Told::read(state, declared, &rows, false));
                 walk.help(visit, &go_on);
                 told.unwrap_or_default()
             });
@@ -126,16 +136,30 @@ impl<'h> Inventory<'h> {
         });
         let there = into_inner(there);
         let mut inventory = Self { declared: Some(declared), rows, there, told };
-        let owned = std::mem::take(&mut inventory.told.owned);
-        let Told { managed, damaged, .. } = inventory.told;
-        Scan { inventory, owned, managed, damaged }
+        let Told { damaged, .. } = inventory.told;
+        let mut owned = std::mem::take(&mut inventory.told.owned);
+        let mut unclear = std::mem::take(&mut inventory.told.unclear);
+        let mut managed = inventory.rows.count_own();
+        managed += owned.iter().filter(|file| inventory.has_file(file.hash())).count() as u64;
+        let others = unclear.iter_mut().map(|unclear| &mut unclear.files);
+        for files in std::iter::once(&mut owned).chain(others) {
+            files.retain(|file| {
+                let hash = file.hash();
+                inventory.has_file(hash) || inventory.is_unreadable(hash)
+            });
+        }
+        if let Some(state) = state {
+            spare_claimed(state, &mut owned, &mut unclear);
+        }
+        unclear.retain(|unclear| !unclear.files.is_empty());
+        Scan { inventory, owned, unclear, managed, damaged }
     }
 
     /// The records of the state alone, without a walk. A damaged state gives none.
     #[must_use]
     pub(crate) fn of_state(state: Option<&State>, declared: &'h PathHashes) -> Self {
         let rows = Rows::new(declared.len());
-        let told = state.map(|state| Told::read(state, "", declared, &rows, true));
+        let told = state.map(|state| Told::read(state, declared, &rows, true));
         let (there, told) = (There::default(), told.unwrap_or_default());
         Self { declared: Some(declared), rows, there, told }
     }
@@ -277,31 +301,25 @@ impl Told {
             missing: HashMap::new(),
             others: HashMap::new(),
             owned: Vec::new(),
-            managed: 0,
+            unclear: Vec::new(),
             damaged: false,
         }
     }
 
     /// Reads the state. `alone` means that no walk runs, so that the rows take the recorded sizes.
-    fn read(
-        state: &State,
-        manifest: &str,
-        declared: &PathHashes,
-        rows: &Rows,
-        alone: bool,
-    ) -> Self {
+    fn read(state: &State, declared: &PathHashes, rows: &Rows, alone: bool) -> Self {
         let mut told = Self::of(*state.key());
-        let Self { missing, others, owned, managed, .. } = &mut told;
+        let Self { missing, others, owned, unclear, .. } = &mut told;
         let read = state.read(
             |row| {
                 let hash = path_hash(row.path);
-                let is_own = row.manifest == manifest && row.provenance.is_downloaded();
-                *managed += u64::from(is_own);
+                let is_own = row.is_written_by(state);
                 if let Some(rank) = declared.rank(hash) {
                     let noted = Noted {
                         fingerprint: row.fingerprint,
                         url: UrlMark::of(row.url, row.identity),
                         checked: row.checked,
+                        own: is_own,
                     };
                     rows.make(rank).note(&noted, alone);
                     let digests = row.others();
@@ -310,6 +328,14 @@ impl Told {
                     }
                 } else if is_own {
                     owned.push(Owned { path: row.path.to_owned(), recorded: row.fingerprint });
+                } else if let Some(owner) = row.unclear_owner(state) {
+                    let file = Owned { path: row.path.to_owned(), recorded: row.fingerprint };
+                    match unclear.iter_mut().find(|unclear| unclear.owner == *owner) {
+                        Some(unclear) => unclear.files.push(file),
+                        None => {
+                            unclear.push(Unclear { owner: owner.clone(), files: vec![file] });
+                        }
+                    }
                 }
             },
             |path, (url, digest), since| {
@@ -324,10 +350,35 @@ impl Told {
     }
 }
 
+impl Owned {
+    fn hash(&self) -> u128 {
+        path_hash(&self.path)
+    }
+}
+
+/// Leaves out the files that a manifest other than their owner declares.
+fn spare_claimed(state: &State, owned: &mut Vec<Owned>, unclear: &mut [Unclear]) {
+    let half = |file: &Owned| first_half(file.hash());
+    let all = owned.iter().chain(unclear.iter().flat_map(|unclear| &unclear.files));
+    let mut claims: HashMap<u64, Vec<Owner>> = all.map(|file| (half(file), Vec::new())).collect();
+    if claims.is_empty() {
+        return;
+    }
+    state.claims_of_others(|owner, half| {
+        if let Some(owners) = claims.get_mut(&half) {
+            owners.push(owner.clone());
+        }
+    });
+    owned.retain(|file| claims[&half(file)].is_empty());
+    for Unclear { owner, files } in unclear {
+        files.retain(|file| claims[&half(file)].iter().all(|other| other == owner));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dest::state::{FileRecord, Note, Provenance};
+    use crate::dest::state::{Claim, FileRecord, Note, Provenance};
     use crate::digest::Digest;
     use crate::manifest::KeptUrl;
     use crate::pin::Validators;
@@ -344,7 +395,7 @@ mod tests {
     }
 
     fn scan<'h>(dest: &Dest, state: &State, declared: &'h PathHashes) -> Scan<'h> {
-        Inventory::scan(dest, Some(state), "m", declared, |_| {}, || true)
+        Inventory::scan(dest, Some(state), declared, |_| {}, || true)
     }
 
     fn note(dest: &Dest, state: &State, path: &str, url: &str) {
@@ -358,7 +409,7 @@ mod tests {
             digests: Digests::new(Digest::of(b"x"), Vec::new()),
             provenance: Provenance::Downloaded,
             checked: None,
-            changed: None,
+            changed: Some(Timestamp::now()),
             validators: Validators::default(),
         };
         state.note(&[Note::File { path: path.to_owned(), record: Box::new(record) }]).unwrap();
@@ -375,7 +426,7 @@ mod tests {
     fn what_is_there_is_joined_with_what_is_known() {
         let folder = tempfile::tempdir().unwrap();
         let dest = Dest::create(folder.path()).unwrap();
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         for path in ["known", "moved", "touched", "gone", "stranger", "orphan", "foreign"] {
             write(&dest, path, 1000);
         }
@@ -395,7 +446,7 @@ mod tests {
         assert_eq!(stat_of("gone"), Some((StatMatch::Differs, true)));
         assert_eq!((look(&scan, "stranger").found, stat_of("stranger")), (Found::File(1), None));
         assert_eq!(look(&scan, "never").found, Found::Nothing);
-        assert_eq!((scan.managed, scan.owned.len()), (5, 1));
+        assert_eq!((scan.managed, scan.owned.len()), (4, 1), "`gone` does not exist any more");
         assert_eq!(scan.owned[0].path, "orphan");
         let has_file = |path| scan.inventory.has_file(path_hash(path));
         assert!(
@@ -407,7 +458,7 @@ mod tests {
     fn a_file_noted_right_after_its_last_change_is_doubtful() {
         let folder = tempfile::tempdir().unwrap();
         let dest = Dest::create(folder.path()).unwrap();
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         std::fs::write(dest.path().join("new"), "x").unwrap();
         note(&dest, &state, "new", "http://h/x");
         let declared = declared(&["new"]);
@@ -419,7 +470,7 @@ mod tests {
     fn obstacles_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let dest = Dest::create(folder.path()).unwrap();
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         std::fs::create_dir_all(dest.path().join("folder/deep")).unwrap();
         std::fs::write(dest.path().join("file"), "x").unwrap();
         std::os::unix::fs::symlink("folder", dest.path().join("link")).unwrap();

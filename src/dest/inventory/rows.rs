@@ -10,6 +10,9 @@ use super::url_mark::UrlMark;
 use crate::dest::state::Fingerprint;
 use crate::digest::Digest;
 
+/// natsync put the recorded file in place for the manifest of this run.
+const OWN: u8 = 8;
+
 /// Rows are allocated in pieces of this size, when the first row of a piece is used.
 const PIECE: usize = 512;
 
@@ -20,7 +23,7 @@ const FOUND: u8 = 2;
 /// The record is racy: its stat proves nothing.
 const RACY: u8 = 4;
 /// Two bits with the kind of the URL's mark.
-const MARK: u8 = 8;
+const MARK: u8 = 16;
 
 /// Rows by rank.
 #[derive(Debug, Default)]
@@ -48,6 +51,8 @@ pub(super) struct Noted {
     pub(super) url: UrlMark,
     /// In whole seconds since 1970; none if upstream was never asked.
     pub(super) checked: Option<i64>,
+    /// natsync put the file in place for the manifest of this run.
+    pub(super) own: bool,
 }
 
 impl Rows {
@@ -59,6 +64,12 @@ impl Rows {
     pub(super) fn make(&self, rank: usize) -> &Row {
         let make = || std::iter::repeat_with(Row::default).take(PIECE).collect();
         &self.0[rank / PIECE].get_or_init(make)[rank % PIECE]
+    }
+
+    /// The number of files on disk that natsync put in place for the manifest of this run.
+    pub(super) fn count_own(&self) -> u64 {
+        let pieces = self.0.iter().filter_map(OnceLock::get);
+        pieces.flatten().filter(|row| row.has(OWN) && row.has(FOUND)).count() as u64
     }
 
     /// The row of that rank, if its piece is allocated.
@@ -85,7 +96,8 @@ impl Row {
             slot.store(part, Ordering::Relaxed);
         }
         let racy = if racy { RACY } else { 0 };
-        self.flags.fetch_or(KNOWN | racy | mark * MARK, Ordering::Relaxed);
+        let own = if noted.own { OWN } else { 0 };
+        self.flags.fetch_or(KNOWN | racy | own | (mark * MARK), Ordering::Relaxed);
     }
 
     /// Adds a regular file that the walk saw.
@@ -126,6 +138,7 @@ impl Row {
                 self.url.load(Ordering::Relaxed),
             ),
             checked: (checked != 0).then_some(checked.into()),
+            own: self.has(OWN),
         })
     }
 
@@ -149,7 +162,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let at = Some(9);
         let fingerprint = Fingerprint { size: 5, stamp: 7, racy: true, sha256: digest };
-        let noted = Noted { fingerprint, url: UrlMark::Keyed(8), checked: at };
+        let noted = Noted { fingerprint, url: UrlMark::Keyed(8), checked: at, own: true };
         let rows = Rows::new(2 * PIECE);
         rows.make(1).note(&noted, false);
         rows.make(1).see(7, 10);
@@ -161,6 +174,7 @@ mod tests {
         assert!(row.matches() && row.found() == Some(10));
         assert_eq!((read.url, read.checked), (UrlMark::Keyed(8), at));
         assert_eq!((read.fingerprint.sha256, read.fingerprint.racy), (digest, true));
+        assert_eq!(rows.count_own(), 2);
         assert!(!rows.get(PIECE).unwrap().matches());
         assert!(rows.get(2).unwrap().noted().is_none() && rows.get(2).unwrap().found().is_none());
         assert!(Rows::new(10_000).get(9000).is_none());

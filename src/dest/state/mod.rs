@@ -1,11 +1,14 @@
 //! The state: what this machine has recorded of its files, in `DEST/.natsync/state.db`.
 //!
-//! It is a cache. A record is trusted only while the file still has the recorded stat. So a state
-//! that is missing, damaged, of another version or of another destination costs requests and reads,
-//! and never makes a run wrong. Of URLs it stores the shown form, and a keyed digest of the identity
+//! It is a cache, but for one thing: which files natsync wrote, and for which manifest. A record is
+//! trusted only while the file still has the recorded stat. So a state that is missing, damaged or of
+//! another destination costs requests and reads, and never makes a run wrong; only the files that it
+//! knew are not pruned any more. Of URLs it stores the shown form, and a keyed digest of the identity
 //! where that form does not determine it, so it holds no secret.
 
+mod migrations;
 mod note;
+mod owners;
 #[cfg(feature = "cli")]
 mod paths;
 mod record;
@@ -25,12 +28,14 @@ use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
 use crate::threads::{into_inner, lock};
 pub(crate) use note::Note;
+use owners::Recognised;
+pub(crate) use owners::{Claim, Owner};
 #[cfg(feature = "cli")]
 pub(crate) use paths::RecordedPaths;
 pub(crate) use record::{Answered, Fingerprint, RecordRef};
 use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, digest_of, second};
 pub use record::{FileRecord, Provenance};
-pub(crate) use schema::Opened;
+pub(crate) use schema::{Opened, state_error};
 
 /// What the state has of a path.
 #[derive(Clone, Copy, Debug)]
@@ -56,41 +61,100 @@ impl<'a> Recorded<'a> {
 #[derive(Debug)]
 pub(crate) struct State {
     connection: Mutex<Connection>,
-    manifest: String,
+    /// The random key of the digests in the state.
     key: IdentityKey,
+    /// The id of the owner that this run is; 0 for a manifest that has not written here yet.
+    own: i64,
+    /// Further owners whose files this run treats as its own, although it may not write that down.
+    taken: Vec<i64>,
+    unclear: Vec<Owner>,
 }
 
 impl State {
-    /// Opens the state of a destination for reading, for a manifest of that name. Writes nothing. A
-    /// state that cannot be used counts as none, with a warning.
+    /// Opens the state of a destination for reading. Writes nothing. A state that cannot be used
+    /// counts as none, with a warning.
     #[must_use]
-    pub(crate) fn look(dest: &Dest, manifest: &str) -> Opened<Option<Self>> {
-        schema::look(dest)
-            .map(|connection| connection.map(|connection| Self::new(connection, manifest)))
+    pub(crate) fn look(dest: &Dest, claim: &Claim<'_>) -> Opened<Option<Self>> {
+        let Opened { value, warning } = schema::look(dest);
+        let Some(connection) = value else { return Opened { value: None, warning } };
+        let recognised = owners::look(&connection, dest.path(), claim);
+        match recognised.and_then(|recognised| Self::new(connection, recognised)) {
+            Ok(state) => Opened { value: Some(state), warning },
+            Err(error) => Opened { value: None, warning: Some(schema::unused(&error.into())) },
+        }
     }
 
-    /// Opens the state of a destination for writing. A state that cannot be used is renamed, and a
-    /// new one is created, with a warning. Only the holder of the run guard may call this.
+    /// Opens the state of a destination for reading, for no manifest in particular.
+    #[must_use]
+    pub(crate) fn look_only(dest: &Dest) -> Opened<Option<Self>> {
+        let Opened { value, warning } = schema::look(dest);
+        let state = value.map(|connection| Self::new(connection, Recognised::default()));
+        Opened { value: state.and_then(Result::ok), warning }
+    }
+
+    /// Opens the state of a destination for writing, and records that the manifest uses it. An older
+    /// state is migrated. A state that cannot be used is renamed, and a new one is created, with a
+    /// warning. Only the holder of the run guard may call this.
     ///
     /// # Errors
     /// When a new state cannot be created either: then the disk is unusable.
-    pub(crate) fn open(dest: &Dest, manifest: &str) -> rusqlite::Result<Opened<Self>> {
-        Ok(schema::open(dest)?.map(|connection| Self::new(connection, manifest)))
+    pub(crate) fn open(dest: &Dest, claim: &Claim<'_>) -> rusqlite::Result<Opened<Self>> {
+        let Opened { value, warning } = schema::open(dest)?;
+        match Self::enter(value, dest, claim) {
+            Ok(value) => Ok(Opened { value, warning }),
+            Err(error) if schema::is_transient(&error) => Err(error),
+            Err(_) => Self::begin_anew(dest, claim),
+        }
     }
 
     /// Renames a state that is damaged inside, and creates a new one, with a warning.
     ///
     /// # Errors
     /// When a new state cannot be created.
-    pub(crate) fn renew(self, dest: &Dest) -> rusqlite::Result<Opened<Self>> {
-        let manifest = self.manifest;
+    pub(crate) fn renew(self, dest: &Dest, claim: &Claim<'_>) -> rusqlite::Result<Opened<Self>> {
         drop(self.connection);
-        Ok(schema::renew(dest)?.map(|connection| Self::new(connection, &manifest)))
+        Self::begin_anew(dest, claim)
     }
 
-    fn new(connection: Connection, manifest: &str) -> Self {
-        let key = schema::key(&connection);
-        Self { connection: Mutex::new(connection), manifest: manifest.to_owned(), key }
+    fn begin_anew(dest: &Dest, claim: &Claim<'_>) -> rusqlite::Result<Opened<Self>> {
+        let Opened { value, warning } = schema::renew(dest)?;
+        Ok(Opened { value: Self::enter(value, dest, claim)?, warning })
+    }
+
+    fn enter(mut connection: Connection, dest: &Dest, claim: &Claim<'_>) -> rusqlite::Result<Self> {
+        let recognised = owners::enter(&mut connection, dest.path(), claim)?;
+        Self::new(connection, recognised)
+    }
+
+    fn new(connection: Connection, recognised: Recognised) -> rusqlite::Result<Self> {
+        let key = migrations::setting(&connection, "key")?;
+        let key = key.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let Recognised { own, taken, unclear } = recognised;
+        let (key, own) = (IdentityKey::from_bytes(key), own.unwrap_or_default());
+        Ok(Self { connection: Mutex::new(connection), key, own, taken, unclear })
+    }
+
+    /// Whether this run is the owner with that id.
+    fn owns(&self, owner: i64) -> bool {
+        self.own == owner || self.taken.contains(&owner)
+    }
+
+    /// Owners that the manifest of this run probably was under another name or at another path.
+    pub(crate) fn unclear(&self) -> &[Owner] {
+        &self.unclear
+    }
+
+    /// Whether the owner with that number is known, and another manifest than that of this run.
+    #[must_use]
+    pub(crate) fn is_other(&self, owner: i64) -> bool {
+        let connection = self.lock();
+        let found = connection.query_row("SELECT 1 FROM owners WHERE id = ?1", [owner], |_| Ok(()));
+        !self.owns(owner) && found.is_ok()
+    }
+
+    /// The number of the owner that this run is, for notes beside the state.
+    pub(crate) fn owner(&self) -> i64 {
+        self.own
     }
 
     /// The key of the digests of identities in it.
@@ -161,18 +225,33 @@ impl State {
         statement.query_row([path], |row| Answered::read(row, &self.key)).optional().ok().flatten()
     }
 
-    /// The record of a path that this manifest recorded. A damaged state answers none.
+    /// The record of a path, whatever manifest recorded it. A damaged state answers none.
     #[must_use]
-    pub(crate) fn own_record(&self, path: &str) -> Option<FileRecord> {
-        let manifest = &self.manifest;
+    pub(crate) fn record(&self, path: &str) -> Option<FileRecord> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM files WHERE path = ?1 AND manifest = ?2"
-            ))
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM files WHERE path = ?1"))
             .ok()?;
-        let read = |row: &rusqlite::Row<'_>| FileRecord::read(row, &self.key);
-        statement.query_row([path, manifest], read).optional().ok().flatten()
+        statement
+            .query_row([path], |row| FileRecord::read(row, &self.key))
+            .optional()
+            .ok()
+            .flatten()
+    }
+
+    /// The record of a file whose bytes natsync put in place for the manifest of this run. A damaged
+    /// state answers none.
+    #[must_use]
+    pub(crate) fn written(&self, path: &str) -> Option<Fingerprint> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(&format!("SELECT {SEEN_COLUMNS} FROM files WHERE path = ?1"))
+            .ok()?;
+        let found = statement.query_row([path], |row| {
+            let record = RecordRef::read(row)?;
+            Ok(record.is_written_by(self).then_some(record.fingerprint))
+        });
+        found.optional().ok().flatten().flatten()
     }
 
     /// When upstream last answered that it has no file for a path, and the URL that was declared then.
@@ -203,11 +282,11 @@ impl State {
         found.optional().ok().flatten()
     }
 
-    /// The path of the destination when its files were written.
+    /// Whether the destination is at the path where its files were written.
     #[must_use]
-    pub(crate) fn place(&self) -> Option<String> {
-        let connection = self.lock();
-        connection.query_row("SELECT path FROM place", [], |row| row.get(0)).ok()
+    pub(crate) fn is_at(&self, place: &str) -> bool {
+        let noted = migrations::setting(&self.lock(), "place").ok().flatten();
+        noted == Some(migrations::place_digest(self.key.as_bytes(), place))
     }
 
     /// Moves the log into the database file, so that the next reader need not recover it.
@@ -267,7 +346,7 @@ mod tests {
             digests: Digests::new(Digest::of(b"x"), Vec::new()),
             provenance: Provenance::Downloaded,
             checked: Timestamp::from_second(7).ok(),
-            changed: None,
+            changed: Timestamp::from_millisecond(3).ok(),
             validators: Validators { etag: Some("\"a\"".to_owned()), last_modified: None },
         };
         Note::File { path: path.to_owned(), record: Box::new(record) }
@@ -288,7 +367,7 @@ mod tests {
     #[test]
     fn what_is_noted_is_there_the_next_time() {
         let (_folder, dest) = fresh();
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         let missing = |path: &str| Note::Missing {
             path: path.to_owned(),
             url: KeptUrl::of_shown("http://h/y".to_owned()),
@@ -296,23 +375,25 @@ mod tests {
         };
         state.note(&[missing("a"), missing("b"), row(&dest, "a")]).unwrap();
         state.close();
-        let opened = State::open(&dest, "m").unwrap();
+        let opened = State::open(&dest, &Claim::named("m")).unwrap();
         assert_eq!(opened.warning, None);
         assert_eq!(paths(&opened.value), ["a", "missing b"]);
         let answered = opened.value.answered("a").unwrap();
         assert_eq!((answered.sha256, answered.served.shown()), (Digest::of(b"x"), "http://h/x"));
-        let record = opened.value.own_record("a").unwrap();
+        let record = opened.value.record("a").unwrap();
         let Note::File { record: noted, .. } = row(&dest, "a") else { unreachable!() };
         assert_eq!(FileRecord { stamp: noted.stamp, racy: noted.racy, ..record }, *noted);
-        assert!(opened.value.own_record("b").is_none() && opened.value.answered("b").is_none());
+        assert!(opened.value.record("b").is_none() && opened.value.answered("b").is_none());
+        assert_eq!(opened.value.written("a").unwrap().sha256, Digest::of(b"x"));
         opened.value.close();
-        assert!(State::open(&dest, "n").unwrap().value.own_record("a").is_none());
+        let other = State::open(&dest, &Claim::named("n")).unwrap().value;
+        assert!(other.record("a").is_some() && other.written("a").is_none());
     }
 
     #[test]
     fn when_bytes_came_is_kept_as_long_as_they_stay() {
         let (_folder, dest) = fresh();
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         let note = |changed: Option<i64>, content: &[u8]| {
             let Note::File { path, record } = row(&dest, "a") else { unreachable!() };
             let changed = changed.map(|at| Timestamp::from_millisecond(at).unwrap());
@@ -331,10 +412,25 @@ mod tests {
     }
 
     #[test]
+    fn a_state_that_is_being_created_is_seen_whole_or_not_at_all() {
+        let claim = Claim::named("m");
+        for _ in 0..20 {
+            let (_folder, dest) = fresh();
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(|| State::open(&dest, &claim).unwrap().value.close());
+                while !writer.is_finished() {
+                    assert_eq!(State::look(&dest, &claim).warning, None);
+                }
+            });
+            assert!(State::look(&dest, &claim).value.is_some());
+        }
+    }
+
+    #[test]
     fn looking_writes_nothing() {
         let (_folder, dest) = fresh();
-        assert!(State::look(&dest, "m").value.is_none());
-        let state = State::open(&dest, "m").unwrap().value;
+        assert!(State::look(&dest, &Claim::named("m")).value.is_none());
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         state.note(&[row(&dest, "a")]).unwrap();
         state.close();
         let names = || {
@@ -347,7 +443,7 @@ mod tests {
         };
         let before = names();
         assert_eq!(before, ["partial", "state.db"]);
-        let looked = State::look(&dest, "m").value.unwrap();
+        let looked = State::look(&dest, &Claim::named("m")).value.unwrap();
         assert_eq!(paths(&looked), ["a"]);
         assert_eq!(names(), before);
     }
@@ -383,14 +479,14 @@ mod tests {
         ];
         for (name, damage) in damages {
             let (_folder, dest) = fresh();
-            let state = State::open(&dest, "m").unwrap().value;
+            let state = State::open(&dest, &Claim::named("m")).unwrap().value;
             state.note(&[row(&dest, "a")]).unwrap();
             state.close();
             damage(&file_of(dest.path()));
-            let looked = State::look(&dest, "m");
+            let looked = State::look(&dest, &Claim::named("m"));
             let readable = looked.value.and_then(|state| state.read(|_| {}, |_, _, _| {}).ok());
             assert!(readable.is_none() || looked.warning.is_some(), "{name}");
-            let opened = State::open(&dest, "m").unwrap();
+            let opened = State::open(&dest, &Claim::named("m")).unwrap();
             assert!(opened.warning.is_some() || name == "cut", "{name}");
             let _ = opened.value.read(|_| {}, |_, _, _| {});
         }

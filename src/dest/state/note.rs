@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{ErrorCode, TransactionBehavior, params};
 
 use super::State;
+use super::migrations::{place_digest, set};
 use super::record::{FileRecord, write_others};
 use crate::dest::Stat;
 use crate::digest::Digests;
@@ -15,6 +16,23 @@ use crate::pin::Validators;
 /// At most this many lists of one shown form are kept: a value from the environment in the URL may
 /// change with every run.
 const LISTS: u32 = 64;
+
+/// A file has the owner that put its bytes in place, however often they are confirmed later. Other
+/// bytes that were there already are not natsync's.
+const FILE: &str = "
+    INSERT INTO files
+        (path, owner, url, served, size, stamp, racy, sha256, others, provenance, checked, etag,
+         last_modified, identity, served_identity, changed, written)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+    ON CONFLICT (path) DO UPDATE SET
+        owner = iif(excluded.written OR sha256 <> excluded.sha256, excluded.owner, owner),
+        written = excluded.written OR (written AND sha256 = excluded.sha256),
+        changed = coalesce(excluded.changed, iif(sha256 = excluded.sha256, changed, NULL)),
+        url = excluded.url, identity = excluded.identity, served = excluded.served,
+        served_identity = excluded.served_identity, size = excluded.size, stamp = excluded.stamp,
+        racy = excluded.racy, sha256 = excluded.sha256, others = excluded.others,
+        provenance = excluded.provenance, checked = excluded.checked, etag = excluded.etag,
+        last_modified = excluded.last_modified";
 
 /// One change of the state.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,12 +105,7 @@ impl State {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
-            let mut file = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO files
-                 (path, manifest, url, served, size, stamp, racy, sha256, others, provenance, checked, etag, last_modified, identity, served_identity, changed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                         coalesce(?16, (SELECT changed FROM files WHERE path = ?1 AND sha256 = ?8)))",
-            )?;
+            let mut file = transaction.prepare_cached(FILE)?;
             let mut read = transaction.prepare_cached(
                 "UPDATE files SET size = ?2, stamp = ?3, racy = ?4, sha256 = ?5, others = ?6 WHERE path = ?1",
             )?;
@@ -102,7 +115,7 @@ impl State {
                 .prepare_cached("UPDATE files SET etag = ?2, last_modified = ?3 WHERE path = ?1")?;
             let mut forget = transaction.prepare_cached("DELETE FROM missing WHERE path = ?1")?;
             let mut missing = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO missing (path, manifest, url, identity, since) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO missing (path, owner, url, identity, since) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             let mut list = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO lists (identity, url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -117,7 +130,7 @@ impl State {
                     Note::File { path, record } => {
                         file.execute(params![
                             path,
-                            self.manifest,
+                            self.own,
                             record.url.shown(),
                             record.served.shown(),
                             record.size,
@@ -132,6 +145,7 @@ impl State {
                             record.url.digest_bytes(),
                             record.served.digest_bytes(),
                             record.changed.map(Timestamp::as_millisecond),
+                            record.changed.is_some(),
                         ])?;
                         forget.execute([path])?;
                     }
@@ -156,8 +170,7 @@ impl State {
                         transaction.execute("DELETE FROM announced WHERE path = ?1", [path])?;
                     }
                     Note::Place { path } => {
-                        transaction.execute("DELETE FROM place", [])?;
-                        transaction.execute("INSERT INTO place (path) VALUES (?1)", [path])?;
+                        set(&transaction, "place", &place_digest(self.key.as_bytes(), path))?;
                     }
                     Note::List { url, identity, validators, content } => {
                         let Validators { etag, last_modified } = validators;
@@ -167,7 +180,7 @@ impl State {
                     Note::Missing { path, url, since } => {
                         missing.execute(params![
                             path,
-                            self.manifest,
+                            self.own,
                             url.shown(),
                             url.digest_bytes(),
                             since.as_second(),

@@ -55,7 +55,7 @@ impl RecordedPaths {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dest::state::State;
+    use crate::dest::state::{Claim, State};
 
     #[test]
     fn paths_are_read_from_a_state_of_any_version() {
@@ -74,7 +74,7 @@ mod tests {
         let paths = RecordedPaths::open(&dest).unwrap().unwrap();
         assert!(paths.has("a").unwrap() && !paths.has("b").unwrap());
         // The next run sets it aside.
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         state.announce(&["b"]).unwrap();
         state.announce(&["b"]).unwrap();
         state.close();

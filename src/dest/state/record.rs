@@ -8,6 +8,8 @@ use std::io;
 use jiff::Timestamp;
 use rusqlite::Row;
 
+use super::State;
+use super::owners::Owner;
 use crate::dest::Stat;
 use crate::digest::{Algorithm, Checksum, Digest, Digests};
 use crate::manifest::identity::Hex;
@@ -18,7 +20,7 @@ use crate::plan::StatMatch;
 /// The columns of [`RecordRef`], in its order.
 macro_rules! seen_columns {
     () => {
-        "path, manifest, url, identity, size, stamp, racy, sha256, others, provenance, checked"
+        "path, owner, url, identity, size, stamp, racy, sha256, others, provenance, checked, written"
     };
 }
 pub(super) const SEEN_COLUMNS: &str = seen_columns!();
@@ -27,8 +29,7 @@ pub(super) const COLUMNS: &str =
     concat!(seen_columns!(), ", served, served_identity, changed, etag, last_modified");
 
 /// As many nulls as there are columns after the path, for a union with paths that have no record.
-pub(super) const NO_RECORD: &str =
-    "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+pub(super) const NO_RECORD: &str = "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
 /// Where the bytes of a recorded file come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Provenance {
         found.ok_or(rusqlite::Error::InvalidQuery)
     }
 
-    /// Whether natsync put the file in place, so that it may prune it.
+    /// Whether natsync put the file in place.
     #[must_use]
     pub fn is_downloaded(self) -> bool {
         self == Self::Downloaded
@@ -98,14 +99,6 @@ pub struct FileRecord {
     pub changed: Option<Timestamp>,
     /// What upstream answered with the bytes.
     pub validators: Validators,
-}
-
-impl FileRecord {
-    /// The part of it by which a file is recognised.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let Self { size, stamp, racy, .. } = *self;
-        Fingerprint { size, stamp, racy, sha256: self.digests.sha256() }
-    }
 }
 
 /// The part of a record by which a file is recognised; it is kept for many files at a time.
@@ -155,8 +148,10 @@ impl Answered {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) path: &'a str,
-    /// The name of the manifest that recorded it.
-    pub(crate) manifest: &'a str,
+    /// The id of the owner.
+    pub(super) owner: i64,
+    /// natsync put these bytes in place, so that it may prune the file.
+    written: bool,
     pub(crate) url: &'a str,
     /// See [`KeptUrl::digest`].
     pub(crate) identity: Option<UrlDigest>,
@@ -175,7 +170,8 @@ impl<'a> RecordRef<'a> {
     pub(super) fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             path: row.get_ref(0)?.as_str()?,
-            manifest: row.get_ref(1)?.as_str()?,
+            owner: row.get(1)?,
+            written: row.get(11)?,
             url: row.get_ref(2)?.as_str()?,
             identity: digest_of(row, 3)?,
             fingerprint: Fingerprint {
@@ -188,6 +184,16 @@ impl<'a> RecordRef<'a> {
             provenance: Provenance::of_code(row.get(9)?)?,
             checked: row.get(10)?,
         })
+    }
+
+    /// Whether natsync put the bytes in place for one of the owners that this run is.
+    pub(crate) fn is_written_by(&self, state: &State) -> bool {
+        self.written && state.owns(self.owner)
+    }
+
+    /// The manifest that wrote the file, if it is unclear whether it is the one of this run.
+    pub(crate) fn unclear_owner<'s>(&self, state: &'s State) -> Option<&'s Owner> {
+        state.unclear().iter().find(|owner| self.written && owner.id == self.owner)
     }
 
     /// The digests under other algorithms than SHA-256.
@@ -225,15 +231,15 @@ impl FileRecord {
         let Fingerprint { size, stamp, racy, sha256 } = seen.fingerprint;
         Ok(Self {
             url: key.kept(seen.url.to_owned(), seen.identity),
-            served: key.kept(row.get(11)?, digest_of(row, 12)?),
+            served: key.kept(row.get(12)?, digest_of(row, 13)?),
             size,
             stamp,
             racy,
             digests: Digests::new(sha256, seen.others()),
             provenance: seen.provenance,
             checked: seen.checked.and_then(second),
-            changed: row.get::<_, Option<i64>>(13)?.and_then(millisecond),
-            validators: Validators { etag: row.get(14)?, last_modified: row.get(15)? },
+            changed: row.get::<_, Option<i64>>(14)?.and_then(millisecond),
+            validators: Validators { etag: row.get(15)?, last_modified: row.get(16)? },
         })
     }
 }

@@ -15,13 +15,13 @@ impl State {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute(
-            "INSERT INTO runs (manifest, record) VALUES (?1, ?2)",
-            params![self.manifest, record],
+            "INSERT INTO runs (owner, record) VALUES (?1, ?2)",
+            params![self.own, record],
         )?;
         transaction.execute(
-            "DELETE FROM runs WHERE manifest = ?1 AND id NOT IN
-             (SELECT id FROM runs WHERE manifest = ?1 ORDER BY id DESC LIMIT ?2)",
-            params![self.manifest, KEPT as u64],
+            "DELETE FROM runs WHERE owner = ?1 AND id NOT IN
+             (SELECT id FROM runs WHERE owner = ?1 ORDER BY id DESC LIMIT ?2)",
+            params![self.own, KEPT as u64],
         )?;
         transaction.commit()
     }
@@ -32,8 +32,8 @@ impl State {
         let connection = self.lock();
         let read = || -> rusqlite::Result<Vec<String>> {
             let mut statement = connection
-                .prepare("SELECT record FROM runs WHERE manifest = ?1 ORDER BY id DESC LIMIT ?2")?;
-            statement.query_map(params![self.manifest, KEPT as u64], |row| row.get(0))?.collect()
+                .prepare("SELECT record FROM runs WHERE owner = ?1 ORDER BY id DESC LIMIT ?2")?;
+            statement.query_map(params![self.own, KEPT as u64], |row| row.get(0))?.collect()
         };
         let records = read().unwrap_or_default();
         records.iter().filter_map(|record| serde_json::from_str(record).ok()).collect()
@@ -59,7 +59,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use crate::dest::Dest;
-    use crate::dest::state::State;
+    use crate::dest::state::{Claim, State};
     use crate::event::history::{Counts, Exit, KEPT, Past};
 
     #[test]
@@ -78,10 +78,10 @@ mod tests {
             failures: Vec::new(),
             timeline: None,
         };
-        let other = State::open(&dest, "other").unwrap().value;
+        let other = State::open(&dest, &Claim::named("other")).unwrap().value;
         other.note_run(&run(0)).unwrap();
         other.close();
-        let state = State::open(&dest, "m").unwrap().value;
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
         let kept = i64::try_from(KEPT).unwrap();
         for began in 1..=kept + 5 {
             state.note_run(&run(began)).unwrap();
@@ -89,7 +89,7 @@ mod tests {
         let began: Vec<_> = state.runs().iter().map(|past| past.began).collect();
         assert_eq!(began, (6..=kept + 5).rev().collect::<Vec<_>>());
         state.close();
-        let other = State::look(&dest, "other").value.unwrap();
+        let other = State::look(&dest, &Claim::named("other")).value.unwrap();
         assert_eq!(other.runs(), [run(0)]);
     }
 }

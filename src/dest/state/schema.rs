@@ -4,67 +4,26 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::file_of;
-use super::record::COLUMNS;
+use super::migrations::{
+    FILE_COLUMNS, VERSION, can_migrate, create, migrate, place_digest, set, setting,
+};
 use crate::dest::Dest;
-use crate::manifest::IdentityKey;
 
 /// The file's name in the control directory.
 pub(super) const FILE: &str = "state.db";
+
+/// The name of a state that is being created.
+const NEW: &str = "state.db.new";
 
 /// What follows [`FILE`] in the name of a state that was set aside; then comes the time.
 const ASIDE: &str = ".corrupt-";
 
 /// The `application_id` of `SQLite`: "nats" in ASCII.
 const APPLICATION: i32 = 0x6e61_7473;
-
-/// Raised with every change of the tables. A state of another version is replaced: it is a cache.
-const VERSION: i32 = 7;
-
-const TABLES: &str = "
-    CREATE TABLE files (
-        path TEXT PRIMARY KEY NOT NULL,
-        manifest TEXT NOT NULL,
-        url TEXT NOT NULL,
-        identity BLOB CHECK (length(identity) = 16),
-        served TEXT NOT NULL,
-        served_identity BLOB CHECK (length(served_identity) = 16),
-        size INTEGER NOT NULL,
-        stamp INTEGER NOT NULL,
-        racy INTEGER NOT NULL,
-        sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
-        others TEXT,
-        provenance INTEGER NOT NULL,
-        checked INTEGER,
-        changed INTEGER,
-        etag TEXT,
-        last_modified TEXT
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE missing (
-        path TEXT PRIMARY KEY NOT NULL,
-        manifest TEXT NOT NULL,
-        url TEXT NOT NULL,
-        identity BLOB CHECK (length(identity) = 16),
-        since INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE announced (path TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE place (path TEXT NOT NULL) STRICT;
-    CREATE TABLE lists (
-        identity BLOB PRIMARY KEY NOT NULL,
-        url TEXT NOT NULL,
-        etag TEXT,
-        last_modified TEXT,
-        content BLOB
-    ) STRICT;
-    CREATE TABLE settings (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY NOT NULL,
-        manifest TEXT NOT NULL,
-        record TEXT NOT NULL
-    ) STRICT;
-";
 
 /// An opened state, with a warning for the user.
 #[derive(Debug)]
@@ -73,15 +32,9 @@ pub(crate) struct Opened<T> {
     pub(crate) warning: Option<String>,
 }
 
-impl<T> Opened<T> {
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Opened<U> {
-        Opened { value: change(self.value), warning: self.warning }
-    }
-}
-
 /// Why the file of a state cannot be used.
 #[derive(Debug)]
-enum Unusable {
+pub(super) enum Unusable {
     Kind,
     Foreign,
     Version(i32),
@@ -120,31 +73,49 @@ pub(super) fn look(dest: &Dest) -> Opened<Option<Connection>> {
         }
         _ => {}
     }
-    let opened = open_to_read(dest).and_then(|connection| {
-        check(&connection)?;
-        Ok(connection)
+    let open = || {
+        let connection = open_to_read(dest)?;
+        match version(&connection)? {
+            VERSION => check(&connection).map(|()| connection),
+            older if can_migrate(older) => migrated_copy(&connection, older),
+            other => Err(Unusable::Version(other)),
+        }
+    };
+    // A run that begins or ends at this moment creates or removes the log between two steps.
+    let opened = open().or_else(|why| match why {
+        Unusable::Damaged(_) => open(),
+        why => Err(why),
     });
     match opened {
         Ok(connection) => Opened { value: Some(connection), warning: None },
-        Err(why) => Opened {
-            value: None,
-            warning: Some(format!(
-                "the state is not used: {}; files are read instead",
-                why.describe()
-            )),
-        },
+        Err(why) => Opened { value: None, warning: Some(unused(&why)) },
     }
+}
+
+/// The warning about a state that cannot be read.
+pub(super) fn unused(why: &Unusable) -> String {
+    format!("the state is not used: {}; files are read instead", why.describe())
+}
+
+/// A private copy of an older state with the tables of this version, in memory as far as it fits
+/// there.
+fn migrated_copy(connection: &Connection, version: i32) -> Result<Connection, Unusable> {
+    let mut copy = Connection::open("")?;
+    Backup::new(connection, &mut copy)?.run_to_completion(4096, Duration::ZERO, None)?;
+    migrate(&mut copy, version)?;
+    check(&copy)?;
+    Ok(copy)
 }
 
 /// Renames a state that is damaged inside, and creates a new one.
 pub(super) fn renew(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
-    begin_anew(dest, "it is damaged inside")
+    begin_anew(dest, "it is damaged inside").map(|(opened, _)| opened)
 }
 
 pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     let why = match dest.control_stat(FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            remove_log(dest);
+            remove_log(dest, FILE);
             return begin(dest).map(|value| Opened { value, warning: None });
         }
         Ok(stat) if !stat.is_file() => Unusable::Kind,
@@ -157,20 +128,66 @@ pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
             Err(why) => why,
         },
     };
-    begin_anew(dest, &why.describe())
+    let (opened, aside) = begin_anew(dest, &why.describe())?;
+    if let (Unusable::Version(_), Some(aside)) = (why, aside) {
+        // Without these rows, files of earlier runs are never pruned, and are checked once more.
+        let _ = take_over(&opened.value, &file_of(dest.path()).with_file_name(aside));
+    }
+    Ok(opened)
 }
 
-fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<Opened<Connection>> {
+fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<(Opened<Connection>, Option<String>)> {
     let aside = format!("{FILE}{ASIDE}{}", Timestamp::now().as_second());
-    let kept = dest.set_aside(FILE, &aside).is_ok();
-    remove_log(dest);
+    let aside = dest.set_aside(FILE, &aside).is_ok().then_some(aside);
+    remove_log(dest, FILE);
     let value = begin(dest)?;
-    let place = if kept { format!(" and was kept as `.natsync/{aside}`") } else { String::new() };
-    Ok(Opened { value, warning: Some(format!("the state is begun anew: {why}{place}")) })
+    let place = match &aside {
+        Some(aside) => format!(" and was kept as `.natsync/{aside}`"),
+        None => String::new(),
+    };
+    let warning = Some(format!("the state is begun anew: {why}{place}"));
+    Ok((Opened { value, warning }, aside))
+}
+
+/// Copies owners and files of a state of a later version, if it has the tables that this version
+/// knows.
+fn take_over(connection: &Connection, from: &std::path::Path) -> rusqlite::Result<()> {
+    connection.execute("ATTACH DATABASE ?1 AS aside", [from.to_string_lossy()])?;
+    let copied = connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         INSERT INTO owners (id, name, path, first, last)
+            SELECT id, name, path, first, last FROM aside.owners;
+         INSERT INTO claims (owner, piece, hashes) SELECT owner, piece, hashes FROM aside.claims;
+         INSERT OR REPLACE INTO settings (name, value)
+            SELECT name, value FROM aside.settings
+            WHERE name IN ('key', 'place') AND length(value) = 32;
+         INSERT INTO files ({FILE_COLUMNS})
+            SELECT {FILE_COLUMNS} FROM aside.files WHERE provenance BETWEEN 0 AND 3;
+         COMMIT;"
+    ));
+    if copied.is_err() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    connection.execute_batch("DETACH DATABASE aside")
+}
+
+/// An error of `SQLite` without its message, which may name the file and so the destination.
+pub(crate) fn state_error(error: &rusqlite::Error) -> io::Error {
+    let Some(code) = error.sqlite_error() else {
+        return io::Error::other("the state has unexpected content");
+    };
+    let kind = match code.code {
+        rusqlite::ErrorCode::DiskFull => io::ErrorKind::StorageFull,
+        rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly => {
+            io::ErrorKind::PermissionDenied
+        }
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, rusqlite::ffi::code_to_str(code.extended_code))
 }
 
 /// Whether the cause is not the file itself.
-fn is_transient(error: &rusqlite::Error) -> bool {
+pub(super) fn is_transient(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{
         DatabaseBusy, DiskFull, OutOfMemory, PermissionDenied, ReadOnly, SystemIoFailure,
     };
@@ -189,44 +206,62 @@ fn is_transient(error: &rusqlite::Error) -> bool {
 }
 
 /// `SQLite` would apply a log without its database to the next database.
-fn remove_log(dest: &Dest) {
-    for suffix in ["-wal", "-shm"] {
-        let name = format!("{FILE}{suffix}");
-        let aside = format!("{name}.stale");
-        if dest.set_aside(&name, &aside).is_ok() {
-            let _ = std::fs::remove_file(file_of(dest.path()).with_file_name(aside));
-        }
+fn remove_log(dest: &Dest, name: &str) {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        remove(dest, &format!("{name}{suffix}"));
     }
 }
 
+fn remove(dest: &Dest, name: &str) {
+    let aside = format!("{name}.stale");
+    if dest.set_aside(name, &aside).is_ok() {
+        let _ = std::fs::remove_file(file_of(dest.path()).with_file_name(aside));
+    }
+}
+
+/// Creates a state under another name and renames it, so that a reader sees all of it or none.
 fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
+    remove(dest, NEW);
+    remove_log(dest, NEW);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let new = file_of(dest.path()).with_file_name(NEW);
+    let mut connection = Connection::open_with_flags(new, flags)?;
+    prepare_to_write(&connection)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    create(&transaction)?;
+    if let Some(key) = setting(&transaction, "key")? {
+        set(&transaction, "place", &place_digest(&key, &dest.place()))?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)?;
+    dest.set_aside(NEW, FILE).map_err(|error| {
+        let text = format!("the new state cannot be renamed: {error}");
+        rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(text),
+        )
+    })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file_of(dest.path()), flags)?;
     prepare_to_write(&connection)?;
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-    ))?;
-    connection.execute("INSERT INTO place (path) VALUES (?1)", [dest.place()])?;
-    let key = IdentityKey::random();
-    connection
-        .execute("INSERT INTO settings (name, value) VALUES ('key', ?1)", [key.as_bytes()])?;
     Ok(connection)
-}
-
-/// The key of the digests in a state. A state without one is damaged; its digests match nothing.
-pub(super) fn key(connection: &Connection) -> IdentityKey {
-    let read = |row: &rusqlite::Row<'_>| row.get(0).map(IdentityKey::from_bytes);
-    connection
-        .query_row("SELECT value FROM settings WHERE name = 'key'", [], read)
-        .unwrap_or_else(|_| IdentityKey::random())
 }
 
 fn open_to_write(dest: &Dest) -> Result<Connection, Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file_of(dest.path()), flags)?;
+    let mut connection = Connection::open_with_flags(file_of(dest.path()), flags)?;
     prepare_to_write(&connection)?;
+    check_application(&connection)?;
+    let version = version(&connection)?;
+    if can_migrate(version) {
+        migrate(&mut connection, version)?;
+    } else if version != VERSION {
+        return Err(Unusable::Version(version));
+    }
     check(&connection)?;
     Ok(connection)
 }
@@ -314,18 +349,26 @@ fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-fn check(connection: &Connection) -> Result<(), Unusable> {
+/// The version of a state of natsync.
+fn version(connection: &Connection) -> Result<i32, Unusable> {
     check_application(connection)?;
-    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version != VERSION {
-        return Err(Unusable::Version(version));
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Whether the tables of this version are there.
+fn check(connection: &Connection) -> Result<(), Unusable> {
+    for query in [
+        "SELECT name, value FROM settings",
+        "SELECT id, name, path, first, last FROM owners",
+        "SELECT owner, piece, hashes FROM claims",
+        &format!("SELECT {FILE_COLUMNS} FROM files"),
+        "SELECT path, owner, url, identity, since FROM missing",
+        "SELECT path FROM announced",
+        "SELECT identity, url, etag, last_modified, content FROM lists",
+        "SELECT id, owner, record FROM runs",
+    ] {
+        connection.prepare(query)?;
     }
-    connection.prepare(&format!("SELECT {COLUMNS} FROM files"))?;
-    connection.prepare("SELECT url, identity, etag, last_modified, content FROM lists")?;
-    connection.prepare("SELECT path, url, identity, since FROM missing")?;
-    connection.prepare("SELECT path FROM announced")?;
-    connection.prepare("SELECT path FROM place")?;
-    connection.prepare("SELECT id, manifest, record FROM runs")?;
     Ok(())
 }
 

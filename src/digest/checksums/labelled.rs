@@ -53,10 +53,9 @@ impl<'l> Labelled<'l> {
     /// Appends the next line, if the digest goes on there.
     pub(super) fn append(&mut self, line: &[u8]) -> bool {
         // After a long name, the digest begins in the next line.
-        let (tag, digits) = match self.digest.is_empty() {
-            true => tagged(line.trim_ascii()),
-            false => (None, line.trim_ascii()),
-        };
+        let line_digits = line.trim_ascii();
+        let (tag, digits) =
+            if self.digest.is_empty() { tagged(line_digits) } else { (None, line_digits) };
         let may = self.digest.is_empty() || (self.has_groups && line.starts_with(b" "));
         let goes_on = may && is_grouped(digits);
         if goes_on {

@@ -1,4 +1,4 @@
-//! Parser for publishers' checksum lists, in the formats of coreutils, BSD, OpenSSL and GnuPG.
+//! Parser for publishers' checksum lists, in the formats of coreutils, BSD, `OpenSSL` and `GnuPG`.
 //!
 //! It is strict: a line that it cannot parse is an error, because a skipped line could leave a file
 //! unchecked. Names in a list only select a digest for an entry of the manifest. They are never

@@ -106,7 +106,7 @@ impl Reader<'_> {
     fn checksum_file(&mut self, node: &Node, rules: &Rules) -> Option<ListPlace> {
         let content = self.read_beside(node, "file", LARGEST)?;
         let name = self.text(node, "file")?.to_owned();
-        let path = self.folder.join(&name);
+        let path = self.path_of(node, &name)?;
         match List::parse(&content, &name, rules) {
             Ok(list) => Some(ListPlace::File { path, list: Arc::new(list) }),
             Err(problem) => {

@@ -34,15 +34,8 @@ impl<'n> Fields<'n> {
             if table.iter().any(|field| field.name == key.name) {
                 continue;
             }
-            let hint = match nearest(&key.name, table.iter().map(|field| field.name)) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => {
-                    let keys: Vec<_> =
-                        table.iter().map(|field| format!("`{}`", field.name)).collect();
-                    format!("{place} can have {}", keys.join(", "))
-                }
-            };
-            reader.problem(key.at, format!("unknown field `{}` in {place}", key.name), Some(hint));
+            let hint = reader.wants_hints().then(|| known_keys(&key.name, table, place));
+            reader.problem(key.at, format!("unknown field `{}` in {place}", key.name), hint);
         }
         Some(Self { node, items: items.iter().map(|(key, value)| (key, value)).collect() })
     }
@@ -56,12 +49,24 @@ impl<'n> Fields<'n> {
     }
 }
 
+/// The hint for an unknown key: the one that was probably meant, or all that there are.
+fn known_keys(wrong: &str, table: Table, place: &str) -> String {
+    if let Some(known) = nearest(wrong, table.iter().map(|field| field.name)) {
+        return format!("did you mean `{known}`?");
+    }
+    let keys: Vec<_> = table.iter().map(|field| format!("`{}`", field.name)).collect();
+    format!("{place} can have {}", keys.join(", "))
+}
+
+/// Words that are compared with a misspelled one. A manifest may declare any number of variables.
+const COMPARED: usize = 200;
+
 /// The known word that is most similar to a misspelled one. `None` if none is similar enough.
 pub(super) fn nearest<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let known: Vec<_> = known.into_iter().collect();
+    let known: Vec<_> = known.into_iter().take(COMPARED).collect();
     // An abbreviation (`var` for `vars`) is more likely than a word with other letters.
     let stem = wrong.to_lowercase();
     let stem = stem.strip_suffix('y').unwrap_or(&stem);

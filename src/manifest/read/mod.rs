@@ -8,7 +8,9 @@
 
 mod checksums;
 mod environment;
+mod exceptions;
 mod fields;
+mod lists;
 mod netrc;
 mod node;
 mod options;
@@ -18,6 +20,7 @@ mod reader;
 mod recognise;
 mod rows;
 pub(crate) mod scalars;
+mod slips;
 mod sources;
 mod templates;
 mod text;
@@ -28,10 +31,11 @@ pub use options::LoadOptions;
 #[cfg(feature = "cli")]
 pub(crate) use recognise::is_manifest;
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::manifest::http::Http;
-use crate::manifest::problem::{Problems, Span, Text};
+use crate::manifest::problem::{Found, Problems, Span, Text};
 use crate::manifest::tables::{LIMITS, MANIFEST, MOST_ENTRIES, PRUNE};
 use crate::manifest::types::{Manifest, Orphans, Source};
 use fields::{Fields, nearest};
@@ -49,7 +53,8 @@ impl Manifest {
     /// When the file cannot be read or is not a valid manifest. All problems that do not follow
     /// from another one are returned.
     pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
-        Self::parse(file, &read_text(file)?, options)
+        let manifest = Self::parse(file, &read_text(file)?, options)?;
+        Ok(Self { is_loaded: true, ..manifest })
     }
 
     /// Reads a manifest from its text. `file` is its path: relative paths in the text are resolved
@@ -83,21 +88,23 @@ impl Manifest {
     /// As [`Self::load`].
     pub fn parse(file: &Path, text: &str, options: &LoadOptions<'_>) -> Result<Self, Problems> {
         let text = without_mark(text);
-        let place = Text { file, source: text };
-        let node = node::parse(&place).map_err(Problems::new)?;
+        let place = Text::new(file, text);
+        let node = node::parse(&place)?;
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
         let mut reader = Reader {
             text: place,
             folder,
             options,
-            problems: Vec::new(),
+            problems: Found::default(),
             limit: ENTRIES,
             beside: Vec::new(),
+            dated: HashSet::new(),
+            warnings: Found::default(),
         };
         let manifest = reader.manifest(&node);
         match manifest {
             Some(manifest) if reader.problems.is_empty() => Ok(manifest),
-            _ => Err(Problems::new(reader.problems)),
+            _ => Err(reader.problems.into_problems(&reader.text)),
         }
     }
 }
@@ -123,8 +130,9 @@ impl Reader<'_> {
         let max_delete = fields.get("max_delete").and_then(|node| self.quota(node, "max_delete"));
         let portable =
             fields.get("portable").map_or(Some(true), |node| self.flag(node, "portable"));
-        let sources = self.sources(&fields, name.as_deref().unwrap_or_default(), &http);
-        let starts = self.count(&fields, &sources);
+        let read = self.sources(&fields, name.as_deref().unwrap_or_default(), &http);
+        let (sources, causes): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        let starts = self.count(&sources, &causes);
         self.set_variables(&fields, &sources);
         let (dest, shown_dest) = dest?;
         Some(Manifest {
@@ -139,7 +147,11 @@ impl Reader<'_> {
             max_delete,
             portable: portable?,
             today: self.options.today,
+            is_part: !self.options.set.is_empty(),
+            is_loaded: false,
             beside: std::mem::take(&mut self.beside),
+            warnings: std::mem::take(&mut self.warnings).first(&self.text, 20),
+            protected: Vec::new(),
             starts,
         })
     }
@@ -201,7 +213,12 @@ impl Reader<'_> {
     fn dest(&mut self, fields: &Fields<'_>) -> Option<(PathBuf, String)> {
         let declared = fields.get("dest").map(|node| (node, self.expand(node, "dest")));
         if let Some(dest) = self.options.dest {
-            return Some((dest.to_owned(), dest.display().to_string()));
+            let shown = dest.display().to_string();
+            let dest = match dest.to_str().filter(|text| text.starts_with("~/")) {
+                Some(text) => self.below_home(fields.node.at, text)?,
+                None => dest.to_owned(),
+            };
+            return Some((dest, shown));
         }
         let Some((node, expanded)) = declared else {
             self.problem(
@@ -212,18 +229,22 @@ impl Reader<'_> {
             return None;
         };
         let expanded = expanded?;
-        if expanded.value.expose().is_empty() || expanded.value.expose().contains('\0') {
+        let text = expanded.value.expose();
+        if text.is_empty() || text.contains('\0') || text == "~" {
             self.problem(
                 node.at,
                 "`dest` is not a directory name",
-                Some("`.` is the manifest's own folder".to_owned()),
+                Some(
+                    "`.` is the manifest's own folder, `~/NAME` is below the home directory"
+                        .to_owned(),
+                ),
             );
             return None;
         }
-        let dest = self.folder.join(expanded.value.expose());
+        let dest = self.path_of(node, text)?;
         // Show the path relative to the current directory, too, unless it has a value from the
-        // environment.
-        let shown = if expanded.value.expose() == expanded.shown {
+        // environment or names the home directory.
+        let shown = if text == expanded.shown && !text.starts_with("~/") {
             dest.display().to_string()
         } else {
             expanded.shown
@@ -238,7 +259,8 @@ impl Reader<'_> {
         })
     }
 
-    fn sources(&mut self, fields: &Fields<'_>, manifest: &str, http: &Http) -> Vec<Source> {
+    /// The sources, each with the place of its longest variable.
+    fn sources(&mut self, fields: &Fields<'_>, manifest: &str, http: &Http) -> Vec<(Source, Span)> {
         let Some(node) = fields.get("sources") else {
             self.problem(
                 Span { start: 0, end: 0 },
@@ -262,22 +284,22 @@ impl Reader<'_> {
                 Some("declare at least one source".to_owned()),
             );
         }
-        let mut sources: Vec<Source> = Vec::new();
+        let mut sources = Vec::new();
+        let mut lines = HashMap::new();
         for (number, item) in items.iter().enumerate() {
             let default = if items.len() == 1 {
                 manifest.to_owned()
             } else {
                 format!("source-{}", number + 1)
             };
-            let Some(source) = self.source(item, &default, http) else {
+            let Some((source, cause)) = self.source(item, &default, http) else {
                 continue;
             };
-            if let Some(first) = sources.iter().find(|other| other.name == source.name) {
+            if let Some(first) = lines.insert(source.name.clone(), source.line) {
                 let message = format!("two sources are named `{}`", source.name);
-                let hint = format!("the first is on line {}", first.line);
-                self.problem(item.at, message, Some(hint));
+                self.problem(item.at, message, Some(format!("another one is on line {first}")));
             }
-            sources.push(source);
+            sources.push((source, cause));
         }
         sources
     }
@@ -290,9 +312,13 @@ impl Reader<'_> {
                 .flat_map(|source| source.space.variables())
                 .map(|declared| declared.name.as_str())
         };
+        // After a problem, the source that declares the variable may be missing from `sources`.
+        if !self.problems.is_empty() {
+            return;
+        }
+        let declared: HashSet<&str> = names().collect();
         for (name, _) in self.options.set {
-            // After a problem, the source that declares the variable may be missing from `sources`.
-            if self.problems.is_empty() && !names().any(|declared| declared == name) {
+            if !declared.contains(name.as_str()) {
                 let hint = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
                 let at = fields.item("sources").map_or(fields.node.at, |(key, _)| key.at);
                 self.problem(
@@ -304,8 +330,9 @@ impl Reader<'_> {
         }
     }
 
-    /// The index of each source's first entry, followed by the number of all entries.
-    fn count(&mut self, fields: &Fields<'_>, sources: &[Source]) -> Vec<u64> {
+    /// The index of each source's first entry, followed by the number of all entries. `causes` are
+    /// the places of the longest variables.
+    fn count(&mut self, sources: &[Source], causes: &[Span]) -> Vec<u64> {
         let mut starts = vec![0u64];
         for source in sources {
             let before = starts.last().copied().unwrap_or(0);
@@ -313,7 +340,8 @@ impl Reader<'_> {
         }
         let total = starts.last().copied().unwrap_or(0);
         if self.limit < total {
-            let at = fields.item("sources").map_or(fields.node.at, |(key, _)| key.at);
+            let largest = sources.iter().zip(causes).max_by_key(|(source, _)| source.space.count());
+            let at = largest.map_or(Span { start: 0, end: 0 }, |(_, at)| *at);
             let message =
                 format!("the manifest expands to {total} entries, more than {}", self.limit);
             self.problem(at, message, Some(LIMIT_HINT.to_owned()));

@@ -4,13 +4,36 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::node::Node;
+use super::fields::Fields;
+use super::node::{Kind, Node};
 use super::reader::Reader;
-use crate::manifest::netrc_file::{Credentials, LARGEST, Netrc};
+use crate::manifest::netrc_file::{Credentials, LARGEST, LoginHost, Netrc};
+use crate::manifest::tables::NETRC;
 
 impl Reader<'_> {
-    /// `true` stands for the user's own netrc file, `false` for none, and any other text is a path.
+    /// A file, or a mapping that also names login hosts.
     pub(super) fn netrc(&mut self, node: &Node) -> Option<Credentials> {
+        if !matches!(node.kind, Kind::Mapping(_)) {
+            return self.netrc_of(node);
+        }
+        let fields = Fields::open(self, node, NETRC, "`netrc`")?;
+        let users = Node { at: node.at, kind: Kind::Scalar("true".to_owned()) };
+        let credentials = self.netrc_of(fields.get("file").unwrap_or(&users));
+        let hosts = fields.get("hosts").map(|hosts| self.login_hosts(hosts)).unwrap_or_default();
+        Some(Credentials { hosts, ..credentials? })
+    }
+
+    fn login_hosts(&mut self, node: &Node) -> Vec<LoginHost> {
+        let items = match &node.kind {
+            Kind::List(items) => &items[..],
+            _ => std::slice::from_ref(node),
+        };
+        let what = "the name of a host such as `login.example.org`, or `HOST:PORT`";
+        items.iter().filter_map(|item| self.parsed(item, "hosts", what, LoginHost::parse)).collect()
+    }
+
+    /// `true` stands for the user's own netrc file, `false` for none, and any other text is a path.
+    fn netrc_of(&mut self, node: &Node) -> Option<Credentials> {
         let file = match self.text(node, "netrc")? {
             "false" => return None,
             "true" => self.users_netrc(node)?,
@@ -19,7 +42,7 @@ impl Reader<'_> {
                 self.problem(node.at, "`netrc` names no file", Some(hint.to_owned()));
                 return None;
             }
-            text => self.folder.join(text),
+            text => self.path_of(node, text)?,
         };
         let shown = file.display();
         let (text, is_open) = match read(&file) {
@@ -33,7 +56,9 @@ impl Reader<'_> {
             }
         };
         match Netrc::parse(&text) {
-            Ok(netrc) => Some(Credentials { netrc: Arc::new(netrc), file, is_open }),
+            Ok(netrc) => {
+                Some(Credentials { netrc: Arc::new(netrc), file, is_open, hosts: Vec::new() })
+            }
             Err(error) => {
                 let message = format!("the netrc file `{shown}` has an error on {error}");
                 self.problem(node.at, message, None);

@@ -6,9 +6,10 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::options::NonFiniteFloatPolicy;
 use serde_yaml::{DuplicateKeyPolicy, Spanned};
 
-use crate::manifest::problem::{Problem, Span, Text};
+use crate::manifest::problem::{Found, Problem, Problems, Span, Text};
 
 /// Largest accepted scalar, in bytes: a longer one cannot be a useful URL, path or word.
 const LONGEST_SCALAR: usize = 64 * 1024;
@@ -64,14 +65,12 @@ impl Node {
 /// # Errors
 /// When the text is not YAML, has more than one document, repeats a key in a mapping, or exceeds a
 /// limit, as with aliases that expand exponentially.
-pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
-    let raw: Spanned<Raw> = match serde_yaml::from_str_with_options(text.source, options()) {
-        Ok(raw) => raw,
-        Err(error) => return Err(vec![explain(text, &error)]),
-    };
-    let mut problems = Vec::new();
+pub(super) fn parse(text: &Text<'_>) -> Result<Node, Problems> {
+    let raw: Spanned<Raw> = serde_yaml::from_str_with_options(text.source, options())
+        .map_err(|error| Problems::new(vec![explain(text, &error)]))?;
+    let mut problems = Found::default();
     let node = resolve(text, raw, &mut problems);
-    if problems.is_empty() { Ok(node) } else { Err(problems) }
+    if problems.is_empty() { Ok(node) } else { Err(problems.into_problems(text)) }
 }
 
 /// Reads all documents of a text within the bounds of [`parse`]. `T` decides what is kept of them.
@@ -80,15 +79,15 @@ pub(super) fn parse(text: &Text<'_>) -> Result<Node, Vec<Problem>> {
 /// # Errors
 /// The first place that is not YAML, or where a bound is exceeded.
 #[cfg(feature = "cli")]
-pub(super) fn documents<'t, T: Deserialize<'t>>(text: &Text<'t>) -> Result<Vec<T>, Vec<Problem>> {
+pub(super) fn documents<'t, T: Deserialize<'t>>(text: &Text<'t>) -> Result<Vec<T>, Problems> {
     serde_yaml::from_multiple_with_options(text.source, options())
-        .map_err(|error| vec![explain(text, &error)])
+        .map_err(|error| Problems::new(vec![explain(text, &error)]))
 }
 
 fn options() -> serde_yaml::Options {
     serde_yaml::options! {
         budget: serde_yaml::budget! {
-            max_nodes: 5_000_000,
+            max_nodes: 2_000_000,
             max_events: 20_000_000,
             max_depth: 32,
             max_total_scalar_bytes: 256 * 1024 * 1024,
@@ -97,6 +96,8 @@ fn options() -> serde_yaml::Options {
             max_aliases: 10_000,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // The text of a number is read from the source, also of one that overflows a float.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
     }
 }
@@ -188,7 +189,7 @@ impl<'de> Visitor<'de> for AnyNode {
     }
 }
 
-fn resolve(text: &Text<'_>, raw: Spanned<Raw>, problems: &mut Vec<Problem>) -> Node {
+fn resolve(text: &Text<'_>, raw: Spanned<Raw>, problems: &mut Found) -> Node {
     let at = span(text, raw.referenced);
     let written = || {
         let defined = span(text, raw.defined);
@@ -198,7 +199,7 @@ fn resolve(text: &Text<'_>, raw: Spanned<Raw>, problems: &mut Vec<Problem>) -> N
         && LONGEST_SCALAR < value.len()
     {
         let message = format!("this value has {} bytes, more than {LONGEST_SCALAR}", value.len());
-        problems.push(text.problem(Span { start: at.start, end: at.start }, message));
+        problems.add(Span { start: at.start, end: at.start }, message, None);
         return Node { at, kind: Kind::Empty };
     }
     let kind = match raw.value {
@@ -219,7 +220,7 @@ fn resolve(text: &Text<'_>, raw: Spanned<Raw>, problems: &mut Vec<Problem>) -> N
 fn resolve_mapping(
     text: &Text<'_>,
     items: Vec<(Spanned<Raw>, Spanned<Raw>)>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Found,
 ) -> Vec<(Key, Node)> {
     let mut mapping: Vec<(Key, Node)> = Vec::with_capacity(items.len());
     let mut seen = std::collections::HashMap::new();
@@ -227,15 +228,13 @@ fn resolve_mapping(
         let key = resolve(text, key, problems);
         let value = resolve(text, value, problems);
         let Kind::Scalar(name) = key.kind else {
-            problems.push(text.problem(key.at, "a key must be a single value"));
+            problems.add(key.at, "a key must be a single value".to_owned(), None);
             continue;
         };
         if let Some(first) = seen.insert(name.clone(), key.at) {
             let line = text.line_of(first.start);
-            problems.push(
-                text.problem(key.at, format!("`{name}` is there twice"))
-                    .hint(format!("the first is on line {line}; remove one of them")),
-            );
+            let hint = format!("the first is on line {line}; remove one of them");
+            problems.add(key.at, format!("`{name}` is there twice"), Some(hint));
             continue;
         }
         mapping.push((Key { at: key.at, name }, value));
@@ -271,6 +270,20 @@ fn explain(text: &Text<'_>, error: &serde_yaml::Error) -> Problem {
         let hint = "write out what its aliases stand for, or split the manifest";
         return text.problem(at, "the manifest expands beyond all bounds from here on").hint(hint);
     }
+    if words.contains("tab")
+        && let Some(tab) = indenting_tab(text.source, at.start)
+    {
+        let hint = "indent with spaces, as many as for the keys beside it";
+        return text
+            .problem(text.clip(tab, tab + 1), "a tab cannot indent a line of YAML")
+            .hint(hint);
+    }
+    if let Some(brace) = unquoted_brace(text.source, at.start) {
+        let at = text.clip(brace, brace + 1);
+        return text
+            .problem(at, "this is not YAML that can be read: `{` begins a mapping")
+            .hint(QUOTE);
+    }
     // The first line of the library's message says what is wrong; an excerpt may follow.
     let words = words.lines().next().unwrap_or_default();
     let message = match words.rfind(" at line ") {
@@ -279,4 +292,32 @@ fn explain(text: &Text<'_>, error: &serde_yaml::Error) -> Problem {
     };
     let message = message.split(": line ").next().unwrap_or(message).trim_end_matches(['.', ':']);
     text.problem(at, format!("this is not YAML that can be read: {message}"))
+}
+
+/// The hint for a template that is not quoted.
+pub(super) const QUOTE: &str = "a value that begins with `{` needs quotes: put the value in quotes, \
+                                such as `path: \"{n}.jpg\"`";
+
+/// The first tab that indents a line, from the line of an error on. The YAML library may report such
+/// a tab at the line before, or behind the tab.
+fn indenting_tab(source: &str, error: usize) -> Option<usize> {
+    let first = source[..error].rfind('\n').map_or(0, |newline| newline + 1);
+    let mut line = first;
+    for text in source[first..].split_inclusive('\n').take(64) {
+        let blank = text.len() - text.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = text[..blank].find('\t') {
+            return Some(line + tab);
+        }
+        line += text.len();
+    }
+    None
+}
+
+/// The brace that begins a value such as `{n}.jpg`, if an error stands just behind its `}`.
+fn unquoted_brace(source: &str, error: usize) -> Option<usize> {
+    let line = &source[source[..error].rfind('\n').map_or(0, |newline| newline + 1)..error];
+    let inner = line.trim_end().strip_suffix('}')?;
+    let brace = inner.rfind('{')?;
+    let is_value = inner[..brace].trim_end().ends_with([':', '-', '[', ',']);
+    (is_value && !inner[brace..].contains('}')).then(|| error - line.len() + brace)
 }

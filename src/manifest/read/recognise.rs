@@ -18,9 +18,9 @@ use crate::manifest::problem::{Problems, Text};
 /// When the file cannot be read as YAML.
 pub(crate) fn is_manifest(file: &Path) -> Result<bool, Problems> {
     let text = read_text(file)?;
-    let text = Text { file, source: without_mark(&text) };
+    let text = Text::new(file, without_mark(&text));
     // Several documents are an error of `load`, which is the place to say so.
-    let documents: Vec<Seen> = node::documents(&text).map_err(Problems::new)?;
+    let documents: Vec<Seen> = node::documents(&text)?;
     Ok(documents.iter().any(|document| matches!(document, Seen::Manifest)))
 }
 

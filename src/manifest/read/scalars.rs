@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::node::Node;
+use super::node::{Kind, Node, QUOTE};
 use super::reader::Reader;
 use crate::manifest::types::Quota;
 
@@ -12,11 +12,13 @@ impl Reader<'_> {
         match node.text() {
             Some(text) => Some(text),
             None => {
-                self.problem(
-                    node.at,
-                    format!("`{what}` must be a single value, this is {}", node.describe()),
-                    None,
-                );
+                // `path: {n}` is a mapping with a key and no value.
+                let is_template = matches!(&node.kind, Kind::Mapping(items)
+                    if items.iter().all(|(_, value)| matches!(value.kind, Kind::Empty)));
+                let hint = is_template.then(|| QUOTE.to_owned());
+                let message =
+                    format!("`{what}` must be a single value, this is {}", node.describe());
+                self.problem(node.at, message, hint);
                 None
             }
         }

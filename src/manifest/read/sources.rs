@@ -9,18 +9,19 @@ use crate::manifest::entry::Form;
 use crate::manifest::expect::{Expect, MissingWhen};
 use crate::manifest::http::Http;
 use crate::manifest::problem::Span;
-use crate::manifest::tables::{FILE, OVERRIDE, SOURCE};
+use crate::manifest::tables::{FILE, SOURCE};
 use crate::manifest::template::{Space, Template, UrlParts, Use};
-use crate::manifest::types::{Check, File, Locations, OnMissing, Override, Source};
+use crate::manifest::types::{Check, File, Locations, OnMissing, Source};
 use crate::manifest::url::check_url;
 
 impl Reader<'_> {
+    /// Reads a source. Also returns the place of its longest variable.
     pub(super) fn source(
         &mut self,
         node: &Node,
         default_name: &str,
         general: &Http,
-    ) -> Option<Source> {
+    ) -> Option<(Source, Span)> {
         let name = match &node.kind {
             Kind::Mapping(items) => {
                 items.iter().find(|(key, _)| key.name == "name").and_then(|(_, value)| value.text())
@@ -57,8 +58,15 @@ impl Reader<'_> {
                 Some("add `on_missing: skip`".to_owned()),
             );
         }
+        self.dated.clear();
+        for key in ["url", "alternates", "mirrors", "path", "checksums", "overrides"] {
+            if let Some(node) = fields.get(key) {
+                Self::dated(node, &mut self.dated);
+            }
+        }
         let mut uses = self.declared(&fields, &name)?;
-        let locations = self.locations(&fields, &place, &mut uses);
+        let mut checked = Vec::new();
+        let locations = self.locations(&fields, &place, &mut uses, &mut checked);
         let mirrors = self.templates(&fields, "mirrors", Use::Mirror, &mut uses);
         let path = match fields.get("path") {
             Some(node) => self.template(node, "path", Use::Path, &mut uses),
@@ -68,9 +76,13 @@ impl Reader<'_> {
             Some(node) => self.published(node, &mut uses).map(Some),
             None => Some(None),
         };
-        let excludes = self.excludes(&fields, &uses);
-        let overrides = self.overrides(&fields, &mut uses);
+        let mut conditions = Vec::new();
+        let excludes = self.excludes(&fields, &mut uses, &mut conditions);
+        let excluded = conditions.len();
+        let overrides = self.overrides(&fields, &mut uses, &mut conditions);
+        let exceptions = self.exceptions(&fields, &uses, &conditions);
         let (locations, mirrors, path) = (locations?, mirrors?, path?);
+        let (mirrors, mirrors_at): (Vec<_>, Vec<_>) = mirrors.into_iter().unzip();
         self.unused(&uses);
         let checksums = self.checksums(&fields);
         if let Some((key, _)) = self.stated(&fields)
@@ -106,18 +118,21 @@ impl Reader<'_> {
             path,
             path_at,
             mirrors,
-            excludes: excludes?,
+            exceptions: exceptions?,
+            excludes: excludes.map(|()| excluded)?,
             overrides: overrides?,
         };
-        self.first_entry(&source).then_some(source)
+        let cause = uses.declared.cause;
+        let is_right = self.first_entry(&source, &checked);
+        let is_right = self.first_mirrors(&source, &mirrors_at, &fields) && is_right;
+        is_right.then_some((source, cause))
     }
 
     /// The variables of a source. A list of files has none: its only dimension is the list itself.
     fn declared(&mut self, fields: &Fields<'_>, name: &str) -> Option<Uses> {
         let Some(files) = fields.get("files") else {
             let declared = self.space(fields, name)?;
-            let used = vec![false; declared.places.len()];
-            return Some(Uses { declared, used });
+            return Some(Uses::new(declared, self.options.today));
         };
         for key in ["url", "alternates", "vars", "rows", "combine", "exclude", "overrides"] {
             if let Some((key, _)) = fields.item(key) {
@@ -138,19 +153,23 @@ impl Reader<'_> {
             return None;
         }
         let space = Space::new(Vec::new(), &[items.len() as u64])?;
-        Some(Uses { declared: Declared { space, places: Vec::new() }, used: Vec::new() })
+        let declared = Declared { space, places: Vec::new(), cause: files.at };
+        Some(Uses::new(declared, self.options.today))
     }
 
+    /// Reads the URLs. `checked` gets the place of each template of [`Self::first_entry`].
     fn locations(
         &mut self,
         fields: &Fields<'_>,
         place: &str,
         uses: &mut Uses,
+        checked: &mut Vec<Span>,
     ) -> Option<Locations> {
         if let Some(node) = fields.get("files") {
             let Kind::List(items) = &node.kind else {
                 return None;
             };
+            checked.extend(items.iter().map(|item| item.at));
             let files: Vec<_> = items.iter().map(|item| self.file(item, uses)).collect();
             return files.into_iter().collect::<Option<_>>().map(Locations::Files);
         }
@@ -164,7 +183,10 @@ impl Reader<'_> {
             return None;
         };
         let url = self.template(node, "url", Use::Url, uses)?;
-        Some(Locations::Templates { url, url_at: node.at, alternates: alternates? })
+        let (alternates, places): (Vec<_>, Vec<_>) = alternates?.into_iter().unzip();
+        checked.push(node.at);
+        checked.extend(places);
+        Some(Locations::Templates { url, alternates })
     }
 
     fn file(&mut self, node: &Node, uses: &mut Uses) -> Option<File> {
@@ -186,117 +208,27 @@ impl Reader<'_> {
         Some(File { url, path, size, checksums, at: node.at })
     }
 
-    fn excludes(
-        &mut self,
-        fields: &Fields<'_>,
-        uses: &Uses,
-    ) -> Option<Vec<crate::manifest::template::Matcher>> {
-        let Some(node) = fields.get("exclude") else {
-            return Some(Vec::new());
-        };
-        let items = match &node.kind {
-            Kind::List(items) => items.iter().collect(),
-            _ => vec![node],
-        };
-        let rules: Vec<_> = items
-            .into_iter()
-            .map(|item| self.matcher(item, &uses.declared.space, "`exclude`"))
-            .collect();
-        rules.into_iter().collect()
-    }
-
-    fn overrides(&mut self, fields: &Fields<'_>, uses: &mut Uses) -> Option<Vec<Override>> {
-        let Some(node) = fields.get("overrides") else {
-            return Some(Vec::new());
-        };
-        let Kind::List(items) = &node.kind else {
-            self.problem(
-                node.at,
-                format!("`overrides` must be a list, this is {}", node.describe()),
-                None,
-            );
-            return None;
-        };
-        let overrides: Vec<_> = items.iter().map(|item| self.override_of(item, uses)).collect();
-        overrides.into_iter().collect()
-    }
-
-    fn override_of(&mut self, node: &Node, uses: &mut Uses) -> Option<Override> {
-        let fields = Fields::open(self, node, OVERRIDE, "an override")?;
-        let Some(when) = fields.get("when") else {
-            self.problem(
-                node.at,
-                "an override needs `when`",
-                Some("such as `when: {n: 7}`".to_owned()),
-            );
-            return None;
-        };
-        let when = self.matcher(when, &uses.declared.space, "`when`");
-        let url = fields.get("url").map(|node| self.template(node, "url", Use::Url, uses));
-        let path = fields.get("path").map(|node| self.template(node, "path", Use::Path, uses));
-        let skip = fields.get("skip").map_or(Some(false), |node| self.flag(node, "skip"));
-        let reason = fields.get("reason").map(|node| self.name(node, "reason"));
-        if skip == Some(true) && reason.is_none() {
-            self.problem(
-                node.at,
-                "a skipped entry needs a `reason`",
-                Some("say why it is left out".to_owned()),
-            );
-        }
-        let stated = self.stated(&fields);
-        if stated.is_some() && reason.is_none() {
-            self.problem(
-                node.at,
-                "a digest of a single entry needs a `reason`",
-                Some("say why it is stated here".to_owned()),
-            );
-        }
-        if url.is_none() && path.is_none() && fields.get("skip").is_none() && stated.is_none() {
-            self.problem(
-                node.at,
-                "this override changes nothing",
-                Some("give it `url`, `path`, `skip` or a digest".to_owned()),
-            );
-        }
-        let checksums = self.checksums(&fields);
-        let url = match url {
-            Some(url) => Some(url?),
-            None => None,
-        };
-        let path = match path {
-            Some(path) => Some(path?),
-            None => None,
-        };
-        Some(Override { when: when?, url, path, checksums, skip: skip?, at: node.at })
-    }
-
     /// Checks the URLs of the first entry, or of all items of `files`: most mistakes in a template
-    /// show in every entry, and here the problem has its place in the template.
-    fn first_entry(&mut self, source: &Source) -> bool {
+    /// show in every entry, and here the problem has its place in the template. `places` has the
+    /// place of each.
+    fn first_entry(&mut self, source: &Source, places: &[Span]) -> bool {
         let before = self.problems.len();
-        let files: Vec<(&Template, Span, u64)> = match &source.locations {
-            Locations::Templates { url, url_at, alternates } => {
-                std::iter::once(url).chain(alternates).map(|url| (url, *url_at, 0)).collect()
+        let files: Vec<(&Template, u64)> = match &source.locations {
+            Locations::Templates { url, alternates } => {
+                std::iter::once(url).chain(alternates).map(|url| (url, 0)).collect()
             }
-            Locations::Files(files) => files
-                .iter()
-                .zip(0..)
-                .map(|(file, position)| (&file.url, file.at, position))
-                .collect(),
+            Locations::Files(files) => {
+                files.iter().zip(0..).map(|(file, position)| (&file.url, position)).collect()
+            }
         };
-        for (url, at, position) in files {
+        for ((url, position), at) in files.into_iter().zip(places) {
             let render = |form| {
                 let mut text = String::new();
                 url.render(&source.space, position, form, None, self.options.today, &mut text);
                 text
             };
             let (sent, shown) = (render(Form::Sent), render(Form::Shown));
-            if let Err(why) = check_url(&sent) {
-                self.problem(
-                    at,
-                    format!("this is not a URL that can be requested: {why}"),
-                    Some("it begins with `http://` or `https://` and a host".to_owned()),
-                );
+            if !self.is_url(&sent, *at, "this") {
                 continue;
             }
             let own = match &source.locations {
@@ -327,40 +259,54 @@ impl Reader<'_> {
                 );
             }
         }
-        let lists = source.published.as_ref().and_then(|published| published.place.template());
-        let others = source.mirrors.iter().map(|mirror| (mirror, "a mirror"));
-        for (mirror, what) in others.chain(lists.map(|list| (list, "the checksum list"))) {
-            let mut url = String::new();
-            match &source.locations {
-                Locations::Templates { url: own, .. } => {
-                    own.render(&source.space, 0, Form::Sent, None, self.options.today, &mut url);
+        before == self.problems.len()
+    }
+
+    /// Checks the mirrors and the checksum list of the first entry. `places` has the place of each
+    /// mirror.
+    fn first_mirrors(&mut self, source: &Source, places: &[Span], fields: &Fields<'_>) -> bool {
+        let before = self.problems.len();
+        let url = match &source.locations {
+            Locations::Templates { url, .. } => url,
+            Locations::Files(files) => &files[0].url,
+        };
+        let render = |template: &Template, url: Option<&UrlParts<'_>>| {
+            let mut text = String::new();
+            template.render(&source.space, 0, Form::Sent, url, self.options.today, &mut text);
+            text
+        };
+        let url = render(url, None);
+        let parts = UrlParts::new(&url);
+        let mirrors: Vec<_> =
+            source.mirrors.iter().map(|mirror| render(mirror, Some(&parts))).collect();
+        let list = source.published.as_ref().and_then(|published| published.place.template());
+        let list = list.map(|list| render(list, Some(&parts)));
+        for (mirror, at) in mirrors.iter().zip(places) {
+            self.is_url(mirror, *at, "a mirror");
+        }
+        if let (Some(list), Some(node)) = (list, fields.get("checksums")) {
+            let at = match &node.kind {
+                Kind::Mapping(items) => {
+                    let place =
+                        items.iter().find(|(key, _)| key.name == "url" || key.name == "sidecar");
+                    place.map_or(node.at, |(_, value)| value.at)
                 }
-                Locations::Files(files) => files[0].url.render(
-                    &source.space,
-                    0,
-                    Form::Sent,
-                    None,
-                    self.options.today,
-                    &mut url,
-                ),
-            }
-            let mut mirrored = String::new();
-            mirror.render(
-                &source.space,
-                0,
-                Form::Sent,
-                Some(&UrlParts::new(&url)),
-                self.options.today,
-                &mut mirrored,
-            );
-            if let Err(why) = check_url(&mirrored) {
-                self.problem(
-                    source.path_at,
-                    format!("{what} is not a URL that can be requested: {why}"),
-                    Some("it begins with `http://` or `https://` and a host".to_owned()),
-                );
-            }
+                _ => node.at,
+            };
+            self.is_url(&list, at, "the checksum list");
         }
         before == self.problems.len()
+    }
+
+    fn is_url(&mut self, url: &str, at: Span, what: &str) -> bool {
+        let checked = check_url(url);
+        if let Err(why) = &checked {
+            self.problem(
+                at,
+                format!("{what} is not a URL that can be requested: {why}"),
+                Some("it begins with `http://` or `https://` and a host".to_owned()),
+            );
+        }
+        checked.is_ok()
     }
 }

@@ -1,17 +1,35 @@
 //! Templates in a manifest: parsing, and binding them to the variables of their source.
 
+use std::collections::{HashMap, HashSet};
+
 use super::fields::Fields;
 use super::node::{Kind, Node};
 use super::reader::Reader;
-use super::values::Declared;
+use super::slips::range_in_brackets;
+use super::values::{Declared, Place};
+use crate::manifest::problem::Span;
 use crate::manifest::template::{
-    Builtin, Case, Format, FormatError, Insert, Piece, Template, Use, encode_literal, parse,
+    Builtin, Case, Format, FormatError, Forms, Insert, Piece, Template, Use, encode_literal, parse,
 };
+
+use crate::manifest::vars::Finder;
 
 /// A source's variables, and whether a template uses each.
 pub(super) struct Uses {
     pub(super) declared: Declared,
     pub(super) used: Vec<bool>,
+    pub(super) forms: Forms,
+    /// For each variable that a condition is about.
+    pub(super) finders: HashMap<usize, Finder>,
+    /// What the conditions took so far.
+    pub(super) steps: u64,
+}
+
+impl Uses {
+    pub(super) fn new(declared: Declared, today: jiff::civil::Date) -> Self {
+        let used = vec![false; declared.places.len()];
+        Self { declared, used, forms: Forms::new(today), finders: HashMap::new(), steps: 0 }
+    }
 }
 
 impl Reader<'_> {
@@ -21,17 +39,34 @@ impl Reader<'_> {
         key: &str,
         place: Use,
         uses: &mut Uses,
-    ) -> Option<Vec<Template>> {
+    ) -> Option<Vec<(Template, Span)>> {
         let Some(node) = fields.get(key) else {
             return Some(Vec::new());
         };
+        let items = match &node.kind {
+            Kind::List(items) => &items[..],
+            _ => std::slice::from_ref(node),
+        };
+        let template = |item| Some((self.template(item, key, place, uses)?, item.at));
+        let templates: Vec<_> = items.iter().map(template).collect();
+        templates.into_iter().collect()
+    }
+
+    /// The names in all templates below a node that have a date format.
+    pub(super) fn dated(node: &Node, names: &mut HashSet<String>) {
         match &node.kind {
-            Kind::List(items) => {
-                let templates: Vec<_> =
-                    items.iter().map(|item| self.template(item, key, place, uses)).collect();
-                templates.into_iter().collect()
+            Kind::Scalar(text) if text.contains('%') => {
+                let inserts = parse(text, false).unwrap_or_default().into_iter();
+                names.extend(inserts.filter_map(|piece| match piece {
+                    Piece::Insert(insert) => {
+                        matches!(insert.format, Format::Date(_)).then_some(insert.name)
+                    }
+                    _ => None,
+                }));
             }
-            _ => self.template(node, key, place, uses).map(|template| vec![template]),
+            Kind::Empty | Kind::Scalar(_) => {}
+            Kind::List(items) => items.iter().for_each(|item| Self::dated(item, names)),
+            Kind::Mapping(items) => items.iter().for_each(|(_, item)| Self::dated(item, names)),
         }
     }
 
@@ -44,6 +79,15 @@ impl Reader<'_> {
         uses: &mut Uses,
     ) -> Option<Template> {
         let text = self.text(node, what)?;
+        if place != Use::Path
+            && let Some((start, range)) = range_in_brackets(text)
+        {
+            let at = self.within(node, start, range.len());
+            let hint = "declare a variable, `vars: {n: 1..26}`, and write `{n}`; a bracket itself is \
+                        written `%5B`";
+            self.problem(at, format!("`{range}` is not a range here"), Some(hint.to_owned()));
+            return None;
+        }
         let pieces = match parse(text, place != Use::Path) {
             Ok(pieces) => pieces,
             Err(error) => {
@@ -88,11 +132,11 @@ impl Reader<'_> {
         let space = &uses.declared.space;
         if let Some(variable) = space.find(&insert.name) {
             uses.used[variable] = true;
-            if let Err(error) =
-                template.push_value(space, variable, insert, place, self.options.today)
+            if let Err((index, error)) =
+                template.push_value(space, variable, insert, place, &mut uses.forms)
             {
                 let (message, hint) = explain_format(&insert.name, &error);
-                self.problem(at, message, Some(hint));
+                self.wrong_value(&uses.declared.places[variable].files, index, at, message, hint);
             }
             return;
         }
@@ -116,7 +160,7 @@ impl Reader<'_> {
 
     pub(super) fn unused(&mut self, uses: &Uses) {
         for (variable, used) in uses.used.iter().enumerate() {
-            let (at, needed) = uses.declared.places[variable];
+            let Place { at, needed, .. } = uses.declared.places[variable];
             if !used && needed {
                 let name = &uses.declared.space.variable(variable).name;
                 self.problem(
@@ -147,7 +191,9 @@ pub(super) fn default_path() -> Template {
 fn explain_format(name: &str, error: &FormatError) -> (String, String) {
     let hint = match error {
         FormatError::NoNumber(_) => "`{n:03}` is for whole numbers".to_owned(),
-        FormatError::NoDate(_) => "a date is written 2009-08-17".to_owned(),
+        FormatError::NoDate(_) | FormatError::ImpossibleDate(_) => {
+            "a date is written 2009-08-17".to_owned()
+        }
         FormatError::BadFormat(_) => "it is a strftime format, such as `%Y-%m-%d`".to_owned(),
         FormatError::Slash(_) => format!("`{{+{name}}}` allows slashes, which make folders"),
     };

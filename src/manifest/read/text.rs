@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::manifest::problem::{Problem, Problems, Span, Text};
 
-/// Largest accepted manifest, in bytes.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// Largest accepted manifest, in bytes. YAML is slow to parse; tables of this size have files of
+/// their own.
+const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Reads a manifest's file.
 ///
@@ -34,14 +35,16 @@ pub(super) fn read_text(file: &Path) -> Result<String, Problems> {
         .and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| fail(format!("cannot read the manifest: {error}"), None))?;
     if LARGEST < bytes.len() as u64 {
-        return Err(fail(format!("the manifest has more than {LARGEST} bytes"), None));
+        let hint =
+            "put the values into files that it names: `{file: ids.txt}`, `rows: {csv: rows.csv}`";
+        return Err(fail(format!("the manifest has more than {LARGEST} bytes"), Some(hint)));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-            let text = Text { file, source: &text };
+            let text = Text::new(file, &text);
             let problem = text.problem(
                 Span { start: valid, end: valid },
                 "the manifest is not UTF-8 from here on",

@@ -1,5 +1,7 @@
 //! The key `http`: transport settings.
 
+use std::path::PathBuf;
+
 use super::fields::Fields;
 use super::node::Node;
 use super::reader::Reader;
@@ -99,13 +101,37 @@ impl Reader<'_> {
             http.proxy = proxy;
         }
         if let Some(node) = fields.get("ca_file") {
-            http.ca_file =
-                self.text(node, "ca_file").map(str::to_owned).map(|text| self.folder.join(&text));
+            http.ca_file = self.ca_file(node);
         }
         if let Some(node) = fields.get("http2") {
             http.http2 = self.http2(node);
         }
         http
+    }
+
+    /// A file with certificates. TLS may be used late in a run, so a wrong file is an error now.
+    fn ca_file(&mut self, node: &Node) -> Option<PathBuf> {
+        let name = self.text(node, "ca_file")?.to_owned();
+        let file = self.path_of(node, &name)?;
+        let is_regular = std::fs::metadata(&file).map(|metadata| metadata.is_file());
+        let content = match is_regular {
+            Ok(true) => std::fs::read(&file),
+            Ok(false) => Err(std::io::Error::other("it is not a regular file")),
+            Err(error) => Err(error),
+        };
+        match content {
+            Ok(content) if memchr::memmem::find(&content, b"-----BEGIN ").is_some() => Some(file),
+            Ok(_) => {
+                let hint = "it is a file in PEM format, with `-----BEGIN CERTIFICATE-----`";
+                let message = format!("`{name}` has no certificate");
+                self.problem(node.at, message, Some(hint.to_owned()));
+                None
+            }
+            Err(error) => {
+                self.unreadable(node, &name, &error);
+                None
+            }
+        }
     }
 
     fn proxy(&mut self, node: &Node) -> Option<Proxy> {

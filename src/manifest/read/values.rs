@@ -1,22 +1,47 @@
 //! Variables: `vars`, `rows`, `combine`, `exclude`.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use super::fields::{Fields, nearest};
-use super::node::{Kind, Node};
-use super::reader::{LIMIT_HINT, Reader};
+use super::lists::FromFile;
+use super::node::{Key, Kind, Node};
+use super::reader::Reader;
+use super::slips::{explain_range, range_with_a_dash};
 use crate::manifest::problem::Span;
 use crate::manifest::tables::{COMBINE, LIST_FILE, LITERAL, RANGE};
-use crate::manifest::template::{Matcher, Space, Variable};
-use crate::manifest::vars::{RangeError, Segment, Texts, Values, parse_range, range_of};
-
-/// Largest accepted file with values or rows, in bytes.
-const LARGEST_LIST: u64 = 1 << 30;
+use crate::manifest::template::{Space, Variable};
+use crate::manifest::vars::{Segment, Texts, Values, parse_moment, parse_range, range_of};
 
 /// A source's variables with the places where they are declared.
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) space: Space,
-    /// Where each variable is declared, and whether a template must use it.
-    pub(super) places: Vec<(Span, bool)>,
+    pub(super) places: Vec<Place>,
+    /// The place of the longest variable, or of the list of files.
+    pub(super) cause: Span,
+}
+
+/// Where a variable is declared.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) at: Span,
+    /// Whether a template must use it.
+    pub(super) needed: bool,
+    pub(super) files: Vec<FromFile>,
+}
+
+/// A variable as it was read.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) values: Values,
+    /// The place of its name.
+    pub(super) at: Span,
+    /// The place of its values.
+    pub(super) cause: Span,
+    pub(super) needed: bool,
+    pub(super) files: Vec<FromFile>,
 }
 
 impl Reader<'_> {
@@ -24,20 +49,22 @@ impl Reader<'_> {
     pub(super) fn space(&mut self, fields: &Fields<'_>, source: &str) -> Option<Declared> {
         let before = self.problems.len();
         let rows = fields.get("rows").map(|node| self.rows(node)).unwrap_or_default();
-        let mut variables: Vec<(String, Values, Span, bool)> = Vec::new();
+        let mut variables: Vec<Column> = Vec::new();
         if let Some(node) = fields.get("vars") {
             self.vars(node, source, &mut variables);
         }
-        for (name, values, ..) in &rows {
-            if let Some((.., at, _)) = variables.iter().find(|(other, ..)| other == name) {
+        let places: HashMap<_, _> =
+            variables.iter().map(|column| (column.name.clone(), column.at)).collect();
+        for row in &rows {
+            if let Some(&at) = places.get(&row.name) {
                 self.problem(
-                    *at,
-                    format!("variable `{name}` is also a column of `rows`"),
+                    at,
+                    format!("variable `{}` is also a column of `rows`", row.name),
                     Some("give one of them another name".to_owned()),
                 );
             }
-            if values.len() == 0 {
-                self.problem(fields.node.at, format!("`{name}` has no value"), None);
+            if row.values.len() == 0 {
+                self.problem(fields.node.at, format!("`{}` has no value", row.name), None);
             }
         }
         let zip = fields
@@ -45,70 +72,65 @@ impl Reader<'_> {
             .and_then(|node| self.word(node, "combine", COMBINE))
             .map(|word| word == "zip");
         if zip == Some(true) {
-            self.zipped(fields, &variables);
+            self.zipped(&variables);
         }
         if before < self.problems.len() {
             return None;
         }
         // Rows are the first dimension, which varies slowest. Zipped variables share one dimension.
-        let mut lengths: Vec<u64> =
-            rows.first().map(|(_, values, ..)| values.len()).into_iter().collect();
+        let mut lengths: Vec<u64> = rows.first().map(|row| row.values.len()).into_iter().collect();
         let first = lengths.len();
         let mut all = Vec::new();
         let mut places = Vec::new();
-        for (name, values, at, needed) in rows {
-            all.push(Variable { name, values, dimension: 0 });
-            places.push((at, needed));
-        }
-        for (name, values, at, needed) in variables {
-            if zip != Some(true) || lengths.len() == first {
+        let mut longest = (0, fields.node.at);
+        for (column, is_row) in rows
+            .into_iter()
+            .map(|row| (row, true))
+            .chain(variables.into_iter().map(|own| (own, false)))
+        {
+            let Column { name, values, at, cause, needed, files } = column;
+            if longest.0 < values.len() {
+                longest = (values.len(), cause);
+            }
+            if !is_row && (zip != Some(true) || lengths.len() == first) {
                 lengths.push(values.len());
             }
-            all.push(Variable { name, values, dimension: lengths.len() - 1 });
-            places.push((at, needed));
+            let dimension = if is_row { 0 } else { lengths.len() - 1 };
+            all.push(Variable { name, values, dimension });
+            places.push(Place { at, needed, files });
         }
         let space = Space::new(all, &lengths);
         let Some(space) = space else {
             self.problem(
-                fields.node.at,
+                longest.1,
                 format!("source `{source}` expands to more entries than can be counted"),
                 Some("narrow its ranges".to_owned()),
             );
             return None;
         };
-        Some(Declared { space, places })
+        Some(Declared { space, places, cause: longest.1 })
     }
 
-    fn zipped(&mut self, fields: &Fields<'_>, variables: &[(String, Values, Span, bool)]) {
+    fn zipped(&mut self, variables: &[Column]) {
         let Some((first, rest)) = variables.split_first() else {
             return;
         };
-        for (name, values, at, _) in rest {
-            if values.len() != first.1.len() {
+        for column in rest {
+            if column.values.len() != first.values.len() {
                 let message = format!(
-                    "`{name}` has {} values and `{}` has {}, but `combine: zip` pairs them",
-                    values.len(),
-                    first.0,
-                    first.1.len()
+                    "`{}` has {} values and `{}` has {}, but `combine: zip` pairs them",
+                    column.name,
+                    column.values.len(),
+                    first.name,
+                    first.values.len()
                 );
-                self.problem(
-                    *at,
-                    message,
-                    Some(
-                        "give both the same number of values, or use `combine: product`".to_owned(),
-                    ),
-                );
+                let hint = "give both the same number of values, or use `combine: product`";
+                self.problem(column.at, message, Some(hint.to_owned()));
             }
         }
-        let _ = fields;
     }
 
-    fn vars(
-        &mut self,
-        node: &Node,
-        source: &str,
-        variables: &mut Vec<(String, Values, Span, bool)>,
-    ) {
+    fn vars(&mut self, node: &Node, source: &str, variables: &mut Vec<Column>) {
         let Kind::Mapping(items) = &node.kind else {
             self.problem(
                 node.at,
@@ -117,24 +139,24 @@ impl Reader<'_> {
             );
             return;
         };
+        // The last `--set` of a name wins.
+        let set: HashMap<_, _> =
+            self.options.set.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         for (key, value) in items {
             if !crate::manifest::template::is_name(&key.name) {
-                self.problem(
-                    key.at,
-                    format!("`{}` is not a valid variable name", key.name),
-                    Some(
-                        "names have letters, digits, `_` and `-`, and begin with a letter or `_`"
-                            .to_owned(),
-                    ),
-                );
+                let hint =
+                    "names have letters, digits, `_` and `-`, and begin with a letter or `_`";
+                let message = format!("`{}` is not a valid variable name", key.name);
+                self.problem(key.at, message, Some(hint.to_owned()));
                 continue;
             }
-            let set = self.options.set.iter().rev().find(|(name, _)| *name == key.name);
-            let values = match set {
-                Some((_, text)) => self.set_values(text, &key.name, key.at),
+            let read = match set.get(key.name.as_str()) {
+                Some(text) => {
+                    self.set_values(text, &key.name, key.at).map(|values| (values, Vec::new()))
+                }
                 None => self.values(value, &key.name),
             };
-            let Some(values) = values else { continue };
+            let Some((values, files)) = read else { continue };
             if values.len() == 0 {
                 self.problem(
                     value.at,
@@ -145,7 +167,8 @@ impl Reader<'_> {
                 );
                 continue;
             }
-            variables.push((key.name.clone(), values, key.at, true));
+            let (name, at, cause) = (key.name.clone(), key.at, value.at);
+            variables.push(Column { name, values, at, cause, needed: true, files });
         }
     }
 
@@ -161,9 +184,12 @@ impl Reader<'_> {
         for item in items {
             match parse_range(item, self.options.today) {
                 Ok(Some(segment)) => values.push(segment),
-                Ok(None) => values.push(Segment::Texts(Texts::from([item]))),
+                Ok(None) => {
+                    values.push(Segment::Texts(Texts::from([&*self.lone_date(name, item)])));
+                }
                 Err(error) => {
-                    self.problem(at, format!("`--set {name}={text}`: {error}"), None);
+                    let (why, hint) = explain_range(error, item, self.options.today);
+                    self.problem(at, format!("`--set {name}={text}`: {why}"), Some(hint));
                     return None;
                 }
             }
@@ -172,18 +198,25 @@ impl Reader<'_> {
     }
 
     /// Reads the values of a variable: a scalar, a range, a mapping, or a list of these.
-    pub(super) fn values(&mut self, node: &Node, name: &str) -> Option<Values> {
+    pub(super) fn values(&mut self, node: &Node, name: &str) -> Option<(Values, Vec<FromFile>)> {
+        let items = match &node.kind {
+            Kind::List(items) => &items[..],
+            _ => std::slice::from_ref(node),
+        };
         let mut values = Values::default();
-        match &node.kind {
-            Kind::List(items) => {
-                for item in items {
-                    let segment = self.segment(item, name)?;
-                    values.push(segment);
-                }
+        let mut files = Vec::new();
+        for item in items {
+            let first = values.len();
+            values.push(self.segment(item, name)?);
+            if let Kind::Mapping(keys) = &item.kind
+                && let [(Key { name, .. }, file)] = &keys[..]
+                && name == "file"
+            {
+                let file = self.path_of(file, file.text()?)?;
+                files.push(FromFile { first, file, is_csv: false });
             }
-            _ => values.push(self.segment(node, name)?),
         }
-        Some(values)
+        Some((values, files))
     }
 
     fn segment(&mut self, node: &Node, name: &str) -> Option<Segment> {
@@ -198,13 +231,22 @@ impl Reader<'_> {
             }
             Kind::Scalar(text) => match parse_range(text, self.options.today) {
                 Ok(Some(segment)) => Some(segment),
-                Ok(None) => Some(Segment::Texts(Texts::from([text.as_str()]))),
+                Ok(None) => {
+                    if let Some(range) = range_with_a_dash(text) {
+                        let message =
+                            format!("`{text}` as a value of `{name}` is not a range here");
+                        let hint = format!(
+                            "for a range, write `{range}`; for this text, `{{value: \"{text}\"}}`"
+                        );
+                        self.problem(node.at, message, Some(hint));
+                        return None;
+                    }
+                    Some(Segment::Texts(Texts::from([&*self.lone_date(name, text)])))
+                }
                 Err(error) => {
-                    self.problem(
-                        node.at,
-                        format!("`{text}` cannot be the value of `{name}`: {error}"),
-                        Some(range_hint(error, text)),
-                    );
+                    let (why, hint) = explain_range(error, text, self.options.today);
+                    let message = format!("`{text}` cannot be the value of `{name}`: {why}");
+                    self.problem(node.at, message, Some(hint));
                     None
                 }
             },
@@ -228,12 +270,24 @@ impl Reader<'_> {
                         Fields::open(self, node, LIST_FILE, &format!("the value of `{name}`"))?;
                     self.list_file(fields.get("file")?, name)
                 }
-                _ => self.range_mapping(node, name),
+                _ => self.range_mapping(node, items, name),
             },
         }
     }
 
-    fn range_mapping(&mut self, node: &Node, name: &str) -> Option<Segment> {
+    fn range_mapping(&mut self, node: &Node, items: &[(Key, Node)], name: &str) -> Option<Segment> {
+        let keys = ["from", "to", "step", "file", "value"];
+        if let Some((key, _)) = items.first()
+            && !items.iter().any(|(key, _)| keys.contains(&key.name.as_str()))
+        {
+            let hint = match nearest(&key.name, keys) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "it can have `from`, `to` and `step`, or `file`, or `value`".to_owned(),
+            };
+            let message = format!("unknown field `{}` in the value of `{name}`", key.name);
+            self.problem(key.at, message, Some(hint));
+            return None;
+        }
         let fields = Fields::open(self, node, RANGE, &format!("the range of `{name}`"))?;
         let before = self.problems.len();
         let mut part = |key: &str| match fields.get(key) {
@@ -255,94 +309,35 @@ impl Reader<'_> {
         match range_of(&from, &to, step.as_deref(), self.options.today) {
             Ok(segment) => Some(segment),
             Err(error) => {
-                self.problem(
-                    node.at,
-                    format!("the range of `{name}` cannot be used: {error}"),
-                    None,
-                );
+                let text = match step {
+                    Some(step) => format!("{from}..{to}..{step}"),
+                    None => format!("{from}..{to}"),
+                };
+                let (why, hint) = explain_range(error, &text, self.options.today);
+                let message = format!("the range of `{name}` cannot be used: {why}");
+                self.problem(node.at, message, Some(hint));
                 None
             }
         }
     }
 
-    fn list_file(&mut self, node: &Node, name: &str) -> Option<Segment> {
-        let content = self.read_text(node, "file")?;
-        let mut texts = Texts::default();
-        let lines = content.trim_start_matches('\u{feff}').lines().map(str::trim);
-        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            texts.push(line);
-            if self.limit < texts.len() as u64 {
-                self.problem(
-                    node.at,
-                    format!("the file of `{name}` has more than {} values", self.limit),
-                    Some(LIMIT_HINT.to_owned()),
-                );
-                return None;
-            }
+    /// A text of a variable that a template formats as a date: a date relative to today becomes
+    /// the date that it stands for. Other texts stay as they are.
+    pub(super) fn lone_date<'t>(&self, name: &str, text: &'t str) -> Cow<'t, str> {
+        if text.starts_with("today")
+            && self.dated.contains(name)
+            && let Some(moment) = parse_moment(text, self.options.today)
+        {
+            return Cow::Owned(moment.to_string());
         }
-        if texts.len() == 0 {
-            self.problem(node.at, format!("the file of `{name}` has no value"), None);
-            return None;
-        }
-        Some(Segment::Texts(texts))
-    }
-
-    /// Reads a file with values or rows that the manifest names. It must be UTF-8.
-    pub(super) fn read_text(&mut self, node: &Node, key: &str) -> Option<String> {
-        let content = self.read_beside(node, key, LARGEST_LIST)?;
-        let text = String::from_utf8(content);
-        if text.is_err() {
-            let name = node.text().unwrap_or_default();
-            let message = format!("cannot read `{name}`: it is not UTF-8");
-            self.problem(node.at, message, Some("save it as UTF-8".to_owned()));
-        }
-        text.ok()
-    }
-
-    /// Reads a condition on variables (`exclude`, `when`).
-    pub(super) fn matcher(&mut self, node: &Node, space: &Space, place: &str) -> Option<Matcher> {
-        let Kind::Mapping(items) = &node.kind else {
-            self.problem(
-                node.at,
-                format!(
-                    "{place} must be a mapping of variables to values, this is {}",
-                    node.describe()
-                ),
-                None,
-            );
-            return None;
-        };
-        if items.is_empty() {
-            self.problem(
-                node.at,
-                format!("{place} names no variable, so it would match every entry"),
-                None,
-            );
-            return None;
-        }
-        let mut matcher = Matcher::default();
-        let mut complete = true;
-        for (key, value) in items {
-            let Some(variable) = space.find(&key.name) else {
-                self.undeclared(key.at, &key.name, space);
-                complete = false;
-                continue;
-            };
-            let Some(named) = self.values(value, &key.name) else {
-                complete = false;
-                continue;
-            };
-            // A condition that matches no value is allowed: on another day, or with `--set`, it may
-            // match some.
-            matcher.add(space, variable, &named, self.options.today);
-        }
-        complete.then_some(matcher)
+        Cow::Borrowed(text)
     }
 
     /// Reports a variable that is used but not declared.
     pub(super) fn undeclared(&mut self, at: Span, name: &str, space: &Space) {
         let declared = || space.variables().iter().map(|variable| variable.name.as_str());
-        let hint = match nearest(name, declared()) {
+        let near = self.wants_hints().then(|| nearest(name, declared())).flatten();
+        let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None if declared().next().is_none() => {
                 "no variable is declared: add it under `vars`".to_owned()
@@ -353,27 +348,5 @@ impl Reader<'_> {
             ),
         };
         self.problem(at, format!("variable `{name}` is not declared"), Some(hint));
-    }
-}
-
-fn range_hint(error: RangeError, text: &str) -> String {
-    match error {
-        RangeError::Ends | RangeError::Open | RangeError::Parts => {
-            format!(
-                "a range is START..END or START..END..STEP; a text with `..` is written `{{value: \"{text}\"}}`"
-            )
-        }
-        RangeError::ZeroStep => "a step of 0 would never end".to_owned(),
-        RangeError::WrongWay => {
-            "the direction follows from the ends; leave out the sign".to_owned()
-        }
-        RangeError::Padding => {
-            "write as many digits as the values should have, such as `001..100`".to_owned()
-        }
-        RangeError::TooLong => "narrow the range".to_owned(),
-        RangeError::Step => "such as `0..100..10`".to_owned(),
-        RangeError::DateStep | RangeError::TimeStep => {
-            "such as `2009-08-17..2009-11-09..7d`".to_owned()
-        }
     }
 }

@@ -5,24 +5,27 @@
 
 mod builtin;
 mod encode;
-mod matcher;
+mod exceptions;
+mod forms;
 mod parse;
 mod space;
 
 pub(crate) use builtin::{Builtin, UrlParts};
 pub(crate) use encode::encode_literal;
-pub(crate) use matcher::Matcher;
+pub(crate) use exceptions::{Condition, Effect, Effects, Exceptions, MOST_STEPS};
+pub(crate) use forms::Forms;
 pub(crate) use parse::{Insert, Piece, SyntaxError, is_name, parse};
 pub(crate) use space::{Space, Variable};
+
+use std::sync::Arc;
 
 pub(crate) use encode::remove_user;
 use encode::{encode, mask_password};
 
-use crate::manifest::vars::{Texts, Value};
+use crate::manifest::vars::{Texts, Value, is_impossible_date};
 
-/// If a variable has at most this many values, they are formatted when the template is made. That
-/// reports all values that cannot be formatted, and saves time, since formatting dates is slow.
-const RENDERED: u64 = 1 << 16;
+/// What ends the path of a URL.
+const QUERY: [char; 2] = ['?', '#'];
 
 /// Where a template is used, which determines the encoding of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +65,11 @@ pub(crate) struct Template {
 enum Part {
     Text { sent: String, shown: Option<String> },
     Value(Inserted),
-    Rendered { variable: usize, texts: Texts },
+    Rendered { variable: usize, texts: Arc<Texts> },
     Builtin { builtin: Builtin, how: How },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Inserted {
     variable: usize,
     format: Format,
@@ -74,14 +77,14 @@ struct Inserted {
 }
 
 /// How a text is changed before it is inserted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct How {
     case: Case,
     encoding: Encoding,
 }
 
 /// The part of an insertion after the colon.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Format {
     /// The value's own form.
     Plain,
@@ -92,14 +95,14 @@ pub(crate) enum Format {
 }
 
 /// The part of an insertion after the bar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Case {
     Kept,
     Lower,
     Upper,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Encoding {
     /// Unchanged.
     None,
@@ -120,6 +123,9 @@ pub(crate) enum FormatError {
     /// The value has a date format, but is not a date.
     #[error("`{0}` is not a date")]
     NoDate(String),
+    /// The value has a date format, and is written like a date.
+    #[error("the date `{0}` does not exist")]
+    ImpossibleDate(String),
     /// The date format is invalid, or needs more than a date and a time of day.
     #[error("`{0}` is not a date format that can be used here")]
     BadFormat(String),
@@ -144,15 +150,15 @@ impl Template {
     /// Adds the value of a variable.
     ///
     /// # Errors
-    /// When one of its values cannot be formatted as `insert` says.
+    /// When one of its values cannot be formatted as `insert` says: the index of the value, and why.
     pub(crate) fn push_value(
         &mut self,
         space: &Space,
         variable: usize,
         insert: &Insert,
         place: Use,
-        today: jiff::civil::Date,
-    ) -> Result<(), FormatError> {
+        forms: &mut Forms,
+    ) -> Result<(), (u64, FormatError)> {
         let encoding = match place {
             Use::Path => Encoding::None,
             _ if insert.reserved => Encoding::Reserved,
@@ -161,31 +167,14 @@ impl Template {
         };
         let how = How { case: insert.case, encoding };
         let inserted = Inserted { variable, format: insert.format.clone(), how };
+        let may_have_slash =
+            place != Use::Path || insert.reserved || matches!(insert.format, Format::Date(_));
         let values = &space.variable(variable).values;
-        let no_slash =
-            place == Use::Path && !insert.reserved && !matches!(insert.format, Format::Date(_));
-        let mut texts = Texts::default();
-        let mut scratch = String::new();
-        // All values of a range have one type: if the first can be formatted, all can.
-        let looked_at =
-            if RENDERED < values.len() && !values.has_texts() { 1 } else { values.len() };
-        for index in 0..looked_at {
-            let value = values.get(index);
-            scratch.clear();
-            inserted.write(value, today, &mut scratch)?;
-            if no_slash && scratch.contains('/') {
-                return Err(FormatError::Slash(scratch));
-            }
-            if values.len() <= RENDERED {
-                texts.push(&scratch);
-            }
-        }
-        let part = if values.len() <= RENDERED {
-            Part::Rendered { variable, texts }
-        } else {
-            Part::Value(inserted)
-        };
-        self.parts.push(part);
+        let texts = forms.check(&inserted, values, may_have_slash)?;
+        self.parts.push(match texts {
+            Some(texts) => Part::Rendered { variable, texts },
+            None => Part::Value(inserted),
+        });
         Ok(())
     }
 
@@ -256,7 +245,11 @@ impl Template {
             match part {
                 Part::Text { sent, shown } => into.push_str(match (form, shown) {
                     (Form::Shown, Some(shown)) => shown,
-                    (Form::Identity, Some(shown)) if is_past_path(&into[start..]) => shown,
+                    (Form::Identity, Some(shown))
+                        if sent.starts_with(QUERY) || into[start..].contains(QUERY) =>
+                    {
+                        shown
+                    }
                     _ => sent,
                 }),
                 Part::Rendered { variable, texts } => {
@@ -278,11 +271,6 @@ impl Template {
             _ => {}
         }
     }
-}
-
-/// Whether the path of the URL that begins like this has ended.
-fn is_past_path(beginning: &str) -> bool {
-    beginning.contains(['?', '#'])
 }
 
 impl Inserted {
@@ -310,8 +298,10 @@ impl Inserted {
                 Value::Number { value: number, width: *width }.write(into);
             }
             Format::Date(format) => {
-                let moment =
-                    value.as_moment(today).ok_or_else(|| FormatError::NoDate(text(value)))?;
+                let moment = value.as_moment(today).ok_or_else(|| match text(value) {
+                    text if is_impossible_date(&text, today) => FormatError::ImpossibleDate(text),
+                    text => FormatError::NoDate(text),
+                })?;
                 let formatted = jiff::fmt::strtime::format(format, moment.datetime())
                     .map_err(|_| FormatError::BadFormat(format.clone()))?;
                 self.how.write(&formatted, into);

@@ -160,6 +160,20 @@ fn insert(inner: &str, at: usize, len: usize) -> Result<Insert, SyntaxError> {
             "a brace itself is written twice: `{{`",
         ));
     }
+    if inner.contains(',') {
+        return Err(error(
+            format!("`{{{inner}}}` is not a list here"),
+            "declare a variable, `vars: {x: [a, b]}`, and write `{x}`; a brace itself is written \
+             twice: `{{`",
+        ));
+    }
+    if inner.contains("..") {
+        return Err(error(
+            format!("`{{{inner}}}` is not a range here"),
+            "declare a variable, `vars: {n: 1..26}`, and write `{n}`; a brace itself is written \
+             twice: `{{`",
+        ));
+    }
     if !is_name(name) {
         return Err(error(
             format!("`{name}` is not a valid variable name"),

@@ -1,5 +1,7 @@
 //! The combinations of a source's variables, addressed by position.
 
+use std::collections::HashMap;
+
 use crate::manifest::vars::{Value, Values};
 
 /// A variable of a source.
@@ -15,6 +17,7 @@ pub(crate) struct Variable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Space {
     variables: Vec<Variable>,
+    names: HashMap<String, usize>,
     /// Length and stride of each dimension.
     dimensions: Vec<(u64, u64)>,
     count: u64,
@@ -30,7 +33,9 @@ impl Space {
             stride = stride.checked_mul(length)?;
         }
         dimensions.reverse();
-        Some(Self { variables, dimensions, count: stride })
+        let names = variables.iter().enumerate().rev();
+        let names = names.map(|(variable, declared)| (declared.name.clone(), variable)).collect();
+        Some(Self { variables, names, dimensions, count: stride })
     }
 
     /// The number of combinations.
@@ -49,7 +54,7 @@ impl Space {
 
     /// The index of the variable with that name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
-        self.variables.iter().position(|variable| variable.name == name)
+        self.names.get(name).copied()
     }
 
     /// Length and stride of each dimension, the slowest first.
@@ -59,7 +64,12 @@ impl Space {
 
     /// The index of a variable's value in the combination at a position.
     pub(crate) fn index_of(&self, variable: usize, position: u64) -> u64 {
-        let (length, stride) = self.dimensions[self.variables[variable].dimension];
+        self.along(self.variables[variable].dimension, position)
+    }
+
+    /// The index along a dimension of the combination at a position.
+    pub(crate) fn along(&self, dimension: usize, position: u64) -> u64 {
+        let (length, stride) = self.dimensions[dimension];
         position / stride % length
     }
 

@@ -6,6 +6,7 @@ use jiff::Span;
 use jiff::civil::{Date, DateTime};
 
 use super::RangeError;
+use super::find::{Kind, Progression};
 
 /// A date, or a date with a time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,11 @@ pub(crate) struct Moment {
 impl Moment {
     pub(crate) fn datetime(self) -> DateTime {
         self.at
+    }
+
+    /// Seconds since 1970, without a time zone.
+    pub(super) fn seconds(self) -> i64 {
+        minutes(self.at) * 60 + i64::from(self.at.second())
     }
 }
 
@@ -90,9 +96,28 @@ impl Dates {
         Moment { at, timed: self.start.timed }
     }
 
-    pub(super) fn contains(&self, moment: Moment) -> bool {
-        let near = self.steps_to(moment.at);
-        near.is_some_and(|steps| steps < self.count && self.at(steps) == Some(moment.at))
+    /// The index of a moment, in seconds as [`Moment::seconds`] has them.
+    pub(super) fn find(&self, seconds: i64) -> Option<u64> {
+        if let Some(progression) = self.progression() {
+            return progression.index_of(seconds);
+        }
+        let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+        let moment = epoch.checked_add(Span::new().try_seconds(seconds).ok()?).ok()?;
+        let steps = self.steps_to(moment)?;
+        (steps < self.count && self.at(steps) == Some(moment)).then_some(steps)
+    }
+
+    /// None for months, which differ in length.
+    pub(super) fn progression(&self) -> Option<Progression> {
+        let unit = match self.unit {
+            Unit::Months => return None,
+            Unit::Days => 86_400,
+            Unit::Minutes => 60,
+        };
+        // A range of one value may have any step.
+        let step = if self.count == 1 { 0 } else { self.step.checked_mul(unit)? };
+        let start = self.start.seconds();
+        Some(Progression { kind: Kind::Moment, start, step, count: self.count })
     }
 
     fn at(&self, steps: u64) -> Option<DateTime> {
@@ -171,21 +196,33 @@ pub(crate) fn parse_moment(text: &str, today: Date) -> Option<Moment> {
         let range = Dates { start, unit, step, count: 2 };
         return range.at(1).map(|at| Moment { at, timed });
     }
-    let shape: String = text
-        .chars()
-        .map(|character| if character.is_ascii_digit() { '0' } else { character })
-        .collect();
-    match shape.as_str() {
-        "0000-00-00" => {
-            let date: Date = text.parse().ok()?;
-            Some(Moment { at: date.to_datetime(jiff::civil::Time::midnight()), timed: false })
-        }
-        "0000-00-00T00:00" => {
-            format!("{text}:00").parse().ok().map(|at| Moment { at, timed: true })
-        }
-        "0000-00-00T00:00:00" => text.parse().ok().map(|at| Moment { at, timed: true }),
-        _ => None,
+    if has_shape(text, "0000-00-00") {
+        let date: Date = text.parse().ok()?;
+        return Some(Moment { at: date.to_datetime(jiff::civil::Time::midnight()), timed: false });
     }
+    let at = if has_shape(text, "0000-00-00T00:00") {
+        format!("{text}:00").parse()
+    } else if has_shape(text, "0000-00-00T00:00:00") {
+        text.parse()
+    } else {
+        return None;
+    };
+    at.ok().map(|at| Moment { at, timed: true })
+}
+
+/// Whether a text is written like a date, but is not one: 30 February, or the 13th month.
+pub(crate) fn is_impossible_date(text: &str, today: Date) -> bool {
+    let shapes = ["0000-00-00", "0000-00-00T00:00", "0000-00-00T00:00:00"];
+    shapes.iter().any(|shape| has_shape(text, shape)) && parse_moment(text, today).is_none()
+}
+
+/// Compares a text with a pattern in which `0` stands for any digit.
+fn has_shape(text: &str, shape: &str) -> bool {
+    text.len() == shape.len()
+        && text.bytes().zip(shape.bytes()).all(|(byte, expected)| match expected {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == expected,
+        })
 }
 
 #[cfg(test)]
@@ -281,12 +318,13 @@ mod tests {
     }
 
     #[test]
-    fn contains_only_its_own_values() {
+    fn it_finds_only_its_own_values() {
         let moment = |text| parse_moment(text, TODAY).unwrap();
         let dates = Dates::new(moment("2024-01-31"), moment("2024-12-31"), Some("1mo")).unwrap();
-        assert!(dates.contains(moment("2024-02-29")));
-        assert!(!dates.contains(moment("2024-02-28")));
-        assert!(!dates.contains(moment("2025-01-31")));
-        assert!(!dates.contains(moment("2023-12-31")));
+        let find = |text| dates.find(moment(text).seconds());
+        assert_eq!(find("2024-02-29"), Some(1));
+        assert_eq!(find("2024-02-28"), None);
+        assert_eq!(find("2025-01-31"), None);
+        assert_eq!(find("2023-12-31"), None);
     }
 }

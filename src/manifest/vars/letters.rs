@@ -1,6 +1,7 @@
 //! Ranges of letters: a, b, .. z, aa, ab, like the column names of a spreadsheet.
 
 use super::RangeError;
+use super::find::{Kind, Progression};
 
 /// Letters at equal distances. A text stands for a number in bijective base 26: its digits are 1 to
 /// 26.
@@ -55,14 +56,21 @@ impl Letters {
         if self.down { self.start - away } else { self.start + away }
     }
 
-    pub(super) fn contains(&self, text: &str) -> bool {
-        let Some(number) = parse(text, self.upper) else {
-            return false;
-        };
-        let away = number.abs_diff(self.start);
-        (number == self.start || (number < self.start) == self.down)
-            && away % self.step == 0
-            && away / self.step < self.count
+    /// The index of a text.
+    pub(super) fn find(&self, text: &str) -> Option<u64> {
+        let number = parse(text, self.upper)?;
+        self.progression().index_of(number.cast_signed())
+    }
+
+    /// Twelve letters and a step fit into 63 bits; a larger step is never taken.
+    pub(super) fn progression(&self) -> Progression {
+        let step = if self.count == 1 { 0 } else { self.step.cast_signed() };
+        Progression {
+            kind: if self.upper { Kind::Upper } else { Kind::Lower },
+            start: self.start.cast_signed(),
+            step: if self.down { -step } else { step },
+            count: self.count,
+        }
     }
 }
 
@@ -100,7 +108,7 @@ mod tests {
         let written = (0..letters.len()).map(|index| {
             let mut text = String::new();
             write(letters.get(index), letters.is_upper(), &mut text);
-            assert!(letters.contains(&text));
+            assert_eq!(letters.find(&text), Some(index));
             text
         });
         written.collect()

@@ -2,18 +2,22 @@
 //! values needs no more memory than a range of two.
 
 mod dates;
+mod find;
 mod letters;
 mod numbers;
 mod range;
 mod range_error;
 mod texts;
 
-pub(crate) use dates::{Moment, parse_moment};
+pub(crate) use dates::{Moment, is_impossible_date, parse_moment};
+pub(crate) use find::{Finder, Run};
 pub(crate) use range::{parse_range, range_of};
 pub(crate) use range_error::RangeError;
 pub(crate) use texts::Texts;
 
 use std::fmt::Write as _;
+
+use find::{Key, Progression};
 
 /// The values of one variable, in order.
 #[derive(Clone, Debug, Default)]
@@ -87,10 +91,10 @@ impl Values {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// Whether one of them is equal to a value: as numbers if both are numbers, as dates if both
-    /// are dates, otherwise as texts.
-    pub(crate) fn contains(&self, value: Value<'_>, today: jiff::civil::Date) -> bool {
-        self.segments.iter().any(|segment| segment.contains(value, today))
+    /// The segments, each with the number of values before it.
+    fn placed(&self) -> impl Iterator<Item = (&Segment, u64)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        self.segments.iter().zip(starts)
     }
 }
 
@@ -118,20 +122,26 @@ impl Segment {
         }
     }
 
-    fn contains(&self, value: Value<'_>, today: jiff::civil::Date) -> bool {
+    /// The segment as numbers at equal distances. None for texts, and for months, which differ in
+    /// length.
+    fn progression(&self) -> Option<Progression> {
         match self {
-            Self::Texts(texts) => texts.iter().any(|text| value.equals(Value::Text(text), today)),
-            Self::Numbers(numbers) => {
-                value.as_number().is_some_and(|number| numbers.contains(number))
+            Self::Texts(_) => None,
+            Self::Numbers(numbers) => Some(numbers.progression()),
+            Self::Letters(letters) => Some(letters.progression()),
+            Self::Dates(dates) => dates.progression(),
+        }
+    }
+
+    /// The index of the value of a range that is equal to `key`. Not for texts.
+    fn find(&self, key: &Key<'_>) -> Option<u64> {
+        match (self, key) {
+            (Self::Numbers(numbers), Key::Number(number)) => {
+                numbers.progression().index_of(*number)
             }
-            Self::Letters(letters) => {
-                let mut text = String::new();
-                value.write(&mut text);
-                letters.contains(&text)
-            }
-            Self::Dates(dates) => {
-                value.as_moment(today).is_some_and(|moment| dates.contains(moment))
-            }
+            (Self::Dates(dates), Key::Moment(seconds)) => dates.find(*seconds),
+            (Self::Letters(letters), Key::Text(text)) => letters.find(text),
+            _ => None,
         }
     }
 }
@@ -165,19 +175,6 @@ impl Value<'_> {
             Self::Text(text) => parse_moment(text, today),
             _ => None,
         }
-    }
-
-    fn equals(&self, other: Value<'_>, today: jiff::civil::Date) -> bool {
-        if let (Some(a), Some(b)) = (self.as_number(), other.as_number()) {
-            return a == b;
-        }
-        if let (Some(a), Some(b)) = (self.as_moment(today), other.as_moment(today)) {
-            return a == b;
-        }
-        let (mut a, mut b) = (String::new(), String::new());
-        self.write(&mut a);
-        other.write(&mut b);
-        a == b
     }
 }
 
@@ -225,12 +222,16 @@ mod tests {
 
     #[test]
     fn values_are_compared_as_numbers_dates_or_texts() {
-        let contains = |texts: &[&str], text| values(texts).contains(Value::Text(text), TODAY);
+        let contains = |texts: &[&str], text: &str| {
+            let (all, one) = (values(texts), values(&[text]));
+            !Finder::new(&all, TODAY).find(&all, &one).0.is_empty()
+        };
         assert!(contains(&["1..5"], "003"));
         assert!(contains(&["001..010..3"], "7"));
         assert!(!contains(&["001..010..3"], "8"));
         assert!(contains(&["2009-08-17..2009-08-31..7d"], "2009-08-24"));
         assert!(!contains(&["2009-08-17..2009-08-31..7d"], "2009-08-25"));
+        assert!(contains(&["2009-08-17T00:00..2009-08-18..6h"], "2009-08-18"));
         assert!(contains(&["a..e"], "c"));
         assert!(contains(&["0810"], "810"));
         assert!(!contains(&["b"], "B"));

@@ -1,6 +1,7 @@
 //! Ranges of whole numbers.
 
 use super::RangeError;
+use super::find::{Kind, Progression};
 
 /// Numbers at equal distances. The end is included if a step reaches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +53,8 @@ impl Numbers {
         self.start.wrapping_add(self.step.wrapping_mul(index.cast_signed()))
     }
 
-    pub(super) fn contains(&self, number: i64) -> bool {
-        let away = number.abs_diff(self.start);
-        let same_way = number == self.start || (self.start < number) == (0 < self.step);
-        match self.step.unsigned_abs() {
-            0 => away == 0,
-            step => same_way && away.is_multiple_of(step) && away / step < self.count,
-        }
+    pub(super) fn progression(&self) -> Progression {
+        Progression { kind: Kind::Number, start: self.start, step: self.step, count: self.count }
     }
 }
 
@@ -128,7 +124,9 @@ mod tests {
             let got: Vec<_> = (0..numbers.len()).map(|index| numbers.get(index)).collect();
             prop_assert_eq!(&got, &expected);
             for number in -220..220 {
-                prop_assert_eq!(numbers.contains(number), expected.contains(&number));
+                let place = expected.iter().position(|&other| other == number);
+                let index = numbers.progression().index_of(number);
+                prop_assert_eq!(index, place.map(|place| place as u64));
             }
         }
 

@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 use super::{Export, Exported, registered};
 use crate::digest::Algorithm;
 
-/// One paragraph for each entry: a line with its URLs, then its options.
-pub(crate) struct Aria2 {
-    /// The value of the `dir` option.
-    pub(crate) folder: String,
-}
+/// One paragraph for each entry: a line with its URLs, then its options. Paths are relative to the
+/// destination, which `aria2c --dir` names: a `dir` in the file would take precedence over it.
+pub(crate) struct Aria2;
 
 impl Export for Aria2 {
     fn entry(&self, file: &Exported) -> Option<String> {
@@ -18,7 +16,7 @@ impl Export for Aria2 {
             return None;
         }
         let mut text = file.urls.join("\t");
-        let _ = write!(text, "\n  dir={}\n  out={}\n", self.folder, file.path);
+        let _ = write!(text, "\n  out={}\n", file.path);
         let strongest = [Algorithm::Sha256, Algorithm::Sha512, Algorithm::Sha1, Algorithm::Md5];
         if let Some(checksum) = file.checksum(&strongest)
             && let Some(name) = registered(checksum.algorithm())

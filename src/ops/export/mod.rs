@@ -107,17 +107,14 @@ mod tests {
 
     #[test]
     fn aria2_input_file() {
-        assert_snapshot!(export(&Aria2 { folder: "../out".to_owned() }), @r#"
+        assert_snapshot!(export(&Aria2), @r#"
         http://h/b?x=1&y=2	http://m/b
-          dir=../out
           out=a/b.bin
           checksum=sha-256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
         http://h/c
-          dir=../out
           out=back\slash <&">
           checksum=md5=900150983cd24fb0d6963f7d28e17f72
         http://h/d
-          dir=../out
           out=plain
         "#);
     }

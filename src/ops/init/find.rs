@@ -13,15 +13,15 @@ use jiff::civil::Date;
 use super::merge::merged;
 use super::numbers::{date_range, ranges};
 use super::pattern::{Pattern, Piece, Value, Values, free_name};
-use super::{Given, Source};
+use super::{Files, Given};
 
 /// A group is split into at most this many patterns.
 const MOST_CLASSES: usize = 8;
 /// A list of names ([`name_lists`]) has at least this many names.
 const LEAST_NAMES: usize = 3;
 
-/// Turns files into sources: one for each pattern, and one for the files without a pattern.
-pub(super) fn find(files: &[Given]) -> Vec<Source> {
+/// Splits files into sources: one for each pattern, and one for the files without a pattern.
+pub(super) fn find(files: &[Given]) -> Vec<Files> {
     let mut groups: BTreeMap<String, (usize, Vec<Row>)> = BTreeMap::new();
     let mut rest: Vec<usize> = Vec::new();
     for (position, given) in files.iter().enumerate() {
@@ -50,17 +50,16 @@ pub(super) fn find(files: &[Given]) -> Vec<Source> {
     // A pattern without variables is a single URL; list it with the other files.
     let (patterns, single): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|(_, pattern)| !pattern.variables.is_empty());
-    let mut sources: Vec<Source> =
-        patterns.into_iter().map(|(_, pattern)| Source::Pattern(pattern)).collect();
+    let mut sources: Vec<Files> =
+        patterns.into_iter().map(|(_, pattern)| Files::Pattern(pattern)).collect();
     let mut left: Vec<Given> = rest.into_iter().map(|position| files[position].clone()).collect();
     left.extend(single.iter().map(|(_, pattern)| Given::of(pattern.first())));
     match &left[..] {
         [] => {}
-        [only] if only.is_plain() => sources.push(Source::Pattern(Pattern {
-            pieces: vec![Piece::Text(only.url.clone())],
-            variables: Vec::new(),
-        })),
-        _ => sources.push(Source::Files(left)),
+        [only] if only.is_plain() => {
+            sources.push(Files::Pattern(Pattern::of_url(only.url.clone())));
+        }
+        _ => sources.push(Files::Listed(left)),
     }
     sources
 }
@@ -124,7 +123,7 @@ fn patterns_of(skeleton: &str, rows: &[Row], files: &[Given]) -> Option<Vec<Patt
     };
     if rows.len() == 1 {
         let url = files[rows[0].position].url.clone();
-        return Some(vec![Pattern { pieces: vec![Piece::Text(url)], variables: Vec::new() }]);
+        return Some(vec![Pattern::of_url(url)]);
     }
     let mut columns: Vec<Column<'_>> = Vec::new();
     let places = texts.len() - 1;

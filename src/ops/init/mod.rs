@@ -1,71 +1,38 @@
 //! `natsync init`: makes a starter manifest from URLs, curl globs or the lists of other programs.
 //!
-//! The generated manifest must expand to exactly the given URLs. The text is parsed and expanded
-//! again before it is returned; if the inferred templates fail that check, every file is declared
-//! on its own. Nothing here reads or writes files.
+//! The generated manifest must expand to exactly the given files: their URLs, and the mirrors, paths,
+//! sizes and digests that were stated. The text is parsed and expanded again before it is returned;
+//! if the inferred templates fail that check, every file is declared on its own. What a manifest
+//! cannot hold is refused with its line. Nothing here reads or writes files.
 
 mod aria2;
 mod escape;
+mod expected;
 mod find;
+mod given;
 mod glob;
+mod lists;
 mod merge;
 mod metalink;
+mod mirrors;
 mod numbers;
+mod other;
 mod pattern;
 mod pooch;
+mod secrets;
 mod sums;
 mod urls;
 mod yaml;
 
-use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::digest::Checksum;
-use crate::manifest::entry::Form;
 use crate::manifest::template::encode_literal;
 use crate::manifest::{LoadOptions, Manifest};
 use crate::ops::error::RunError;
+use expected::Expected;
+pub(crate) use given::Given;
+pub(crate) use lists::{Format, read_list};
 pub(crate) use pattern::{Pattern, Values};
-
-/// The format of a list of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// One URL a line.
-    Urls,
-    /// An input file of aria2c.
-    Aria2,
-    /// A Metalink document (RFC 5854).
-    Metalink,
-    /// A checksum list, such as SHA256SUMS.
-    Sums,
-    /// A registry of pooch.
-    Pooch,
-}
-
-/// A file to declare in the manifest.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Given {
-    pub(crate) url: String,
-    pub(crate) mirrors: Vec<String>,
-    /// The path below the destination, if the list gives one.
-    pub(crate) path: Option<String>,
-    pub(crate) size: Option<u64>,
-    pub(crate) checksums: Vec<Checksum>,
-}
-
-impl Given {
-    pub(crate) fn of(url: impl Into<String>) -> Self {
-        Self { url: url.into(), ..Self::default() }
-    }
-
-    /// True if nothing but the URL is known.
-    fn is_plain(&self) -> bool {
-        self.mirrors.is_empty()
-            && self.path.is_none()
-            && self.size.is_none()
-            && self.checksums.is_empty()
-    }
-}
 
 /// The parsed input.
 #[derive(Debug, Default)]
@@ -79,9 +46,18 @@ pub(crate) struct Input {
 
 /// A source of the generated manifest.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Source {
+pub(crate) struct Source {
+    pub(crate) files: Files,
+    /// Templates.
+    pub(crate) mirrors: Vec<String>,
+}
+
+/// The files of a source.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Files {
     Pattern(Pattern),
-    Files(Vec<Given>),
+    /// Their own mirrors are those of the source.
+    Listed(Vec<Given>),
 }
 
 /// The top-level keys of the generated manifest.
@@ -116,64 +92,10 @@ pub(crate) fn read_arguments(arguments: &[String]) -> Result<Input, RunError> {
     for argument in arguments {
         match glob::parse(argument)? {
             Some(pattern) => input.globs.push(pattern),
-            None => input.files.push(Given::of(urls::checked(&glob::unescaped(argument))?)),
+            None => input.files.push(urls::given(&glob::unescaped(argument))?),
         }
     }
     Ok(input)
-}
-
-/// Reads a list of files. Without `format`, the format is guessed from the content. `base` is the
-/// URL of the folder of the files, for lists that have names instead of URLs.
-///
-/// # Errors
-/// When a line is malformed, or the list needs a `base` and there is none.
-pub(crate) fn read_list(
-    content: &[u8],
-    format: Option<Format>,
-    base: Option<&str>,
-) -> Result<Input, RunError> {
-    let text = String::from_utf8_lossy(content);
-    let text = text.trim_start_matches('\u{feff}');
-    let based = || match base {
-        Some(base) => urls::checked(base),
-        None => Err(wrong(
-            "this list has names, not URLs",
-            "pass the URL of their folder: `--base-url URL`",
-        )),
-    };
-    match format.unwrap_or_else(|| recognise(text)) {
-        Format::Urls => urls::read(text),
-        Format::Aria2 => aria2::read(text),
-        Format::Metalink => metalink::read(text),
-        Format::Sums => sums::read(content, &based()?),
-        Format::Pooch => pooch::read(text, base),
-    }
-}
-
-/// Guesses the format of a list from its first lines.
-fn recognise(text: &str) -> Format {
-    if text.trim_start().starts_with('<') {
-        return Format::Metalink;
-    }
-    let lines = || text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    let first = lines().next().unwrap_or_default();
-    if first.contains("://") && !first.trim_end().contains(' ') {
-        let has_options = lines()
-            .any(|line| line.contains('\t') || (line.starts_with(' ') && line.contains('=')));
-        return if has_options { Format::Aria2 } else { Format::Urls };
-    }
-    let mut words = first.split_whitespace();
-    let (one, two) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let is_digest = |word: &str| {
-        let hex = word.rsplit(':').next().unwrap_or(word);
-        32 <= hex.len() && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    match (is_digest(one), is_digest(two)) {
-        (false, true) => Format::Pooch,
-        (true, _) => Format::Sums,
-        _ if first.contains(" = ") || first.contains(")=") => Format::Sums,
-        _ => Format::Urls,
-    }
 }
 
 /// Path templates, the simplest first. If the paths of one template collide, the next one is tried.
@@ -187,109 +109,88 @@ const PATHS: [Option<&str>; 5] = [
     Some(yaml::NUMBERED),
 ];
 
-/// Makes a manifest that declares exactly the given URLs. `file` is the name of the manifest; it is
-/// used in messages and for the default name.
+/// Makes a manifest that declares exactly the given files. `file` is the name of the manifest, which
+/// decides its default name.
 ///
 /// # Errors
-/// When the input is empty, or no manifest declares exactly its URLs.
+/// When the input is empty or contradictory, or no manifest declares exactly its files.
 pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, RunError> {
     let Input { files, globs, mut notes } = input;
-    let mut files = deduplicated(files, &mut notes);
+    frame.check(file)?;
+    let files = expected::without_globs(files, &globs, &mut notes);
+    let files = given::distinct(files, &mut notes)?;
     if files.is_empty() && globs.is_empty() {
         return Err(wrong(
             "no URL was given",
             "write `natsync init URL...`, or pipe a list into `natsync init -`",
         ));
     }
-    let mirror = if globs.is_empty() { common_mirror(&mut files) } else { None };
-    if mirror.is_none()
-        && files.iter().any(|given| !given.mirrors.is_empty())
-        && yaml::mirrors(&files).is_none()
-    {
-        notes.push("mirrors were left out: no template describes them".to_owned());
+    let expected = Expected::of(&files, &globs)?;
+    let globs: Vec<_> = globs
+        .into_iter()
+        .map(|glob| Source { files: Files::Pattern(glob), mirrors: Vec::new() })
+        .collect();
+    let groups = mirrors::grouped(&files, false);
+    let listed = |groups: Vec<mirrors::Group>| -> Vec<Source> {
+        let of_group =
+            |mirrors::Group { mirrors, files }| Source { files: Files::Listed(files), mirrors };
+        globs.iter().cloned().chain(groups.into_iter().map(of_group)).collect()
+    };
+    let found = groups.iter().flat_map(|group| {
+        find::find(&group.files)
+            .into_iter()
+            .map(|files| Source { files, mirrors: group.mirrors.clone() })
+    });
+    let mut attempts =
+        vec![(globs.iter().cloned().chain(found).collect(), true), (listed(groups), false)];
+    if files.iter().any(|given| !given.mirrors.is_empty()) {
+        attempts.push((listed(mirrors::grouped(&files, true)), false));
     }
-    let found = find::find(&files);
-    let wanted = wanted(&files, &globs)?;
-    let globs: Vec<_> = globs.into_iter().map(Source::Pattern).collect();
-    let inferred: Vec<_> = globs.iter().cloned().chain(found).collect();
-    let listed: Vec<_> =
-        globs.into_iter().chain((!files.is_empty()).then_some(Source::Files(files))).collect();
-    let mut last = None;
-    for (sources, is_inferred) in [(inferred, true), (listed, false)] {
+    let mut last = String::new();
+    for (sources, is_inferred) in attempts {
         for (portable, path) in
             [true, false].into_iter().flat_map(|portable| PATHS.map(|path| (portable, path)))
         {
-            let text = yaml::write(frame, &sources, path, portable, mirror.as_deref());
-            match check(&text, file, &wanted) {
+            let text = yaml::write(frame, &sources, path, portable);
+            match expected.check(&text, file) {
                 Ok(entries) => {
                     describe(&sources, path, portable, is_inferred, &mut notes);
                     let sources = sources.len() as u64;
                     return Ok(Made { text, entries, sources, notes });
                 }
-                Err(why) => last = Some(why),
+                Err(why) => last = why,
             }
         }
     }
     Err(wrong(
-        format!("no manifest declares exactly these URLs: {}", last.unwrap_or_default()),
+        format!("no manifest declares exactly these URLs: {last}"),
         "check the URLs; `natsync init -o - URL` tries a single one",
     ))
 }
 
-/// The entries that the generated manifest must declare.
-enum Wanted {
-    /// Exactly these URLs.
-    Urls(BTreeSet<String>),
-    /// A number of entries: the globs are too large to compare every URL.
-    Count(u64),
-}
-
-/// Globs with more URLs than this are compared by their count alone, to bound memory.
-const MOST_COMPARED: u64 = 1_000_000;
-/// The default limit on the entries of a manifest.
-const MOST: u64 = 10_000_000;
-
-fn wanted(files: &[Given], globs: &[Pattern]) -> Result<Wanted, RunError> {
-    let of_globs = globs.iter().map(Pattern::count).fold(0, u64::saturating_add);
-    let count = of_globs.saturating_add(files.len() as u64);
-    if MOST < count {
-        let message = format!("this expands to {count} URLs, more than {MOST}");
-        return Err(wrong(message, "narrow the globs"));
-    }
-    if MOST_COMPARED < of_globs {
-        return Ok(Wanted::Count(count));
-    }
-    let mut urls: BTreeSet<String> = files.iter().map(|given| normal(&given.url)).collect();
-    for glob in globs {
-        urls.extend(glob.expand().iter().map(|url| normal(url)));
-    }
-    Ok(Wanted::Urls(urls))
-}
-
-/// Parses the generated text and compares its entries with the wanted ones. Returns their number.
-fn check(text: &str, file: &Path, wanted: &Wanted) -> Result<u64, String> {
-    let env = |_: &str| None;
-    let options = LoadOptions { env: &env, ..LoadOptions::default() };
-    let manifest =
-        Manifest::parse(file, text, &options).map_err(|problems| problems.to_string())?;
-    manifest.check().map_err(|problems| problems.to_string())?;
-    let wanted = match wanted {
-        Wanted::Urls(urls) => urls,
-        Wanted::Count(count) if manifest.entries().count() == *count => return Ok(*count),
-        Wanted::Count(_) => return Err("the template expands to other URLs".to_owned()),
-    };
-    let mut seen = 0;
-    let mut left: HashSet<&str> = wanted.iter().map(String::as_str).collect();
-    for entry in manifest.entries().iter() {
-        seen += 1;
-        if !left.remove(normal(&entry.url(Form::Sent)).as_str()) {
-            return Err("the template expands to other URLs".to_owned());
+impl Frame {
+    /// Checks name and destination with a manifest of one file.
+    fn check(&self, file: &Path) -> Result<(), RunError> {
+        let env = |_: &str| None;
+        let options = LoadOptions { env: &env, ..LoadOptions::default() };
+        let usual = Self { name: None, dest: "mirror".to_owned() };
+        let parts = [
+            ("--name", self.name.as_ref(), Self { name: self.name.clone(), ..usual.clone() }),
+            ("--dest", Some(&self.dest), Self { dest: self.dest.clone(), ..usual }),
+        ];
+        for (flag, value, frame) in parts {
+            let Some(value) = value else { continue };
+            let url = Pattern::of_url("http://h.example/a".to_owned());
+            let source = Source { files: Files::Pattern(url), mirrors: Vec::new() };
+            let text = yaml::write(&frame, &[source], None, true);
+            if let Err(problems) = Manifest::parse(file, &text, &options) {
+                let why = problems.iter().next().map(|problem| problem.message.as_str());
+                let message =
+                    format!("`{flag} {value}` cannot be used: {}", why.unwrap_or_default());
+                return Err(RunError::usage(message));
+            }
         }
-    }
-    if left.is_empty() {
-        Ok(seen)
-    } else {
-        Err("the template leaves out some of the URLs".to_owned())
+        Ok(())
     }
 }
 
@@ -300,33 +201,8 @@ fn normal(url: &str) -> String {
     encoded
 }
 
-/// Drops repeated URLs; the first occurrence and its attributes are kept.
-fn deduplicated(files: Vec<Given>, notes: &mut Vec<String>) -> Vec<Given> {
-    let before = files.len();
-    let mut seen = HashSet::new();
-    let files: Vec<_> = files.into_iter().filter(|given| seen.insert(normal(&given.url))).collect();
-    let repeated = before - files.len();
-    if 0 < repeated {
-        let urls = if repeated == 1 {
-            "1 repeated URL was"
-        } else {
-            &format!("{repeated} repeated URLs were")
-        };
-        notes.push(format!("{urls} left out"));
-    }
-    files
-}
-
-/// The template for the mirrors of all files, if each file has only a URL and mirrors. The mirrors
-/// are then removed from the files, so that the files can become patterns.
-fn common_mirror(files: &mut [Given]) -> Option<String> {
-    let is_plain = |given: &Given| Given { mirrors: Vec::new(), ..given.clone() }.is_plain();
-    let mirror = yaml::mirrors(files).filter(|_| files.iter().all(is_plain))?;
-    for given in files {
-        given.mirrors.clear();
-    }
-    Some(mirror)
-}
+/// At most this many sources are described.
+const MOST_DESCRIBED: usize = 20;
 
 /// Adds notes for the user about the sources and settings of the generated manifest.
 fn describe(
@@ -336,9 +212,9 @@ fn describe(
     is_inferred: bool,
     notes: &mut Vec<String>,
 ) {
-    for source in sources {
-        notes.push(match source {
-            Source::Pattern(pattern) => {
+    for source in sources.iter().take(MOST_DESCRIBED) {
+        notes.push(match &source.files {
+            Files::Pattern(pattern) => {
                 let variables: Vec<_> = pattern
                     .variables
                     .iter()
@@ -353,11 +229,14 @@ fn describe(
                 };
                 format!("{entries}: {}{of}", pattern.template())
             }
-            Source::Files(files) => match files.len() {
+            Files::Listed(files) => match files.len() {
                 1 => "1 URL by itself".to_owned(),
                 count => format!("{count} URLs without a pattern, one by one"),
             },
         });
+    }
+    if MOST_DESCRIBED < sources.len() {
+        notes.push(format!("and {} more sources", sources.len() - MOST_DESCRIBED));
     }
     if let Some(path) = path {
         let path = path.replace(yaml::NUMBERED, "source-N/{index}");
@@ -373,5 +252,7 @@ fn describe(
     }
 }
 
+#[cfg(test)]
+mod law;
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,11 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
+    /// A single URL.
+    pub(super) fn of_url(url: String) -> Self {
+        Self { pieces: vec![Piece::Text(url)], variables: Vec::new() }
+    }
+
     /// The template in the syntax of a manifest.
     pub(crate) fn template(&self) -> String {
         let mut text = String::new();

@@ -1,7 +1,6 @@
 //! A registry file of pooch: each line has a name, a digest and optionally a URL.
 
-use super::sums::below;
-use super::urls::{at_line, checked};
+use super::urls::{at_line, given, named, path, shown};
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
@@ -17,7 +16,8 @@ pub(super) fn read(text: &str, base: Option<&str>) -> Result<Input, RunError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        input.files.push(at_line(number, read_line(line, base))?);
+        let given = at_line(number, read_line(line, base))?;
+        input.files.push(Given { line: number, ..given });
     }
     Ok(input)
 }
@@ -35,24 +35,25 @@ fn read_line(line: &str, base: Option<&str>) -> Result<Given, RunError> {
         None => (Some(Algorithm::Sha256), digest.as_str()),
     };
     let checksum = algorithm.and_then(|algorithm| Checksum::from_hex(algorithm, digits));
-    let checksum = checksum
-        .ok_or_else(|| wrong(format!("`{digest}` is not a digest that natsync can check"), form))?;
-    let url = match (url, base) {
-        (Some(url), _) => checked(url)?,
-        (None, Some(base)) => checked(&below(base, name))?,
+    let checksum = checksum.ok_or_else(|| {
+        wrong(format!("`{}` is not a digest that natsync can check", shown(digest)), form)
+    })?;
+    let mut given = match (url, base) {
+        (Some(url), _) => Given { path: Some(path(name)?), ..given(url)? },
+        (None, Some(base)) => named(base, name)?,
         (None, None) => {
             return Err(wrong(
-                format!("`{name}` has no URL"),
+                format!("`{}` has no URL", shown(name)),
                 "pass the URL of their folder: `--base-url URL`",
             ));
         }
     };
-    let path = (url.rsplit('/').next() != Some(name)).then(|| name.clone());
-    Ok(Given { path, checksums: vec![checksum], ..Given::of(url) })
+    given.add(checksum)?;
+    Ok(given)
 }
 
 /// Splits a line at white space; a word in single or double quotes may contain white space.
-fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() {

@@ -1,32 +1,34 @@
 //! Reads checksum lists, such as SHA256SUMS, whose files are in the folder of one URL.
 
-use super::urls::checked;
+use super::urls::{at_line, named};
 use super::{Given, Input, wrong};
 use crate::digest::checksums::{List, Rules};
 use crate::ops::error::RunError;
 
-/// Reads a list. `base` is the URL of the folder of the files.
+/// Reads a list. `base` is the URL of the folder of the files, `title` the file name of the list.
 ///
 /// # Errors
-/// When the content is not a list of names with digests.
-pub(super) fn read(content: &[u8], base: &str) -> Result<Input, RunError> {
-    let list = List::parse(content, "", &Rules::default()).map_err(|problem| {
-        wrong(format!("this is not a checksum list: {problem}"), "`--format` sets another format")
-    })?;
+/// When the content is not a list of names with digests, or a file has no digest that natsync can
+/// check.
+pub(super) fn read(text: &str, title: &str, base: &str) -> Result<Input, RunError> {
+    let list = List::parse(text.as_bytes(), title, &Rules::default()).map_err(|problem| {
+        let message = format!("this is not a checksum list: {}", problem.message);
+        let error = Err(wrong(message, "`--format` sets another format"));
+        match problem.line {
+            Some(line) => at_line::<()>(line, error),
+            None => error,
+        }
+        .expect_err("it is an error")
+    });
     let mut input = Input::default();
-    for (name, checksum, _) in list.files() {
-        let Some(checksum) = checksum else { continue };
-        let Ok(name) = std::str::from_utf8(name) else {
-            input.notes.push("a name that is not UTF-8 was left out".to_owned());
-            continue;
-        };
-        let name = name.trim_start_matches("./");
-        let url = checked(&below(base, name))?;
-        match input.files.last_mut().filter(|last| last.url == url) {
-            Some(last) => last.checksums.push(checksum),
+    for (name, checksum, line) in list?.files() {
+        let name = String::from_utf8_lossy(name);
+        let given = at_line(line, named(base, &name))?;
+        match input.files.last_mut().filter(|last| last.path == given.path) {
+            Some(last) => last.checksums.extend(checksum),
             None => {
-                let path = name.contains('/').then(|| name.to_owned());
-                input.files.push(Given { path, checksums: vec![checksum], ..Given::of(url) });
+                let checksums = checksum.into_iter().collect();
+                input.files.push(Given { checksums, line, ..given });
             }
         }
     }
@@ -36,14 +38,12 @@ pub(super) fn read(content: &[u8], base: &str) -> Result<Input, RunError> {
             "each line needs a digest and a file name",
         ));
     }
+    if let Some(given) = input.files.iter().find(|given| given.checksums.is_empty()) {
+        let error = wrong(
+            "this file has no digest that natsync can check",
+            "remove the line, or pass the names alone with `--format urls`",
+        );
+        return at_line(given.line, Err(error));
+    }
     Ok(input)
-}
-
-/// The URL of the file `name` in the folder `base`.
-pub(super) fn below(base: &str, name: &str) -> String {
-    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    /// Percent-encode everything except the unreserved characters of RFC 3986 and the slash.
-    const NAME: AsciiSet =
-        NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    format!("{}/{}", base.trim_end_matches('/'), utf8_percent_encode(name, &NAME))
 }

@@ -1,11 +1,13 @@
 //! The manifests made from lists and globs; the property that they declare exactly the given URLs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::manifest::entry::Form;
 
 fn frame() -> Frame {
     Frame { name: None, dest: "mirror".to_owned() }
@@ -230,10 +232,18 @@ fn globs_are_templates() {
 }
 
 #[test]
+fn a_url_of_a_glob_is_declared_once() {
+    let arguments = ["http://h/[1-3].jpg", "http://h/2.jpg"].map(str::to_owned);
+    let made = made(read_arguments(&arguments).unwrap());
+    assert_eq!((made.entries, made.sources), (3, 1), "{}", made.text);
+    assert_eq!(made.notes[0], "1 URL is one of a glob, too");
+}
+
+#[test]
 fn lists_of_other_programs_are_read() {
     let digest = "a".repeat(64);
     let sums = format!("{digest}  a.bin\n{digest} *sub/b.bin\n");
-    let input = read_list(sums.as_bytes(), None, Some("https://h.example/files/")).unwrap();
+    let input = read_list(sums.as_bytes(), "", None, Some("https://h.example/files/")).unwrap();
     assert_snapshot!(of_input(input), @r"
     sources:
       - files:
@@ -247,45 +257,46 @@ fn lists_of_other_programs_are_read() {
         "# registry\na.csv md5:{}\n\"b c.csv\" {digest} https://other.example/b%20c.csv\n",
         "b".repeat(32)
     );
-    let input = read_list(pooch.as_bytes(), None, Some("https://h.example/")).unwrap();
+    let input = read_list(pooch.as_bytes(), "", None, Some("https://h.example/")).unwrap();
     assert_snapshot!(of_input(input), @r#"
     sources:
       - files:
           - url: https://h.example/a.csv
             md5: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
           - url: https://other.example/b%20c.csv
-            path: "b c.csv"
             sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
     "#);
     let aria2 = format!(
         "http://h/a.bin\thttp://m/x/a.bin\n  dir=down\n  out=one.bin\n  checksum=sha-256={digest}\n  header=Authorization: secret\nhttp://h/b.bin\thttp://m/x/b.bin\n  dir=down\n"
     );
-    let input = read_list(aria2.as_bytes(), None, None).unwrap();
+    let input = read_list(aria2.as_bytes(), "", None, None).unwrap();
     assert_eq!(input.notes, ["options that were left out: header"]);
     assert_snapshot!(of_input(input), @r#"
     sources:
       - mirrors: ["http://m/x/{filename}"]
         files:
           - url: http://h/a.bin
-            path: one.bin
+            path: down/one.bin
             sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
           - url: http://h/b.bin
+            path: down/b.bin
     "#);
     let metalink = format!(
         "<?xml version=\"1.0\"?>\n<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"a&amp;b.bin\"><size>5</size><hash type=\"sha-256\">{digest}</hash>\
          <pieces length=\"1\" type=\"sha-1\"><hash>{}</hash></pieces><url priority=\"2\">http://m/a</url><url priority=\"1\">http://h/a?x=1&amp;y=2</url><url>ftp://h/a</url></file></metalink>",
         "c".repeat(40)
     );
-    let input = read_list(metalink.as_bytes(), None, None).unwrap();
-    assert_eq!(input.notes, ["1 URL of other protocols left out"]);
-    assert_snapshot!(of_input(input), @r"
+    let input = read_list(metalink.as_bytes(), "", None, None).unwrap();
+    assert_eq!(input.notes, ["1 URL of other protocols left out (line 2)"]);
+    assert_snapshot!(of_input(input), @r#"
     sources:
-      - files:
+      - mirrors: ["http://m/a"]
+        files:
           - url: http://h/a?x=1&y=2
             path: a&b.bin
             size: 5
             sha256: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-    ");
+    "#);
 }
 
 #[test]
@@ -298,10 +309,11 @@ fn invalid_lists_are_errors() {
         ("http://h/${A}\n", "would insert an environment variable"),
         ("", "no URL was given"),
         ("# only a comment\n", "no URL was given"),
-        ("<html></html>", "names no file"),
-        ("  out=a\nhttp://h/a\n", "is not an http or https URL"),
+        ("<html></html>", "this is a web page"),
+        ("<metalink></metalink>", "names no file"),
+        ("  out=a\nhttp://h/a\n", "line 1: `out=a` is not an http or https URL"),
     ] {
-        let input = read_list(list.as_bytes(), None, None);
+        let input = read_list(list.as_bytes(), "", None, None);
         let error = input
             .and_then(|input| make(input, &frame(), Path::new("m.yaml")))
             .unwrap_err()
@@ -311,7 +323,10 @@ fn invalid_lists_are_errors() {
     }
     let sums = format!("{}  a\n", "a".repeat(64));
     assert!(
-        read_list(sums.as_bytes(), None, None).unwrap_err().to_string().contains("names, not URLs")
+        read_list(sums.as_bytes(), "", None, None)
+            .unwrap_err()
+            .to_string()
+            .contains("names, not URLs")
     );
 }
 
@@ -396,7 +411,7 @@ proptest! {
     #[test]
     fn reading_any_list_does_not_panic(text in "[a-z0-9 :/=\t\n<>\"'.#-]{0,200}") {
         for format in [Format::Urls, Format::Aria2, Format::Metalink, Format::Sums, Format::Pooch] {
-            let _ = read_list(text.as_bytes(), Some(format), Some("http://h/"));
+            let _ = read_list(text.as_bytes(), "", Some(format), Some("http://h/"));
         }
         let _ = read_arguments(&[format!("http://h/{text}")]);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::escape::escaped;
 use super::pattern::Value;
-use super::{Frame, Given, Source, Values};
+use super::{Files, Frame, Given, Source, Values};
 
 /// Writes values on one line: at most `most` of them, then the number of the rest.
 pub(super) fn values(values: &Values, most: usize) -> String {
@@ -37,13 +37,12 @@ fn path_for(path: &str, url: &str, number: usize) -> String {
     if has_folder { path.to_owned() } else { path.replace("{dir}/", "") }
 }
 
-/// Writes a manifest. `path` and `mirror` are templates for all sources.
+/// Writes a manifest. `path` is a template for all sources.
 pub(super) fn write(
     frame: &Frame,
     sources: &[Source],
     path: Option<&str>,
     portable: bool,
-    mirror: Option<&str>,
 ) -> String {
     let mut text = String::from(
         "# Made by `natsync init`. `natsync plan` shows what would be fetched, `natsync apply` fetches it.\nversion: 1\n",
@@ -64,11 +63,13 @@ pub(super) fn write(
         if 1 < sources.len() {
             line(&mut text, "name", &format!("source-{}", number + 1));
         }
-        match source {
-            Source::Pattern(pattern) => {
+        let mirrors: Vec<_> = source.mirrors.iter().map(|mirror| scalar(mirror, true)).collect();
+        let mirrors = (!mirrors.is_empty()).then(|| format!("[{}]", mirrors.join(", ")));
+        match &source.files {
+            Files::Pattern(pattern) => {
                 line(&mut text, "url", &scalar(&pattern.template(), false));
-                if let Some(mirror) = mirror {
-                    line(&mut text, "mirrors", &format!("[{}]", scalar(mirror, true)));
+                if let Some(mirrors) = mirrors {
+                    line(&mut text, "mirrors", &mirrors);
                 }
                 if !pattern.variables.is_empty() {
                     text.push_str("    vars:\n");
@@ -81,7 +82,7 @@ pub(super) fn write(
                     line(&mut text, "path", &scalar(&path, false));
                 }
             }
-            Source::Files(files) => {
+            Files::Listed(files) => {
                 // Write the longest path template once for the source; a file with another one
                 // states its own.
                 let paths: Vec<_> = files
@@ -93,14 +94,13 @@ pub(super) fn write(
                 if let Some(path) = common {
                     line(&mut text, "path", &scalar(path, false));
                 }
-                let own = mirrors(files);
-                if let Some(mirror) = own.as_deref().or(mirror) {
-                    line(&mut text, "mirrors", &format!("[{}]", scalar(mirror, true)));
+                if let Some(mirrors) = mirrors {
+                    line(&mut text, "mirrors", &mirrors);
                 }
                 let _ = writeln!(text, "{}files:", std::mem::replace(&mut first, "    "));
                 for (given, path) in files.iter().zip(&paths) {
                     let own = path.as_ref().filter(|path| Some(*path) != common);
-                    write_file(&mut text, given, own.map(String::as_str));
+                    write_file(&mut text, given, own.map(String::as_str), common.is_none());
                 }
             }
         }
@@ -108,10 +108,12 @@ pub(super) fn write(
     text
 }
 
-fn write_file(text: &mut String, given: &Given, path: Option<&str>) {
+/// `path` is the template of its path, if it is not that of the source. `is_usual`: without a path
+/// of its own, the file has that of its URL.
+fn write_file(text: &mut String, given: &Given, path: Option<&str>, is_usual: bool) {
     let _ = writeln!(text, "      - url: {}", scalar(&escaped(&given.url), false));
-    let stated = given.path.as_deref().map(escaped);
-    if let Some(path) = stated.or(path.map(str::to_owned)) {
+    let stated = given.path.as_ref().filter(|stated| !(is_usual && **stated == given.filename()));
+    if let Some(path) = stated.map(|stated| escaped(stated)).or(path.map(str::to_owned)) {
         let _ = writeln!(text, "        path: {}", scalar(&path, false));
     }
     if let Some(size) = given.size {
@@ -121,35 +123,6 @@ fn write_file(text: &mut String, given: &Given, path: Option<&str>) {
         let _ =
             writeln!(text, "        {}: {}", checksum.algorithm(), scalar(&checksum.hex(), false));
     }
-}
-
-/// The template for the mirrors of all files, if each file has exactly one mirror and one template
-/// gives them all.
-pub(super) fn mirrors(files: &[Given]) -> Option<String> {
-    let first = files.first()?;
-    let template = |given: &Given| -> Option<String> {
-        let [mirror] = &given.mirrors[..] else { return None };
-        let (_, rest) = given.url.split_once("://")?;
-        let (_, path) = rest.split_once('/')?;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-        if !path.bytes().all(is_plain) {
-            return None;
-        }
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let base = mirror.strip_suffix(name)?;
-        if name.is_empty() || base.contains(['{', '}', '$']) {
-            return None;
-        }
-        if let Some(above) = base.strip_suffix(&given.url[..given.url.len() - name.len()]) {
-            return Some(format!("{above}{{+url}}"));
-        }
-        match base.strip_suffix('/')?.strip_suffix(folder) {
-            Some(above) if !folder.is_empty() => Some(format!("{above}{{+dir}}/{{filename}}")),
-            _ => Some(format!("{base}{{filename}}")),
-        }
-    };
-    let wanted = template(first)?;
-    files.iter().all(|given| template(given).as_ref() == Some(&wanted)).then_some(wanted)
 }
 
 fn value(value: &Value, quoted: bool) -> String {

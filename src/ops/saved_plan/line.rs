@@ -29,6 +29,8 @@ pub(super) struct Head {
     pub(super) locked: bool,
     pub(super) prune: Option<bool>,
     pub(super) max_delete: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) take_ownership: bool,
     /// The digest of the lock, or `None` without a lock.
     pub(super) lock: Option<String>,
     /// The key of the digests `dest_identity` and [`ActionLine::identity`].

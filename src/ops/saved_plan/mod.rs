@@ -63,6 +63,8 @@ pub struct Recipe {
     pub prune: Option<bool>,
     /// See [`Options::max_delete`]; resolved to a number of files.
     pub max_delete: Option<u64>,
+    /// See [`Options::take_ownership`].
+    pub take_ownership: bool,
     /// The instant at which the plan was made.
     pub now: Timestamp,
 }
@@ -92,6 +94,7 @@ impl Recipe {
             locked: self.locked,
             prune: self.prune,
             max_delete: self.max_delete.map(Quota::Count),
+            take_ownership: self.take_ownership,
             now: Some(self.now),
             ..Options::default()
         })
@@ -157,7 +160,7 @@ fn dest_digest(manifest: &Manifest, key: &IdentityKey) -> Option<UrlDigest> {
 }
 
 /// The digest of a file's content without its byte order mark, or `None` if there is no such file.
-fn digest_of(file: &Path) -> std::io::Result<Option<Digest>> {
+pub(crate) fn digest_of(file: &Path) -> std::io::Result<Option<Digest>> {
     match std::fs::read(file) {
         Ok(content) => {
             let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&content);

@@ -106,6 +106,7 @@ fn begin(head: Head) -> Option<SavedPlan> {
             locked: head.locked,
             prune: head.prune,
             max_delete: head.max_delete,
+            take_ownership: head.take_ownership,
             now: head.now,
         },
         steps: Vec::new(),

@@ -50,6 +50,7 @@ pub(crate) fn write(
         locked: recipe.locked,
         prune: recipe.prune,
         max_delete: recipe.max_delete,
+        take_ownership: recipe.take_ownership,
         lock: lock.map(|digest| digest.to_string()),
         identity_key: key,
         dest_identity: dest_digest(manifest, &key),

@@ -125,6 +125,14 @@ pub(super) fn write_header(manifest: &str, to: &mut impl Write) -> io::Result<()
 }
 
 impl LockLine {
+    /// None if upstream has no such file.
+    pub(crate) fn sha256(&self) -> Option<Digest> {
+        match &self.content {
+            Content::Missing => None,
+            Content::File { sha256, .. } => Some(*sha256),
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, LineError> {
         let raw: Raw<'_> = serde_json::from_str(text).map_err(|error| explain(&error))?;
         if let Err(error) = RelPath::parse(&raw.path) {

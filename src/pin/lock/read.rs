@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::VERSION;
@@ -21,6 +22,7 @@ const REMAKE: &str = "check out the last good version, or remove the lock and ru
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
+    stamp: [i64; 6],
     blocks: Blocks,
     index: Index,
     /// True if the lines are sorted by path.
@@ -59,6 +61,14 @@ impl Index {
     }
 }
 
+/// Device, inode, size and times: what changes when a file is written or replaced.
+fn stamp(metadata: &std::fs::Metadata) -> [i64; 6] {
+    let [device, inode, size] = [metadata.dev(), metadata.ino(), metadata.size()];
+    let changed = metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec());
+    let [device, inode, size] = [device, inode, size].map(u64::cast_signed);
+    [device, inode, size, metadata.mtime(), metadata.mtime_nsec(), changed]
+}
+
 impl Lock {
     /// Reads and validates the lock of a manifest. `None` if there is no such file.
     ///
@@ -71,9 +81,10 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unreadable(path, &error)),
         };
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file);
+        let Some(metadata) = metadata else {
             return Err(LockProblem::new(path, "the lock is not a regular file"));
-        }
+        };
         let mut lines = Lines::new(path, file);
         let header = loop {
             match lines.next()? {
@@ -103,9 +114,16 @@ impl Lock {
         }
         let index = Index::new(index);
         let blocks = Blocks::new(lines.reader.into_inner(), 4 * LONGEST);
-        let mut lock = Self { path: path.to_owned(), blocks, index, sorted, first };
+        let stamp = stamp(&metadata);
+        let mut lock = Self { path: path.to_owned(), stamp, blocks, index, sorted, first };
         lock.refuse_contradictions()?;
         Ok(Some(lock))
+    }
+
+    /// Whether the file at its path is the one that was read, and unchanged.
+    #[must_use]
+    pub(crate) fn is_current(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|metadata| stamp(&metadata) == self.stamp)
     }
 
     /// The number of pinned entries.

@@ -173,6 +173,11 @@ impl Lanes {
             && self.get(id).is_some_and(|lane| lane.readiness(now) == Readiness::Ready)
     }
 
+    /// Whether jobs wait for places that are in use, as far as the hints tell.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.connections <= self.in_use && !self.ready.is_empty()
+    }
+
     /// Updates what the next job of a lane waits for.
     pub(super) fn touch(&mut self, id: LaneId, now: Instant) {
         let standing = self.standing(id, now);

@@ -63,6 +63,70 @@ fn an_origin_gets_no_more_than_its_places() {
     assert_eq!(ask(&dispatch, now).0, 2);
 }
 
+fn spare<'r>(dispatch: &'r Dispatch<'_>, url: &str) -> Option<Slot<'r>> {
+    let helped = job(9, url);
+    match dispatch.spare(&helped.target.origin, &helped) {
+        Spare::Place(slot) => Some(slot),
+        Spare::Later => None,
+        Spare::NotUp => panic!("the lane is not up"),
+    }
+}
+
+#[tokio::test]
+async fn a_spare_place_goes_to_a_job_that_waits_for_it() {
+    let (http, now) = (per_host(2), Instant::now());
+    let dispatch = dispatch(&["http://a/1", "http://b/2", "http://a/3"], &http, 2);
+    let (_, _front) = ask(&dispatch, now);
+    let helper = spare(&dispatch, "http://a/1").expect("no job waits yet");
+    assert!(spare(&dispatch, "http://a/1").is_none(), "all places are in use");
+    let helper = dispatch.spare_again(helper).expect("no job waits yet");
+    // A worker finds no place for the next jobs, at this origin and at another one, and waits.
+    let stop = Stop::default();
+    let worker = dispatch.next(&stop);
+    tokio::pin!(worker);
+    let early = tokio::select! {
+        biased;
+        _ = &mut worker => true,
+        () = std::future::ready(()) => false,
+    };
+    assert!(!early);
+    assert!(dispatch.spare_again(helper).is_none());
+    assert!(matches!(worker.await, Some(Task::Ask(..))), "the worker was woken");
+}
+
+#[test]
+fn a_lane_that_is_not_up_has_no_spare_place() {
+    let (http, now) = (per_host(4), Instant::now());
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    let lane_after = |doubt: &dyn Fn(&Dispatch<'_>, LaneId)| {
+        let dispatch = dispatch(&["http://a/1"], &http, 64);
+        let (_, front) = ask(&dispatch, now);
+        doubt(&dispatch, front.lane);
+        let helped = job(9, "http://a/1");
+        let spare = dispatch.spare(&helped.target.origin, &helped);
+        let found = match &spare {
+            Spare::Place(_) => "up",
+            Spare::Later => "held",
+            Spare::NotUp => "not up",
+        };
+        drop(spare);
+        assert_eq!(dispatch.own_again(front).is_some(), found == "up");
+        found
+    };
+    assert_eq!(lane_after(&|_, _| {}), "up");
+    assert_eq!(lane_after(&|dispatch, lane| dispatch.hold(lane, Duration::from_mins(1))), "held");
+    let unreachable = |dispatch: &Dispatch<'_>, lane| {
+        dispatch.unreachable(lane, Instant::now(), &failure, 4, 0.5);
+    };
+    assert_eq!(lane_after(&unreachable), "not up");
+    let failed = |dispatch: &Dispatch<'_>, lane| {
+        for _ in 0..40 {
+            dispatch.failed(lane, &failure, 4, 0.5);
+        }
+    };
+    assert_eq!(lane_after(&failed), "not up");
+}
+
 #[test]
 fn a_pause_holds_back_one_origin_alone() {
     let (http, now) = (per_host(4), Instant::now());

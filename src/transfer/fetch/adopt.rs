@@ -67,7 +67,7 @@ impl Fetch<'_> {
         headers: &Headers,
     ) -> bool {
         length.is_some_and(|length| could_be(local, length, headers))
-            && self.is_expected(attempt, local, headers)
+            && self.is_expected(attempt, local, headers, false)
     }
 
     /// Takes a local file for a copy of the remote one.
@@ -104,7 +104,7 @@ impl Fetch<'_> {
 
     /// The digest of a local file, provided that it does not change meanwhile. Reading may take
     /// long, so it does not run on the event loop.
-    async fn read_local(
+    pub(super) async fn read_local(
         &self,
         run: &Run<'_>,
         path: &RelPath,

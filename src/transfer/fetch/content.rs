@@ -3,7 +3,7 @@
 use super::files::Fetch;
 use crate::dest::{Dest, Stat};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Headers, Length, check_length, is_html};
+use crate::http::{Headers, Length, Target, check_label, check_length, is_html};
 use crate::manifest::EDGE;
 use crate::manifest::entry::Entry;
 use crate::transfer::attempt::Attempt;
@@ -16,19 +16,22 @@ impl Fetch<'_> {
         attempt: &Attempt<'_, '_, '_>,
         local: &Stat,
         headers: &Headers,
+        is_witnessed: bool,
     ) -> bool {
-        is_expected(self.files.dest, &attempt.entry, attempt.want, (local, headers))
+        is_expected(self.files.dest, attempt, (local, headers), is_witnessed)
     }
 }
 
 /// Whether the local file meets what a fetched one would have to meet, as far as the fields of the
-/// response tell that confirmed it. A file that cannot be read does not.
+/// response tell that confirmed it. A file that cannot be read does not. `is_witnessed`: upstream
+/// served these bytes, so that they were compared with the type that it stated.
 pub(in crate::transfer) fn is_expected(
     dest: &Dest,
-    entry: &Entry<'_>,
-    want: &Want,
+    attempt: &Attempt<'_, '_, '_>,
     (local, headers): (&Stat, &Headers),
+    is_witnessed: bool,
 ) -> bool {
+    let (entry, want, target) = (&attempt.entry, attempt.want, &attempt.job.target);
     let expect = &entry.source().expect;
     let types = expect.content_type.as_ref().zip(headers.content_type());
     if check_length(local.size, expect, want.length()).is_err()
@@ -36,12 +39,17 @@ pub(in crate::transfer) fn is_expected(
     {
         return false;
     }
-    if expect.kind.is_none() && !says_html(headers) {
+    // A web page under another name is what a server sends instead of a file.
+    let path = entry.path();
+    let no_page = !is_witnessed && expect.content_type.is_none() && is_no_page(path.file_name());
+    if expect.kind.is_none() && !no_page && !says_html(headers) {
         return true;
     }
-    let edges = dest.read(&entry.path()).and_then(|file| file.edges(EDGE));
-    edges
-        .is_ok_and(|(beginning, end)| check_content(entry, want, headers, &beginning, &end).is_ok())
+    let edges = dest.read(&path).and_then(|file| file.edges(EDGE));
+    edges.is_ok_and(|(beginning, end)| {
+        check_content(entry, target, want, headers, &beginning, &end).is_ok()
+            && !(no_page && is_html(&beginning))
+    })
 }
 
 fn says_html(headers: &Headers) -> bool {
@@ -52,6 +60,7 @@ fn says_html(headers: &Headers) -> bool {
 /// Compares the bytes of a file with what the manifest expects of them.
 pub(super) fn check_content(
     entry: &Entry<'_>,
+    target: &Target,
     want: &Want,
     headers: &Headers,
     beginning: &[u8],
@@ -68,6 +77,10 @@ pub(super) fn check_content(
     // An error page with the status of success: the server and the bytes say HTML, the name does
     // not.
     let is_proven = matches!(want.length(), Length::Pinned(_));
+    if !is_proven {
+        let (path, name) = (entry.path(), target.file_name());
+        check_label(headers, &[path.file_name(), &name], beginning)?;
+    }
     if expect.content_type.is_none()
         && !is_proven
         && says_html(headers)

@@ -35,7 +35,9 @@ impl Fetch<'_> {
         };
         if let Some(kept) = attempt.job.kept.take_if(is_whole) {
             // An earlier attempt received all of it: only publishing is left.
-            return self.publish_kept(attempt, slot.lane, kept.begun, held.as_ref());
+            let lane = slot.lane;
+            drop(slot);
+            return self.publish_kept(attempt, lane, kept.begun, held.as_ref()).await;
         }
         let none = Validators::default();
         let (conditions, rest) = if attempt.job.learned.plain {
@@ -60,7 +62,8 @@ impl Fetch<'_> {
                     // The response is about a local file that was edited or deleted meanwhile.
                     return Ok(Ended::Outdated);
                 };
-                if !self.is_expected(attempt, &local, &response.headers) {
+                let is_witnessed = held.provenance.is_witnessed();
+                if !self.is_expected(attempt, &local, &response.headers, is_witnessed) {
                     attempt.job.learned.plain = true;
                     return Ok(Ended::Further);
                 }
@@ -87,7 +90,12 @@ impl Fetch<'_> {
                 let local = self.local(&attempt.entry.path());
                 if let Some((held, local)) = held.as_ref().zip(local)
                     && is_same(held, &local, conditions, (length, &response.headers))
-                    && self.is_expected(attempt, &local, &response.headers)
+                    && self.is_expected(
+                        attempt,
+                        &local,
+                        &response.headers,
+                        held.provenance.is_witnessed(),
+                    )
                 {
                     finish_body(&mut response.slot, response.body).await;
                     run.dispatch.succeeded(response.slot.lane, 0);

@@ -1,6 +1,7 @@
 //! Getting files: conditional requests, resumed transfers, segments, adopted files, and the proof.
 
 mod adopt;
+mod answer;
 mod content;
 mod files;
 mod get;

@@ -1,30 +1,29 @@
 //! Receiving a file: its body, the proof of its bytes, and the way to its final name.
 
+use super::answer::Answer;
 use super::content::check_content;
 use super::files::Fetch;
 use super::resume;
 use super::segments::{self, File};
 use crate::dest::state::{Answered, FileRecord, Note, Provenance};
 use crate::dest::{Begun, PartNote, Proven, Small, Stat};
-use crate::digest::Digest;
+use crate::digest::Digests;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Headers, Length, Receiver as _, http_date, is_html, receive};
+use crate::http::{BodyRules, Headers, Length, Receiver as _, http_date, is_html};
 use crate::pin::Validators;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Decision, Step};
 use crate::stop::StopReason;
 use crate::threads::lock;
 use crate::transfer::ask::Response;
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
-use crate::transfer::job::{Job, Repeated};
+use crate::transfer::job::{Job, PROGRESS, Repeated};
 use crate::transfer::publish::{Message, Parcel};
 use crate::transfer::sink::{EDGE, Sink, Whole};
 use crate::transfer::slot::LaneId;
 
 /// Smaller bodies are received without a look at the free space.
 const LARGE: u64 = 1024 * 1024;
-/// A failed attempt that got this many bytes further than all before is not counted.
-const PROGRESS: u64 = 1024 * 1024;
 
 /// A body, and the bytes before it that are here already.
 pub(super) struct Coming {
@@ -50,7 +49,7 @@ pub(in crate::transfer) fn unproven(before: u64, now: u64) -> Failure {
 
 impl Fetch<'_> {
     /// Publishes a file that an earlier run received completely.
-    pub(super) fn publish_kept(
+    pub(super) async fn publish_kept(
         &self,
         attempt: &Attempt<'_, '_, '_>,
         lane: LaneId,
@@ -65,11 +64,13 @@ impl Fetch<'_> {
         let bytes = staged.length();
         let PartNote { validators, .. } = note;
         let modified = validators.last_modified.as_deref().and_then(http_date);
+        let same = self.same_as_local(attempt, &staged.digests(), bytes, held).await;
         let verified = staged
             .verify(&proof.checksums(), modified)
             .map_err(|error| failed(proof.explain(error, bytes, is_html(&beginning))))?;
-        check_content(&attempt.entry, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
-        self.put_in_place(attempt, Proven::Staged(verified), validators, held);
+        let (entry, target) = (&attempt.entry, &attempt.job.target);
+        check_content(entry, target, attempt.want, &nothing, &beginning, &end).map_err(failed)?;
+        self.put_in_place(attempt, Proven::Staged(verified), validators, (held, same));
         Ok(Ended::Settled)
     }
 
@@ -107,12 +108,12 @@ impl Fetch<'_> {
             stall: http.stall_timeout,
             min_rate: http.min_rate,
         };
-        let Some(mut connection) = slot.connection.take() else {
+        let Some(connection) = slot.connection.take() else {
             return Err(failed(Failure::new(ErrorKind::Connect, "the connection was lost")));
         };
         let paces = run.paces(entry.source_index());
         let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
-        let from = (attempt.job.name, attempt.job.place);
+        let (owner, from) = (self.files.state.owner(), (attempt.job.name, attempt.job.place));
         let staged = begun.as_ref().map(|begun| &begun.staged);
         let proof = want.proof(&headers, staged, expect.header_digests);
         let algorithms = proof.algorithms();
@@ -120,42 +121,47 @@ impl Fetch<'_> {
         let mut sink = match begun {
             Some(begun) => Sink::resume(begun, stage),
             None => {
-                let note = || resume::note(&entry, from, want, &headers, total);
+                let note = || resume::note(owner, &entry, from, want, &headers, total);
                 Sink::new(total, stage, Box::new(note))
             }
         };
         let segmented = total
             .filter(|total| {
                 1 < http.segments
-                    && !attempt.job.whole
+                    && !(attempt.job.whole || attempt.job.learned.plain)
                     && http.segment_min_size <= total - here
                     && segments::are_allowed(&headers, 0 < here)
             })
             .and_then(|total| Some((total, sink.note()?.clone())));
+        let mut answer = Answer { slot, connection, body };
         let received = match &segmented {
-            None => receive(&mut connection, body, &rules, &paces, &mut sink, progress).await,
+            None => match answer.receive(&rules, &paces, &mut sink, progress).await {
+                Ok(()) => Ok(answer.into_slot().await),
+                Err(failure) => Err(failure),
+            },
             Some((total, note)) => {
                 let (total, rules, paces) = (*total, &rules, &paces[..]);
                 let file = File { attempt, note, total, rules, paces };
-                Box::pin(segments::receive_all(&file, &mut connection, body, &mut sink, progress))
-                    .await
+                let received =
+                    Box::pin(segments::receive_all(&file, answer, &mut sink, progress)).await;
+                // After a wrong range response, fetch this file over one connection.
+                attempt.job.whole |= received.refused;
+                received.result
             }
         };
-        if let Err(failure) = received {
-            // After a wrong range response, fetch this file over one connection.
-            attempt.job.whole |= segmented.is_some() && failure.kind == ErrorKind::Protocol;
-            self.keep(attempt.job, sink, &failure);
-            return Err(failed(failure));
-        }
+        let slot = match received {
+            Ok(slot) => slot,
+            Err(failure) => {
+                self.keep(attempt.job, sink, &failure);
+                return Err(failed(failure));
+            }
+        };
         let is_whole = framed
-            || connection.ends_authentically
             || expect.unframed
             || want.length() != Length::Unknown
             || !proof.checksums().is_empty();
-        if connection.is_reusable().await {
-            slot.connection = Some(connection);
-        }
-        run.dispatch.succeeded(lane, sink.received() - here);
+        let length = sink.received();
+        run.dispatch.succeeded(lane, length - here);
         drop(slot);
         // Other workers send their requests first, so that the server is busy while this file is
         // put away.
@@ -167,30 +173,33 @@ impl Fetch<'_> {
         let expected = proof.checksums();
         let explain = |error, bytes, html| failed(proof.explain(error, bytes, html));
         let check = |beginning: &[u8], end: &[u8]| {
-            check_content(&entry, want, &headers, beginning, end).map_err(failed)
+            let target = &attempt.job.target;
+            check_content(&entry, target, want, &headers, beginning, end).map_err(failed)
         };
-        let proven = match whole {
+        let (proven, same) = match whole {
             Whole::Small(bytes) => {
                 let (length, edge) = (bytes.len(), bytes.len().min(EDGE));
                 let html = is_html(&bytes[..edge]);
                 let small = Small::prove(bytes, algorithms, &expected, modified)
                     .map_err(|error| explain(error, length as u64, html))?;
                 check(&small.bytes()[..edge], &small.bytes()[length - edge..])?;
-                Proven::Small(small)
+                let small = Proven::Small(small);
+                let same = self.same_as_local(attempt, small.digests(), length as u64, held).await;
+                (small, same)
             }
             Whole::Staged(begun) => {
                 let Begun { staged, beginning, end } = *begun;
                 let length = staged.length();
+                let same = self.same_as_local(attempt, &staged.digests(), length, held).await;
                 let verified = staged
                     .verify(&expected, modified)
                     .map_err(|error| explain(error, length, is_html(&beginning)))?;
                 check(&beginning, &end)?;
-                Proven::Staged(verified)
+                (Proven::Staged(verified), same)
             }
         };
         if !is_whole {
-            let (digest, length) = (proven.digests().sha256(), proven.length());
-            match attempt.job.learned.repeated(digest, length) {
+            match attempt.job.learned.repeated(proven.digests().sha256(), length) {
                 Repeated::Same => {}
                 Repeated::First => return Ok(Ended::Further),
                 Repeated::Other(before) => return Err(failed(unproven(before, length))),
@@ -199,7 +208,7 @@ impl Fetch<'_> {
         if let Some(field) = proof.out_of_date(proven.digests()) {
             self.tell_out_of_date(attempt, field);
         }
-        self.put_in_place(attempt, proven, validators, held);
+        self.put_in_place(attempt, proven, validators, (held, same));
         Ok(Ended::Settled)
     }
 
@@ -233,8 +242,7 @@ impl Fetch<'_> {
 
     /// Keeps the received bytes for the next attempt, unless the failure makes them doubtful.
     fn keep(&self, job: &mut Job, sink: Sink<'_>, failure: &Failure) {
-        use ErrorKind::{Connect, Stalled, Timeout, Truncated};
-        if !matches!(failure.kind, Connect | Stalled | Timeout | Truncated) {
+        if !resume::leaves_bytes(failure.kind) {
             return sink.discard();
         }
         let Some(begun) = sink.keep() else { return };
@@ -246,35 +254,49 @@ impl Fetch<'_> {
         job.keep(kept);
     }
 
-    /// Hands a proven file to the publisher, or records the local one if it has the same bytes.
+    /// The local file, if it has the bytes that were received. The caller holds no place, and has
+    /// not verified the bytes yet: if the run is stopped meanwhile, they stay a part.
+    async fn same_as_local(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        digests: &Digests,
+        length: u64,
+        held: Option<&Answered>,
+    ) -> Option<Stat> {
+        let path = attempt.entry.path();
+        let local = self.local(&path).filter(|local| local.size == length)?;
+        let may_be_same = match held {
+            Some(held) => held.sha256 == digests.sha256(),
+            // Nothing is recorded about a file that natsync did not write: it has to be read.
+            None => matches!(
+                self.files.plan.step(attempt.job.entry),
+                Step::Do(Decision { action: Action::Revalidate, .. })
+            ),
+        };
+        if !may_be_same {
+            return None;
+        }
+        attempt.run.dispatch.wake();
+        // The record must describe the file that is there now, not when the run began.
+        let digest = self.read_local(attempt.run, &path, local).await.ok()?;
+        (digest == digests.sha256()).then_some(local)
+    }
+
+    /// Hands a proven file to the publisher, or records the local one if it is the `same`.
     fn put_in_place(
         &self,
         attempt: &Attempt<'_, '_, '_>,
         proven: Proven,
         validators: Validators,
-        held: Option<&Answered>,
+        (held, same): (Option<&Answered>, Option<Stat>),
     ) {
         let (job, entry, key) = (&*attempt.job, &attempt.entry, self.files.state.key());
         let path = entry.path();
-        let bytes = proven.length();
-        let (replaces, asks) = match self.files.plan.step(job.entry) {
-            Step::Do(decision) => {
-                (decision.action != Action::Fetch, decision.action == Action::Revalidate)
-            }
-            _ => (true, false),
+        let replaces = match self.files.plan.step(job.entry) {
+            Step::Do(decision) => decision.action != Action::Fetch,
+            _ => true,
         };
-        let same = match held {
-            Some(held) => held.sha256 == proven.digests().sha256(),
-            // Nothing is recorded about a file that natsync did not write: it has to be read.
-            None => asks && self.local(&path).is_some_and(|local| local.size == bytes),
-        };
-        // The record must describe the file that is there now, not when the run began.
-        let still = |_: &Stat| {
-            let read = self.files.dest.read(&path);
-            let read = read.and_then(|file| Digest::of_reader(file, || true));
-            read.is_ok_and(|(digest, _)| digest == proven.digests().sha256())
-        };
-        if same && let Some(stat) = self.local(&path).filter(still) {
+        if let Some(stat) = same {
             // The server sent all bytes again, and they are those of the local file, which stays.
             let now = attempt.run.work.clock.timestamp();
             let is_own = held.is_some_and(|held| held.provenance.is_downloaded());

@@ -2,6 +2,7 @@
 
 use super::files::Fetch;
 use crate::dest::PartNote;
+use crate::failure::ErrorKind;
 use crate::http::{Headers, Here, Range, http_date};
 use crate::manifest::IdentityKey;
 use crate::manifest::entry::Entry;
@@ -18,6 +19,7 @@ const REST: i64 = 60;
 /// The note that identifies an incomplete file, which came from one of the places of an entry. None if nothing could prove later that the rest
 /// belongs to it.
 pub(super) fn note(
+    owner: i64,
     entry: &Entry<'_>,
     (name, place): (usize, usize),
     want: &Want,
@@ -28,6 +30,7 @@ pub(super) fn note(
     let etag = sent.strong_etag().map(str::to_owned);
     let validators = Validators { etag, ..sent };
     let note = PartNote {
+        owner,
         path: entry.path().as_str().to_owned(),
         url: entry.kept_at(name, place, &IdentityKey::random()),
         pin: want.digests(),
@@ -36,6 +39,13 @@ pub(super) fn note(
         total,
     };
     (want.is_pinned() || note.validator().is_some()).then_some(note)
+}
+
+/// Whether the bytes before a failure of that kind are those of the file, so that only the rest is
+/// requested.
+pub(super) fn leaves_bytes(kind: ErrorKind) -> bool {
+    use ErrorKind::{Connect, Stalled, Timeout, Truncated};
+    matches!(kind, Connect | Stalled | Timeout | Truncated)
 }
 
 fn was_at_rest(headers: &Headers, last_modified: Option<&str>) -> bool {

@@ -14,7 +14,7 @@ use super::fault::{Act, Fault};
 use super::line::Line;
 use super::message::Request;
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Connection, Dial, Network, Origin, Wanted};
+use crate::http::{Connection, Dial, Network, Origin, Version, Wanted};
 use crate::manifest::Http;
 use crate::threads::lock;
 
@@ -95,6 +95,7 @@ impl Dial for World {
         &'a self,
         origin: &'a Origin,
         _: Wanted,
+        _: Version,
         within: Duration,
     ) -> LocalBoxFuture<'a, Result<Connection, Failure>> {
         Box::pin(async move {
@@ -313,7 +314,12 @@ fn content(path: &str, version: usize) -> Arc<[u8]> {
         .bytes()
         .fold(7, |hash: u64, byte| hash.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
     let mut rng = fastrand::Rng::with_seed(hash);
-    let size = if rng.u32(0..8) == 0 { rng.usize(1..200_000) } else { rng.usize(1..20_000) };
+    let most = match rng.u32(0..64) {
+        0 => 4_000_000,
+        1..9 => 200_000,
+        _ => 20_000,
+    };
+    let size = rng.usize(1..most);
     let mut rng = fastrand::Rng::with_seed(rng.u64(..) ^ version as u64);
     let mut bytes = vec![0; size];
     rng.fill(&mut bytes);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::server::SendResponse;
 use hyper::{Request, Response};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -53,6 +54,8 @@ pub(crate) struct Asked {
     /// The number of its connection, and its number on that connection, both from 0.
     pub(crate) connection: usize,
     pub(crate) number: usize,
+    /// Sent over HTTP/1.1.
+    pub(crate) over_one: bool,
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -69,8 +72,16 @@ pub(crate) struct Second {
 
 impl Second {
     pub(crate) fn new(script: impl Fn(&Asked) -> Say + Send + Sync + 'static) -> Self {
+        Self::offering(&[b"h2"], script)
+    }
+
+    /// A server that offers these protocols. Over HTTP/1.1 it knows only [`Say::File`].
+    pub(crate) fn offering(
+        protocols: &[&[u8]],
+        script: impl Fn(&Asked) -> Say + Send + Sync + 'static,
+    ) -> Self {
         let identity = Identity::new();
-        let config = identity.config(&[b"h2"]);
+        let config = identity.config(protocols);
         let (end, ended) = oneshot::channel();
         let (told, port) = std::sync::mpsc::channel();
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
@@ -138,6 +149,9 @@ async fn serve(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     let stream = acceptor.accept(stream).await?;
+    if stream.get_ref().1.alpn_protocol() == Some(b"http/1.1") {
+        return serve_one(stream, connection, log, script).await;
+    }
     let mut server = h2::server::handshake(stream).await?;
     let mut number = 0;
     while let Some(request) = server.accept().await {
@@ -163,6 +177,30 @@ async fn serve(
     Ok(())
 }
 
+/// HTTP/1.1 on one connection.
+async fn serve_one<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    connection: usize,
+    log: &Mutex<Vec<Asked>>,
+    script: &Arc<Script>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    for number in 0.. {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let path = head.split(' ').nth(1).ok_or("no target")?;
+        let request = Request::get(path).body(())?;
+        let asked = note(&request, connection, number, log);
+        let Say::File(body) = script(&asked) else { return Ok(()) };
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(answer.as_bytes()).await?;
+        stream.write_all(&body).await?;
+    }
+    Ok(())
+}
+
 fn note<B>(
     request: &Request<B>,
     connection: usize,
@@ -177,7 +215,9 @@ fn note<B>(
     let headers: Vec<_> =
         request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let range = request.headers().get("range").map(text);
-    let asked = Asked { path, range, before, connection, number, headers };
+    // Over HTTP/2 a target has a scheme.
+    let over_one = request.uri().scheme().is_none();
+    let asked = Asked { path, range, before, connection, number, over_one, headers };
     log.push(asked.clone());
     asked
 }
