@@ -270,10 +270,13 @@ fn an_empty_body_is_no_file_unless_it_is_expected() {
 }
 
 #[test]
-fn a_body_ended_by_the_connection_alone_is_a_file_where_it_is_expected() {
-    let world = answered_with(Answer::file().until_close(), &["expect: {unframed: true}"]);
-    world.apply().success();
-    world.assert_files(&[("a.txt", "0123456789"), ("b.txt", "the other")]);
+fn a_body_ended_by_the_connection_alone_comes_twice_unless_it_is_expected() {
+    for (settings, requests) in [(&[][..], 2), (&["expect: {unframed: true}"], 1)] {
+        let world = answered_with(Answer::file().until_close(), settings);
+        world.apply().success();
+        world.assert_files(&[("a.txt", "0123456789"), ("b.txt", "the other")]);
+        assert_eq!(world.origin.count("/a.txt"), requests);
+    }
 }
 
 #[test]

@@ -101,10 +101,10 @@ impl Reader<'_> {
         {
             expect.unframed = unframed;
         }
-        if let Some(believed) =
-            fields.get("header_digests").and_then(|node| self.flag(node, "header_digests"))
+        if let Some(node) = fields.get("header_digests")
+            && let Some(counts) = self.flag(node, "header_digests")
         {
-            expect.header_digests = believed;
+            expect.header_digests = counts;
         }
         expect
     }

@@ -223,18 +223,17 @@ fn note<B>(
 }
 
 async fn answer(say: Say, mut respond: SendResponse<Bytes>) {
-    // Other bytes have another entity tag.
-    let beginning = match &say {
+    // Each content has a tag of its own, which its first bytes make.
+    let tag = match &say {
         Say::File(body)
         | Say::Unmeasured(body)
+        | Say::UnmeasuredAndReset(body, _)
         | Say::Length(_, body)
-        | Say::ResetAfter(body, ..)
-        | Say::UnmeasuredAndReset(body, _) => &body[..body.len().min(8)],
-        _ => b"v1",
+        | Say::ResetAfter(body, ..) => crate::world::hex(&body[..body.len().min(8)]),
+        _ => "v1".to_owned(),
     };
-    let tag = format!("\"{}\"", crate::world::hex(beginning));
     let head = |status: u16, length: Option<usize>| {
-        let mut head = Response::builder().status(status).header("etag", &tag);
+        let mut head = Response::builder().status(status).header("etag", format!("\"{tag}\""));
         if let Some(length) = length {
             head = head.header("content-length", length);
         }
