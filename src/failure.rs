@@ -100,6 +100,9 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+/// What the message of an entry begins with that was not requested.
+const NOT_REQUESTED: &str = "was not requested, because its host fails: ";
+
 /// Why one entry failed. It prints as a lowercase fragment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -149,6 +152,18 @@ impl Failure {
     pub(crate) fn lasting(mut self) -> Self {
         self.lasting = true;
         self
+    }
+
+    /// The same for an entry that was not requested, because its host fails.
+    #[must_use]
+    pub(crate) fn not_requested(mut self) -> Self {
+        self.message.insert_str(0, NOT_REQUESTED);
+        self
+    }
+
+    /// Why the host fails, if the entry was not requested for that.
+    pub(crate) fn cause_if_not_requested(&self) -> Option<&str> {
+        self.message.strip_prefix(NOT_REQUESTED)
     }
 
     /// Adds the origin, unless there is one already, or the failure is not about an origin.

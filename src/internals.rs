@@ -81,7 +81,7 @@ impl Dialer {
             past_caches: false,
         };
         let message = request.message(target, &Visit::default(), connection)?;
-        let response = match exchange(connection, message, self.stall).await {
+        let mut response = match exchange(connection, message, self.stall).await {
             Exchange::Answered(response) if response.head.status == 200 => response,
             Exchange::Failed(failure) | Exchange::Throttled(failure) => return Err(failure),
             other => return Err(Failure::new(ErrorKind::HttpStatus, format!("{other:?}"))),

@@ -73,4 +73,6 @@ pub(crate) fn is_yaml(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 pub(crate) use types::{File, ListPlace, Locations, Matching, Override, Published};
-pub(crate) use url::{check_url, host_of};
+#[cfg(feature = "cli")]
+pub(crate) use url::check_url;
+pub(crate) use url::host_of;

@@ -30,6 +30,8 @@ pub(super) struct Group {
     pub(super) count: u64,
     /// Whether all failures have the same message.
     pub(super) same_message: bool,
+    /// How many of the entries were not requested, because their host fails.
+    not_requested: u64,
     /// The index of the source of the first entry.
     pub(super) source: usize,
     more_sources: bool,
@@ -51,6 +53,7 @@ impl Failures {
                 first: vec![(entry, failure.message.clone())],
                 count: 1,
                 same_message: true,
+                not_requested: u64::from(failure.cause_if_not_requested().is_some()),
                 source,
                 more_sources: false,
             });
@@ -142,7 +145,8 @@ impl Group {
     fn add(&mut self, entry: EntryIndex, source: usize, failure: &Failure) {
         self.count += 1;
         self.more_sources |= source != self.source;
-        self.same_message &= failure.message == self.failure.message;
+        self.same_message &= cause(failure) == cause(&self.failure);
+        self.not_requested += u64::from(failure.cause_if_not_requested().is_some());
         if self.first.len() < NAMED {
             self.first.push((entry, failure.message.clone()));
         }
@@ -158,7 +162,7 @@ impl Group {
             return self.write_names(lines, names, width);
         }
         if self.same_message {
-            let message = &self.failure.message;
+            let message = cause(&self.failure);
             // The origin is left out if the message names its host.
             let at = match &self.failure.origin {
                 Some(origin) if !message.contains(host_of(origin)) => format!(" at {origin}"),
@@ -167,7 +171,11 @@ impl Group {
                 }
                 _ => String::new(),
             };
-            let line = Untrusted(&format!("{entries}{at}, {message} ({kind})")).to_string();
+            let rest = match self.not_requested {
+                0 => String::new(),
+                count => format!("; {count} of them were not requested"),
+            };
+            let line = Untrusted(&format!("{entries}{at}, {message} ({kind}){rest}")).to_string();
             // The label `failed: ` takes eight columns.
             let line = wrap_words(&line, width, 8, 4);
             let _ = writeln!(lines, "{error}failed:{error:#} {line}");
@@ -238,6 +246,11 @@ impl Group {
             let _ = writeln!(lines, "   {more}");
         }
     }
+}
+
+/// The message of a failure, without the remark that its entry was not requested.
+fn cause(failure: &Failure) -> &str {
+    failure.cause_if_not_requested().unwrap_or(&failure.message)
 }
 
 fn host_of(origin: &str) -> &str {
@@ -378,6 +391,24 @@ mod tests {
             declared at natgeo.yaml:5 (source wallpapers and others)
         hint: run the command again
         ");
+    }
+
+    #[test]
+    fn entries_that_were_not_requested_are_counted() {
+        let mut failures = Failures::default();
+        let failure =
+            Failure::new(ErrorKind::Connect, "connection refused").at_origin("http://example.org");
+        failures.add(EntryIndex(0), 0, &failure);
+        for index in 1..40 {
+            failures.add(EntryIndex(index), 0, &failure.clone().not_requested());
+        }
+        let lines = render(&failures, None);
+        let first = lines.lines().next().unwrap_or_default();
+        assert_eq!(
+            first,
+            "failed: 40 entries at http://example.org, connection refused (connect); \
+             39 of them were not requested"
+        );
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         let mut slot = slot;
         loop {
             let lane = slot.lane;
+            self.job.lane = Some(lane);
             let now = run.work.clock.timestamp().as_second();
             let login = self.login(&target, way.count());
             let visit = Visit { login, cookies: way.cookies(&target, now) };
@@ -154,7 +155,8 @@ impl<'r> Attempt<'_, 'r, '_> {
                 .map_err(|failure| failed(failure, false, None))?;
             target = next;
             let Some(place) = run.dispatch.go_on(slot, &target.origin, self.job) else {
-                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way }));
+                let since = run.work.clock.now();
+                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, since }));
                 return Err(Refusal::Waits);
             };
             slot = place;

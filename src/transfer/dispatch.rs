@@ -6,6 +6,7 @@
 
 mod health;
 mod lanes;
+mod memory;
 mod places;
 
 use std::cmp::Reverse;
@@ -16,18 +17,20 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::breaker::Draw;
 use super::job::Job;
 use super::lane::{Health, Lane};
 use super::limit::Limit;
 use super::shared::Shared;
 use super::slot::{LaneId, Places, Slot};
-use super::supply::Supply;
+use super::supply::{Supplied, Supply, portion};
 use crate::failure::Failure;
 use crate::http::{Clock, Origin};
 use crate::manifest::Http;
 use crate::manifest::entry::EntryIndex;
 use crate::stop::Stop;
 use crate::threads::lock;
+pub(super) use health::{Crowded, Refused};
 use lanes::Lanes;
 pub(super) use places::Spare;
 
@@ -107,6 +110,14 @@ enum Next<'a> {
     Done,
 }
 
+/// What came of taking new jobs.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once and never stored")]
+enum Drawn<'a> {
+    Next(Next<'a>),
+    /// A job was queued at an origin that is to be probed.
+    Queued,
+}
+
 impl<'a> Dispatch<'a> {
     pub(super) fn new(
         supply: Supply<'a>,
@@ -179,10 +190,38 @@ impl<'a> Dispatch<'a> {
             inner.active += 1;
             return Next::Task(Task::Unreachable(job, failure));
         }
-        if let Some((lane, job)) = inner.lanes.next_ready(now) {
-            inner.waiting -= 1;
-            return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
+        loop {
+            while let Some(lane) = inner.lanes.next_ready(now) {
+                let picked = self.pick(inner, lane, now);
+                // The lane may have further jobs.
+                inner.lanes.touch(lane, now);
+                match picked {
+                    Some(Ok(job)) => {
+                        return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
+                    }
+                    Some(Err((entry, failure))) => {
+                        inner.active += 1;
+                        return Next::Task(Task::Unusable(entry, failure));
+                    }
+                    None => {}
+                }
+            }
+            match self.draw_in(inner, now) {
+                Some(Drawn::Next(next)) => return next,
+                // A job waits in a lane that is ready for it.
+                Some(Drawn::Queued) => {}
+                None => break,
+            }
         }
+        if inner.supply.is_exhausted() && inner.waiting == 0 && inner.active == 0 {
+            return Next::Done;
+        }
+        let due = inner.delayed.peek().map(|Reverse(delayed)| delayed.due);
+        Next::Wait(due.into_iter().chain(inner.lanes.next_time()).min())
+    }
+
+    /// Takes new jobs until one can start, while there is room for those that cannot.
+    fn draw_in(&self, inner: &mut Inner<'a>, now: Instant) -> Option<Drawn<'_>> {
         while inner.waiting < LOOK_AHEAD
             && let Some((source, supplied)) = {
                 let waiting = |lane| inner.lanes.get(lane).map_or(0, |lane| lane.jobs.len());
@@ -192,28 +231,71 @@ impl<'a> Dispatch<'a> {
             let job = match supplied {
                 Err((entry, failure)) => {
                     inner.active += 1;
-                    return Next::Task(Task::Unusable(entry, failure));
+                    return Some(Drawn::Next(Next::Task(Task::Unusable(entry, failure))));
                 }
                 Ok(job) => job,
             };
             let lane = self.lane_of(inner, &job.target.origin, &job, now);
             inner.supply.went_to(source, lane);
+            let is_open = inner.lanes.is_open(lane, now);
             if let Some(there) = inner.lanes.get(lane).filter(|there| there.is_idle()) {
                 if let Health::Down(failure) = &there.health {
                     inner.active += 1;
-                    return Next::Task(Task::Unreachable(job, failure.clone()));
+                    let task = Task::Unreachable(job, failure.clone());
+                    return Some(Drawn::Next(Next::Task(task)));
                 }
-                if inner.lanes.is_open(lane, now) {
-                    return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
+                if is_open && there.probes() {
+                    Self::queue_at(inner, lane, job, Turn::Last, now);
+                    return Some(Drawn::Queued);
+                }
+                if is_open {
+                    let slot = self.enter(inner, lane, now);
+                    return Some(Drawn::Next(Next::Task(Task::Ask(job, slot))));
                 }
             }
             Self::queue_at(inner, lane, job, Turn::Last, now);
         }
-        if inner.supply.is_exhausted() && inner.waiting == 0 && inner.active == 0 {
-            return Next::Done;
+        None
+    }
+
+    /// Takes the job of the next request at an origin. A probe may be for any job that waits or
+    /// will come. None if the job has to wait elsewhere.
+    fn pick(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Option<Supplied> {
+        let lane = inner.lanes.get_mut(id)?;
+        let picked = match lane.draw() {
+            None => lane.pop(),
+            Some(Draw { untried, share }) => {
+                let here = lane.count(untried) as u64;
+                let ahead = if untried { inner.supply.left(id) } else { 0 };
+                let number = portion(here + ahead, share);
+                let sampled = number.checked_sub(here).and_then(|number| {
+                    #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
+                    inner.supply.sample(id, number as f64 / ahead as f64)
+                });
+                match sampled {
+                    Some(Ok(job)) => {
+                        let own = self.lane_of(inner, &job.target.origin, &job, now);
+                        if own == id {
+                            return Some(Ok(job));
+                        }
+                        Self::queue_at(inner, own, job, Turn::Last, now);
+                        None
+                    }
+                    Some(Err(unusable)) => return Some(Err(unusable)),
+                    None => {
+                        let number = usize::try_from(number.min(here.saturating_sub(1)));
+                        inner.lanes.get_mut(id)?.pop_number(untried, number.unwrap_or(0))
+                    }
+                }
+            }
+        };
+        let mut job = picked?;
+        inner.waiting -= 1;
+        if job.renew(now) {
+            self.queue(inner, job, Turn::Next, now);
+            return None;
         }
-        let due = inner.delayed.peek().map(|Reverse(delayed)| delayed.due);
-        Next::Wait(due.into_iter().chain(inner.lanes.next_time()).min())
+        Some(Ok(job))
     }
 
     /// Lets a job wait in the lane of its target.
@@ -304,10 +386,13 @@ impl<'a> Dispatch<'a> {
     /// Pauses an origin, as it asked for.
     pub(super) fn hold(&self, lane: LaneId, wait: Duration) {
         let now = self.clock.now();
-        if let Some(lane) = self.lock().lanes.get_mut(lane) {
+        let mut inner = self.lock();
+        if let Some(lane) = inner.lanes.get_mut(lane) {
             lane.hold(now, wait);
             lane.limit.objected(now);
         }
+        // Not all transfers of an origin that leads here may lead here.
+        inner.lanes.let_in(lane, now);
     }
 
     /// Records that an origin objected to the rate of requests without asking for a pause.

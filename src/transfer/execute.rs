@@ -159,7 +159,7 @@ async fn worker(run: &Run<'_>, errand: &impl Errand, share: &Semaphore) {
                 errand.give_up(run, entry, failure, 0);
                 run.dispatch.finish();
             }
-            Task::Unreachable(job, failure) => run.conclude(errand.failed(run, job, failure)),
+            Task::Unreachable(job, failure) => run.lost(errand, job, failure),
             Task::Ask(mut job, mut slot) => {
                 slot.share = Some(share);
                 let ended = tokio::select! {

@@ -59,12 +59,16 @@ impl<'w> ListFetch<'w> {
     /// A job for each list.
     pub(super) fn supply(work: &Work<'w>, lists: Lists<'w>) -> Supply<'w> {
         let (entries, rewrites) = (work.manifest.entries(), work.rewrites);
-        let jobs = lists.of.iter().filter_map(move |&index| {
-            let target = list_target(&entries.get(index)?, rewrites)?;
-            let job = target.map(|target| Job { anew: lists.anew, ..Job::new(index, target) });
-            Some(job.map_err(|failure| (index, failure)))
-        });
-        Supply::new([Box::new(jobs) as Jobs<'_>])
+        let find = move |from: u64| {
+            let rest = (from..).zip(lists.of.iter().skip(usize::try_from(from).ok()?));
+            rest.filter_map(|(position, &index)| {
+                let target = list_target(&entries.get(index)?, rewrites)?;
+                let job = target.map(|target| Job { anew: lists.anew, ..Job::new(index, target) });
+                Some((position, job.map_err(|failure| (index, failure))))
+            })
+            .next()
+        };
+        Supply::new([Jobs::new(0..lists.of.len() as u64, Box::new(find))])
     }
 
     /// The lists that cannot be had, and why.

@@ -1,6 +1,11 @@
 //! One entry on its way through a run.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::kept::{Kept, longest};
+use super::slot::LaneId;
 use super::want::Want;
 use crate::digest::Digest;
 use crate::failure::Failure;
@@ -22,6 +27,12 @@ pub(super) struct Job {
     pub(super) place: usize,
     /// Failed attempts at this place.
     pub(super) tries: u32,
+    /// Refusals at this place that were no failed attempts: the origin served others meanwhile.
+    pub(super) refused: u32,
+    /// The lane of its last request.
+    pub(super) lane: Option<LaneId>,
+    /// How often it began anew because it had waited too long for a place at a redirect target.
+    pub(super) renewed: u32,
     /// Attempts in all.
     pub(super) attempts: u32,
     /// The file on disk changed since the plan was made, so its record is ignored.
@@ -105,7 +116,15 @@ pub(super) struct OnTheWay {
     pub(super) target: Target,
     /// The redirects so far.
     pub(super) hops: Hop,
+    /// When it began to wait.
+    pub(super) since: Instant,
 }
+
+/// A redirected transfer that waited longer for a place begins anew: the URLs that redirects lead
+/// to often expire after a minute ..
+const MOST_WAIT: Duration = Duration::from_secs(30);
+/// .. but not more often than this, so that it gets its turn at a slow origin.
+const MOST_RENEWED: u32 = 2;
 
 impl Job {
     pub(super) fn new(entry: EntryIndex, target: Target) -> Self {
@@ -114,6 +133,9 @@ impl Job {
             name: 0,
             place: 0,
             tries: 0,
+            refused: 0,
+            lane: None,
+            renewed: 0,
             attempts: 0,
             outdated: false,
             mismatched: false,
@@ -145,6 +167,21 @@ impl Job {
         }
     }
 
+    /// Whether the job was never requested at this place, or not answered there with a failure.
+    pub(super) fn is_untried(&self) -> bool {
+        self.tries == 0 && self.refused == 0
+    }
+
+    /// Drops a redirect that may have expired. Reports whether the job has to begin anew.
+    pub(super) fn renew(&mut self, now: Instant) -> bool {
+        let has_expired = |way: &mut Box<OnTheWay>| {
+            0 < way.hops.count() && MOST_WAIT < now.saturating_duration_since(way.since)
+        };
+        let anew = self.renewed < MOST_RENEWED && self.on_the_way.take_if(has_expired).is_some();
+        self.renewed += u32::from(anew);
+        anew
+    }
+
     /// Drops the bytes received so far.
     pub(super) fn forget(&mut self) {
         let all = [self.kept.take(), self.aside.take(), self.elsewhere.take()];
@@ -173,6 +210,7 @@ impl Job {
         self.name = name;
         self.place = place;
         self.tries = 0;
+        self.refused = 0;
         self.learned = Learned::default();
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Draw, spread};
+use super::crowd::Crowd;
 use super::job::Job;
 use super::limit::Limit;
 use super::shared::Shared;
@@ -13,6 +14,11 @@ use super::slot::LaneId;
 use crate::failure::Failure;
 use crate::http::{Connection, Origin};
 use crate::manifest::PerHost;
+
+/// An origin that answered well within this time serves requests, also if it refused one since.
+const RECENT: Duration = Duration::from_secs(10);
+/// If this many entries in a row fail, the rate of requests is not the cause.
+const MOST_IN_ROW: u32 = 10;
 
 /// The state of one origin.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub(super) struct Lane {
     pub(super) trying: bool,
     /// Whether any response came in this run.
     pub(super) answers: bool,
+    /// When a request succeeded last.
+    pub(super) last_success: Option<Instant>,
     /// Transfers in progress to which a response came.
     pub(super) serving: usize,
     pub(super) breaker: Breaker,
@@ -57,6 +65,16 @@ pub(super) struct Idle {
     /// Its position in the order in which the connections of the run became idle.
     pub(super) number: u64,
     pub(super) since: Instant,
+}
+
+/// What outlives a lane that is forgotten.
+#[derive(Debug)]
+pub(super) struct Learned {
+    health: Health,
+    breaker: Breaker,
+    crowd: Crowd,
+    gap: Gap,
+    answers: bool,
 }
 
 /// Whether an origin can be reached.
@@ -89,6 +107,7 @@ impl Lane {
             health: Health::Up,
             trying: false,
             answers: false,
+            last_success: None,
             serving: 0,
             breaker: Breaker::default(),
             shared: Shared::default(),
@@ -128,11 +147,52 @@ impl Lane {
 
     /// The next job.
     pub(super) fn pop(&mut self) -> Option<Job> {
-        self.arrivals.pop_front().or_else(|| match self.health {
-            // Probe with the newest job: it has not failed on this origin yet.
-            Health::Doubtful { .. } => self.jobs.pop_back(),
-            _ => self.jobs.pop_front(),
-        })
+        self.arrivals.pop_front().or_else(|| self.jobs.pop_front())
+    }
+
+    /// Which job is requested next, to probe the origin; none if no probe is due.
+    pub(super) fn draw(&mut self) -> Option<Draw> {
+        match self.health {
+            Health::Doubtful { failures, .. } => {
+                Some(Draw { untried: true, share: spread(failures.saturating_sub(1)) })
+            }
+            _ => self.breaker.draw(),
+        }
+    }
+
+    /// Whether the next request probes the origin.
+    pub(super) fn probes(&self) -> bool {
+        self.breaker.is_open() || matches!(self.health, Health::Doubtful { .. })
+    }
+
+    /// The number of waiting jobs that have not failed here yet, or that have.
+    pub(super) fn count(&self, untried: bool) -> usize {
+        let jobs = self.arrivals.iter().chain(&self.jobs);
+        jobs.filter(|job| job.is_untried() == untried).count()
+    }
+
+    /// That one of the waiting jobs that have not failed here yet, or that have. If there is no
+    /// such job, the next one.
+    pub(super) fn pop_number(&mut self, untried: bool, number: usize) -> Option<Job> {
+        let mut left = number;
+        for jobs in [&mut self.arrivals, &mut self.jobs] {
+            for at in 0..jobs.len() {
+                if jobs[at].is_untried() != untried {
+                    continue;
+                }
+                if left == 0 {
+                    return jobs.remove(at);
+                }
+                left -= 1;
+            }
+        }
+        self.pop()
+    }
+
+    /// Whether transfers that wait here are served by and by, without a pause of the origin.
+    pub(super) fn flows(&self, now: Instant) -> bool {
+        let is_held = self.held_until.is_some_and(|until| now < until);
+        !is_held && !self.breaker.is_open() && matches!(self.health, Health::Up)
     }
 
     /// Whether a transfer may begin.
@@ -157,6 +217,28 @@ impl Lane {
         self.in_use == 0 && self.is_idle() && self.pause().is_none_or(|until| until <= now)
     }
 
+    /// What speaks against the origin; none if nothing does.
+    pub(super) fn learned(&self) -> Option<Learned> {
+        let crowd = self.limit.crowd();
+        let is_good = matches!(self.health, Health::Up)
+            && self.breaker.is_at_rest()
+            && crowd.most().is_none()
+            && self.gap == Gap::default();
+        (!is_good).then(|| Learned {
+            health: self.health.clone(),
+            breaker: self.breaker.clone(),
+            crowd: crowd.clone(),
+            gap: self.gap,
+            answers: self.answers,
+        })
+    }
+
+    pub(super) fn restore(&mut self, learned: Learned) {
+        let Learned { health, breaker, crowd, gap, answers } = learned;
+        self.limit.restore(crowd);
+        (self.health, self.breaker, self.gap, self.answers) = (health, breaker, gap, answers);
+    }
+
     /// Takes a place, and the idle connection that fits best.
     pub(super) fn enter(&mut self, now: Instant) -> Option<Idle> {
         self.in_use += 1;
@@ -173,8 +255,11 @@ impl Lane {
     /// The origin objected to the rate of requests.
     pub(super) fn objected(&mut self, now: Instant) {
         self.limit.objected(now);
-        // Requests that were in progress together object to the same rate: widen once.
-        if self.next_request.is_none_or(|next| next <= now) {
+        if MOST_IN_ROW <= self.breaker.row() {
+            // An origin that accepts a lower rate would have served some.
+            self.gap = Gap::default();
+        } else if self.next_request.is_none_or(|next| next <= now) {
+            // Requests that were in progress together object to the same rate: widen once.
             self.gap.widen();
         }
         if let Some(gap) = self.gap.0 {
@@ -183,8 +268,14 @@ impl Lane {
     }
 
     /// A request succeeded.
-    pub(super) fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self, now: Instant) {
         self.gap.narrow();
+        self.last_success = Some(now);
+    }
+
+    /// Whether a request succeeded a short time ago.
+    pub(super) fn serves(&self, now: Instant) -> bool {
+        self.last_success.is_some_and(|last| now < last + RECENT)
     }
 
     /// Starts no request before `wait` is over.
@@ -234,7 +325,8 @@ pub(super) struct Failed {
     /// This request made the difference: the origin is given up.
     pub(super) went_down: bool,
     pub(super) may_retry: bool,
-    /// How many requests in a row failed.
+    /// How many entries in a row failed. 0 if another row of this origin was no sign of illness, or
+    /// if this entry was counted before.
     pub(super) row: u32,
 }
 

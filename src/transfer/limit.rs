@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::crowd::Crowd;
 use super::latency::{Advice, Latency};
 use crate::manifest::PerHost;
 
@@ -21,14 +22,15 @@ const DOUBTS: u32 = 2;
 /// A body counts as one more transfer per this many bytes, so that large files are measured, too.
 const BYTES_A_UNIT: u64 = 256 * 1024;
 
-/// The number of transfers at a time for one origin. A fixed one stays; `auto` grows while that
-/// raises the rate, and shrinks when the origin objects.
+/// The number of transfers at a time for one origin. A fixed one stays while the origin lets them
+/// in; `auto` grows while that raises the rate, and shrinks when the origin objects.
 #[derive(Clone, Debug)]
 pub(super) struct Limit {
     now: usize,
     most: usize,
     growth: Option<Growth>,
     latency: Latency,
+    crowd: Crowd,
 }
 
 /// The measurement that decides on the next number.
@@ -54,32 +56,45 @@ impl Growth {
 impl Limit {
     /// The declared number, but not more than `most`.
     pub(super) fn new(declared: PerHost, most: usize) -> Self {
-        match declared {
-            PerHost::Fixed(number) => {
-                let number = number.clamp(1, most);
-                Self { now: number, most: number, growth: None, latency: Latency::default() }
-            }
-            PerHost::Auto => {
-                let (growth, latency) = (Some(Growth::default()), Latency::default());
-                Self { now: FIRST.min(most), most: MOST.min(most), growth, latency }
-            }
-        }
+        let (now, most, growth) = match declared {
+            PerHost::Fixed(number) => (number.clamp(1, most), number.clamp(1, most), None),
+            PerHost::Auto => (FIRST.min(most), MOST.min(most), Some(Growth::default())),
+        };
+        Self { now, most, growth, latency: Latency::default(), crowd: Crowd::default() }
     }
 
     pub(super) fn get(&self) -> usize {
-        self.now
+        self.crowd.most().map_or(self.now, |most| most.min(self.now))
     }
 
     /// Allows at most that many.
     pub(super) fn narrow(&mut self, most: usize) {
         if most < self.most {
-            *self = Self::new(PerHost::Fixed(most), most);
+            let crowd = std::mem::take(&mut self.crowd);
+            *self = Self { crowd, ..Self::new(PerHost::Fixed(most), most) };
         }
+    }
+
+    pub(super) fn crowd(&self) -> &Crowd {
+        &self.crowd
+    }
+
+    pub(super) fn restore(&mut self, crowd: Crowd) {
+        self.crowd = crowd;
+    }
+
+    /// Records that the origin refused a transfer while `others` were in progress. Reports whether
+    /// the user is to be told.
+    pub(super) fn refused(&mut self, others: usize) -> bool {
+        1 < self.get() && self.crowd.refused(others, self.get())
     }
 
     /// Records a successful transfer of that many bytes, made while a further place would have been
     /// used. Reports whether the number grew.
     pub(super) fn succeeded(&mut self, bytes: u64, now: Instant) -> bool {
+        if self.crowd.most().is_some() {
+            return self.crowd.succeeded(self.now);
+        }
         let Some(growth) = &mut self.growth else {
             return false;
         };
@@ -205,6 +220,22 @@ mod tests {
         feed(&mut limit, &mut now, 1, Duration::from_millis(500));
         feed(&mut limit, &mut now, 20 + 21, Duration::from_micros(2500));
         assert_eq!(limit.get(), 40);
+    }
+
+    #[test]
+    fn refusals_bound_a_fixed_number_and_auto() {
+        for declared in [PerHost::Fixed(10), PerHost::Auto] {
+            let (mut limit, mut now) = (Limit::new(declared, 64), Instant::now());
+            for others in (2..10).rev() {
+                limit.refused(others);
+            }
+            assert_eq!(limit.get(), 2);
+            feed(&mut limit, &mut now, 100, Duration::from_millis(1));
+            assert!(10 <= limit.get(), "{limit:?}");
+            limit.narrow(1);
+            limit.refused(0);
+            assert_eq!(limit.get(), 1);
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@
 mod ask;
 mod attempt;
 mod breaker;
+mod crowd;
 mod dispatch;
 mod errand;
 mod execute;

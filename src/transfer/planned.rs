@@ -28,18 +28,18 @@ pub(super) fn supply<'a>(work: &Work<'a>, plan: &'a Plan) -> Supply<'a> {
     let (entries, rewrites) = (work.manifest.entries(), work.rewrites);
     let jobs_of = |source: usize| {
         let range = entries.source_range(source);
-        let steps = plan.steps_from(EntryIndex(range.start));
-        let asks = |(index, step)| {
-            let asks = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
-            asks.then_some(index)
+        let (start, end) = (range.start, range.end);
+        let find = move |from: u64| {
+            let steps = plan.steps_from(EntryIndex(from));
+            let mut own = steps.take_while(|(index, _)| index.0 < end);
+            own.find_map(|(index, step)| {
+                let asks = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
+                let entry = entries.get(index).filter(|_| asks)?;
+                let job = target_of(&entry, 0, 0, rewrites).map(|target| Job::new(index, target));
+                Some((index.0, job.map_err(|failure| (index, failure))))
+            })
         };
-        let own = steps.take_while(move |(index, _)| index.0 < range.end).filter_map(asks);
-        let jobs = own.filter_map(move |index| {
-            let entry = entries.get(index)?;
-            let job = target_of(&entry, 0, 0, rewrites).map(|target| Job::new(index, target));
-            Some(job.map_err(|failure| (index, failure)))
-        });
-        Box::new(jobs) as Jobs<'_>
+        Jobs::new(start..end, Box::new(find))
     };
     Supply::new((0..work.manifest.sources().len()).map(jobs_of))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::attempt::{Ended, Refusal};
+use super::dispatch::{Crowded, Refused};
 use super::errand::{Errand, Fate};
 use super::job::{Job, Kind};
 use super::lane::{Failed, Reach};
@@ -14,15 +15,22 @@ use crate::http::{RetryAfter, Verdict, is_objection, judge, pause};
 use crate::manifest::entry::EntryIndex;
 use crate::stop::StopReason;
 
-/// The pause of a whole origin grows after each further row of this many failures ..
+/// After each further row of this many failed entries the whole origin pauses, longer each time ..
 const ROW: u32 = 10;
 /// .. and stops growing after this many rows.
 const LONGEST_HOLD: u32 = 3;
+
+/// The pause of a job that is refused again and again beside others stops growing after this many
+/// refusals.
+const LONGEST_FREE: u32 = 3;
 
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, errand: &impl Errand, mut job: Job, ended: Result<Ended, Refusal>) {
         let kind = job.open.take();
+        if let (Ok(_), Some(lane)) = (&ended, job.lane) {
+            self.dispatch.settled(lane, job.tries);
+        }
         let fate = match ended.map_err(|refusal| self.by_way(&job, refusal)) {
             Ok(Ended::Settled) => {
                 job.forget();
@@ -69,13 +77,21 @@ impl Run<'_> {
                 Fate::at_once(job)
             }
             Err(Refusal::Failed { lane, failure, again: true, after }) => {
-                self.settle_transient(errand, job, kind, (lane, failure, after))
+                // A lost HEAD is repeated as a GET.
+                let is_plainer = kind == Some(Kind::Head) && job.ask_more_plainly(kind);
+                match self.crowded_out(&mut job, lane, &failure, after) {
+                    Some(wait) => Fate::Again(job, wait),
+                    None => {
+                        let lost = (lane, failure, after);
+                        self.settle_transient(errand, job, is_plainer, kind, lost)
+                    }
+                }
             }
             Err(Refusal::Failed { lane, failure, .. }) => {
                 if failure.lasting {
                     // The server is busy for longer than the run waits.
                     self.refused(&job, lane, &failure);
-                } else if failure.status.is_some() {
+                } else if is_an_answer(&failure) {
                     self.dispatch.answered(lane);
                 }
                 errand.failed(self, job, failure)
@@ -95,28 +111,77 @@ impl Run<'_> {
     /// Does what an origin asks for that refused a request, before a plainer one is made.
     fn mind(&self, job: &Job, lane: LaneId, failure: &Failure, after: Option<RetryAfter>) {
         match (failure.status, after) {
-            (Some(_), Some(RetryAfter(wait))) if !wait.is_zero() => {
-                self.dispatch.hold(lane, wait);
-                let origin = self.origin(job, lane);
-                self.ledger.tell(Event::OriginHeld { origin, wait });
-            }
+            (Some(_), Some(RetryAfter(wait))) if !wait.is_zero() => self.hold(job, lane, wait),
             (Some(status), None) if is_objection(status) => self.dispatch.objected(lane),
             (Some(_), _) => self.dispatch.answered(lane),
             (None, _) => {}
         }
     }
 
+    /// Fails a job whose origin is down.
+    pub(super) fn lost(&self, errand: &impl Errand, job: Job, failure: Failure) {
+        let failure = if job.is_untried() { failure.not_requested() } else { failure };
+        self.conclude(errand.failed(self, job, failure));
+    }
+
+    /// If an attempt failed only because its origin serves no more requests at a time, the pause
+    /// before the next one.
+    fn crowded_out(
+        &self,
+        job: &mut Job,
+        lane: LaneId,
+        failure: &Failure,
+        after: Option<RetryAfter>,
+    ) -> Option<Duration> {
+        let by = match (failure.kind, failure.status) {
+            (ErrorKind::Connect, None) | (_, Some(429)) => Refused::Surely,
+            (_, Some(503)) => Refused::Perhaps,
+            _ => return None,
+        };
+        let http = self.settings(job);
+        if after.is_some_and(|RetryAfter(wait)| http.max_retry_after < wait) {
+            return None;
+        }
+        let Crowded::Free { tell } = self.dispatch.refused(lane, job, by) else { return None };
+        if let Some((origin, most)) = tell {
+            let message = format!(
+                "{origin} refuses requests while it serves others; it gets at most {most} at a \
+                 time for now. `connections_per_host` in the manifest sets the number"
+            );
+            self.ledger.tell(Event::Warning { message });
+        }
+        if let Some(RetryAfter(wait)) = after {
+            self.hold(job, lane, wait);
+            return Some(Duration::ZERO);
+        }
+        if failure.status.is_some() {
+            self.dispatch.objected(lane);
+        }
+        // Refused once, it waits for a place; refused again, its turn may not help.
+        let further = job.refused - 1;
+        Some(if further == 0 {
+            Duration::ZERO
+        } else {
+            pause(further.min(LONGEST_FREE), self.chance())
+        })
+    }
+
+    /// Pauses an origin for a time that it asked for.
+    fn hold(&self, job: &Job, lane: LaneId, wait: Duration) {
+        self.dispatch.hold(lane, wait);
+        let origin = self.origin(job, lane);
+        self.ledger.tell(Event::OriginHeld { origin, wait });
+    }
+
     fn settle_transient(
         &self,
         errand: &impl Errand,
         mut job: Job,
+        is_plainer: bool,
         kind: Option<Kind>,
         (lane, failure, after): (LaneId, Failure, Option<RetryAfter>),
     ) -> Fate {
         job.tries += 1;
-        // A lost HEAD is repeated as a GET. A lost condition or range is repeated as it was, since
-        // that is cheaper; the last attempt is a plain GET.
-        let is_plainer = kind == Some(Kind::Head) && job.ask_more_plainly(kind);
         let http = self.settings(&job);
         let failed = self.refused(&job, lane, &failure);
         if !failed.may_retry && 0 < http.retries {
@@ -126,25 +191,27 @@ impl Run<'_> {
         let told = failure.clone();
         let wait = match judge(failure, after, job.tries, http.retries, self.chance()) {
             Verdict::GiveUp(failure) => {
-                let is_plainer = is_plainer || job.ask_more_plainly(kind);
-                return if is_plainer {
-                    Fate::at_once(job)
-                } else {
-                    errand.failed(self, job, failure)
-                };
+                // A lost condition or range was repeated as it was, since that is cheaper. The last
+                // attempt is a plain GET.
+                if is_plainer || job.ask_more_plainly(kind) {
+                    return Fate::at_once(job);
+                }
+                let failure = if 0 < job.refused { beside_others(failure) } else { failure };
+                return errand.failed(self, job, failure);
             }
             Verdict::Again { after } => {
                 // A server that is overloaded for a while is overloaded for all entries.
-                if told.status.is_some_and(is_objection) && ROW <= failed.row {
+                if told.status.is_some_and(is_objection)
+                    && ROW <= failed.row
+                    && failed.row.is_multiple_of(ROW)
+                {
                     let rows = (failed.row / ROW).min(LONGEST_HOLD);
                     self.dispatch.hold(lane, pause(rows, self.chance()));
                 }
                 after
             }
             Verdict::HoldOrigin { wait } => {
-                self.dispatch.hold(lane, wait);
-                let origin = self.origin(&job, lane);
-                self.ledger.tell(Event::OriginHeld { origin, wait });
+                self.hold(&job, lane, wait);
                 Duration::ZERO
             }
         };
@@ -164,8 +231,7 @@ impl Run<'_> {
         if failure.status.is_some_and(is_objection) {
             self.dispatch.objected(lane);
         }
-        let retries = self.settings(job).retries;
-        let failed = self.dispatch.failed(lane, failure, retries, self.chance());
+        let failed = self.dispatch.failed(lane, failure, job.tries <= 1, self.chance());
         if failed.went_down {
             self.tell_down(job, lane, failure);
         }
@@ -190,4 +256,20 @@ impl Run<'_> {
         }
         self.ledger.finish(entry, Outcome::Failed(failure), attempts);
     }
+}
+
+/// Whether a lasting failure shows that its origin answers: the request was understood, or the body
+/// came.
+fn is_an_answer(failure: &Failure) -> bool {
+    use ErrorKind::{ChecksumMismatch, HttpStatus, Redirect, TooLarge, UnexpectedContent};
+    matches!(failure.kind, HttpStatus | Redirect | ChecksumMismatch | UnexpectedContent | TooLarge)
+}
+
+/// Adds what may help where other requests of the host succeeded.
+fn beside_others(failure: Failure) -> Failure {
+    let message = format!(
+        "{failure}; other requests to the host succeed, so fewer at a time may help \
+         (`connections_per_host`)"
+    );
+    Failure { message, ..failure }
 }

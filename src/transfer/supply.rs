@@ -1,6 +1,7 @@
 //! New jobs, made on demand, source by source.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
 use super::job::Job;
 use super::slot::LaneId;
@@ -14,8 +15,60 @@ pub(super) const BACKLOG: usize = 512;
 /// A new job, or why its URL cannot be used.
 pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
 
-/// The jobs of one source, in order.
-pub(super) type Jobs<'a> = Box<dyn Iterator<Item = Supplied> + Send + 'a>;
+/// Finds the first job of a source at a position or after it, and that job's position.
+pub(super) type Find<'a> = Box<dyn FnMut(u64) -> Option<(u64, Supplied)> + Send + 'a>;
+
+/// The jobs of one source, in order, at these positions.
+pub(super) struct Jobs<'a> {
+    left: Range<u64>,
+    find: Find<'a>,
+    /// Positions ahead whose jobs were taken already.
+    taken: BTreeSet<u64>,
+}
+
+impl<'a> Jobs<'a> {
+    pub(super) fn new(positions: Range<u64>, find: Find<'a>) -> Self {
+        Self { left: positions, find, taken: BTreeSet::new() }
+    }
+
+    fn next(&mut self) -> Option<Supplied> {
+        loop {
+            let (at, job) = self.find(self.left.start)?;
+            self.left.start = at + 1;
+            if !self.taken.remove(&at) {
+                return Some(job);
+            }
+        }
+    }
+
+    /// Takes a job out of turn, at that share of those that are left or soon after it.
+    fn sample(&mut self, share: f64) -> Option<Supplied> {
+        let mut from = self.left.start + portion(self.left.end - self.left.start, share);
+        loop {
+            let (at, job) = self.find(from)?;
+            if self.taken.insert(at) {
+                return Some(job);
+            }
+            from = at + 1;
+        }
+    }
+
+    fn find(&mut self, from: u64) -> Option<(u64, Supplied)> {
+        if from < self.left.end { (self.find)(from) } else { None }
+    }
+}
+
+/// That share of a number, less than the number.
+pub(super) fn portion(of: u64, share: f64) -> u64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share need not be exact"
+    )]
+    let portion = (of as f64 * share) as u64;
+    portion.min(of.saturating_sub(1))
+}
 
 /// The jobs of a run.
 pub(super) struct Supply<'a> {
@@ -51,6 +104,18 @@ impl<'a> Supply<'a> {
             }
         }
         None
+    }
+
+    /// The number of positions that are left in the source that uses a lane.
+    pub(super) fn left(&self, lane: LaneId) -> u64 {
+        let source = self.sources.iter().find(|source| source.lane == Some(lane));
+        source.map_or(0, |source| source.jobs.left.end - source.jobs.left.start)
+    }
+
+    /// Takes a job of the source that uses a lane out of turn, at that share of its jobs.
+    pub(super) fn sample(&mut self, lane: LaneId, share: f64) -> Option<Supplied> {
+        let source = self.sources.iter_mut().find(|source| source.lane == Some(lane))?;
+        source.jobs.sample(share)
     }
 
     /// Records the lane of the job that the source at a position supplied last.

@@ -416,7 +416,7 @@ fn a_state_that_was_set_aside_still_names_downloads() {
     declare("evil, gone, kept");
     world.run(["apply", "m"]).success();
     let state = rusqlite::Connection::open(world.path("m/.natsync/state.db")).unwrap();
-    state.execute_batch("PRAGMA user_version = 5; DROP TABLE announced").unwrap();
+    state.execute_batch("PRAGMA user_version = 4; DROP TABLE announced").unwrap();
     drop(state);
     // One file is no longer declared, and another one cannot be confirmed.
     declare("gone, kept");

@@ -20,6 +20,7 @@ mod ci;
 mod cli;
 mod codings;
 mod crashes;
+mod crowded;
 mod damages;
 mod dice;
 mod digests;

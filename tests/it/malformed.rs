@@ -519,9 +519,9 @@ fn large_manifests_take_linear_time() {
 #[test]
 fn a_csv_file_with_unclear_columns_is_refused() {
     for (csv, expected) in [
-        ("id;v\n1;2\n", "the CSV file has the single column `id;v`"),
-        ("id\tv\n1\t2\n", "the CSV file has the single column"),
-        ("id,v,id\n1,2,3\n", "the CSV file has two columns `id`"),
+        ("id;v\n1;2\n", "the CSV file has a single column, `id;v`"),
+        ("id\tv\n1\t2\n", "the CSV file has a single column"),
+        ("id,v,id\n1,2,3\n", "two columns are named `id`"),
     ] {
         let world = World::new();
         world.write("rows.csv", csv);

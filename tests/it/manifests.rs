@@ -147,6 +147,7 @@ fn the_manifests_in_the_documents_are_valid() {
         for manifest in manifests {
             let dir = tempfile::tempdir().expect("a temporary directory");
             fs::write(dir.path().join("natsync.yaml"), manifest).expect("the manifest");
+            fs::write(dir.path().join(".netrc"), "").expect("its credentials");
             let stations = "id,region,name\n18700,east,Blindern\n50540,west,Florida\n";
             fs::write(dir.path().join("stations.csv"), stations).expect("its table");
             let output = natsync(&["list", "--format", "urls", "--today", TODAY], dir.path());

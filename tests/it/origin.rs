@@ -57,6 +57,19 @@ struct State {
     streams: HashMap<usize, TcpStream>,
     connections: Gauge,
     in_flight: Gauge,
+    /// How many connections (or requests at a time) are served, and what becomes of others.
+    bound: Option<(usize, Excess)>,
+}
+
+/// What becomes of connections beyond the number that an origin serves.
+#[derive(Clone, Debug)]
+pub(crate) enum Excess {
+    /// A reset once a request came.
+    Reset,
+    /// The end at once.
+    Close,
+    /// Each request beyond that number of requests at a time gets this answer.
+    Answer(Answer),
 }
 
 /// Returns the answer to a request, or `None` for the usual answer.
@@ -147,6 +160,11 @@ impl Origin {
     /// Calls this function first for every request.
     pub(crate) fn decide(&self, chooser: impl FnMut(&Request) -> Option<Answer> + Send + 'static) {
         self.shared.state().chooser = Some(Box::new(chooser));
+    }
+
+    /// Serves at most this many connections at a time.
+    pub(crate) fn serve_at_most(&self, connections: usize, excess: Excess) {
+        self.shared.state().bound = Some((connections, excess));
     }
 
     /// Removes all scripts.
@@ -279,8 +297,12 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         }
         let Ok(stream) = stream else { continue };
         if shared.opened(number, &stream) {
+            let excess = shared.excess_connection();
             let shared = Arc::clone(shared);
-            thread::spawn(move || connection::serve(&shared, stream, number));
+            thread::spawn(move || match excess {
+                None => connection::serve(&shared, stream, number),
+                Some(excess) => connection::refuse(&shared, &stream, number, &excess),
+            });
         }
     }
 }
@@ -328,6 +350,14 @@ impl Shared {
         true
     }
 
+    /// What becomes of a new connection, if it is one too many.
+    fn excess_connection(&self) -> Option<Excess> {
+        let state = self.state();
+        let (most, excess) = state.bound.as_ref()?;
+        let refused = *most < state.connections.now && !matches!(excess, Excess::Answer(_));
+        refused.then(|| excess.clone())
+    }
+
     /// The connection ended, or this origin is about to close it.
     fn closed(&self, number: usize) {
         let mut state = self.state();
@@ -367,6 +397,11 @@ impl Shared {
 
 impl State {
     fn next_answer(&mut self, request: &Request) -> Answer {
+        if let Some((most, Excess::Answer(answer))) = &self.bound
+            && *most < self.in_flight.now
+        {
+            return answer.clone();
+        }
         if let Some(chooser) = &mut self.chooser
             && let Some(answer) = chooser(request)
         {

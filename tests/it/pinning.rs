@@ -241,9 +241,11 @@ fn a_new_name_for_the_same_bytes_does_not_change_the_lock() {
     assert_eq!(text(&world), before);
 }
 
+/// A 304 may add a validator. One that contradicts the request is no answer (`answers.rs`).
 #[test]
-fn a_304_may_bring_new_validators() {
+fn a_304_may_bring_a_validator_that_was_missing() {
     let world = World::new().serve_numbered(1).source("$BASE/1.txt", &[]);
+    world.origin.attempts("/1.txt", [Answer::file().without_header("Last-Modified")]);
     world.apply().success();
     let later = "Sun, 06 Nov 2033 08:49:37 GMT";
     world.origin.attempts("/1.txt", [Answer::status(304).header("Last-Modified", later)]);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::memory::Memory;
 use crate::failure::Failure;
 use crate::http::{Connection, Origin};
 use crate::transfer::job::Job;
@@ -21,9 +22,12 @@ use crate::transfer::slot::LaneId;
 
 /// An idle connection is closed after this time: most servers close theirs a little later.
 const IDLE: Duration = Duration::from_secs(20);
-/// Beyond this number, lanes without work are forgotten, so that memory stays bounded. What was
-/// learned of their origins is learned anew if these come again.
+/// Beyond this number, lanes without work are forgotten, so that memory stays bounded. Only what
+/// speaks against their origins is kept.
 pub(super) const MOST_LANES: usize = 4096;
+/// Beyond this number of transfers that wait for an origin that pauses, the origins that lead there
+/// wait, too.
+const MOST_PAUSED: usize = 2048;
 /// How many lanes are examined for each further one, to forget some.
 const EXAMINED: usize = 4;
 
@@ -43,6 +47,8 @@ pub(super) struct Lanes {
     timed: BinaryHeap<Reverse<(Instant, LaneId)>>,
     /// Every lane, in the order in which they are examined to be forgotten.
     ring: VecDeque<LaneId>,
+    /// What speaks against the origins of forgotten lanes.
+    memory: Memory,
     /// The lanes of idle connections, by the number of the connection: the oldest first.
     idle: BTreeMap<u64, LaneId>,
     numbers: u64,
@@ -86,6 +92,7 @@ impl Lanes {
             down: VecDeque::new(),
             timed: BinaryHeap::new(),
             ring: VecDeque::new(),
+            memory: Memory::default(),
             idle: BTreeMap::new(),
             numbers: 0,
             in_use: 0,
@@ -103,11 +110,14 @@ impl Lanes {
     }
 
     /// Adds a lane.
-    pub(super) fn add(&mut self, lane: Lane, dialer: usize, now: Instant) -> LaneId {
+    pub(super) fn add(&mut self, mut lane: Lane, dialer: usize, now: Instant) -> LaneId {
         if MOST_LANES <= self.slab.len() - self.free.len() {
             self.forget_some(now);
         }
         let origin = lane.origin.clone();
+        if let Some(learned) = self.memory.recall(&(dialer, origin.clone())) {
+            lane.restore(learned);
+        }
         let mut entry = Entry {
             lane,
             dialer,
@@ -155,16 +165,18 @@ impl Lanes {
 
     /// Whether enough transfers that began at this origin wait for a place where it leads to. More
     /// of them would only let their redirect targets grow old, and such URLs often expire in
-    /// minutes.
-    fn is_crowded(&self, lane: &Lane) -> bool {
-        lane.leads_to
-            .and_then(|next| self.get(next))
-            .is_some_and(|next| next.limit.get() <= next.arrivals.len())
+    /// minutes. If the next origin pauses, not all transfers may lead there, so they go on; those
+    /// that do lead there wait.
+    fn is_crowded(&self, lane: &Lane, now: Instant) -> bool {
+        lane.leads_to.and_then(|next| self.get(next)).is_some_and(|next| {
+            let most = if next.flows(now) { next.limit.get() } else { MOST_PAUSED };
+            most <= next.arrivals.len()
+        })
     }
 
     /// Whether a transfer of a new job may begin at an origin.
     pub(super) fn is_open(&self, id: LaneId, now: Instant) -> bool {
-        self.get(id).is_some_and(|lane| !self.is_crowded(lane)) && self.has_place(id, now)
+        self.get(id).is_some_and(|lane| !self.is_crowded(lane, now)) && self.has_place(id, now)
     }
 
     /// Whether a request may be sent to an origin.
@@ -210,7 +222,7 @@ impl Lanes {
         if matches!(lane.health, Health::Down(_)) {
             return Standing::Down;
         }
-        if lane.arrivals.is_empty() && self.is_crowded(lane) {
+        if lane.arrivals.is_empty() && self.is_crowded(lane, now) {
             self.await_room(id, lane.leads_to);
             return Standing::Blocked;
         }
@@ -232,10 +244,10 @@ impl Lanes {
 
     /// Updates the lanes that wait until this one has fewer arrivals: as many as it has room for,
     /// so that each of its events takes constant time. A lane without arrivals and transfers has no
-    /// more events, so it lets all of them go.
-    fn let_in(&mut self, id: LaneId, now: Instant) {
+    /// more events, so it lets all of them go, and so does one that pauses.
+    pub(super) fn let_in(&mut self, id: LaneId, now: Instant) {
         let Some(lane) = self.get_mut(id).filter(|lane| !lane.feeders.is_empty()) else { return };
-        let room = if lane.arrivals.is_empty() && lane.in_use == 0 {
+        let room = if lane.arrivals.is_empty() && lane.in_use == 0 || !lane.flows(now) {
             lane.feeders.len()
         } else {
             lane.limit.get().saturating_sub(lane.arrivals.len()).min(lane.feeders.len())
@@ -268,8 +280,8 @@ impl Lanes {
         None
     }
 
-    /// A job that waited in a lane that has a place for it. The lanes take turns.
-    pub(super) fn next_ready(&mut self, now: Instant) -> Option<(LaneId, Job)> {
+    /// A lane with a job that waits and a place for it. The lanes take turns.
+    pub(super) fn next_ready(&mut self, now: Instant) -> Option<LaneId> {
         while let Some(&Reverse((until, id))) = self.timed.peek()
             && until <= now
         {
@@ -289,9 +301,7 @@ impl Lanes {
                 self.touch(id, now);
                 continue;
             }
-            if let Some(job) = self.get_mut(id).and_then(Lane::pop) {
-                return Some((id, job));
-            }
+            return Some(id);
         }
         None
     }
@@ -361,6 +371,17 @@ impl Lanes {
         self.let_in(id, now);
     }
 
+    /// Closes idle connections of an origin that exceed the number that it lets in.
+    pub(super) fn close_excess(&mut self, id: LaneId) {
+        while let Some(lane) = self.get_mut(id)
+            && lane.limit.get() < lane.connections()
+            && !lane.idle.is_empty()
+        {
+            let idle = lane.idle.remove(0);
+            self.idle.remove(&idle.number);
+        }
+    }
+
     /// Closes the idle connections of an origin.
     pub(super) fn close_idle(&mut self, id: LaneId) {
         let idle = self.get_mut(id).map(|lane| std::mem::take(&mut lane.idle));
@@ -392,6 +413,9 @@ impl Lanes {
             }
             entry.generation += 1;
             let (origin, dialer) = (entry.lane.origin.clone(), entry.dialer);
+            if let Some(learned) = entry.lane.learned() {
+                self.memory.keep((dialer, origin.clone()), learned);
+            }
             self.close_all(id.number);
             self.by_origin[dialer].remove(&origin);
             self.free.push(id.number);
@@ -422,7 +446,7 @@ impl Lanes {
         for Entry { lane, feeds, .. } in &self.slab {
             let next = feeds.and_then(|next| self.get(next));
             let waits = next.is_some_and(|next| !next.arrivals.is_empty() || 0 < next.in_use);
-            if lane.is_idle() || lane.arrivals.is_empty() && (waits || self.is_crowded(lane)) {
+            if lane.is_idle() || lane.arrivals.is_empty() && (waits || self.is_crowded(lane, now)) {
                 continue;
             }
             match lane.readiness(now) {

@@ -12,9 +12,20 @@ fn job(entry: u64, url: &str) -> Job {
     Job::new(EntryIndex(entry), Target::parse(url).unwrap())
 }
 
+/// The jobs of a source.
+fn source<'a>(jobs: impl Iterator<Item = Supplied> + Send + 'a) -> Jobs<'a> {
+    let mut jobs: Vec<_> = jobs.map(Some).collect();
+    let count = jobs.len() as u64;
+    let find = move |from: u64| {
+        let at = (usize::try_from(from).ok()?..jobs.len()).find(|&at| jobs[at].is_some())?;
+        Some((at as u64, jobs[at].take()?))
+    };
+    Jobs::new(0..count, Box::new(find))
+}
+
 /// All jobs from one source.
 fn one<'a>(jobs: impl Iterator<Item = Supplied> + Send + 'a) -> Supply<'a> {
-    Supply::new([Box::new(jobs) as Jobs<'a>])
+    Supply::new([source(jobs)])
 }
 
 /// A dispatcher of these URLs, whose entries are numbered from 0.
@@ -121,7 +132,7 @@ fn a_lane_that_is_not_up_has_no_spare_place() {
     assert_eq!(lane_after(&unreachable), "not up");
     let failed = |dispatch: &Dispatch<'_>, lane| {
         for _ in 0..40 {
-            dispatch.failed(lane, &failure, 4, 0.5);
+            dispatch.failed(lane, &failure, true, 0.5);
         }
     };
     assert_eq!(lane_after(&failed), "not up");
@@ -196,7 +207,7 @@ fn a_job_that_is_put_back_comes_again_after_its_pause() {
 /// A job whose redirect leads there.
 fn redirected(entry: u64, url: &str, to: &str) -> Job {
     let (target, hops) = (Target::parse(to).unwrap(), Hop::default());
-    let on_the_way = OnTheWay { target, hops };
+    let on_the_way = OnTheWay { target, hops, since: Instant::now() };
     Job { on_the_way: Some(Box::new(on_the_way)), ..job(entry, url) }
 }
 
@@ -296,7 +307,7 @@ fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
 }
 
 #[test]
-fn a_doubtful_origin_is_tried_beside_the_transfers_that_run() {
+fn an_origin_that_refuses_connections_while_it_serves_gets_no_more_of_them() {
     let (http, now) = (per_host(8), Instant::now());
     let urls = ["http://a/x"; 8];
     let dispatch = dispatch(&urls, &http, 64);
@@ -308,16 +319,73 @@ fn a_doubtful_origin_is_tried_beside_the_transfers_that_run() {
     let (_, refused) = ask(&dispatch, now);
     let lane = refused.lane;
     drop(refused);
-    assert_eq!(dispatch.unreachable(lane, Instant::now(), &failure, 0, 1.0), Reach::Doubtful);
-    let later = waits(&dispatch, Instant::now()).expect("the pause before the next attempt");
-    let (_, trial) = ask(&dispatch, later);
-    assert_eq!(waits(&dispatch, later), None, "one alone tries");
-    drop(trial);
     let reach = dispatch.unreachable(lane, Instant::now(), &failure, 0, 0.0);
     assert_eq!(reach, Reach::Doubtful, "it serves three");
-    dispatch.succeeded(lane, 1);
-    let later = later + Duration::from_secs(1);
-    let (_fourth, _fifth) = (ask(&dispatch, later), ask(&dispatch, later));
+    assert_eq!(waits(&dispatch, now), None, "for the end of one of the three");
+    drop(running.pop());
+    let again = ask(&dispatch, now);
+    assert_eq!(waits(&dispatch, now), None);
+    for _ in 0..12 {
+        dispatch.succeeded(lane, 1);
+    }
+    let _further = ask(&dispatch, now);
+    drop(again);
+}
+
+#[test]
+fn a_refusal_beside_other_transfers_is_free_and_lowers_their_number() {
+    let (http, now) = (per_host(4), Instant::now());
+    let urls = ["http://a/x"; 8];
+    let dispatch = dispatch(&urls, &http, 64);
+    let mut running: Vec<_> = (0..4).map(|_| ask(&dispatch, now).1).collect();
+    let lane = running[0].lane;
+    let mut refused = |number: usize, by| {
+        drop(running.pop());
+        dispatch.refused(lane, &mut job(number as u64, "http://a/x"), by)
+    };
+    assert_eq!(refused(3, Refused::Surely), Crowded::Free { tell: None });
+    assert_eq!(refused(2, Refused::Perhaps), Crowded::Free { tell: None });
+    assert_eq!(waits(&dispatch, now), None, "two are in progress");
+    assert_eq!(refused(1, Refused::Surely), Crowded::Free { tell: None });
+    assert_eq!(refused(0, Refused::Surely), Crowded::Costs, "nothing was served meanwhile");
+}
+
+#[test]
+fn a_job_is_refused_for_free_a_bounded_number_of_times() {
+    let (http, now) = (per_host(4), Instant::now());
+    let urls = ["http://a/x"; 8];
+    let dispatch = dispatch(&urls, &http, 64);
+    let (_, slot) = ask(&dispatch, now);
+    for (by, most) in [(Refused::Surely, 10), (Refused::Perhaps, 3)] {
+        let mut job = job(9, "http://a/x");
+        let free = || dispatch.refused(slot.lane, &mut job, by) != Crowded::Costs;
+        assert_eq!(std::iter::repeat_with(free).take(100).filter(|&free| free).count(), most);
+    }
+}
+
+/// Which jobs of 1,000 an origin that fails is probed with.
+#[test]
+fn probes_are_for_jobs_from_everywhere() {
+    let urls = ["http://a/x"; 1000];
+    let (http, now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&urls, &http, 64);
+    let failure = Failure::new(ErrorKind::HttpStatus, "no").with_status(500);
+    let (mut now, mut probes) = (now, Vec::new());
+    for _ in 0..58 {
+        now += Duration::from_secs(10);
+        let (entry, slot) = ask(&dispatch, now);
+        let lane = slot.lane;
+        drop(slot);
+        if dispatch.lock().lanes.get(lane).unwrap().breaker.is_open() {
+            probes.push(entry);
+        }
+        dispatch.failed(lane, &failure, true, 0.0);
+        let job = Job { tries: 1, ..job(entry, "http://a/x") };
+        dispatch.put_back(job, if entry < 30 { Duration::ZERO } else { Duration::from_hours(1) });
+    }
+    assert!(probes.contains(&999), "{probes:?}");
+    assert!(probes.iter().any(|entry| (500..950).contains(entry)), "{probes:?}");
+    assert!(probes.iter().any(|entry| *entry < 30), "a retry is one, too: {probes:?}");
 }
 
 #[test]
@@ -335,7 +403,7 @@ fn a_source_whose_origin_pauses_does_not_keep_the_next_waiting() {
     let (http, now) = (per_host(1), Instant::now());
     let first = (0..100_000).map(|entry| Ok(job(entry, "http://a/x")));
     let second = (100_000..100_002).map(|entry| Ok(job(entry, "http://b/x")));
-    let supply = Supply::new([Box::new(first) as Jobs<'_>, Box::new(second)]);
+    let supply = Supply::new([source(first), source(second)]);
     let dispatch =
         Dispatch::new(supply, Box::new(|_| Terms { http: &http, dialer: 0 }), 64, Clock::system());
     let (entry, held) = ask(&dispatch, now);
@@ -388,6 +456,38 @@ fn a_pause_outlives_the_lanes_that_are_forgotten() {
     }
     assert_eq!(ask(&dispatch, now).0, last + 1, "the other one waits");
     assert!(waits(&dispatch, now).is_some());
+}
+
+#[test]
+fn what_speaks_against_an_origin_outlives_its_lane() {
+    let (http, now) = (Http::default(), Instant::now());
+    let last = 2 * lanes::MOST_LANES as u64;
+    let urls = (0..last).map(|entry| (entry, format!("http://h{entry}/x")));
+    let again = [(last, "http://h0/y".to_owned()), (last + 1, "http://h1/y".to_owned())];
+    let supply = urls.chain(again).map(|(entry, url)| Ok(job(entry, &url)));
+    let settings = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
+    let dispatch = Dispatch::new(one(supply), settings, 64, Clock::system());
+    let failure = Failure::new(ErrorKind::Connect, "refused").lasting();
+    for entry in 0..last {
+        let (_, slot) = ask(&dispatch, now);
+        if entry == 0 {
+            dispatch.unreachable(slot.lane, now, &failure, 0, 0.0);
+        }
+        if entry == 1 {
+            let mut job = job(entry, "http://h1/x");
+            let _other = dispatch.slot(&mut dispatch.lock(), slot.lane, now);
+            assert_ne!(dispatch.refused(slot.lane, &mut job, Refused::Surely), Crowded::Costs);
+        }
+        drop(slot);
+        dispatch.finish();
+    }
+    let Next::Task(Task::Unreachable(job, told)) = dispatch.try_next(now) else {
+        panic!("the origin is down")
+    };
+    assert_eq!((job.entry.0, told), (last, failure));
+    let (_, slot) = ask(&dispatch, now);
+    let bound = dispatch.lock().lanes.get(slot.lane).unwrap().limit.get();
+    assert_eq!(bound, 2, "it refused a third transfer");
 }
 
 #[test]
@@ -478,7 +578,7 @@ async fn random_walk(seed: u64) {
             2 => {
                 drop(slot);
                 dispatch.objected(lane);
-                dispatch.failed(lane, &failure, 2, rng.f64());
+                dispatch.failed(lane, &failure, rng.bool(), rng.f64());
                 dispatch.put_back(job, Duration::ZERO);
             }
             3 | 4 => {
@@ -486,8 +586,8 @@ async fn random_walk(seed: u64) {
                 match dispatch.go_on(slot, &target.origin, &job) {
                     Some(slot) => held.push((job, slot)),
                     None => {
-                        let hops = Hop::default();
-                        job.on_the_way = Some(Box::new(OnTheWay { target, hops }));
+                        let (hops, since) = (Hop::default(), now);
+                        job.on_the_way = Some(Box::new(OnTheWay { target, hops, since }));
                         dispatch.wait(job);
                     }
                 }

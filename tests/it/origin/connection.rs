@@ -5,15 +5,24 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
 use super::answer::Step;
 use super::log::Request;
+use super::{Excess, Shared};
 
 const HEAD_LIMIT: usize = 1 << 20;
 
 pub(super) fn serve(shared: &Arc<Shared>, stream: TcpStream, number: usize) {
     // Errors mean that the client closed the connection, which is allowed.
     let _ = talk(shared, &stream, number);
+    shared.closed(number);
+}
+
+/// Ends a connection without an answer.
+pub(super) fn refuse(shared: &Shared, stream: &TcpStream, number: usize, excess: &Excess) {
+    if matches!(excess, Excess::Reset) {
+        // Unread input turns the end of the connection into a reset.
+        let _ = stream.peek(&mut [0]);
+    }
     shared.closed(number);
 }
 
