@@ -12,7 +12,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use natsync::event::{Event, Reporter};
 use natsync::manifest::entry::Form;
-use natsync::manifest::{Check, LoadOptions, Manifest};
+use natsync::manifest::{Check, LoadOptions, Manifest, Sizes};
 use natsync::ops::{Options, apply, plan, verify};
 use natsync::path_hash;
 use natsync::plan::{Found, OnDisk, Policy, Record, StatMatch, decide};
@@ -114,7 +114,7 @@ fn decided(bencher: Bencher<'_, '_>) {
         missing_ttl: Duration::ZERO,
         force: false,
         rehash: false,
-        sizes: (0, u64::MAX),
+        sizes: Sizes { min: 1, max: None },
         now: jiff::Timestamp::UNIX_EPOCH,
     };
     bencher.bench(|| decide(black_box(&Pinned::Free), black_box(&disk), black_box(&policy)));

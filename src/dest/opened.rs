@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 
-use super::Dest;
 use super::stat::Stat;
-use crate::rel_path::RelPath;
 
 /// An open regular file with its metadata.
 #[derive(Debug)]
@@ -22,25 +20,22 @@ impl Opened {
         Self { file, stat, read: 0, ended: false }
     }
 
+    /// Its first and last bytes, up to `most` of each.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn edges(&self, most: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let length = usize::try_from(self.stat.size).unwrap_or(usize::MAX).min(most);
+        let (mut beginning, mut end) = (vec![0; length], vec![0; length]);
+        self.file.read_exact_at(&mut beginning, 0)?;
+        self.file.read_exact_at(&mut end, self.stat.size - length as u64)?;
+        Ok((beginning, end))
+    }
+
     /// Its metadata when it was opened.
     #[must_use]
     pub(crate) fn stat(&self) -> &Stat {
         &self.stat
-    }
-}
-
-impl Dest {
-    /// At most `edge` bytes of both ends of a file.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(crate) fn edges(&self, path: &RelPath, edge: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let Opened { file, stat, .. } = self.read(path)?;
-        let size = usize::try_from(stat.size).unwrap_or(usize::MAX).min(edge);
-        let (mut beginning, mut end) = (vec![0; size], vec![0; size]);
-        file.read_exact_at(&mut beginning, 0)?;
-        file.read_exact_at(&mut end, stat.size - size as u64)?;
-        Ok((beginning, end))
     }
 }
 
@@ -59,6 +54,7 @@ impl Read for Opened {
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     fn opened(content: &[u8]) -> (Opened, File) {

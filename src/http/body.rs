@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use tokio::time::Instant;
 
 use super::classify::{Length, check_length};
@@ -197,6 +197,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads and drops a body, and reports whether the connection can be used again.
 pub(crate) async fn drain(connection: &mut Connection, mut body: Body) -> bool {
+    if SMALL < body.0.size_hint().lower() {
+        return false;
+    }
     let drained = tokio::time::timeout(PATIENCE, async {
         let mut read = 0;
         while let Some(frame) = connection.frame(&mut body.0).await {

@@ -10,6 +10,7 @@ use super::coding::applied;
 use super::headers::Headers;
 use super::retry::RetryAfter;
 use super::status::is_transient;
+use super::validators::contradict;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::{Expect, MissingWhen};
 use crate::pin::Validators;
@@ -44,8 +45,8 @@ impl Length {
 /// What the request was, as far as it decides what the response means.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
-    /// Only a conditional request can be answered with 304.
-    pub(crate) conditional: bool,
+    /// The conditions that were sent. Only a request with some can be answered with 304.
+    pub(crate) conditions: &'a Validators,
     /// HEAD: no body follows.
     pub(crate) head_only: bool,
     pub(crate) expect: &'a Expect,
@@ -57,6 +58,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) is_label: bool,
     /// When the response came, in seconds since 1970.
     pub(crate) now: i64,
+}
+
+impl Asked<'_> {
+    /// Whether it was a plain GET, with neither conditions nor a range. Only that proves what
+    /// upstream has.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.head_only && self.conditions.is_empty() && self.here.is_none()
+    }
 }
 
 /// The beginning of a file that is here already.
@@ -89,16 +98,13 @@ pub(crate) struct Head {
 pub(crate) enum Content {
     /// The body is the file. `length` in bytes, if declared.
     Whole { length: Option<u64> },
-    /// The body is the file, and ends where the connection does: a cut cannot be told from an end.
-    Unframed,
     /// The body is the rest of the file, `length` bytes long.
     Rest { length: u64 },
-    /// The answer is about the condition, the range or the method of the request, and not about the
-    /// file: only a plain GET tells.
+    /// It proves nothing of the file, since the request was no plain GET: a plain GET has to decide.
     Unclear,
     /// The copy on disk is current.
     NotModified,
-    /// Upstream does not have the file.
+    /// Upstream does not have the file. Only a plain GET is answered so.
     Missing { status: u16 },
 }
 
@@ -126,46 +132,15 @@ impl From<Failure> for NoContent {
 /// The bytes from 0x80 on. `percent_encode` always encodes those; this set adds none.
 const NOT_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
 
-impl Asked<'_> {
-    /// Whether the request was for all bytes after those that are here.
-    fn is_for_rest(&self) -> bool {
-        self.here.is_some_and(|here| here.upto.is_none())
-    }
-
-    /// Whether the request was a GET without a condition and without a range.
-    fn is_plain(&self) -> bool {
-        !self.conditional && !self.head_only && self.here.is_none()
-    }
-}
-
-/// Decides what a response means.
-///
-/// Only the answer to a plain GET proves that a file is missing or refused. Servers answer other
-/// requests with 404, 403, 500 and more though they serve the file (docs/transfer.md, "Questions and
-/// answers").
+/// Decides what a response means (docs/transfer.md, "Questions and answers").
 pub(crate) fn classify(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
-    let meaning = read(asked, head);
-    if asked.is_plain() {
-        return meaning;
-    }
-    match meaning {
-        Ok(Content::Missing { .. }) => Ok(Content::Unclear),
-        Err(NoContent::Fail(failure)) if is_refusal(&failure) => Ok(Content::Unclear),
-        // A server that is overloaded says so with a time, or to a request without a range as well.
-        Err(NoContent::Retry { after: None, .. }) if asked.is_for_rest() || head.status == 500 => {
-            Ok(Content::Unclear)
-        }
-        meaning => meaning,
+    match meaning(asked, head)? {
+        Content::Missing { .. } if !asked.is_plain() => Ok(Content::Unclear),
+        content => Ok(content),
     }
 }
 
-/// Whether a failure may be about the condition, the range or the method alone. Credentials are
-/// asked for whatever the request is.
-fn is_refusal(failure: &Failure) -> bool {
-    failure.kind == ErrorKind::HttpStatus && !matches!(failure.status, Some(401 | 407))
-}
-
-fn read(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
+fn meaning(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     let (status, headers) = (head.status, &head.headers);
     let after = headers
         .single(&RETRY_AFTER)
@@ -177,17 +152,14 @@ fn read(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     }
     match status {
         200 | 203 => whole(asked, head),
-        206 => match asked.here.and_then(|here| rest(asked, &here, head)) {
-            Some(length) => Ok(Content::Rest { length }),
-            None if is_all(headers) => whole(asked, head),
-            None if asked.is_plain() => {
-                let what = "the server answers with a part of the file, which was not asked for";
-                Err(protocol(what).with_status(206).into())
-            }
-            None => Ok(Content::Unclear),
-        },
-        304 if asked.conditional => Ok(Content::NotModified),
-        304 if !asked.is_plain() => Ok(Content::Unclear),
+        206 if !asked.head_only && whole_range(headers).is_some() => whole(asked, head),
+        206 | 412 | 416 if asked.here.is_some() => {
+            let here = asked.here.filter(|_| status == 206);
+            let rest = here.and_then(|here| rest(asked, &here, head));
+            Ok(rest.map_or(Content::Unclear, |length| Content::Rest { length }))
+        }
+        304 if confirms(asked.conditions, headers) => Ok(Content::NotModified),
+        206 | 304 | 412 | 416 if !asked.is_plain() => Ok(Content::Unclear),
         304 => {
             let what = "the server answers 304 to a request that was not conditional";
             Err(protocol(what).with_status(304).into())
@@ -242,14 +214,16 @@ fn rest(asked: &Asked<'_>, here: &Here<'_>, head: &Head) -> Option<u64> {
     (same && fits && head.framed).then_some(length)
 }
 
-/// Whether `Content-Range` names the whole file: the body is no part of it.
-fn is_all(headers: &Headers) -> bool {
-    let range = headers.single(&CONTENT_RANGE).and_then(content_range);
-    range.is_some_and(|(first, last, total)| {
-        first == 0
-            && last.checked_add(1) == Some(total)
-            && declared_length(headers).is_ok_and(|length| length.is_none_or(|it| it == total))
-    })
+/// Whether a 304 is about the representation that the request named: it states no other validator
+/// than those sent. `If-None-Match` compares weakly (RFC 9110, section 13.1.2).
+fn confirms(sent: &Validators, headers: &Headers) -> bool {
+    !sent.is_empty() && !contradict(sent, &headers.validators())
+}
+
+/// The length of the file, if `Content-Range` says that the body is all of it.
+fn whole_range(headers: &Headers) -> Option<u64> {
+    let (first, last, total) = content_range(headers.single(&CONTENT_RANGE)?)?;
+    (first == 0 && last.checked_add(1) == Some(total)).then_some(total)
 }
 
 /// `bytes 5-9/10`: first, last, and the length of the whole.
@@ -271,9 +245,10 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
     {
         return Ok(Content::Missing { status: head.status });
     }
-    if headers.0.contains_key(CONTENT_RANGE) && !is_all(headers) {
-        let what = "the server answers 200 with a part of the file (Content-Range)";
-        return Err(protocol(what).into());
+    let by_range = whole_range(headers);
+    if headers.0.contains_key(CONTENT_RANGE) && by_range.is_none() {
+        let what = format!("the server answers {} with a part of the file", head.status);
+        return Err(protocol(&format!("{what} (Content-Range)")).into());
     }
     // A pin decides on the bytes as they were sent.
     if let Some(coding) = headers.coding()
@@ -281,6 +256,10 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
         && !matches!(asked.length, Length::Pinned(_))
     {
         return Err(applied(&coding).into());
+    }
+    if let Some(coding) = transfer_coding(headers) {
+        let what = format!("the server applied `Transfer-Encoding: {coding}`");
+        return Err(protocol(&format!("{what}, which was not asked for")).into());
     }
     if let Some(expected) = &asked.expect.content_type
         && !media_type.is_some_and(|media_type| expected.matches(media_type))
@@ -290,16 +269,14 @@ fn whole(asked: &Asked<'_>, head: &Head) -> Result<Content, NoContent> {
         let message = format!("the content type is {got}, expected `{expected}`");
         return Err(Failure::new(ErrorKind::UnexpectedContent, message).into());
     }
-    let length = declared_length(headers)?;
+    let length = match (declared_length(headers)?, by_range) {
+        (Some(length), Some(whole)) if length != whole => {
+            return Err(protocol("the server declares two lengths of the file").into());
+        }
+        (length, whole) => length.or(whole),
+    };
     if asked.head_only {
         return Ok(Content::Whole { length });
-    }
-    if !head.framed && headers.0.contains_key(TRANSFER_ENCODING) {
-        let what = "the server sends the file in a transfer coding that was not asked for";
-        return Err(protocol(what).into());
-    }
-    if !head.framed && !asked.expect.unframed && asked.length == Length::Unknown {
-        return Ok(Content::Unframed);
     }
     if let Some(length) = length {
         check_length(length, asked.expect, asked.length)?;
@@ -364,6 +341,16 @@ fn declared_length(headers: &Headers) -> Result<Option<u64>, Failure> {
     Ok(length)
 }
 
+/// The transfer codings, if they are not those that frame a body (RFC 9112, section 6.1).
+fn transfer_coding(headers: &Headers) -> Option<String> {
+    let values = headers.0.get_all(TRANSFER_ENCODING).iter();
+    let text: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let text = text.join(", ").to_ascii_lowercase();
+    let mut codings = text.split(',').map(str::trim).filter(|coding| *coding != "identity");
+    let known = matches!((codings.next(), codings.next()), (None | Some("" | "chunked"), None));
+    (!known).then_some(text)
+}
+
 fn refused(status: u16) -> Failure {
     let known = StatusCode::from_u16(status).ok().and_then(|known| known.canonical_reason());
     let reason = known.map(|reason| format!(" {reason}")).unwrap_or_default();
@@ -389,7 +376,8 @@ mod tests {
     use std::time::Duration;
 
     struct Case<'a> {
-        conditional: bool,
+        conditions: Validators,
+        head_only: bool,
         expect: Expect,
         missing: MissingWhen,
         length: Length,
@@ -399,7 +387,8 @@ mod tests {
 
     fn plain<'a>() -> Case<'a> {
         Case {
-            conditional: false,
+            conditions: Validators::default(),
+            head_only: false,
             expect: Expect::default(),
             missing: MissingWhen::default(),
             length: Length::Unknown,
@@ -410,8 +399,8 @@ mod tests {
 
     fn answer(case: &Case<'_>, status: u16, fields: &[(&str, &str)]) -> Result<Content, NoContent> {
         let asked = Asked {
-            conditional: case.conditional,
-            head_only: false,
+            conditions: &case.conditions,
+            head_only: case.head_only,
             expect: &case.expect,
             missing: &case.missing,
             length: case.length,
@@ -458,13 +447,96 @@ mod tests {
         assert_eq!(kind(&answer(&forbidden, 404, &[])), Some(ErrorKind::HttpStatus));
     }
 
+    const DATE_1: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const DATE_2: &str = "Mon, 07 Nov 1994 08:49:37 GMT";
+
+    fn validators(etag: Option<&str>, date: Option<&str>) -> Validators {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Validators { etag: own(etag), last_modified: own(date) }
+    }
+
+    /// The validators that were sent, those of the response, and whether it confirms them.
+    type Row<'a> = (Option<&'a str>, Option<&'a str>, &'a [(&'a str, &'a str)], bool);
+
     #[test]
-    fn only_a_conditional_request_can_be_answered_by_304() {
-        assert_eq!(
-            answer(&Case { conditional: true, ..plain() }, 304, &[]),
-            Ok(Content::NotModified)
-        );
+    fn a_304_is_about_the_validators_that_were_sent() {
+        let (one, two, weak) = ("\"1\"", "\"2\"", "W/\"1\"");
+        let rows: &[Row<'_>] = &[
+            (Some(one), None, &[], true),
+            (Some(one), None, &[("etag", one)], true),
+            (Some(one), None, &[("etag", weak)], true),
+            (Some(weak), None, &[("etag", one)], true),
+            (Some(one), None, &[("etag", two)], false),
+            (Some(one), None, &[("last-modified", DATE_2)], true),
+            (Some(one), Some(DATE_1), &[("etag", one), ("last-modified", DATE_1)], true),
+            (Some(one), Some(DATE_1), &[("etag", one), ("last-modified", DATE_2)], false),
+            (Some(one), Some(DATE_1), &[("etag", two), ("last-modified", DATE_1)], false),
+            (None, Some(DATE_1), &[("etag", two)], true),
+            (None, Some(DATE_1), &[("last-modified", DATE_2)], false),
+            // The same second in another form.
+            (None, Some(DATE_1), &[("last-modified", "Sunday, 06-Nov-94 08:49:37 GMT")], true),
+        ];
+        for &(etag, date, fields, expected) in rows {
+            let case = Case { conditions: validators(etag, date), ..plain() };
+            let content = if expected { Content::NotModified } else { Content::Unclear };
+            assert_eq!(answer(&case, 304, fields), Ok(content), "{etag:?} {date:?} {fields:?}");
+        }
         assert_eq!(kind(&answer(&plain(), 304, &[])), Some(ErrorKind::Protocol));
+    }
+
+    /// The law of the table: whatever is answered, only a plain GET says that a file is missing.
+    #[test]
+    fn only_a_plain_get_says_that_a_file_is_missing() {
+        let missing = || MissingWhen {
+            status: vec![404, 206, 304, 412, 416, 500],
+            content_type: crate::manifest::MediaType::parse("text/html"),
+        };
+        let known = Validators::default();
+        let here =
+            Here { length: 4, upto: None, total: Some(10), validators: &known, pinned: true };
+        let tagged = validators(Some("\"1\""), None);
+        let cases = [
+            (true, Case { missing: missing(), ..plain() }),
+            (false, Case { missing: missing(), head_only: true, ..plain() }),
+            (false, Case { missing: missing(), conditions: tagged.clone(), ..plain() }),
+            (false, Case { missing: missing(), here: Some(here), ..plain() }),
+            (false, Case { missing: missing(), conditions: tagged, here: Some(here), ..plain() }),
+        ];
+        for (is_plain, case) in &cases {
+            for (status, fields) in [
+                (404, &[][..]),
+                (206, &[("content-range", "bytes 4-9/10")]),
+                (206, &[("content-range", "bytes 0-9/10")]),
+                (304, &[]),
+                (412, &[]),
+                (416, &[]),
+                (500, &[]),
+                (200, &[("content-type", "text/html"), ("content-length", "5")]),
+            ] {
+                let expected =
+                    if *is_plain { Content::Missing { status } } else { Content::Unclear };
+                assert_eq!(answer(case, status, fields), Ok(expected), "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_content_range_of_all_bytes_is_the_whole_file() {
+        let whole = [("content-range", "bytes 0-9/10"), ("content-length", "10")];
+        for status in [200, 206] {
+            let expected = Ok(Content::Whole { length: Some(10) });
+            assert_eq!(answer(&plain(), status, &whole), expected);
+            assert_eq!(answer(&plain(), status, &whole[..1]), expected);
+            let conditional = Case { conditions: validators(Some("\"1\""), None), ..plain() };
+            assert_eq!(answer(&conditional, status, &whole), expected);
+            let lying = [whole[0], ("content-length", "9")];
+            assert_eq!(kind(&answer(&plain(), status, &lying)), Some(ErrorKind::Protocol));
+        }
+        for part in
+            ["bytes 0-8/10", "bytes 1-9/10", "bytes 0-9/*", "bytes 0-18446744073709551615/0"]
+        {
+            assert!(answer(&plain(), 206, &[("content-range", part)]).is_err(), "{part}");
+        }
     }
 
     #[test]
@@ -487,7 +559,7 @@ mod tests {
 
     #[test]
     fn lies_about_the_body_are_refused() {
-        let refused: [(&[(&str, &str)], ErrorKind); 9] = [
+        let refused: [(&[(&str, &str)], ErrorKind); 12] = [
             (&[("content-length", "5"), ("content-length", "6")], ErrorKind::Protocol),
             (&[("content-length", "+5")], ErrorKind::Protocol),
             (&[("content-length", "5,5")], ErrorKind::Protocol),
@@ -500,26 +572,13 @@ mod tests {
                 ErrorKind::UnexpectedContent,
             ),
             (&[("content-length", "0")], ErrorKind::UnexpectedContent),
+            (&[("transfer-encoding", "gzip")], ErrorKind::Protocol),
+            (&[("transfer-encoding", "gzip, chunked")], ErrorKind::Protocol),
+            (&[("transfer-encoding", "chunked, chunked")], ErrorKind::Protocol),
         ];
         for (fields, expected) in refused {
             assert_eq!(kind(&answer(&plain(), 200, fields)), Some(expected), "{fields:?}");
         }
-    }
-
-    #[test]
-    fn an_unframed_body_needs_permission_a_known_length_or_a_second_transfer() {
-        let open = Case { framed: false, ..plain() };
-        assert_eq!(answer(&open, 200, &[]), Ok(Content::Unframed));
-        let coded = answer(&open, 200, &[("transfer-encoding", "gzip")]);
-        assert_eq!(kind(&coded), Some(ErrorKind::Protocol));
-        let allowed = Case {
-            expect: Expect { unframed: true, ..Expect::default() },
-            framed: false,
-            ..plain()
-        };
-        assert_eq!(answer(&allowed, 200, &[]), Ok(Content::Whole { length: None }));
-        let known = Case { length: Length::Exactly(5), framed: false, ..plain() };
-        assert_eq!(answer(&known, 200, &[]), Ok(Content::Whole { length: None }));
     }
 
     #[test]

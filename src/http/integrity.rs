@@ -23,6 +23,10 @@ impl Stated {
     }
 }
 
+/// The hint of a failure whose only evidence is a header field.
+pub(crate) const OUT_OF_DATE: &str =
+    "if the field is out of date, `expect: {header_digests: false}` ignores such fields";
+
 /// The digests in `Repr-Digest` and `Content-Digest` (RFC 9530), `Digest` (RFC 3230), `Content-MD5`
 /// (RFC 1864) and `x-goog-hash`. Malformed ones and those under unknown algorithms are ignored.
 pub(crate) fn stated_digests(headers: &Headers) -> Vec<Stated> {
@@ -47,11 +51,12 @@ pub(crate) fn stated_digests(headers: &Headers) -> Vec<Stated> {
     stated
 }
 
-/// Compares bytes in memory with the digests that their response states.
+/// Compares bytes in memory with the digests that their response states. Reports whether there are
+/// some.
 ///
 /// # Errors
 /// When one of the digests differs.
-pub(crate) fn check_digests(headers: &Headers, content: &[u8]) -> Result<(), Failure> {
+pub(crate) fn check_digests(headers: &Headers, content: &[u8]) -> Result<bool, Failure> {
     let stated = stated_digests(headers);
     let mut hasher = Hasher::new(stated.iter().map(|stated| stated.checksum.algorithm()).collect());
     hasher.update(content);
@@ -59,11 +64,12 @@ pub(crate) fn check_digests(headers: &Headers, content: &[u8]) -> Result<(), Fai
     let differs =
         |stated: &&Stated| digests.get(stated.checksum.algorithm()) != Some(stated.checksum);
     match stated.iter().find(differs) {
-        None => Ok(()),
+        None => Ok(!stated.is_empty()),
         Some(stated) => Err(Failure::new(
             ErrorKind::ChecksumMismatch,
             format!("the bytes are not what the server's `{}` says", stated.field),
-        )),
+        )
+        .with_hint(OUT_OF_DATE)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The grammar of validators and dates (RFC 9110, sections 5.6.7 and 8.8.3).
 
+use crate::pin::Validators;
+
 /// Seconds since 1970 of a date in any of the three forms of RFC 9110, section 5.6.7, or in one of
 /// RFC 5322, section 3.3, which some servers send: with another zone, or without a leading zero.
 pub(crate) fn http_date(text: &str) -> Option<i64> {
@@ -17,6 +19,18 @@ fn mail_date(text: &str) -> Option<i64> {
     // RFC 5322 has `UT` and `GMT` alone.
     let zoned = text.strip_suffix(" UTC").map(|date| format!("{date} GMT"));
     PARSER.parse_timestamp(zoned.as_deref().unwrap_or(text)).ok().map(jiff::Timestamp::as_second)
+}
+
+/// Whether two sets of validators have one in common that differs: entity tags by their weak
+/// comparison (RFC 9110, section 8.8.3.2), dates by their second.
+pub(crate) fn contradict(one: &Validators, other: &Validators) -> bool {
+    let opaque = |tag: &String| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    let tags = one.etag.as_ref().zip(other.etag.as_ref());
+    let dates = one.last_modified.as_ref().zip(other.last_modified.as_ref());
+    tags.is_some_and(|(one, other)| opaque(one) != opaque(other))
+        || dates.is_some_and(|(one, other)| {
+            one != other && http_date(one).is_none_or(|at| http_date(other) != Some(at))
+        })
 }
 
 pub(super) fn is_entity_tag(tag: &str) -> bool {

@@ -16,7 +16,7 @@ pub struct Expect {
     /// Whether to accept a response whose body ends only where the connection closes (RFC 9112,
     /// section 6.3, rule 8). A truncated one cannot be told from a complete one.
     pub unframed: bool,
-    /// Whether digests that the server states in header fields must be those of the bytes.
+    /// Whether the digests in the header fields of a response must be those of its bytes.
     pub header_digests: bool,
 }
 
@@ -30,6 +30,31 @@ impl Default for Expect {
             unframed: false,
             header_digests: true,
         }
+    }
+}
+
+impl Expect {
+    /// The sizes that a file may have, unless its pin says more.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes { min: self.min_size, max: self.max_size }
+    }
+}
+
+/// Bounds of a size, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The least.
+    pub min: u64,
+    /// The most; none for no bound.
+    pub max: Option<u64>,
+}
+
+impl Sizes {
+    /// Whether a size is within the bounds.
+    #[must_use]
+    pub fn allow(self, size: u64) -> bool {
+        self.min <= size && self.max.is_none_or(|max| size <= max)
     }
 }
 
@@ -127,6 +152,9 @@ const KINDS: [Kind; 25] = [
     kind("wav", &[(8, b"WAVE")]),
     kind("wasm", &[(0, b"\0asm")]),
 ];
+
+/// A kind is recognized by at most this many bytes of both ends.
+pub(crate) const EDGE: usize = 512;
 
 impl Kind {
     /// The format with that name in a manifest.

@@ -52,7 +52,8 @@ mod types;
 mod url;
 pub(crate) mod vars;
 
-pub use expect::{Expect, Kind, MediaType, MissingWhen};
+pub(crate) use expect::EDGE;
+pub use expect::{Expect, Kind, MediaType, MissingWhen, Sizes};
 pub use http::{Http, Http2, PerHost, Proxy};
 pub use identity::KeptUrl;
 pub(crate) use identity::{Identity, IdentityKey, UrlDigest};

@@ -237,7 +237,7 @@ pub(super) const EXPECT: Table = &[
     .or("false"),
     Field::new(
         "header_digests",
-        "whether digests in header fields, such as Content-MD5, must be those of the bytes",
+        "whether digests in header fields must be those of the bytes, where no pin decides",
         Shape::Flag,
     )
     .or("true"),

@@ -15,7 +15,7 @@ use crate::dest::{Dest, Stat};
 use crate::digest::{Algorithms, Buffer, Digests};
 use crate::event::{Event, Phase, Reporter};
 use crate::manifest::entry::{Entry, EntryIndex};
-use crate::manifest::{Check, Orphans, PathHashes, Source};
+use crate::manifest::{Check, EDGE, Orphans, PathHashes, Source};
 use crate::ops::background::in_background;
 use crate::ops::error::RunError;
 use crate::ops::options::Options;
@@ -260,8 +260,23 @@ impl Look<'_> {
             {
                 Verdict::Decided(Decision::new(Action::Keep, reason))
             }
+            Verdict::Decided(Decision { action: Action::Keep, .. })
+                if !self.has_expected_kind(entry) =>
+            {
+                Verdict::Decided(Decision::new(Action::Replace, Reason::Unexpected))
+            }
             verdict => verdict,
         })
+    }
+
+    /// Whether the file of an entry has the kind that the manifest expects. A file that cannot be
+    /// read is not judged by its kind.
+    fn has_expected_kind(&self, entry: &Entry<'_>) -> bool {
+        let Some((kind, dest)) = entry.source().expect.kind.zip(self.scope.dest) else {
+            return true;
+        };
+        let edges = dest.read(&entry.path()).and_then(|file| file.edges(EDGE));
+        edges.map_or(true, |(beginning, end)| kind.matches(&beginning, &end))
     }
 
     /// Reads the files whose digest is needed, on all cores, and decides about their entries.
@@ -432,7 +447,7 @@ fn policy(source: &Source, options: &Options, now: Timestamp) -> Policy {
         missing_ttl: source.missing_ttl,
         force: options.force && !options.offline,
         rehash: options.rehash,
-        sizes: (source.expect.min_size, source.expect.max_size.unwrap_or(u64::MAX)),
+        sizes: source.expect.sizes(),
         now,
     }
 }

@@ -206,7 +206,7 @@ fn carry_out(
         let total = plan.counts().fetch + plan.counts().replace + plan.counts().revalidate;
         account.event(&Event::Phase { phase: Phase::Transferring, total: Some(total) });
         let means = Means::new(scope);
-        // `--force` distrusts what is here, also the beginnings of files.
+        // `--force` asks for every byte anew.
         let parts = Some(parts).filter(|_| !options.force);
         let files = Files { plan: &plan, dest, state, parts, disputing: true };
         let fetched = transfer::fetch(&work(scope, &means), files, account);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::judge::{PinMatch, StatMatch, compare_with_pin};
 use super::{Action, Decision, Reason};
 use crate::digest::Digests;
-use crate::manifest::Check;
+use crate::manifest::{Check, Sizes};
 use crate::pin::{Pin, PinFrom, Pinned};
 
 /// The evidence about the path of an entry, as a plain value.
@@ -99,8 +99,8 @@ pub struct Policy {
     pub force: bool,
     /// Trust no size and times: read every file (`--rehash`).
     pub rehash: bool,
-    /// The smallest and the largest size in bytes that the manifest expects of a file.
-    pub sizes: (u64, u64),
+    /// The sizes that a file may have, unless its pin says more.
+    pub sizes: Sizes,
     /// The instant of the run.
     pub now: Timestamp,
 }
@@ -153,11 +153,21 @@ pub fn decide(pinned: &Pinned, disk: &OnDisk, policy: &Policy) -> Verdict {
         Some(pin) if compare_with_pin(pin, size, None) == PinMatch::SizeDiffers => {
             decided(Action::Replace, Reason::SizeDiffers)
         }
+        Some(pin) if pin.size.is_none() && policy.sizes.max.is_some_and(|max| max < size) => {
+            decided(Action::Replace, Reason::Unexpected)
+        }
         Some(pin) if !pin.checksums.is_empty() => decide_pinned(pin, size, disk, policy),
         // The manifest requires a sidecar, but there is none: do not trust the file without a
         // check.
         _ if *pinned == Pinned::Unvouched => decided(Action::Revalidate, Reason::Stale),
-        _ => decide_free(size, disk, policy),
+        pin => match decide_free(disk, policy) {
+            Verdict::Decided(Decision { action: Action::Keep | Action::Revalidate, .. })
+                if pin.is_none() && !policy.sizes.allow(size) =>
+            {
+                decided(Action::Replace, Reason::Unexpected)
+            }
+            verdict => verdict,
+        },
     }
 }
 
@@ -175,7 +185,7 @@ fn decide_pinned(pin: &Pin, size: u64, disk: &OnDisk, policy: &Policy) -> Verdic
 }
 
 /// Decides about a file without pinned digests, which follows upstream.
-fn decide_free(size: u64, disk: &OnDisk, policy: &Policy) -> Verdict {
+fn decide_free(disk: &OnDisk, policy: &Policy) -> Verdict {
     let Some(record) = &disk.record else {
         return decided(Action::Revalidate, Reason::Stale);
     };
@@ -190,10 +200,6 @@ fn decide_free(size: u64, disk: &OnDisk, policy: &Policy) -> Verdict {
             }
             Some(_) => {}
         }
-    }
-    // A file that is kept has to meet what a new one has to.
-    if size < policy.sizes.0 || policy.sizes.1 < size {
-        return decided(Action::Replace, Reason::SizeDiffers);
     }
     let fresh = match policy.check {
         Check::Always => false,
@@ -237,7 +243,7 @@ mod tests {
             missing_ttl: Duration::ZERO,
             force: false,
             rehash: false,
-            sizes: (0, u64::MAX),
+            sizes: Sizes { min: 1, max: None },
             now: at(NOW),
         }
     }
@@ -301,6 +307,27 @@ mod tests {
         let age = |seconds| Policy { check: Check::Age(Duration::from_secs(seconds)), ..policy() };
         check(&disk, &age(3601), Action::Keep, Reason::Fresh);
         check(&disk, &age(3600), Action::Revalidate, Reason::Stale);
+    }
+
+    /// A file of 10 bytes; each row is a pin, the bounds, and whether the file may stay.
+    #[test]
+    fn a_file_that_is_kept_has_an_allowed_size() {
+        let disk = || file(Some(record(StatMatch::Same)));
+        for (pinned, min, max, stays) in [
+            (Pinned::Free, 10, Some(10), true),
+            (Pinned::Free, 11, None, false),
+            (Pinned::Free, 1, Some(9), false),
+            (pin(Some(10), 1), 11, Some(9), true),
+            (pin(None, 1), 11, None, true),
+            (pin(None, 1), 1, Some(9), false),
+        ] {
+            for check in [Check::Never, Check::Always] {
+                let policy = Policy { check, sizes: Sizes { min, max }, ..policy() };
+                let replaced = Verdict::Decided(Decision::new(Action::Replace, Reason::Unexpected));
+                let is_replaced = decide(&pinned, &disk(), &policy) == replaced;
+                assert_eq!(is_replaced, !stays, "{pinned:?} {min} {max:?}");
+            }
+        }
     }
 
     #[test]

@@ -63,6 +63,8 @@ impl Action {
 pub enum Reason {
     /// No file is on disk.
     NotOnDisk,
+    /// The file does not meet `expect`.
+    Unexpected,
     /// The size of the file differs from its pin.
     SizeDiffers,
     /// A digest of the file differs from its pin.
@@ -89,8 +91,9 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotOnDisk,
+        Self::Unexpected,
         Self::SizeDiffers,
         Self::DigestDiffers,
         Self::ModifiedLocally,
@@ -109,6 +112,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotOnDisk => "not_on_disk",
+            Self::Unexpected => "unexpected",
             Self::SizeDiffers => "size_differs",
             Self::DigestDiffers => "digest_differs",
             Self::ModifiedLocally => "modified_locally",

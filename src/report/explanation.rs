@@ -259,6 +259,7 @@ fn reason(decision: Decision, entry: &Entry<'_>, explanation: &Explanation) -> S
     let noted = explanation.noted.file.as_ref();
     let text = match decision.reason {
         Reason::NotOnDisk => "there is no such file on disk",
+        Reason::Unexpected => "the file on disk does not meet `expect`",
         Reason::SizeDiffers => "the file on disk does not have the pinned size",
         Reason::DigestDiffers => "the file on disk does not have the pinned digest",
         Reason::ModifiedLocally => "the file was changed since natsync recorded it",

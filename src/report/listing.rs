@@ -312,6 +312,7 @@ impl Closing<Plan> for Listing<'_> {
 fn describe_reason(reason: Reason) -> &'static str {
     match reason {
         Reason::NotOnDisk => "not on disk",
+        Reason::Unexpected => "unexpected content",
         Reason::SizeDiffers => "size differs",
         Reason::DigestDiffers => "digest differs",
         Reason::ModifiedLocally => "modified locally",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::attempt::{Attempt, Refusal};
-use super::job::OnTheWay;
+use super::job::{Kind, OnTheWay};
 use super::shared::Shared;
 use super::slot::{LaneId, Slot};
 use crate::failure::{ErrorKind, Failure};
@@ -21,10 +21,10 @@ use tokio::time::Instant;
 pub(super) struct Response<'r> {
     pub(super) slot: Slot<'r>,
     pub(super) content: Content,
+    /// Whether the message or its connection tells where the body ends.
+    pub(super) framed: bool,
     pub(super) headers: Headers,
     pub(super) body: Body,
-    /// Whether it came over TLS.
-    pub(super) is_secure: bool,
 }
 
 /// A request, and what is known of its response beforehand.
@@ -40,6 +40,14 @@ pub(super) struct Question<'q> {
 }
 
 impl<'q> Question<'q> {
+    fn kind(&self) -> Kind {
+        match self.method {
+            Method::Head => Kind::Head,
+            Method::Get if self.conditions.is_empty() && self.rest.is_none() => Kind::Plain,
+            Method::Get => Kind::Special,
+        }
+    }
+
     /// A request for a whole file of a source.
     pub(super) fn about(
         source: &'q Source,
@@ -60,6 +68,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         question: &Question<'_>,
     ) -> Result<Response<'r>, Refusal> {
         let &Question { method, conditions, rest, length, expect, missing } = question;
+        self.job.open = Some(question.kind());
         let (mut target, mut way) = match self.job.on_the_way.take() {
             Some(waited) => (waited.target, waited.hops),
             None => (self.job.target.clone(), Hop::with(self.session())),
@@ -75,7 +84,7 @@ impl<'r> Attempt<'_, 'r, '_> {
         let range = rest.map(|(range, _)| range);
         let request = Request { method, conditions, range, headers, home, user_agent, past_caches };
         let mut asked = Asked {
-            conditional: !conditions.is_empty(),
+            conditions,
             head_only: method == Method::Head,
             expect,
             missing,
@@ -107,8 +116,13 @@ impl<'r> Attempt<'_, 'r, '_> {
             asked.now = run.work.clock.timestamp().as_second();
             let location = match classify(&asked, &head) {
                 Ok(content) => {
-                    let (headers, is_secure) = (head.headers, target.origin.secure);
-                    return Ok(Response { slot, content, headers, body, is_secure });
+                    if content != Content::Unclear {
+                        self.job.open = None;
+                    }
+                    // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
+                    let framed = head.framed || target.origin.secure;
+                    let headers = head.headers;
+                    return Ok(Response { slot, content, framed, headers, body });
                 }
                 Err(NoContent::Redirect { location }) => location,
                 Err(NoContent::Retry { failure, after }) => {
@@ -142,7 +156,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             target = next;
             let Some(place) = run.dispatch.go_on(slot, &target.origin, self.job) else {
                 let since = run.work.clock.now();
-                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, method, since }));
+                self.job.on_the_way = Some(Box::new(OnTheWay { target, hops: way, since }));
                 return Err(Refusal::Waits);
             };
             slot = place;
@@ -170,16 +184,6 @@ impl<'r> Attempt<'_, 'r, '_> {
             home.user = home.user.take().or_else(found);
         }
         (home, is_own)
-    }
-
-    /// A place at the job's own origin for a GET after another request. The caller holds no place.
-    pub(super) fn place_for_get(&mut self) -> Result<Slot<'r>, Refusal> {
-        self.run.dispatch.place(&self.job.target.origin, self.job).ok_or_else(|| {
-            let (target, hops) = (self.job.target.clone(), Hop::default());
-            let (method, since) = (Method::Get, self.run.work.clock.now());
-            self.job.on_the_way = Some(Box::new(OnTheWay { target, hops, method, since }));
-            Refusal::Waits
-        })
     }
 
     /// One request at one origin, over an idle connection or a new one.
@@ -235,6 +239,8 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Exchange::Failed(failure)
                     if is_new
+                        // Some servers never answer a HEAD; that says nothing about others.
+                        && request.method == Method::Get
                         && failure.kind == ErrorKind::Timeout
                         && !run.dispatch.answers(lane) =>
                 {

@@ -29,11 +29,9 @@ pub(super) enum Ended {
     Missing { status: u16 },
     /// The local file changed during the run: its record must be ignored.
     Outdated,
-    /// The answer says nothing about the file. The next request leaves out what the server did not
-    /// take ([`Without`](super::job::Without)), and is made at once: it is no retry.
-    Unclear,
-    /// The body may have been cut. It is requested once more, to compare; that is no retry.
-    Twice,
+    /// Another request has to follow at once: the answer was clear and not the last word, or the
+    /// question proves nothing and a plainer one will. This is no retry.
+    Further,
 }
 
 /// Why an attempt brought nothing.

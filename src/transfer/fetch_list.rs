@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ask::{Question, Response, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
-use super::fetch::{is_about, must_be_compared};
-use super::job::Job;
+use super::fetch::unproven;
+use super::job::{Job, Repeated};
 use super::publish::{Message, Publisher};
 use super::run::{Run, Work};
 use super::slot::Slot;
@@ -102,7 +102,11 @@ impl Errand for ListFetch<'_> {
         self.failed(run, job, failure.with_status(status))
     }
 
-    fn failed(&self, run: &Run<'_>, job: Job, failure: Failure) -> Fate {
+    fn failed(&self, run: &Run<'_>, mut job: Job, failure: Failure) -> Fate {
+        // Bytes are damaged on the way now and then, and caches hold old copies.
+        if failure.kind == ErrorKind::ChecksumMismatch && !std::mem::replace(&mut job.anew, true) {
+            return Fate::at_once(job);
+        }
         let failure = failure.at_origin(&job.target.origin.to_string());
         self.give_up(run, job.entry, failure, job.attempts);
         Fate::Done
@@ -130,12 +134,14 @@ impl ListFetch<'_> {
         let (run, entry, lane) = (attempt.run, attempt.entry, slot.lane);
         let url = entry.list_identity();
         let published = entry.source().published.as_ref();
-        let plain = attempt.job.anew || attempt.job.without.conditions;
-        let known = url.as_ref().filter(|_| !plain);
+        let is_plain = attempt.job.anew || attempt.job.learned.plain;
+        let known = url.as_ref().filter(|_| !is_plain);
         let known = known.and_then(|url| self.lists.state.list_validators(url));
         let conditions = known.unwrap_or_default();
-        // What the manifest expects of files does not hold for lists.
-        let expect = Expect { min_size: 0, max_size: Some(LARGEST), ..Expect::default() };
+        // The sizes, types and kinds that the manifest expects of files do not hold for lists.
+        let Expect { unframed, header_digests, .. } = entry.source().expect;
+        let (min_size, max_size) = (0, Some(LARGEST));
+        let expect = Expect { min_size, max_size, unframed, header_digests, ..Expect::default() };
         let usual = MissingWhen::default();
         let question = Question {
             method: Method::Get,
@@ -147,7 +153,7 @@ impl ListFetch<'_> {
         };
         let mut response = attempt.ask(slot, &question).await?;
         match response.content {
-            Content::NotModified if is_about(&conditions, &response.headers) => {
+            Content::NotModified => {
                 finish_body(&mut response.slot, response.body).await;
                 self.settled(run);
                 Ok(Ended::Settled)
@@ -156,21 +162,14 @@ impl ListFetch<'_> {
                 finish_body(&mut response.slot, response.body).await;
                 Ok(Ended::Missing { status })
             }
-            Content::NotModified | Content::Rest { .. } | Content::Unclear => {
+            // The request had no range.
+            Content::Rest { .. } | Content::Unclear => {
                 finish_body(&mut response.slot, response.body).await;
-                attempt.job.without.conditions = true;
-                Ok(Ended::Unclear)
+                Ok(Ended::Further)
             }
-            Content::Whole { .. } | Content::Unframed => {
-                // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
-                let (is_sure, length) = match response.content {
-                    Content::Whole { length } => (true, length),
-                    _ => (response.is_secure, None),
-                };
-                let (headers, content) = receive_list(attempt, response, length, &expect).await?;
-                if !is_sure && must_be_compared(attempt.job, Digest::of(&content), lane)? {
-                    return Ok(Ended::Twice);
-                }
+            Content::Whole { length } => {
+                let received = receive_list(attempt, response, length, &expect).await?;
+                let Some((headers, content)) = received else { return Ok(Ended::Further) };
                 // An unreadable list must not replace the kept one.
                 if let Some((published, url)) = published.zip(url)
                     && let name = UrlParts::new(url.expose()).filename()
@@ -206,18 +205,16 @@ impl ListFetch<'_> {
     }
 }
 
+/// Receives a list. None if it has to come twice, since nothing proves that it is whole.
 async fn receive_list(
-    attempt: &Attempt<'_, '_, '_>,
+    attempt: &mut Attempt<'_, '_, '_>,
     response: Response<'_>,
     length: Option<u64>,
     expect: &Expect,
-) -> Result<(Headers, Vec<u8>), Refusal> {
-    let Response { mut slot, headers, mut body, .. } = response;
-    let lane = slot.lane;
-    let failed = |failure: Failure| {
-        let origin = attempt.job.target.origin.to_string();
-        Refusal::by_kind(lane, failure.at_origin(&origin))
-    };
+) -> Result<Option<(Headers, Vec<u8>)>, Refusal> {
+    let Response { mut slot, headers, mut body, framed, .. } = response;
+    let (lane, origin) = (slot.lane, attempt.job.target.origin.to_string());
+    let failed = |failure: Failure| Refusal::by_kind(lane, failure.at_origin(&origin));
     let Some(mut connection) = slot.connection.take() else {
         let lost = Failure::new(ErrorKind::Connect, "the connection was lost");
         return Err(failed(lost));
@@ -238,10 +235,18 @@ async fn receive_list(
     if connection.is_reusable().await {
         slot.connection = Some(connection);
     }
-    run.dispatch.succeeded(lane, content.len() as u64);
-    check_digests(&headers, &content).map_err(failed)?;
+    let length = content.len() as u64;
+    run.dispatch.succeeded(lane, length);
     check_label(&headers, &[&attempt.job.target.file_name()], &content).map_err(failed)?;
-    Ok((headers, content))
+    let is_stated = expect.header_digests && check_digests(&headers, &content).map_err(failed)?;
+    if !framed && !expect.unframed && !is_stated {
+        match attempt.job.learned.repeated(Digest::of(&content), length) {
+            Repeated::Same => {}
+            Repeated::First => return Ok(None),
+            Repeated::Other(before) => return Err(failed(unproven(before, length))),
+        }
+    }
+    Ok(Some((headers, content)))
 }
 
 /// Whether a source goes on without its list if the server does not have it.

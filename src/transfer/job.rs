@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::kept::Kept;
+use super::kept::{Kept, longest};
 use super::slot::LaneId;
 use super::want::Want;
 use crate::digest::Digest;
 use crate::failure::Failure;
-use crate::http::{Hop, Method, Target};
+use crate::http::{Hop, Target};
 use crate::manifest::entry::EntryIndex;
+use crate::pin::Validators;
 
 /// A request that brought this many bytes further before it failed is not counted as a failed one:
 /// requests go on while they progress, and stay bounded by the length of the file.
@@ -40,16 +41,22 @@ pub(super) struct Job {
     pub(super) mismatched: bool,
     /// The whole file is requested once more, past all caches, because of a mismatch.
     pub(super) anew: bool,
-    /// What the requests of this job leave out, because the server's answer to it was unclear.
-    pub(super) without: Without,
-    /// The digest of a body that ended with its connection: a second one must be the same.
-    pub(super) unframed: Option<Digest>,
-    /// Bytes that failed attempts received.
+    /// Bytes that failed attempts received at this place.
     pub(super) kept: Option<Box<Kept>>,
+    /// Such bytes, while the whole file is on its way instead of their rest.
+    pub(super) aside: Option<Box<Kept>>,
+    /// Bytes of another place, for a later run: this place may serve another version.
+    pub(super) elsewhere: Option<Box<Kept>>,
     /// The most bytes that any attempt reached.
     pub(super) reached: u64,
     /// Use one connection: the server answers range requests wrongly.
     pub(super) whole: bool,
+    /// What this place answered so far.
+    pub(super) learned: Learned,
+    /// The kind of the current request, until it has an answer that proves something.
+    pub(super) open: Option<Kind>,
+    /// A mirror has a copy that is older than the local file: its message.
+    pub(super) older: Option<String>,
     pub(super) target: Target,
     /// Why it failed at the origin, while the mirrors are tried.
     pub(super) failure: Option<Failure>,
@@ -59,28 +66,56 @@ pub(super) struct Job {
     pub(super) want: Option<Want>,
 }
 
-/// What requests leave out. Each flag is set at most once at a place, so an entry costs at most three
-/// further requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Without {
-    /// No `If-None-Match` and no `If-Modified-Since`.
-    pub(super) conditions: bool,
-    /// No `Range`.
-    pub(super) range: bool,
-    /// No HEAD before the GET.
-    pub(super) head: bool,
+/// What a request can prove (docs/transfer.md, "Questions and answers").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A GET without conditions and range: its answer decides.
+    Plain,
+    /// A GET with conditions or a range.
+    Special,
+    Head,
 }
 
-/// An attempt that waits for a place at another origin (a redirect leads there), or for a second
-/// request at its own.
+/// What one place answered so far, which decides the next request there.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    /// HEAD was answered or refused: make a GET.
+    pub(super) gets: bool,
+    /// A condition or a range was refused: make plain GETs.
+    pub(super) plain: bool,
+    /// The digest and the length of a body that nothing proved to be whole.
+    pub(super) unframed: Option<(Digest, u64)>,
+}
+
+/// What follows from a whole body whose end nothing proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeated {
+    /// It came twice.
+    Same,
+    /// It came for the first time.
+    First,
+    /// Other bytes came before, of that length.
+    Other(u64),
+}
+
+impl Learned {
+    /// Compares an unframed body with the one before it.
+    pub(super) fn repeated(&mut self, digest: Digest, length: u64) -> Repeated {
+        match self.unframed.replace((digest, length)) {
+            None => Repeated::First,
+            Some((before, _)) if before == digest => Repeated::Same,
+            Some((_, before)) => Repeated::Other(before),
+        }
+    }
+}
+
+/// An attempt that waits for a place at another origin, where a redirect leads.
 #[derive(Debug)]
 pub(super) struct OnTheWay {
     /// The next target.
     pub(super) target: Target,
     /// The redirects so far.
     pub(super) hops: Hop,
-    /// The method of the next request.
-    pub(super) method: Method,
     /// When it began to wait.
     pub(super) since: Instant,
 }
@@ -105,11 +140,14 @@ impl Job {
             outdated: false,
             mismatched: false,
             anew: false,
-            without: Without::default(),
-            unframed: None,
             kept: None,
+            aside: None,
+            elsewhere: None,
             reached: 0,
             whole: false,
+            learned: Learned::default(),
+            open: None,
+            older: None,
             target,
             failure: None,
             on_the_way: None,
@@ -146,13 +184,43 @@ impl Job {
 
     /// Drops the bytes received so far.
     pub(super) fn forget(&mut self) {
-        if let Some(kept) = self.kept.take() {
-            kept.begun.staged.discard();
+        let all = [self.kept.take(), self.aside.take(), self.elsewhere.take()];
+        all.into_iter().flatten().for_each(|kept| kept.discard());
+    }
+
+    /// The whole file is on its way, with these validators. The bytes received so far are kept until
+    /// all of it came, if they are of the same version.
+    pub(super) fn begin_anew(&mut self, sent: &Validators, pinned: bool) {
+        self.aside = longest(self.kept.take(), self.aside.take());
+        if let Some(other) = self.aside.take_if(|kept| !kept.is_of(sent, pinned)) {
+            other.discard();
         }
     }
 
-    /// Whether it waited and continues with a request of that method.
-    pub(super) fn goes_on_with(&self, method: Method) -> bool {
-        self.on_the_way.as_ref().is_some_and(|way| way.method == method)
+    /// Keeps the bytes of a failed attempt, or those that are here already, if these are more.
+    pub(super) fn keep(&mut self, kept: Option<Box<Kept>>) {
+        self.kept = longest(kept, self.aside.take());
+    }
+
+    /// Goes to another place, or to the same one once more.
+    pub(super) fn go_to(&mut self, target: Target, name: usize, place: usize) {
+        let left = longest(self.kept.take(), self.aside.take());
+        self.elsewhere = longest(left, self.elsewhere.take());
+        self.target = target;
+        self.name = name;
+        self.place = place;
+        self.tries = 0;
+        self.refused = 0;
+        self.learned = Learned::default();
+    }
+
+    /// Makes the next request a plainer one than that of this kind: a GET after a HEAD, else a plain
+    /// GET. Reports whether there is a plainer one.
+    pub(super) fn ask_more_plainly(&mut self, kind: Option<Kind>) -> bool {
+        match kind {
+            Some(Kind::Head) => !std::mem::replace(&mut self.learned.gets, true),
+            Some(Kind::Special) => !std::mem::replace(&mut self.learned.plain, true),
+            Some(Kind::Plain) | None => false,
+        }
     }
 }

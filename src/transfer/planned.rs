@@ -2,7 +2,7 @@
 //! is missing or fails at one of its places.
 
 use super::errand::{Errand, Fate};
-use super::job::{Job, Without};
+use super::job::Job;
 use super::missing::{Chosen, Missing, Ruling};
 use super::run::{Run, Work};
 use super::supply::{Jobs, Supply};
@@ -93,7 +93,14 @@ pub(super) fn elsewhere(
             job.failure = Some(failure);
             Ok(Fate::at_once(job))
         }
-        Some(Err(_)) | None => Err((job, failure)),
+        Some(Err(_)) | None => {
+            let failure = match job.older.take() {
+                Some(older) => Failure { message: format!("{failure}; {older}"), ..failure }
+                    .with_hint("delete the local file to take the copy of the mirror"),
+                None => failure,
+            };
+            Err((job, failure))
+        }
     }
 }
 
@@ -184,14 +191,6 @@ fn go_to(
     name: usize,
     place: usize,
 ) -> Result<(), Failure> {
-    job.target = target_of(entry, name, place, run.work.rewrites)?;
-    // Another place may serve another version.
-    job.forget();
-    job.name = name;
-    job.place = place;
-    job.tries = 0;
-    job.without = Without::default();
-    job.unframed = None;
-    job.refused = 0;
+    job.go_to(target_of(entry, name, place, run.work.rewrites)?, name, place);
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
-use super::ask::{Question, Response, finish_body};
+use super::ask::{Question, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
 use super::errand::{Errand, Fate};
-use super::fetch::{conditions, could_be, is_about};
+use super::fetch::{conditions, could_be, is_expected};
 use super::job::Job;
 use super::missing::Missing;
 use super::planned::{self, Planned};
@@ -15,7 +15,7 @@ use super::want::Want;
 use crate::dest::state::State;
 use crate::dest::{Dest, Stat};
 use crate::failure::Failure;
-use crate::http::{Content, Length, Method};
+use crate::http::{Content, Length, Method, contradict};
 use crate::manifest::entry::{Entry, EntryIndex};
 use crate::pin::Validators;
 use crate::plan::{Action, Decision, Plan, Reason, Step};
@@ -36,6 +36,13 @@ pub(crate) struct Probed {
     pub(crate) decision: Decision,
     /// Its length in bytes, if it was declared.
     pub(crate) size: Option<u64>,
+}
+
+/// What one request told.
+enum Answer {
+    Probed(Probed),
+    Missing { status: u16 },
+    Unclear,
 }
 
 /// Learns about entries.
@@ -77,11 +84,12 @@ impl Errand for Probe<'_> {
         let looked = self.look(&mut attempt, slot).await;
         job.want = Some(want);
         Ok(match looked? {
-            Some(probed) => {
+            Answer::Probed(probed) => {
                 self.add(job.entry, probed);
                 Ended::Settled
             }
-            None => Ended::Missing { status: 404 },
+            Answer::Missing { status } => Ended::Missing { status },
+            Answer::Unclear => Ended::Further,
         })
     }
 
@@ -117,38 +125,58 @@ impl Planned for Probe<'_> {
 }
 
 impl Probe<'_> {
-    /// What upstream tells about an entry; none if it does not have it.
+    /// Asks upstream about an entry: by HEAD, by a GET where that is refused, and by a plain GET where
+    /// that is refused, too. At most a small body is read, to keep the connection.
     async fn look<'r>(
         &self,
         attempt: &mut Attempt<'_, 'r, '_>,
         slot: Slot<'r>,
-    ) -> Result<Option<Probed>, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let Questions { plan, dest, state } = self.questions;
         let Step::Do(planned) = plan.step(attempt.job.entry) else {
-            return Ok(None);
+            return Ok(Answer::Missing { status: 404 });
         };
         let path = attempt.entry.path();
         let held = state.filter(|_| planned.action == Action::Revalidate);
         let held = held.and_then(|state| state.answered(path.as_str()));
         let known = held.is_some();
-        let conditions =
+        let is_witnessed = held.as_ref().is_some_and(|held| held.provenance.is_witnessed());
+        let validators =
             held.map_or_else(Validators::default, |held| conditions(&held, &attempt.identity()));
-        let response = head(attempt, slot, &conditions).await?;
-        let length = match response.content {
-            Content::NotModified if is_about(&conditions, &response.headers) => {
-                let decision = Decision::new(Action::Keep, Reason::Fresh);
-                return Ok(Some(Probed { decision, size: None }));
-            }
-            Content::Missing { .. } => return Ok(None),
-            Content::Whole { length } => length,
-            Content::NotModified | Content::Unframed | Content::Rest { .. } | Content::Unclear => {
-                None
+        let (gets, plain) = (attempt.job.learned.gets, attempt.job.learned.plain);
+        let conditions = if plain { Validators::default() } else { validators.clone() };
+        let method = if gets { Method::Get } else { Method::Head };
+        let source = attempt.entry.source();
+        let question = Question::about(source, method, &conditions, Length::Unknown);
+        let mut response = attempt.ask(slot, &question).await?;
+        finish_body(&mut response.slot, response.body).await;
+        drop(response.slot);
+        let local = dest.and_then(|dest| dest.stat(&path).ok()).filter(Stat::is_file);
+        let is_expected = dest.zip(local.as_ref()).is_none_or(|(dest, local)| {
+            is_expected(dest, attempt, (local, &response.headers), is_witnessed)
+        });
+        let kept = |reason| {
+            if is_expected {
+                Decision::new(Action::Keep, reason)
+            } else {
+                Decision::new(Action::Replace, Reason::Unexpected)
             }
         };
+        let length = match response.content {
+            Content::NotModified => {
+                let decision = kept(Reason::Fresh);
+                return Ok(Answer::Probed(Probed { decision, size: None }));
+            }
+            Content::Missing { status } => return Ok(Answer::Missing { status }),
+            Content::Whole { length } => length,
+            // The request had no range.
+            Content::Rest { .. } | Content::Unclear => return Ok(Answer::Unclear),
+        };
         if planned.action != Action::Revalidate {
-            return Ok(Some(Probed { decision: planned, size: length }));
+            return Ok(Answer::Probed(Probed { decision: planned, size: length }));
         }
-        let local = dest.and_then(|dest| dest.stat(&path).ok()).filter(Stat::is_file);
+        let sent = response.headers.validators();
+        let is_same = validators.strong_etag().is_some_and(|tag| sent.strong_etag() == Some(tag));
         let decision = match (length, local) {
             (Some(length), Some(local)) if local.size != length => {
                 Decision::new(Action::Replace, Reason::SizeDiffers)
@@ -156,72 +184,13 @@ impl Probe<'_> {
             (Some(length), Some(local))
                 if !known && could_be(&local, length, &response.headers) =>
             {
-                Decision::new(Action::Keep, Reason::Adopted)
+                kept(Reason::Adopted)
             }
+            (Some(_), Some(_)) if is_same => kept(Reason::Fresh),
             // Without validators only the bytes can tell.
-            _ if known && conditions.is_empty() => planned,
+            _ if known && conditions.is_empty() && !contradict(&validators, &sent) => planned,
             _ => Decision::new(Action::Replace, Reason::Stale),
         };
-        Ok(Some(Probed { decision, size: length }))
+        Ok(Answer::Probed(Probed { decision, size: length }))
     }
-}
-
-/// HEAD; where that is refused or tells nothing, a conditional GET, and then a plain one. Bodies are
-/// not read.
-async fn head<'r>(
-    attempt: &mut Attempt<'_, 'r, '_>,
-    slot: Slot<'r>,
-    conditions: &Validators,
-) -> Result<Response<'r>, Refusal> {
-    let skips_head = attempt.job.without.head && !attempt.job.goes_on_with(Method::Head);
-    let slot = if skips_head || attempt.job.goes_on_with(Method::Get) {
-        slot
-    } else {
-        attempt.job.without.head = true;
-        match told(attempt, slot, Method::Head, conditions).await {
-            Ok(Some(response)) => return Ok(response),
-            Err(refusal @ Refusal::Failed { after: Some(_), .. }) => return Err(refusal),
-            Ok(None) | Err(Refusal::Failed { .. }) => {}
-            Err(refusal) => return Err(refusal),
-        }
-        attempt.place_for_get()?
-    };
-    let slot = if conditions.is_empty() || attempt.job.without.conditions {
-        slot
-    } else {
-        if let Some(response) = told(attempt, slot, Method::Get, conditions).await? {
-            return Ok(response);
-        }
-        attempt.job.without.conditions = true;
-        attempt.place_for_get()?
-    };
-    let (source, none) = (attempt.entry.source(), Validators::default());
-    let question = Question::about(source, Method::Get, &none, Length::Unknown);
-    let mut response = attempt.ask(slot, &question).await?;
-    response.slot.connection = None;
-    Ok(response)
-}
-
-/// The response to a request that is no plain GET, if it tells something about the file.
-async fn told<'r>(
-    attempt: &mut Attempt<'_, 'r, '_>,
-    slot: Slot<'r>,
-    method: Method,
-    conditions: &Validators,
-) -> Result<Option<Response<'r>>, Refusal> {
-    let question = Question::about(attempt.entry.source(), method, conditions, Length::Unknown);
-    let mut response = attempt.ask(slot, &question).await?;
-    let is_told = match response.content {
-        Content::NotModified => is_about(conditions, &response.headers),
-        content => content != Content::Unclear,
-    };
-    if is_told {
-        if method == Method::Get && response.content != Content::NotModified {
-            // The body is not wanted.
-            response.slot.connection = None;
-        }
-        return Ok(Some(response));
-    }
-    finish_body(&mut response.slot, response.body).await;
-    Ok(None)
 }

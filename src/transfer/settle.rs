@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::attempt::{Ended, Refusal};
 use super::dispatch::{Crowded, Refused};
 use super::errand::{Errand, Fate};
-use super::job::Job;
+use super::job::{Job, Kind};
 use super::lane::{Failed, Reach};
 use super::run::Run;
 use super::slot::LaneId;
@@ -27,6 +27,7 @@ const LONGEST_FREE: u32 = 3;
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, errand: &impl Errand, mut job: Job, ended: Result<Ended, Refusal>) {
+        let kind = job.open.take();
         if let (Ok(_), Some(lane)) = (&ended, job.lane) {
             self.dispatch.settled(lane, job.tries);
         }
@@ -35,11 +36,13 @@ impl Run<'_> {
                 job.forget();
                 Fate::Done
             }
-            Ok(Ended::Unclear) => Fate::at_once(job),
-            Ok(Ended::Twice) => {
-                job.forget();
-                Fate::at_once(job)
-            }
+            Ok(Ended::Further) => match kind {
+                Some(_) if !job.ask_more_plainly(kind) => {
+                    let what = "the server gives no answer that fits the request";
+                    errand.failed(self, job, Failure::new(ErrorKind::Protocol, what))
+                }
+                _ => Fate::at_once(job),
+            },
             Ok(Ended::Outdated) => Fate::at_once(Job { outdated: true, ..job }),
             Ok(Ended::Missing { status }) => errand.missing(self, job, status),
             Err(Refusal::Waits) => return self.dispatch.wait(job),
@@ -50,7 +53,13 @@ impl Run<'_> {
                 let patience = if asked { retries.max(1) } else { retries };
                 job.tries += u32::from(asked);
                 match self.dispatch.unreachable(lane, began, &failure, patience, self.chance()) {
-                    Reach::Doubtful if retries < job.tries => errand.failed(self, job, failure),
+                    Reach::Doubtful if retries < job.tries => {
+                        if asked && job.ask_more_plainly(kind) {
+                            Fate::at_once(job)
+                        } else {
+                            errand.failed(self, job, failure)
+                        }
+                    }
                     // The origin is tried again for all of its jobs, so this is no attempt of the
                     // job.
                     Reach::Doubtful => Fate::at_once(job),
@@ -61,10 +70,21 @@ impl Run<'_> {
                     Reach::Down => errand.failed(self, job, failure),
                 }
             }
+            Err(Refusal::Failed { lane, failure, again, after })
+                if (!again || failure.status.is_some()) && job.ask_more_plainly(kind) =>
+            {
+                self.mind(&job, lane, &failure, after);
+                Fate::at_once(job)
+            }
             Err(Refusal::Failed { lane, failure, again: true, after }) => {
+                // A lost HEAD is repeated as a GET.
+                let is_plainer = kind == Some(Kind::Head) && job.ask_more_plainly(kind);
                 match self.crowded_out(&mut job, lane, &failure, after) {
                     Some(wait) => Fate::Again(job, wait),
-                    None => self.settle_transient(errand, job, lane, failure, after),
+                    None => {
+                        let lost = (lane, failure, after);
+                        self.settle_transient(errand, job, is_plainer, kind, lost)
+                    }
                 }
             }
             Err(Refusal::Failed { lane, failure, .. }) => {
@@ -85,6 +105,16 @@ impl Run<'_> {
         match fate {
             Fate::Done => self.dispatch.finish(),
             Fate::Again(job, after) => self.dispatch.put_back(job, after),
+        }
+    }
+
+    /// Does what an origin asks for that refused a request, before a plainer one is made.
+    fn mind(&self, job: &Job, lane: LaneId, failure: &Failure, after: Option<RetryAfter>) {
+        match (failure.status, after) {
+            (Some(_), Some(RetryAfter(wait))) if !wait.is_zero() => self.hold(job, lane, wait),
+            (Some(status), None) if is_objection(status) => self.dispatch.objected(lane),
+            (Some(_), _) => self.dispatch.answered(lane),
+            (None, _) => {}
         }
     }
 
@@ -147,9 +177,9 @@ impl Run<'_> {
         &self,
         errand: &impl Errand,
         mut job: Job,
-        lane: LaneId,
-        failure: Failure,
-        after: Option<RetryAfter>,
+        is_plainer: bool,
+        kind: Option<Kind>,
+        (lane, failure, after): (LaneId, Failure, Option<RetryAfter>),
     ) -> Fate {
         job.tries += 1;
         let http = self.settings(&job);
@@ -161,6 +191,11 @@ impl Run<'_> {
         let told = failure.clone();
         let wait = match judge(failure, after, job.tries, http.retries, self.chance()) {
             Verdict::GiveUp(failure) => {
+                // A lost condition or range was repeated as it was, since that is cheaper. The last
+                // attempt is a plain GET.
+                if is_plainer || job.ask_more_plainly(kind) {
+                    return Fate::at_once(job);
+                }
                 let failure = if 0 < job.refused { beside_others(failure) } else { failure };
                 return errand.failed(self, job, failure);
             }

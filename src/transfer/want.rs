@@ -6,8 +6,7 @@ use crate::dest::state::Answered;
 use crate::dest::{Staged, VerifyError};
 use crate::digest::{Algorithms, Checksum, Digests};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{Headers, Length, Stated, stated_digests};
-use crate::manifest::Expect;
+use crate::http::{Headers, Length, OUT_OF_DATE, Stated, stated_digests};
 use crate::manifest::entry::Entry;
 use crate::manifest::select::arguments_for;
 use crate::pin::lock::LockProblem;
@@ -105,14 +104,15 @@ impl Want {
 
     /// The digests that the bytes of a response must have. If it continues an incomplete file, only
     /// digests of the whole file count, and only under the algorithms computed so far.
+    /// `believed`: whether digests in header fields count.
     pub(super) fn proof(
         &self,
         headers: &Headers,
         begun: Option<&Staged>,
-        expect: &Expect,
+        believed: bool,
     ) -> Proof<'_> {
         let checksums = self.pin.as_ref().map_or(&[][..], |pin| &pin.checksums);
-        let mut stated = if expect.header_digests { stated_digests(headers) } else { Vec::new() };
+        let mut stated = if believed { stated_digests(headers) } else { Vec::new() };
         if let Some(begun) = begun {
             let digests = begun.digests();
             stated.retain(|stated| {
@@ -131,8 +131,7 @@ pub(super) struct Proof<'w> {
 }
 
 impl Proof<'_> {
-    /// Those of the pin, or else those that the response states: a stale header field says nothing
-    /// about bytes that have the pinned digest.
+    /// Those that decide: a pin outranks what header fields state, which may be out of date.
     pub(super) fn checksums(&self) -> Vec<Checksum> {
         if self.checksums.is_empty() {
             self.stated.iter().map(|stated| stated.checksum).collect()
@@ -141,21 +140,17 @@ impl Proof<'_> {
         }
     }
 
-    /// The algorithms of all these digests.
+    /// The algorithms of all digests, those that do not decide included.
     pub(super) fn algorithms(&self) -> Algorithms {
         let stated = self.stated.iter().map(|stated| stated.checksum);
-        self.checksums.iter().copied().chain(stated).map(|sum| sum.algorithm()).collect()
+        self.checksums.iter().copied().chain(stated).map(|one| one.algorithm()).collect()
     }
 
-    /// Whether these digests prove that bytes which have them are complete.
-    pub(super) fn is_sure(&self) -> bool {
-        !self.checksums.is_empty() || !self.stated.is_empty()
-    }
-
-    /// The header field that contradicts bytes with the pinned digest, if there is one.
-    pub(super) fn contradiction(&self, digests: &Digests) -> Option<&'static str> {
+    /// The header field that states another digest than the proven bytes have.
+    pub(super) fn out_of_date(&self, digests: &Digests) -> Option<&'static str> {
         let differs = |stated: &&Stated| {
-            digests.get(stated.checksum.algorithm()).is_some_and(|sum| sum != stated.checksum)
+            let digest = digests.get(stated.checksum.algorithm());
+            digest.is_some_and(|digest| digest != stated.checksum)
         };
         self.stated.iter().find(differs).map(|stated| stated.field)
     }
@@ -185,11 +180,6 @@ impl Proof<'_> {
             "the bytes are not the expected ones: {who} {expected}, they have {got} ({size}){looks}"
         );
         let failure = Failure::new(ErrorKind::ChecksumMismatch, message);
-        if by_pin.is_some() {
-            return failure;
-        }
-        failure.with_hint(
-            "if the header field is wrong, `expect: {header_digests: false}` ignores such fields",
-        )
+        if by_pin.is_some() { failure } else { failure.with_hint(OUT_OF_DATE) }
     }
 }

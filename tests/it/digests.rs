@@ -236,6 +236,80 @@ fn digests_in_response_headers_are_checked() {
     world.apply().success();
 }
 
+/// `(field, value)` of digests of other bytes.
+const STALE: &[(&str, &str)] = &[
+    ("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ("x-goog-hash", "crc32c=AAAAAA=="),
+    ("Repr-Digest", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"),
+    ("Digest", "MD5=AAAAAAAAAAAAAAAAAAAAAA=="),
+];
+
+#[test]
+fn a_pin_outranks_a_digest_in_a_header() {
+    for &(field, value) in STALE {
+        let world = pinned(&[&format!("sha256: {SHA256}")]);
+        world.origin.always("/a.txt", Answer::file().header(field, value));
+        let run = world.apply().success();
+        assert_eq!(world.origin.count("/a.txt"), 1, "{field}");
+        let warned = run.stderr.starts_with("warning: ") && run.stderr.contains(field);
+        assert!(warned, "{}", run.output());
+        world.assert_files(&[("a.txt", CONTENT)]);
+    }
+}
+
+#[test]
+fn one_warning_a_source_tells_of_stale_headers() {
+    let world = World::new().serve_numbered(5).source("$BASE/{n}.txt", &["vars: {n: 1..5}"]);
+    world.run(["lock"]).success();
+    for n in 1..=5 {
+        world.delete(&format!("out/{n}.txt"));
+    }
+    world.origin.everywhere(Answer::file().header(STALE[0].0, STALE[0].1));
+    let run = world.apply().success();
+    assert_eq!(run.counts(), "entries 5, downloaded 5");
+    assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.output());
+}
+
+#[test]
+fn without_a_pin_a_stale_header_digest_costs_one_retry_and_names_the_way_out() {
+    for &(field, value) in STALE {
+        let world = pinned(&["http: {retries: 0}"]);
+        world.origin.always("/a.txt", Answer::file().header(field, value));
+        let run = world.apply().code(1);
+        assert_eq!(world.origin.count("/a.txt"), 2, "{field}");
+        let (kind, message) = run.failure("a.txt");
+        assert_eq!(kind, "checksum_mismatch");
+        assert!(message.contains(field), "{message}");
+        let hint = "`expect: {header_digests: false}`";
+        assert!(run.stderr.contains(hint), "{}", run.output());
+
+        let world = pinned(&["expect: {header_digests: false}"]);
+        world.origin.always("/a.txt", Answer::file().header(field, value));
+        world.apply().success();
+        world.assert_files(&[("a.txt", CONTENT)]);
+    }
+}
+
+#[test]
+fn a_stale_header_digest_of_a_list_names_the_way_out() {
+    let list = format!("{SHA256}  a.txt\n");
+    let make = |more: &str| {
+        let world =
+            World::new().serve("/a.txt", CONTENT).serve("/SHA256SUMS", list.as_str()).source(
+                "$BASE/a.txt",
+                &["checksums: {url: $BASE/SHA256SUMS}", "http: {retries: 0}", more],
+            );
+        let stale = Answer::file().header(STALE[0].0, STALE[0].1);
+        world.origin.always("/SHA256SUMS", stale);
+        world
+    };
+    let world = make("check: always");
+    let run = world.apply().code(1);
+    assert!(run.output().contains("header_digests"), "{}", run.output());
+    assert_eq!(world.origin.count("/SHA256SUMS"), 2);
+    make("expect: {header_digests: false}").apply().success();
+}
+
 #[test]
 fn an_empty_file_is_right_where_its_digest_says_so() {
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

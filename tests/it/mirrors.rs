@@ -1,6 +1,8 @@
 //! Mirrors: the same file at other locations.
 
-use crate::origin::{Answer, DeadPort, File, Origin};
+use std::time::Duration;
+
+use crate::origin::{Answer, DeadPort, File, Origin, first_modified};
 use crate::world::World;
 
 #[test]
@@ -121,4 +123,79 @@ fn the_failure_of_all_places_is_one_failure() {
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 1, failed 1");
     assert_eq!(run.failure("a.txt").0, "http_status");
+}
+
+/// A file of today, and a mirror that has a copy of that age in days.
+fn with_a_copy(age: i32, settings: &[&str]) -> (World, Origin) {
+    let mirror = Origin::new();
+    let day = Duration::from_hours(24);
+    let then = first_modified() + 100 * day;
+    let at =
+        if 0 < age { then - day * age.unsigned_abs() } else { then + day * age.unsigned_abs() };
+    mirror.serve("/a.txt", File::new("of that mirror").modified(at));
+    let mirrors = format!("mirrors: [\"{}/a.txt\"]", mirror.base());
+    let world = World::new()
+        .serve("/a.txt", File::new("of the origin").modified(then))
+        .source("$BASE/a.txt", &[&[mirrors.as_str(), "http: {retries: 0}"], settings].concat());
+    (world, mirror)
+}
+
+#[test]
+fn an_older_copy_of_a_mirror_does_not_replace_the_file() {
+    for local in ["recorded", "without a state"] {
+        let (world, mirror) = with_a_copy(1, &[]);
+        world.apply().success();
+        if local != "recorded" {
+            std::fs::remove_dir_all(world.path("out/.natsync")).unwrap();
+        }
+        world.origin.always("/a.txt", Answer::status(500));
+        let run = world.apply().code(1);
+        let (kind, message) = run.failure("a.txt");
+        assert_eq!(kind, "http_status", "{local}");
+        assert_eq!(run.result("a.txt")["error"]["status"], 500, "the failure of the origin counts");
+        assert!(message.contains("older") && message.contains(&mirror.base()), "{message}");
+        world.assert_files(&[("a.txt", "of the origin")]);
+        assert!(0 < mirror.count("/a.txt"));
+        world.origin.behave();
+        assert_eq!(world.apply().success().counts(), "entries 1, unchanged 1");
+    }
+}
+
+#[test]
+fn a_copy_of_a_mirror_that_is_not_older_replaces_the_file() {
+    for age in [0, -1] {
+        let (world, _mirror) = with_a_copy(age, &[]);
+        world.apply().success();
+        world.origin.always("/a.txt", Answer::status(500));
+        assert_eq!(world.apply().success().counts(), "entries 1, updated 1");
+        world.assert_files(&[("a.txt", "of that mirror")]);
+    }
+}
+
+#[test]
+fn an_older_copy_of_a_mirror_is_taken_where_it_is_pinned_or_nothing_is_here() {
+    let digest = crate::world::sha256_of("of that mirror");
+    let (world, _mirror) = with_a_copy(1, &[&format!("sha256: {digest}")]);
+    world.write("out/a.txt", "of the origin");
+    world.origin.always("/a.txt", Answer::status(500));
+    assert_eq!(world.apply().success().counts(), "entries 1, updated 1");
+    let (world, _mirror) = with_a_copy(1, &[]);
+    world.origin.always("/a.txt", Answer::status(500));
+    assert_eq!(world.apply().success().counts(), "entries 1, downloaded 1");
+}
+
+#[test]
+fn the_next_mirror_is_tried_after_one_with_an_older_copy() {
+    let (old, new) = (Origin::new(), Origin::new());
+    let day = Duration::from_hours(24);
+    old.serve("/a.txt", File::new("old").modified(first_modified() - day));
+    new.serve("/a.txt", File::new("new").modified(first_modified() + day));
+    let mirrors = format!("mirrors: [\"{}/a.txt\", \"{}/a.txt\"]", old.base(), new.base());
+    let world = World::new()
+        .serve("/a.txt", "of the origin")
+        .source("$BASE/a.txt", &[&mirrors, "http: {retries: 0}"]);
+    world.apply().success();
+    world.origin.always("/a.txt", Answer::status(500));
+    world.apply().success();
+    world.assert_files(&[("a.txt", "new")]);
 }

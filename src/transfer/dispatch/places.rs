@@ -1,4 +1,4 @@
-//! Places for jobs in hand: at the next origin of a redirect, for a second request, or for a helper.
+//! Places for jobs in hand: at the next origin of a redirect, or for a helper.
 
 use crate::http::Origin;
 use crate::transfer::dispatch::Dispatch;
@@ -102,12 +102,5 @@ impl Dispatch<'_> {
         let is_free =
             inner.lanes.get(lane).is_some_and(is_free) && inner.lanes.has_place(lane, now);
         is_free.then(|| self.slot(&mut inner, lane, now))
-    }
-
-    /// Lets a place serve for a second request. None where requests have a rate: there each takes
-    /// its turn.
-    pub(in crate::transfer) fn once_more<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
-        let has_rate = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.spacing.is_some());
-        (!has_rate).then_some(slot)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::failure::ErrorKind;
-use crate::http::{Hop, Method, Target};
+use crate::http::{Hop, Target};
 use crate::manifest::PerHost;
 use crate::transfer::job::OnTheWay;
 use crate::transfer::lane::Reach;
@@ -207,7 +207,7 @@ fn a_job_that_is_put_back_comes_again_after_its_pause() {
 /// A job whose redirect leads there.
 fn redirected(entry: u64, url: &str, to: &str) -> Job {
     let (target, hops) = (Target::parse(to).unwrap(), Hop::default());
-    let on_the_way = OnTheWay { target, hops, method: Method::Get, since: Instant::now() };
+    let on_the_way = OnTheWay { target, hops, since: Instant::now() };
     Job { on_the_way: Some(Box::new(on_the_way)), ..job(entry, url) }
 }
 
@@ -586,9 +586,8 @@ async fn random_walk(seed: u64) {
                 match dispatch.go_on(slot, &target.origin, &job) {
                     Some(slot) => held.push((job, slot)),
                     None => {
-                        let (hops, method) = (Hop::default(), Method::Get);
-                        let since = now;
-                        job.on_the_way = Some(Box::new(OnTheWay { target, hops, method, since }));
+                        let (hops, since) = (Hop::default(), now);
+                        job.on_the_way = Some(Box::new(OnTheWay { target, hops, since }));
                         dispatch.wait(job);
                     }
                 }

@@ -1,7 +1,6 @@
 //! Local files that natsync did not write, and that may be current.
 
 use super::files::Fetch;
-use super::receive::Coming;
 use crate::dest::Stat;
 use crate::dest::state::{FileRecord, Note, Provenance};
 use crate::digest::{Digest, Digests};
@@ -9,8 +8,9 @@ use crate::event::Outcome;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Content, Headers, Length, Method, http_date};
 use crate::pin::Validators;
+use crate::plan::{Action, Decision, Step};
 use crate::rel_path::RelPath;
-use crate::transfer::ask::{Question, Response, finish_body};
+use crate::transfer::ask::{Question, finish_body};
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
 use crate::transfer::run::Run;
 use crate::transfer::slot::Slot;
@@ -25,89 +25,58 @@ pub(in crate::transfer) fn could_be(local: &Stat, length: u64, headers: &Headers
 }
 
 impl Fetch<'_> {
-    /// Decides about a file that natsync did not write by its length and age. A conditional request
-    /// would prove nothing, since the origin of the local file is unknown.
-    pub(super) async fn adopt<'r>(
+    /// Asks by HEAD whether a file that natsync did not write could be what upstream has. A
+    /// conditional request would prove nothing, since the origin of the local file is unknown.
+    pub(super) async fn look<'r>(
         &self,
         attempt: &mut Attempt<'_, 'r, '_>,
         slot: Slot<'r>,
     ) -> Result<Ended, Refusal> {
         let none = Validators::default();
-        let (run, source) = (attempt.run, attempt.entry.source());
-        let local = self.local(&attempt.entry.path());
-        // A job that waited may hold a place at another origin than its own.
-        let own = attempt.job.on_the_way.is_none().then_some(slot.lane);
-        let skips_head = attempt.job.without.head && !attempt.job.goes_on_with(Method::Head);
-        let slot = if skips_head || attempt.job.goes_on_with(Method::Get) {
-            Some(slot)
-        } else {
-            // Whatever comes of it, the next request is a GET.
-            attempt.job.without.head = true;
-            let question = Question::about(source, Method::Head, &none, Length::Unknown);
-            match attempt.ask(slot, &question).await {
-                Ok(mut response) => {
-                    finish_body(&mut response.slot, response.body).await;
-                    if let Content::Whole { length: Some(length) } = response.content
-                        && let Some(local) = local
-                        && could_be(&local, length, &response.headers)
-                        && self.is_as_expected(attempt, &local, None)
-                    {
-                        drop(response.slot);
-                        self.adopted(attempt, local, &response.headers).await;
-                        return Ok(Ended::Settled);
-                    }
-                    let own = own == Some(response.slot.lane);
-                    Some(response.slot)
-                        .filter(|_| own)
-                        .and_then(|slot| run.dispatch.once_more(slot))
-                }
-                // An overloaded server gets no second request at once.
-                Err(refusal @ Refusal::Failed { after: Some(_), .. }) => return Err(refusal),
-                // Servers answer HEAD wrongly, or refuse it: GET decides.
-                Err(Refusal::Failed { .. }) => None,
-                Err(refusal) => return Err(refusal),
-            }
-        };
-        let slot = match slot {
-            Some(slot) => slot,
-            None => attempt.place_for_get()?,
-        };
-        let question = Question::about(source, Method::Get, &none, attempt.want.length());
-        let response = attempt.ask(slot, &question).await?;
-        match response.content {
-            Content::Whole { length: Some(length) }
-                if local.is_some_and(|local| {
-                    could_be(&local, length, &response.headers)
-                        && self.is_as_expected(attempt, &local, None)
-                }) =>
+        let source = attempt.entry.source();
+        let question = Question::about(source, Method::Head, &none, Length::Unknown);
+        let mut response = attempt.ask(slot, &question).await?;
+        finish_body(&mut response.slot, response.body).await;
+        drop(response.slot);
+        if let Content::Whole { length } = response.content {
+            attempt.job.learned.gets = true;
+            if let Some(local) = self.local(&attempt.entry.path())
+                && self.could_be(attempt, &local, length, &response.headers)
             {
-                let Response { mut slot, headers, body, .. } = response;
-                // Its body is not read, so the connection cannot be used again.
-                slot.connection = None;
-                drop((slot, body));
-                if let Some(local) = local {
-                    self.adopted(attempt, local, &headers).await;
-                }
-                Ok(Ended::Settled)
+                self.adopted(attempt, local, &response.headers).await;
+                return Ok(Ended::Settled);
             }
-            Content::Whole { length } => {
-                self.receive_file(attempt, response, Coming::all(length), None).await
-            }
-            Content::Missing { status } => {
-                let mut slot = response.slot;
-                finish_body(&mut slot, response.body).await;
-                Ok(Ended::Missing { status })
-            }
-            Content::Unframed => {
-                self.receive_file(attempt, response, Coming::unframed(), None).await
-            }
-            // The request had neither conditions nor a range.
-            Content::NotModified | Content::Rest { .. } | Content::Unclear => Ok(Ended::Unclear),
         }
+        Ok(Ended::Further)
+    }
+
+    /// Whether the local file may be taken for a copy of the remote one.
+    pub(super) fn may_adopt(&self, attempt: &Attempt<'_, '_, '_>) -> bool {
+        let step = self.files.plan.step(attempt.job.entry);
+        matches!(step, Step::Do(Decision { action: Action::Revalidate, .. }))
+            && !attempt.job.outdated
+            && attempt.want.adopts()
+    }
+
+    /// Whether a local file could be what a response describes, and is what the manifest expects.
+    pub(super) fn could_be(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        local: &Stat,
+        length: Option<u64>,
+        headers: &Headers,
+    ) -> bool {
+        length.is_some_and(|length| could_be(local, length, headers))
+            && self.is_expected(attempt, local, headers, false)
     }
 
     /// Takes a local file for a copy of the remote one.
-    async fn adopted(&self, attempt: &Attempt<'_, '_, '_>, local: Stat, headers: &Headers) {
+    pub(super) async fn adopted(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        local: Stat,
+        headers: &Headers,
+    ) {
         let (run, job, path) = (attempt.run, &*attempt.job, attempt.entry.path());
         // The caller gave its place back, and the read may take long: another worker can use it.
         run.dispatch.wake();

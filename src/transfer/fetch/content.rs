@@ -1,15 +1,63 @@
 //! Compares the bytes of a file with what the manifest expects of them.
 
 use super::files::Fetch;
-use crate::dest::Stat;
-use crate::dest::state::Answered;
+use crate::dest::{Dest, Stat};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Headers, Length, Target, check_label, check_length, is_html};
+use crate::manifest::EDGE;
 use crate::manifest::entry::Entry;
 use crate::transfer::attempt::Attempt;
-use crate::transfer::sink::EDGE;
 use crate::transfer::want::Want;
 
+impl Fetch<'_> {
+    /// As [`is_expected`], for the entry of an attempt.
+    pub(super) fn is_expected(
+        &self,
+        attempt: &Attempt<'_, '_, '_>,
+        local: &Stat,
+        headers: &Headers,
+        is_witnessed: bool,
+    ) -> bool {
+        is_expected(self.files.dest, attempt, (local, headers), is_witnessed)
+    }
+}
+
+/// Whether the local file meets what a fetched one would have to meet, as far as the fields of the
+/// response tell that confirmed it. A file that cannot be read does not. `is_witnessed`: upstream
+/// served these bytes, so that they were compared with the type that it stated.
+pub(in crate::transfer) fn is_expected(
+    dest: &Dest,
+    attempt: &Attempt<'_, '_, '_>,
+    (local, headers): (&Stat, &Headers),
+    is_witnessed: bool,
+) -> bool {
+    let (entry, want, target) = (&attempt.entry, attempt.want, &attempt.job.target);
+    let expect = &entry.source().expect;
+    let types = expect.content_type.as_ref().zip(headers.content_type());
+    if check_length(local.size, expect, want.length()).is_err()
+        || types.is_some_and(|(expected, stated)| !expected.matches(stated))
+    {
+        return false;
+    }
+    // A web page under another name is what a server sends instead of a file.
+    let path = entry.path();
+    let no_page = !is_witnessed && expect.content_type.is_none() && is_no_page(path.file_name());
+    if expect.kind.is_none() && !no_page && !says_html(headers) {
+        return true;
+    }
+    let edges = dest.read(&path).and_then(|file| file.edges(EDGE));
+    edges.is_ok_and(|(beginning, end)| {
+        check_content(entry, target, want, headers, &beginning, &end).is_ok()
+            && !(no_page && is_html(&beginning))
+    })
+}
+
+fn says_html(headers: &Headers) -> bool {
+    let declared = headers.content_type().unwrap_or_default();
+    declared.trim_start().to_ascii_lowercase().starts_with("text/html")
+}
+
+/// Compares the bytes of a file with what the manifest expects of them.
 pub(super) fn check_content(
     entry: &Entry<'_>,
     target: &Target,
@@ -28,8 +76,6 @@ pub(super) fn check_content(
     }
     // An error page with the status of success: the server and the bytes say HTML, the name does
     // not.
-    let declared = headers.content_type().unwrap_or_default();
-    let says_html = declared.trim_start().to_ascii_lowercase().starts_with("text/html");
     let is_proven = matches!(want.length(), Length::Pinned(_));
     if !is_proven {
         let (path, name) = (entry.path(), target.file_name());
@@ -37,7 +83,7 @@ pub(super) fn check_content(
     }
     if expect.content_type.is_none()
         && !is_proven
-        && says_html
+        && says_html(headers)
         && is_html(beginning)
         && is_no_page(entry.path().file_name())
     {
@@ -46,34 +92,6 @@ pub(super) fn check_content(
         return Err(failure);
     }
     Ok(())
-}
-
-impl Fetch<'_> {
-    /// Whether a local file is what the manifest expects, as far as that can be told without the
-    /// response that brought it. A file that is kept has to meet what a new one has to.
-    pub(super) fn is_as_expected(
-        &self,
-        attempt: &Attempt<'_, '_, '_>,
-        local: &Stat,
-        held: Option<&Answered>,
-    ) -> bool {
-        let (entry, want) = (&attempt.entry, attempt.want);
-        let expect = &entry.source().expect;
-        if check_length(local.size, expect, want.length()).is_err() {
-            return false;
-        }
-        // What natsync downloaded was compared with the response, but perhaps under another manifest.
-        let was_compared = held.is_some_and(|held| held.provenance.is_downloaded());
-        if want.is_pinned() || (was_compared && expect.kind.is_none()) {
-            return true;
-        }
-        let Ok((beginning, end)) = self.files.dest.edges(&entry.path(), EDGE) else { return false };
-        let is_page = is_html(&beginning)
-            && expect.content_type.is_none()
-            && expect.kind.is_none()
-            && is_no_page(entry.path().file_name());
-        !is_page && expect.kind.is_none_or(|kind| kind.matches(&beginning, &end))
-    }
 }
 
 /// Whether a name has an extension, and not one of a web page.

@@ -47,8 +47,8 @@ pub(in crate::transfer) struct Fetch<'w> {
     pub(super) publisher: Publisher<'w>,
     pub(super) shelf: Shelf,
     pub(super) disputed: Mutex<Vec<Disputed>>,
-    /// Header fields that contradict pinned bytes, with their origins.
-    pub(super) contradicting: Mutex<HashSet<(String, &'static str)>>,
+    /// Sources whose header fields contradict pins that their bytes meet.
+    pub(super) doubted: Mutex<HashSet<usize>>,
 }
 
 impl<'w> Fetch<'w> {
@@ -59,7 +59,7 @@ impl<'w> Fetch<'w> {
             publisher: Publisher::new(files.dest, files.state, work.clock),
             shelf: Shelf::default(),
             disputed: Mutex::default(),
-            contradicting: Mutex::default(),
+            doubted: Mutex::default(),
         }
     }
 

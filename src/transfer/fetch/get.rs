@@ -3,12 +3,14 @@
 use super::files::Fetch;
 use super::receive::Coming;
 use super::resume::Rest;
+use crate::dest::Stat;
 use crate::dest::state::{Answered, Note};
 use crate::event::Outcome;
+use crate::failure::{ErrorKind, Failure};
 use crate::http::{Content, Headers, Method, http_date};
 use crate::manifest::{Check, Identity};
 use crate::pin::Validators;
-use crate::transfer::ask::{Question, finish_body};
+use crate::transfer::ask::{Question, Response, finish_body};
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
 use crate::transfer::slot::Slot;
 
@@ -27,12 +29,7 @@ impl Fetch<'_> {
         held: Option<Answered>,
     ) -> Result<Ended, Refusal> {
         let (run, want) = (attempt.run, attempt.want);
-        let without = attempt.job.without;
-        let none = Validators::default();
-        let conditions = if without.conditions { &none } else { conditions };
-        if !without.range {
-            self.take_up(attempt).await;
-        }
+        self.take_up(attempt).await;
         let is_whole = |kept: &mut Box<crate::transfer::kept::Kept>| {
             want.is_met_by(&kept.begun.staged.digests())
         };
@@ -42,43 +39,36 @@ impl Fetch<'_> {
             drop(slot);
             return self.publish_kept(attempt, lane, kept.begun, held.as_ref()).await;
         }
-        let rest = if without.range { None } else { Rest::of(attempt.job, want) };
+        let none = Validators::default();
+        let (conditions, rest) = if attempt.job.learned.plain {
+            (&none, None)
+        } else {
+            (conditions, Rest::of(attempt.job, want))
+        };
         let question = Question {
             rest: rest.as_ref().map(|rest| (&rest.range, rest.here())),
             ..Question::about(attempt.entry.source(), Method::Get, conditions, want.length())
         };
-        let mut response = match attempt.ask(slot, &question).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                // An error of the server to a range may be about the range: the retry has none.
-                let by_status =
-                    matches!(&refusal, Refusal::Failed { failure, .. } if failure.status.is_some());
-                attempt.job.without.range |= by_status && rest.is_some();
-                return Err(refusal);
-            }
-        };
+        let mut response = attempt.ask(slot, &question).await?;
         match response.content {
             Content::NotModified => {
                 finish_body(&mut response.slot, response.body).await;
                 run.dispatch.succeeded(response.slot.lane, 0);
-                if !is_about(conditions, &response.headers) {
-                    attempt.job.without.conditions = true;
-                    return Ok(Ended::Unclear);
-                }
-                let local = self.local(&attempt.entry.path());
-                if let Some((held, local)) = held.zip(local)
-                    && held.stamp == local.stamp()
-                {
-                    if !self.is_as_expected(attempt, &local, Some(&held)) {
-                        attempt.job.without.conditions = true;
-                        return Ok(Ended::Unclear);
-                    }
-                    self.unchanged(attempt, &held, &response.headers);
-                    return Ok(Ended::Settled);
-                }
-                // The response is about a local file that was edited or deleted meanwhile.
                 drop(response.slot);
-                Ok(Ended::Outdated)
+                let local = self.local(&attempt.entry.path());
+                let Some((held, local)) =
+                    held.zip(local).filter(|(held, local)| held.stamp == local.stamp())
+                else {
+                    // The response is about a local file that was edited or deleted meanwhile.
+                    return Ok(Ended::Outdated);
+                };
+                let is_witnessed = held.provenance.is_witnessed();
+                if !self.is_expected(attempt, &local, &response.headers, is_witnessed) {
+                    attempt.job.learned.plain = true;
+                    return Ok(Ended::Further);
+                }
+                self.unchanged(attempt, &held, &response.headers);
+                Ok(Ended::Settled)
             }
             Content::Missing { status } => {
                 finish_body(&mut response.slot, response.body).await;
@@ -87,66 +77,77 @@ impl Fetch<'_> {
             }
             Content::Unclear => {
                 finish_body(&mut response.slot, response.body).await;
-                let without = &mut attempt.job.without;
-                without.conditions |= !conditions.is_empty();
-                without.range |= rest.is_some();
-                Ok(Ended::Unclear)
+                Ok(Ended::Further)
             }
             Content::Rest { length } => {
-                let Some(kept) = attempt.job.kept.take() else {
-                    attempt.job.without.range = true;
-                    return Ok(Ended::Unclear);
-                };
+                self.refuse_older(attempt, &mut response)?;
+                let Some(kept) = attempt.job.kept.take() else { return Ok(Ended::Further) };
                 let total = kept.begun.staged.length() + length;
-                let coming = Coming { total: Some(total), begun: Some(kept.begun), framed: true };
+                let coming = Coming { total: Some(total), begun: Some(kept.begun) };
                 self.receive_file(attempt, response, coming, held.as_ref()).await
             }
             Content::Whole { length } => {
-                if let Some(held) = &held
-                    && rest.is_none()
-                    && self.is_same(attempt, held, conditions, &response.headers, length)
+                let local = self.local(&attempt.entry.path());
+                if let Some((held, local)) = held.as_ref().zip(local)
+                    && is_same(held, &local, conditions, (length, &response.headers))
+                    && self.is_expected(
+                        attempt,
+                        &local,
+                        &response.headers,
+                        held.provenance.is_witnessed(),
+                    )
                 {
-                    // The server ignores conditions, and its own validator says that nothing changed.
-                    response.slot.connection = None;
-                    let headers = response.headers;
-                    drop((response.slot, response.body));
-                    self.unchanged(attempt, held, &headers);
+                    finish_body(&mut response.slot, response.body).await;
+                    run.dispatch.succeeded(response.slot.lane, 0);
+                    self.unchanged(attempt, held, &response.headers);
                     return Ok(Ended::Settled);
                 }
-                if rest.is_some() {
-                    // The server has another version than the bytes that are here.
-                    attempt.job.forget();
+                if held.is_none()
+                    && let Some(local) = local.filter(|_| self.may_adopt(attempt))
+                    && self.could_be(attempt, &local, length, &response.headers)
+                {
+                    finish_body(&mut response.slot, response.body).await;
+                    drop(response.slot);
+                    self.adopted(attempt, local, &response.headers).await;
+                    return Ok(Ended::Settled);
                 }
+                self.refuse_older(attempt, &mut response)?;
+                attempt.job.begin_anew(&response.headers.validators(), want.is_pinned());
                 self.receive_file(attempt, response, Coming::all(length), held.as_ref()).await
-            }
-            Content::Unframed => {
-                if rest.is_some() {
-                    attempt.job.forget();
-                }
-                self.receive_file(attempt, response, Coming::unframed(), held.as_ref()).await
             }
         }
     }
 
-    /// Whether a 200 to a conditional GET brings the bytes of the local file: the same strong entity
-    /// tag and the same length (RFC 9110, section 8.8.3).
-    fn is_same(
+    /// Fails if a mirror has a copy that is older than the local file. Its bytes are not taken,
+    /// unless a pin says that they are the right ones.
+    fn refuse_older(
         &self,
-        attempt: &Attempt<'_, '_, '_>,
-        held: &Answered,
-        conditions: &Validators,
-        headers: &Headers,
-        length: Option<u64>,
-    ) -> bool {
-        let sent = headers.validators();
-        let same =
-            conditions.strong_etag().is_some() && conditions.strong_etag() == sent.strong_etag();
-        let local = self.local(&attempt.entry.path()).filter(|_| same);
-        local.is_some_and(|local| {
-            held.stamp == local.stamp()
-                && length == Some(local.size)
-                && self.is_as_expected(attempt, &local, Some(held))
-        })
+        attempt: &mut Attempt<'_, '_, '_>,
+        response: &mut Response<'_>,
+    ) -> Result<(), Refusal> {
+        let path = attempt.entry.path();
+        let date = |sent: Validators| sent.last_modified.as_deref().and_then(http_date);
+        let Some((theirs, local)) = date(response.headers.validators())
+            .zip(self.local(&path))
+            .filter(|_| 0 < attempt.job.place && !attempt.want.is_pinned())
+        else {
+            return Ok(());
+        };
+        let ours = match self.held(&path) {
+            Some(held) => date(held.validators),
+            None => Some(local.modified.div_euclid(1_000_000_000)),
+        };
+        if ours.is_none_or(|ours| ours <= theirs) {
+            return Ok(());
+        }
+        let mirror = attempt.job.target.origin.to_string();
+        let message = format!("the copy of the mirror {mirror} is older than the local file");
+        let message = format!("{message}, which stays");
+        attempt.job.older = Some(message.clone());
+        let failure = Failure::new(ErrorKind::UnexpectedContent, message).at_origin(&mirror);
+        // Its body is not read.
+        response.slot.connection = None;
+        Err(Refusal::lasting(response.slot.lane, failure))
     }
 
     /// The local file is current. The time of this confirmation matters only to `check` with an
@@ -165,29 +166,23 @@ impl Fetch<'_> {
     }
 }
 
-/// Whether a 304 is about the version that was asked about: its validators, as far as it has some,
-/// are those of the request. A cache that mixes versions up sends others.
-pub(in crate::transfer) fn is_about(asked: &Validators, headers: &Headers) -> bool {
+/// Whether a 200 to a conditional request is about the local file all the same: the strong entity tag
+/// that was sent, and its length.
+fn is_same(
+    held: &Answered,
+    local: &Stat,
+    conditions: &Validators,
+    (length, headers): (Option<u64>, &Headers),
+) -> bool {
     let sent = headers.validators();
-    let weak = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-    let same_tag = match (&asked.etag, &sent.etag) {
-        (Some(asked), Some(sent)) => weak(asked) == weak(sent),
-        _ => true,
-    };
-    let same_date = match (&asked.last_modified, &sent.last_modified) {
-        (Some(asked), Some(sent)) => asked == sent || http_date(asked) == http_date(sent),
-        _ => true,
-    };
-    same_tag && same_date
+    conditions.strong_etag().is_some_and(|tag| sent.strong_etag() == Some(tag))
+        && length == Some(local.size)
+        && held.stamp == local.stamp()
 }
 
-/// The validators after a 304, if it changes them (RFC 9111, section 4.3.4). Another entity tag
-/// than that of the request would be about another file.
+/// The validators after a confirmation, if it changes them (RFC 9111, section 4.3.4).
 fn renewed(held: &Validators, headers: &Headers) -> Option<Validators> {
     let Validators { etag, last_modified } = headers.validators();
-    if etag.is_some() && held.etag.is_some() && etag != held.etag {
-        return None;
-    }
     let renewed = Validators {
         etag: etag.or_else(|| held.etag.clone()),
         last_modified: last_modified.or_else(|| held.last_modified.clone()),

@@ -12,10 +12,11 @@ mod segments;
 use std::collections::HashSet;
 
 pub(super) use adopt::could_be;
+pub(super) use content::is_expected;
 pub(super) use files::Fetch;
 pub(crate) use files::{Disputed, Files};
-pub(super) use get::{conditions, is_about};
-pub(super) use receive::must_be_compared;
+pub(super) use get::conditions;
+pub(super) use receive::unproven;
 
 use super::ask::{Question, finish_body};
 use super::attempt::{Attempt, Ended, Refusal};
@@ -125,7 +126,9 @@ impl Fetch<'_> {
                     let conditions = conditions(&held, &attempt.identity());
                     self.get(attempt, slot, &conditions, Some(held)).await
                 }
-                None if want.adopts() => self.adopt(attempt, slot).await,
+                None if want.adopts() && !attempt.job.learned.gets => {
+                    self.look(attempt, slot).await
+                }
                 None => self.get(attempt, slot, &none, None).await,
             }
         } else {
@@ -150,23 +153,16 @@ impl Fetch<'_> {
     ) -> Result<Ended, Refusal> {
         let none = Validators::default();
         let source = attempt.entry.source();
-        let plain = attempt.job.without.head && !attempt.job.goes_on_with(Method::Head);
-        attempt.job.without.head = true;
-        let method = if plain { Method::Get } else { Method::Head };
+        let method = if attempt.job.learned.gets { Method::Get } else { Method::Head };
         let question = Question::about(source, method, &none, Length::Unknown);
         let mut response = attempt.ask(slot, &question).await?;
+        finish_body(&mut response.slot, response.body).await;
         let lane = response.slot.lane;
-        if plain && !matches!(response.content, Content::Missing { .. }) {
-            // The body is not wanted.
-            response.slot.connection = None;
-        } else {
-            finish_body(&mut response.slot, response.body).await;
-        }
         attempt.run.dispatch.succeeded(lane, 0);
         match response.content {
             Content::Missing { status } => return Ok(Ended::Missing { status }),
-            Content::Unclear => return Ok(Ended::Unclear),
-            _ => {}
+            Content::Whole { .. } => {}
+            _ => return Ok(Ended::Further),
         }
         let failure = Failure::new(ErrorKind::Unlisted, "its sidecar does not exist")
             .with_hint("`checksums: {optional: true}` allows files without a digest");

@@ -7,19 +7,18 @@ use super::resume;
 use super::segments::{self, File};
 use crate::dest::state::{Answered, FileRecord, Note, Provenance};
 use crate::dest::{Begun, PartNote, Proven, Small, Stat};
-use crate::digest::{Digest, Digests};
+use crate::digest::Digests;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
-use crate::http::{BodyRules, Headers, Receiver as _, http_date, is_html};
+use crate::http::{BodyRules, Headers, Length, Receiver as _, http_date, is_html};
 use crate::pin::Validators;
 use crate::plan::{Action, Decision, Step};
 use crate::stop::StopReason;
 use crate::threads::lock;
 use crate::transfer::ask::Response;
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
-use crate::transfer::job::{Job, PROGRESS};
+use crate::transfer::job::{Job, PROGRESS, Repeated};
 use crate::transfer::publish::{Message, Parcel};
-use crate::transfer::run::Run;
 use crate::transfer::sink::{EDGE, Sink, Whole};
 use crate::transfer::slot::LaneId;
 
@@ -31,37 +30,21 @@ pub(super) struct Coming {
     /// The length of the whole file, if it is known.
     pub(super) total: Option<u64>,
     pub(super) begun: Option<Begun>,
-    /// Whether the message tells where the body ends.
-    pub(super) framed: bool,
 }
 
 impl Coming {
     pub(super) fn all(total: Option<u64>) -> Self {
-        Self { total, begun: None, framed: true }
-    }
-
-    pub(super) fn unframed() -> Self {
-        Self { total: None, begun: None, framed: false }
+        Self { total, begun: None }
     }
 }
 
-/// Whether a body of doubtful length has to come once more; the second one must be the same.
-pub(in crate::transfer) fn must_be_compared(
-    job: &mut Job,
-    digest: Digest,
-    lane: LaneId,
-) -> Result<bool, Refusal> {
-    match job.unframed.replace(digest) {
-        None => Ok(true),
-        Some(before) if before == digest => Ok(false),
-        Some(_) => {
-            let what = "the server does not say how long the file is, and two transfers brought different bytes";
-            let failure = Failure::new(ErrorKind::Truncated, what)
-                .with_hint("`expect: {unframed: true}` accepts a single transfer")
-                .lasting();
-            Err(Refusal::lasting(lane, failure))
-        }
-    }
+/// Two bodies whose ends nothing proved, and that differ.
+pub(in crate::transfer) fn unproven(before: u64, now: u64) -> Failure {
+    let message = format!(
+        "the server does not say how long the file is, and two transfers brought different bytes ({before} and {now} of them): one was cut, or the file changes"
+    );
+    Failure::new(ErrorKind::Protocol, message)
+        .with_hint("`expect: {unframed: true}` accepts what one transfer brings")
 }
 
 impl Fetch<'_> {
@@ -77,7 +60,7 @@ impl Fetch<'_> {
         let failed = |failure| Refusal::lasting(lane, failure);
         let note = staged.note().cloned().unwrap_or_default();
         let nothing = Headers::default();
-        let proof = attempt.want.proof(&nothing, None, &attempt.entry.source().expect);
+        let proof = attempt.want.proof(&nothing, None, true);
         let bytes = staged.length();
         let PartNote { validators, .. } = note;
         let modified = validators.last_modified.as_deref().and_then(http_date);
@@ -99,16 +82,11 @@ impl Fetch<'_> {
         coming: Coming,
         held: Option<&Answered>,
     ) -> Result<Ended, Refusal> {
-        let Response { mut slot, headers, body, is_secure, .. } = response;
-        let Coming { total, begun, framed } = coming;
+        let Response { mut slot, headers, body, framed, .. } = response;
+        let Coming { total, begun } = coming;
         let (run, entry, want, lane) = (attempt.run, attempt.entry, attempt.want, slot.lane);
         let origin = attempt.job.target.origin.to_string();
         let failed = |failure: Failure| Refusal::by_kind(lane, failure.at_origin(&origin));
-        if let Some(failure) = self.is_older_copy(attempt, &headers, held) {
-            slot.connection = None;
-            drop((slot, body));
-            return Err(failed(failure));
-        }
         let index = attempt.job.entry;
         let here = begun.as_ref().map_or(0, |begun| begun.staged.length());
         if let Some(total) = total {
@@ -122,10 +100,10 @@ impl Fetch<'_> {
             }
             failed(failure)
         };
-        let http = attempt.settings();
+        let (http, expect) = (attempt.settings(), &entry.source().expect);
         let rules = BodyRules {
             length: total,
-            expect: &entry.source().expect,
+            expect,
             known: want.length(),
             stall: http.stall_timeout,
             min_rate: http.min_rate,
@@ -136,8 +114,8 @@ impl Fetch<'_> {
         let paces = run.paces(entry.source_index());
         let progress = |bytes| run.ledger.tell(Event::Received { entry: index, bytes });
         let (owner, from) = (self.files.state.owner(), (attempt.job.name, attempt.job.place));
-        let begun_before = begun.as_ref().map(|begun| &begun.staged);
-        let proof = want.proof(&headers, begun_before, &entry.source().expect);
+        let staged = begun.as_ref().map(|begun| &begun.staged);
+        let proof = want.proof(&headers, staged, expect.header_digests);
         let algorithms = proof.algorithms();
         let stage = Box::new(move || self.files.dest.stage(algorithms));
         let mut sink = match begun {
@@ -150,7 +128,7 @@ impl Fetch<'_> {
         let segmented = total
             .filter(|total| {
                 1 < http.segments
-                    && !(attempt.job.whole || attempt.job.without.range)
+                    && !(attempt.job.whole || attempt.job.learned.plain)
                     && http.segment_min_size <= total - here
                     && segments::are_allowed(&headers, 0 < here)
             })
@@ -178,7 +156,12 @@ impl Fetch<'_> {
                 return Err(failed(failure));
             }
         };
-        run.dispatch.succeeded(lane, sink.received() - here);
+        let is_whole = framed
+            || expect.unframed
+            || want.length() != Length::Unknown
+            || !proof.checksums().is_empty();
+        let length = sink.received();
+        run.dispatch.succeeded(lane, length - here);
         drop(slot);
         // Other workers send their requests first, so that the server is busy while this file is
         // put away.
@@ -215,56 +198,31 @@ impl Fetch<'_> {
                 (Proven::Staged(verified), same)
             }
         };
-        // Over TLS, a body that is cut lacks the closing alert (RFC 9112, section 9.8).
-        let is_sure = framed || proof.is_sure() || is_secure;
-        if !is_sure && must_be_compared(attempt.job, proven.digests().sha256(), lane)? {
-            return Ok(Ended::Twice);
+        if !is_whole {
+            match attempt.job.learned.repeated(proven.digests().sha256(), length) {
+                Repeated::Same => {}
+                Repeated::First => return Ok(Ended::Further),
+                Repeated::Other(before) => return Err(failed(unproven(before, length))),
+            }
         }
-        if want.is_pinned()
-            && let Some(field) = proof.contradiction(proven.digests())
-        {
-            self.warn_of_field(run, field, &origin);
+        if let Some(field) = proof.out_of_date(proven.digests()) {
+            self.tell_out_of_date(attempt, field);
         }
         self.put_in_place(attempt, proven, validators, (held, same));
         Ok(Ended::Settled)
     }
 
-    /// Tells once for each origin that one of its header fields contradicts pinned bytes.
-    fn warn_of_field(&self, run: &Run<'_>, field: &'static str, origin: &str) {
-        if lock(&self.contradicting).insert((origin.to_owned(), field)) {
+    /// Warns once for each source that a header field contradicts a pin that the bytes meet.
+    fn tell_out_of_date(&self, attempt: &Attempt<'_, '_, '_>, field: &str) {
+        let entry = &attempt.entry;
+        if lock(&self.doubted).insert(entry.source_index()) {
+            let path = entry.path();
             let message = format!(
-                "{origin} sends a `{field}` that is not that of the bytes; they have the pinned digest, which counts"
+                "the `{field}` of the server is out of date for `{}` and perhaps for other files; the files match their pins",
+                path.as_str()
             );
-            run.ledger.tell(Event::Warning { message });
+            attempt.run.ledger.tell(Event::Warning { message });
         }
-    }
-
-    /// Whether a mirror offers an older version than the file that is here: while the origin is out of
-    /// reach, its copy must not replace a newer one.
-    fn is_older_copy(
-        &self,
-        attempt: &mut Attempt<'_, '_, '_>,
-        headers: &Headers,
-        held: Option<&Answered>,
-    ) -> Option<Failure> {
-        if attempt.job.place == 0 || attempt.want.is_pinned() {
-            return None;
-        }
-        let local = self.local(&attempt.entry.path())?;
-        let held = held.filter(|held| held.stamp == local.stamp());
-        let known =
-            held.and_then(|held| held.validators.last_modified.as_deref()).and_then(http_date);
-        let here = known.unwrap_or(local.modified.div_euclid(1_000_000_000));
-        let there = headers.validators().last_modified.as_deref().and_then(http_date)?;
-        if here <= there {
-            return None;
-        }
-        let hint = "a mirror has an older copy, which was not taken; the file that is here stays";
-        if let Some(failure) = &mut attempt.job.failure {
-            failure.hint.get_or_insert_with(|| hint.to_owned());
-        }
-        let what = "the mirror's copy is older than the file that is here";
-        Some(Failure::new(ErrorKind::UnexpectedContent, what).with_hint(hint))
     }
 
     /// Fails if a body cannot fit on the disk.
@@ -288,17 +246,12 @@ impl Fetch<'_> {
             return sink.discard();
         }
         let Some(begun) = sink.keep() else { return };
-        // After a refused range, the bytes of the part are still here: the longer ones are kept.
-        let had = job.kept.as_ref().map_or(0, |kept| kept.begun.staged.length());
-        if begun.staged.length() <= had {
-            return begun.staged.discard();
-        }
         if job.reached + PROGRESS <= begun.staged.length() {
             job.reached = begun.staged.length();
             job.tries = 0;
         }
-        job.forget();
-        job.kept = self.shelf.keep(begun);
+        let kept = self.shelf.keep(begun);
+        job.keep(kept);
     }
 
     /// The local file, if it has the bytes that were received. The caller holds no place, and has

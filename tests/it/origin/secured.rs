@@ -20,8 +20,18 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    /// Starts a relay to the origin at this port.
+    /// Starts a relay to the origin at this port. If the origin closes, it closes the TLS connection
+    /// without `close_notify`, as when a server crashes.
     pub(crate) fn new(origin: u16) -> Self {
+        Self::start(origin, false)
+    }
+
+    /// As `new`, but closes the TLS connection with `close_notify`.
+    pub(crate) fn closing_properly(origin: u16) -> Self {
+        Self::start(origin, true)
+    }
+
+    fn start(origin: u16, is_proper: bool) -> Self {
         let identity = Identity::new();
         let config = Arc::new(identity.config(&[b"http/1.1"]));
         let authority = identity.authority;
@@ -36,7 +46,7 @@ impl Secured {
                 }
                 let config = Arc::clone(&config);
                 // Errors mean that one side closed the connection.
-                thread::spawn(move || drop(relay(stream, origin, config)));
+                thread::spawn(move || drop(relay(stream, origin, config, is_proper)));
             }
         });
         Self { port, authority, over, acceptor: Some(acceptor) }
@@ -97,9 +107,14 @@ impl Identity {
     }
 }
 
-/// Forwards bytes in both directions until one side closes. If the origin closes, the TLS
-/// connection is closed without `close_notify`, as when a server crashes.
-fn relay(mut outside: TcpStream, origin: u16, config: Arc<ServerConfig>) -> io::Result<()> {
+/// Forwards bytes in both directions until one side closes. `is_proper`: if the origin closes, the
+/// TLS connection is closed with `close_notify`.
+fn relay(
+    mut outside: TcpStream,
+    origin: u16,
+    config: Arc<ServerConfig>,
+    is_proper: bool,
+) -> io::Result<()> {
     let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
     let mut inside = TcpStream::connect((Ipv4Addr::LOCALHOST, origin))?;
     let tick = Some(Duration::from_millis(2));
@@ -134,6 +149,9 @@ fn relay(mut outside: TcpStream, origin: u16, config: Arc<ServerConfig>) -> io::
         }
         match inside.read(&mut buffer) {
             Ok(0) => {
+                if is_proper {
+                    tls.send_close_notify();
+                }
                 flush(&mut tls, &mut outside)?;
                 return outside.shutdown(Shutdown::Both);
             }
