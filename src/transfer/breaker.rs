@@ -261,7 +261,7 @@ mod tests {
         let mut breaker = Breaker::default();
         let mut rows = Vec::new();
         for _ in 0..4 {
-            let before = (0..100).take_while(|_| breaker.failed(QUICK, 0) == Trip::Unchanged);
+            let before = (0..1000).take_while(|_| breaker.failed(QUICK, 0) == Trip::Unchanged);
             rows.push(1 + before.count());
             assert!(breaker.answered(), "any answer shows that the origin works");
         }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn slow_failures_open_it_sooner() {
         let mut breaker = Breaker::default();
-        let before = (0..100).take_while(|_| breaker.failed(SLOWLY, 0) == Trip::Unchanged).count();
+        let before = (0..1000).take_while(|_| breaker.failed(SLOWLY, 0) == Trip::Unchanged).count();
         assert_eq!(before + 1, 10);
     }
 
