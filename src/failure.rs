@@ -76,9 +76,7 @@ impl ErrorKind {
             Self::Interrupted => "interrupted",
         }
     }
-}
 
-impl ErrorKind {
     /// Whether the failure says something about the origin of the file. The others are about the
     /// local disk or about the run itself.
     fn is_about_an_origin(self) -> bool {
@@ -100,7 +98,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What the message of an entry begins with that was not requested.
+/// The beginning of the message of an entry that was not requested.
 const NOT_REQUESTED: &str = "was not requested, because its host fails: ";
 
 /// Why one entry failed. It prints as a lowercase fragment.
@@ -118,6 +116,8 @@ pub struct Failure {
     pub origin: Option<String>,
     /// The failure is permanent, although its kind is usually transient.
     pub(crate) lasting: bool,
+    /// The entry was not requested, because its host fails.
+    pub(crate) not_requested: bool,
 }
 
 impl Failure {
@@ -130,6 +130,7 @@ impl Failure {
             hint: None,
             origin: None,
             lasting: false,
+            not_requested: false,
         }
     }
 
@@ -158,12 +159,14 @@ impl Failure {
     #[must_use]
     pub(crate) fn not_requested(mut self) -> Self {
         self.message.insert_str(0, NOT_REQUESTED);
+        self.not_requested = true;
         self
     }
 
-    /// Why the host fails, if the entry was not requested for that.
-    pub(crate) fn cause_if_not_requested(&self) -> Option<&str> {
-        self.message.strip_prefix(NOT_REQUESTED)
+    /// The message without the remark that the entry was not requested.
+    pub(crate) fn cause(&self) -> &str {
+        let begins = if self.not_requested { NOT_REQUESTED } else { "" };
+        self.message.strip_prefix(begins).unwrap_or(&self.message)
     }
 
     /// Adds the origin, unless there is one already, or the failure is not about an origin.

@@ -48,7 +48,7 @@ impl Stop {
         Self::listening(None)
     }
 
-    /// As [`Stop::on_signals`], but the process ends at the latest so long after the first signal,
+    /// As [`Stop::on_signals`], but `limit` after the first signal the process ends at the latest,
     /// whatever it does then: a write to a pipe that is not read cannot be interrupted otherwise.
     #[must_use]
     #[cfg(feature = "cli")]

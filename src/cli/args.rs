@@ -207,7 +207,7 @@ pub(crate) struct GlobalArgs {
     /// Print only errors
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose", help_heading = OUTPUT)]
     pub quiet: u8,
-    /// Print a line for each entry (may be repeated, which has no further effect yet)
+    /// Print a line for each entry
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = OUTPUT)]
     pub verbose: u8,
     /// Use colour: auto, always or never [default: auto]

@@ -291,7 +291,8 @@ mod acl {
     pub(super) fn forget_default(_: BorrowedFd<'_>) {}
 }
 
-/// Makes a folder give nothing to the files in it, so that all files in the staging area begin alike.
+/// Makes a folder give nothing to the files in it, so that all files in the staging area begin
+/// alike.
 pub(super) fn make_neutral(folder: BorrowedFd<'_>) -> io::Result<()> {
     acl::forget_default(folder);
     if Stat::from(rustix::fs::fstat(folder)?).gives_its_group() {

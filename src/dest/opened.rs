@@ -54,7 +54,6 @@ impl Read for Opened {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn opened(content: &[u8]) -> (Opened, File) {

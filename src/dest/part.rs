@@ -105,12 +105,13 @@ impl Part {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let note = rustix::fs::openat(staging, note_of(name), flags, Mode::empty()).ok()?;
         let mut file = File::from(note);
-        let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
         let mut first = Vec::new();
         BufReader::new(&file).take(LONGEST).read_until(b'\n', &mut first).ok()?;
         let note = serde_json::from_slice(&first).ok()?;
+        let metadata = file.metadata().ok()?;
+        let modified = metadata.modified().ok();
         // A transfer of many hours adds many lines; only the last one counts.
-        let (begin, length) = (first.len() as u64, file.metadata().ok()?.len());
+        let (begin, length) = (first.len() as u64, metadata.len());
         file.seek(SeekFrom::Start(begin.max(length.saturating_sub(TAIL)))).ok()?;
         let mut tail = Vec::new();
         file.take(TAIL).read_to_end(&mut tail).ok()?;

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Digest;
+use super::hex::{read_hex, write_hex};
 
 /// A digest algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,14 +110,7 @@ impl Checksum {
     #[must_use]
     pub fn from_hex(algorithm: Algorithm, text: &str) -> Option<Self> {
         let mut bytes = [0; 64];
-        let digits = text.as_bytes();
-        if digits.len() != 2 * algorithm.length() {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| char::from(digit).to_digit(16);
-            *byte = u8::try_from(16 * digit(pair[0])? + digit(pair[1])?).ok()?;
-        }
+        read_hex(text, &mut bytes[..algorithm.length()])?;
         Some(Self { algorithm, bytes })
     }
 
@@ -178,10 +172,6 @@ impl fmt::Debug for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-pub(super) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod checksum;
 pub(crate) mod checksums;
 mod hasher;
+mod hex;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 pub use checksum::{Algorithm, Checksum};
 pub use hasher::{Algorithms, Digests};
 pub(crate) use hasher::{Buffer, Hasher};
+pub(crate) use hex::{read_hex, write_hex};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +55,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        checksum::write_hex(&self.0, f)
+        write_hex(&self.0, f)
     }
 }
 

@@ -313,8 +313,8 @@ mod tests {
         }
     }
 
-    /// Receives `pieces` pieces of so many bytes, one after each pause, under a limit in bytes per
-    /// second.
+    /// Receives `pieces` pieces of `bytes` bytes each, one after each pause, under a limit in bytes
+    /// per second.
     async fn receive_slowly(bytes: usize, pieces: usize, pause: Duration, limit: Option<u64>) {
         let (near, mut far) = tokio::io::duplex(1024 * 1024);
         let total = bytes * pieces;

@@ -94,7 +94,7 @@ pub(crate) fn may_be_label(coding: &str, names: &[&str]) -> bool {
 /// Compares the label of a response with the first bytes of the file.
 ///
 /// # Errors
-/// When the bytes show that the label is none.
+/// When the bytes show that the coding was applied, so that it is no label.
 pub(crate) fn check_label(
     headers: &Headers,
     names: &[&str],

@@ -4,7 +4,6 @@
 //! keeps no pool and repeats nothing, so what reaches an origin is decided here and in `transfer`.
 //! No type of hyper leaves this room, and nothing here knows where the bytes of a body go.
 
-mod beginning;
 mod body;
 mod classify;
 mod clock;
@@ -14,6 +13,8 @@ mod connection;
 mod cookies;
 mod errors;
 mod exchange;
+mod first_bytes;
+mod forward;
 mod handshake;
 mod head;
 mod headers;

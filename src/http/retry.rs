@@ -67,9 +67,9 @@ pub(crate) fn bounded(
     Err(Failure { message, ..failure }.lasting())
 }
 
-/// Decides about a transient failure after `tries` attempts, with `retries` further ones allowed. `chance` in 0..1 is the jitter: it
-/// spreads the pause over its whole length (full jitter), so that clients do not return at the same
-/// time.
+/// Decides about a transient failure after `tries` attempts, with `retries` further ones allowed.
+/// `chance` in 0..1 is the jitter: it spreads the pause over its whole length (full jitter), so that
+/// clients do not return at the same time.
 pub(crate) fn judge(
     failure: Failure,
     retry_after: Option<RetryAfter>,

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::beginning::Beginning;
+use super::first_bytes::FirstBytes;
 use super::handshake::{explain, failure};
 use super::origin::Origin;
 use super::trust::Telling;
@@ -40,7 +40,7 @@ impl Tls {
         stream: S,
         origin: &Origin,
         http2: Http2,
-    ) -> Result<TlsStream<Beginning<S>>, Failure>
+    ) -> Result<TlsStream<FirstBytes<S>>, Failure>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
@@ -55,7 +55,7 @@ impl Tls {
             .map_err(|_| failure(origin, "the host's name cannot be in a certificate"))?;
         TlsConnector::from(config)
             .with_alpn(protocols)
-            .connect(name, Beginning::of(stream))
+            .connect(name, FirstBytes::of(stream))
             .into_fallible()
             .await
             .map_err(|(error, stream)| explain(origin, &error, stream.bytes(), http2))
@@ -63,7 +63,7 @@ impl Tls {
 }
 
 /// A connection without a proxy.
-pub(super) type Direct = TlsStream<Beginning<TcpStream>>;
+pub(super) type Direct = TlsStream<FirstBytes<TcpStream>>;
 
 async fn load(ca_file: Option<PathBuf>) -> Result<Arc<ClientConfig>, Failure> {
     let loaded = tokio::task::spawn_blocking(move || {

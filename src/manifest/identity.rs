@@ -12,6 +12,7 @@ use memchr::memchr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::template::remove_user;
+use crate::digest::{read_hex, write_hex};
 
 /// What two URLs of the same file have in common: the declared URL in
 /// [`Form::Identity`](crate::manifest::entry::Form::Identity). Rewrites and redirects come later.
@@ -158,19 +159,14 @@ pub(crate) fn public_text(shown: &str) -> Option<Cow<'_, str>> {
 impl<const N: usize> Hex<N> {
     fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; N];
-        if text.len() != 2 * N || !text.is_ascii() {
-            return None;
-        }
-        for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&text[place..place + 2], 16).ok()?;
-        }
+        read_hex(text, &mut bytes)?;
         Some(Self(bytes))
     }
 }
 
 impl<const N: usize> fmt::Display for Hex<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(&self.0, f)
     }
 }
 

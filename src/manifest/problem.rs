@@ -90,6 +90,11 @@ impl Found {
         self.count == 0
     }
 
+    /// Whether a further problem would only be counted.
+    pub(crate) fn is_full(&self) -> bool {
+        KEPT <= self.count
+    }
+
     /// The first problems by place, at most `most`.
     pub(crate) fn first(self, text: &Text<'_>, most: usize) -> Vec<Problem> {
         let mut problems = self.into_problems(text).kept;

@@ -19,7 +19,8 @@ use crate::stop::Stop;
 
 /// The default limit of a run, in files.
 const COUNT: u64 = 100;
-/// The default limit of a run, in percent of the files on disk that natsync wrote. The larger limit counts.
+/// The default limit of a run, in percent of the files on disk that natsync wrote. The larger limit
+/// counts.
 const SHARE: f64 = 20.0;
 
 /// Deletes the files that the plan names, if no entry failed.

@@ -53,11 +53,7 @@ impl Job<'_> {
         }
     }
 
-    /// The checks of the lock and of the saved plan.
-    fn check(self, lock: Option<&Lock>) -> Result<(), RunError> {
-        if let Some(saved) = self.saved {
-            saved.check_inputs()?;
-        }
+    fn check_lock(self, lock: Option<&Lock>) -> Result<(), RunError> {
         if self.locks { Ok(()) } else { check_locked(self.manifest, self.options, lock) }
     }
 }
@@ -86,13 +82,16 @@ pub(super) fn run(
 ) -> Result<Summary, RunError> {
     let Job { manifest, options, saved, stop, locks } = job;
     let mut prepared = prepare(manifest, options, reporter)?;
-    job.check(prepared.lock.as_ref())?;
+    job.check_lock(prepared.lock.as_ref())?;
     let mut account = Account::new(reporter, Recorder::new(prepared.began));
     let dest = Dest::create(manifest)?;
     let _guard = acquire(&dest, options.wait, stop)?;
     // Until here another run may have changed what was read.
     prepared.refresh(manifest)?;
-    job.check(prepared.lock.as_ref())?;
+    if let Some(saved) = saved {
+        saved.check_inputs()?;
+    }
+    job.check_lock(prepared.lock.as_ref())?;
     let Prepared { began, ref hashes, ref lock } = prepared;
     let lock = lock.as_ref();
     let pins = Pins::new(manifest, lock).pinning(job.pinning(lock));

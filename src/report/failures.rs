@@ -53,7 +53,7 @@ impl Failures {
                 first: vec![(entry, failure.message.clone())],
                 count: 1,
                 same_message: true,
-                not_requested: u64::from(failure.cause_if_not_requested().is_some()),
+                not_requested: u64::from(failure.not_requested),
                 source,
                 more_sources: false,
             });
@@ -145,8 +145,8 @@ impl Group {
     fn add(&mut self, entry: EntryIndex, source: usize, failure: &Failure) {
         self.count += 1;
         self.more_sources |= source != self.source;
-        self.same_message &= cause(failure) == cause(&self.failure);
-        self.not_requested += u64::from(failure.cause_if_not_requested().is_some());
+        self.same_message &= failure.cause() == self.failure.cause();
+        self.not_requested += u64::from(failure.not_requested);
         if self.first.len() < NAMED {
             self.first.push((entry, failure.message.clone()));
         }
@@ -162,7 +162,7 @@ impl Group {
             return self.write_names(lines, names, width);
         }
         if self.same_message {
-            let message = cause(&self.failure);
+            let message = self.failure.cause();
             // The origin is left out if the message names its host.
             let at = match &self.failure.origin {
                 Some(origin) if !message.contains(host_of(origin)) => format!(" at {origin}"),
@@ -246,11 +246,6 @@ impl Group {
             let _ = writeln!(lines, "   {more}");
         }
     }
-}
-
-/// The message of a failure, without the remark that its entry was not requested.
-fn cause(failure: &Failure) -> &str {
-    failure.cause_if_not_requested().unwrap_or(&failure.message)
 }
 
 fn host_of(origin: &str) -> &str {

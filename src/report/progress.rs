@@ -177,10 +177,8 @@ impl View<'_> {
         let dim = self.paint.dim();
         format!("{dim}  {path}{padding}  {percent:>5}  {bytes}{dim:#}")
     }
-}
 
-impl View<'_> {
-    /// `  0817wallpaper-1_1600.jpg  retry 2 of 4 3 s left: the server answers 503`
+    /// `  0817wallpaper-1_1600.jpg  retry 2 of 4, 3 s left: the server answers 503`
     fn waiting(&self, path: &str, retry: &Retry) -> String {
         let left = retry.at.saturating_sub(self.now);
         let at = if left.is_zero() { String::new() } else { format!(", {}", Left(left)) };

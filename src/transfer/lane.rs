@@ -69,7 +69,7 @@ pub(super) struct Idle {
 
 /// What outlives a lane that is forgotten.
 #[derive(Debug)]
-pub(super) struct Learned {
+pub(super) struct Remembered {
     health: Health,
     breaker: Breaker,
     crowd: Crowd,
@@ -218,13 +218,13 @@ impl Lane {
     }
 
     /// What speaks against the origin; none if nothing does.
-    pub(super) fn learned(&self) -> Option<Learned> {
+    pub(super) fn remembered(&self) -> Option<Remembered> {
         let crowd = self.limit.crowd();
         let is_good = matches!(self.health, Health::Up)
             && self.breaker.is_at_rest()
             && crowd.most().is_none()
             && self.gap == Gap::default();
-        (!is_good).then(|| Learned {
+        (!is_good).then(|| Remembered {
             health: self.health.clone(),
             breaker: self.breaker.clone(),
             crowd: crowd.clone(),
@@ -233,8 +233,8 @@ impl Lane {
         })
     }
 
-    pub(super) fn restore(&mut self, learned: Learned) {
-        let Learned { health, breaker, crowd, gap, answers } = learned;
+    pub(super) fn restore(&mut self, remembered: Remembered) {
+        let Remembered { health, breaker, crowd, gap, answers } = remembered;
         self.limit.restore(crowd);
         (self.health, self.breaker, self.gap, self.answers) = (health, breaker, gap, answers);
     }

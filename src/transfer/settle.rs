@@ -15,13 +15,13 @@ use crate::http::{RetryAfter, Verdict, is_objection, judge, pause};
 use crate::manifest::entry::EntryIndex;
 use crate::stop::StopReason;
 
-/// After each further row of this many failed entries the whole origin pauses, longer each time ..
+/// After each further row of this many failed entries the whole origin pauses, longer each time.
 const ROW: u32 = 10;
-/// .. and stops growing after this many rows.
+/// The pause of an origin stops growing after this many rows.
 const LONGEST_HOLD: u32 = 3;
 
-/// The pause of a job that is refused again and again beside others stops growing after this many
-/// refusals.
+/// The pause of a job that is refused repeatedly, while other requests to its host succeed, stops
+/// growing after this many refusals.
 const LONGEST_FREE: u32 = 3;
 
 impl Run<'_> {
@@ -77,14 +77,9 @@ impl Run<'_> {
                 Fate::at_once(job)
             }
             Err(Refusal::Failed { lane, failure, again: true, after }) => {
-                // A lost HEAD is repeated as a GET.
-                let is_plainer = kind == Some(Kind::Head) && job.ask_more_plainly(kind);
                 match self.crowded_out(&mut job, lane, &failure, after) {
-                    Some(wait) => Fate::Again(job, wait),
-                    None => {
-                        let lost = (lane, failure, after);
-                        self.settle_transient(errand, job, is_plainer, kind, lost)
-                    }
+                    Some(wait) => again(job, kind, wait),
+                    None => self.settle_transient(errand, job, kind, (lane, failure, after)),
                 }
             }
             Err(Refusal::Failed { lane, failure, .. }) => {
@@ -108,7 +103,7 @@ impl Run<'_> {
         }
     }
 
-    /// Does what an origin asks for that refused a request, before a plainer one is made.
+    /// Takes notice of a refusal before a plainer request is made: the origin may ask for a pause.
     fn mind(&self, job: &Job, lane: LaneId, failure: &Failure, after: Option<RetryAfter>) {
         match (failure.status, after) {
             (Some(_), Some(RetryAfter(wait))) if !wait.is_zero() => self.hold(job, lane, wait),
@@ -177,7 +172,6 @@ impl Run<'_> {
         &self,
         errand: &impl Errand,
         mut job: Job,
-        is_plainer: bool,
         kind: Option<Kind>,
         (lane, failure, after): (LaneId, Failure, Option<RetryAfter>),
     ) -> Fate {
@@ -193,7 +187,7 @@ impl Run<'_> {
             Verdict::GiveUp(failure) => {
                 // A lost condition or range was repeated as it was, since that is cheaper. The last
                 // attempt is a plain GET.
-                if is_plainer || job.ask_more_plainly(kind) {
+                if job.ask_more_plainly(kind) {
                     return Fate::at_once(job);
                 }
                 let failure = if 0 < job.refused { beside_others(failure) } else { failure };
@@ -223,7 +217,7 @@ impl Run<'_> {
             wait,
             failure: told,
         });
-        Fate::Again(job, wait)
+        again(job, kind, wait)
     }
 
     /// Records what a transient failure says about its origin.
@@ -256,6 +250,14 @@ impl Run<'_> {
         }
         self.ledger.finish(entry, Outcome::Failed(failure), attempts);
     }
+}
+
+/// Repeats a lost request; a HEAD as a GET.
+fn again(mut job: Job, kind: Option<Kind>, wait: Duration) -> Fate {
+    if kind == Some(Kind::Head) {
+        job.ask_more_plainly(kind);
+    }
+    Fate::Again(job, wait)
 }
 
 /// Whether a lasting failure shows that its origin answers: the request was understood, or the body

@@ -5,11 +5,10 @@ use std::io;
 
 use crate::dest::{Begun, Beside, PartNote, SMALL, Staged, keep_edges};
 use crate::http::Receiver;
+use crate::manifest::EDGE;
 
 /// Pieces are gathered up to this size, in bytes, so that few writes suffice.
 const BLOCK: usize = 256 * 1024;
-/// How many bytes of both ends are kept to tell a file's kind.
-pub(super) const EDGE: usize = crate::manifest::EDGE;
 /// Fewer bytes than this are not kept after a failure.
 const WORTH: u64 = 1024;
 /// At most this many bytes are lost with the process. Smaller files that come within a second need no

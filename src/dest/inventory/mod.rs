@@ -97,9 +97,9 @@ pub(crate) struct Scan<'h> {
 }
 
 impl<'h> Inventory<'h> {
-    /// Walks a destination and reads the state in parallel, and joins both. `declared` has the
-    /// paths of the manifest for which the state was opened. `advanced` gets the number of files seen so far; the
-    /// walk ends early when `go_on` returns false.
+    /// Walks a destination and reads the state in parallel, and joins both. `declared` has the paths
+    /// of the manifest for which the state was opened. `advanced` gets the number of files seen so
+    /// far; the walk ends early when `go_on` returns false.
     #[must_use]
     pub(crate) fn scan(
         dest: &Dest,

@@ -10,9 +10,6 @@ use super::url_mark::UrlMark;
 use crate::dest::state::Fingerprint;
 use crate::digest::Digest;
 
-/// natsync put the recorded file in place for the manifest of this run.
-const OWN: u8 = 8;
-
 /// Rows are allocated in pieces of this size, when the first row of a piece is used.
 const PIECE: usize = 512;
 
@@ -22,6 +19,8 @@ const KNOWN: u8 = 1;
 const FOUND: u8 = 2;
 /// The record is racy: its stat proves nothing.
 const RACY: u8 = 4;
+/// natsync put the recorded file in place for the manifest of this run.
+const OWN: u8 = 8;
 /// Two bits with the kind of the URL's mark.
 const MARK: u8 = 16;
 

@@ -27,6 +27,14 @@ pub(crate) struct Claim<'a> {
     pub(crate) take: bool,
 }
 
+impl Claim<'_> {
+    /// The path of the manifest's file relative to a destination.
+    fn path_from(&self, dest: &Path) -> Option<String> {
+        let file = self.file.filter(|file| file.is_file())?;
+        Some(relative(&absolute(dest), &absolute(file)))
+    }
+}
+
 #[cfg(any(test, feature = "internals"))]
 impl<'a> Claim<'a> {
     /// A manifest that has neither a file nor entries.
@@ -140,10 +148,9 @@ pub(super) fn look(
     dest: &Path,
     claim: &Claim<'_>,
 ) -> rusqlite::Result<Recognised> {
+    let path = claim.path_from(dest);
     let dest = absolute(dest);
-    let file = claim.file.filter(|file| file.is_file());
-    let path = file.map(|file| relative(&dest, &absolute(file)));
-    let file = file.and_then(|file| std::fs::canonicalize(file).ok());
+    let file = claim.file.and_then(|file| std::fs::canonicalize(file).ok());
     let mut likenesses = Vec::new();
     for owner in owners(connection)? {
         let there = owner.path.as_deref().map(|path| absolute(&dest.join(path)));
@@ -229,8 +236,7 @@ pub(super) fn enter(
     claim: &Claim<'_>,
 ) -> rusqlite::Result<Recognised> {
     let mut recognised = look(connection, dest, claim)?;
-    let file = claim.file.filter(|file| file.is_file());
-    let path = file.map(|file| relative(&absolute(dest), &absolute(file)));
+    let path = claim.path_from(dest);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let turn: i64 =
         transaction
@@ -284,7 +290,8 @@ const PIECE: usize = 4096;
 /// The bytes of a hash in `claims`: the first half of the path's hash, in big endian.
 const HASH: usize = 8;
 
-/// Replaces the claims of an owner by hashes in ascending order. Rows that stay as they are cost no write.
+/// Replaces the claims of an owner by hashes in ascending order. Rows that stay as they are cost no
+/// write.
 fn write_claims(
     transaction: &Transaction<'_>,
     owner: i64,

@@ -113,7 +113,7 @@ fn first_word(text: &[u8]) -> &[u8] {
 }
 
 /// Whether a word is a digest, perhaps with a prefix such as `sha256:`.
-fn is_digest(word: &[u8]) -> bool {
+pub(crate) fn is_digest(word: &[u8]) -> bool {
     let hex = word.rsplit(|&byte| byte == b':').next().unwrap_or(word);
     LEAST <= hex.len() && hex.iter().all(u8::is_ascii_hexdigit)
 }

@@ -14,5 +14,7 @@ mod problem;
 /// Largest accepted list, in bytes.
 pub(crate) const LARGEST: u64 = 256 << 20;
 
+#[cfg(feature = "cli")]
+pub(crate) use labelled::is_digest;
 pub(crate) use list::{List, Lookup, Rules};
 pub(crate) use problem::ListProblem;

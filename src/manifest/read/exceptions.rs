@@ -20,10 +20,7 @@ impl Reader<'_> {
         let Some(node) = fields.get("exclude") else {
             return Some(());
         };
-        let items = match &node.kind {
-            Kind::List(items) => &items[..],
-            _ => std::slice::from_ref(node),
-        };
+        let items = node.items();
         let skip = Effects::default().with(Effect::Skip);
         for item in items {
             if let Some(condition) = self.condition(item, uses, "`exclude`") {
@@ -185,17 +182,13 @@ impl Reader<'_> {
                 .entry(variable)
                 .or_insert_with(|| Finder::new(&declared.values, self.options.today));
             // After too many steps, the rules are refused: the search need not go on.
-            if uses.steps <= crate::manifest::template::MOST_STEPS {
+            if uses.steps <= MOST_STEPS {
                 let (runs, steps) = finder.find(&declared.values, &named);
                 uses.steps += steps + condition.add(declared.dimension, runs);
             }
         }
         // `--set` may leave out the values that a condition is about.
-        if complete
-            && condition.is_never()
-            && !is_set
-            && uses.steps <= crate::manifest::template::MOST_STEPS
-        {
+        if complete && condition.is_never() && !is_set && uses.steps <= MOST_STEPS {
             self.warnings.add(node.at, format!("{place} matches no entry"), None);
         }
         complete.then_some(condition)

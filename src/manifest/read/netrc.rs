@@ -24,12 +24,11 @@ impl Reader<'_> {
     }
 
     fn login_hosts(&mut self, node: &Node) -> Vec<LoginHost> {
-        let items = match &node.kind {
-            Kind::List(items) => &items[..],
-            _ => std::slice::from_ref(node),
-        };
         let what = "the name of a host such as `login.example.org`, or `HOST:PORT`";
-        items.iter().filter_map(|item| self.parsed(item, "hosts", what, LoginHost::parse)).collect()
+        node.items()
+            .iter()
+            .filter_map(|item| self.parsed(item, "hosts", what, LoginHost::parse))
+            .collect()
     }
 
     /// `true` stands for the user's own netrc file, `false` for none, and any other text is a path.

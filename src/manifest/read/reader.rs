@@ -35,10 +35,10 @@ impl Reader<'_> {
         self.problems.add(at, message.into(), hint);
     }
 
-    /// Whether a hint that takes time to find is worth it. After this many problems, another one is
-    /// hardly ever shown.
+    /// Whether a hint that takes time to find is worth it: after many problems, another one is never
+    /// shown.
     pub(super) fn wants_hints(&self) -> bool {
-        self.problems.len() < 1000
+        !self.problems.is_full()
     }
 
     /// The path that a text names, relative to the manifest. `~/` is the home directory.

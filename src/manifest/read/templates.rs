@@ -11,7 +11,6 @@ use crate::manifest::problem::Span;
 use crate::manifest::template::{
     Builtin, Case, Format, FormatError, Forms, Insert, Piece, Template, Use, encode_literal, parse,
 };
-
 use crate::manifest::vars::Finder;
 
 /// A source's variables, and whether a template uses each.
@@ -43,12 +42,8 @@ impl Reader<'_> {
         let Some(node) = fields.get(key) else {
             return Some(Vec::new());
         };
-        let items = match &node.kind {
-            Kind::List(items) => &items[..],
-            _ => std::slice::from_ref(node),
-        };
         let template = |item| Some((self.template(item, key, place, uses)?, item.at));
-        let templates: Vec<_> = items.iter().map(template).collect();
+        let templates: Vec<_> = node.items().iter().map(template).collect();
         templates.into_iter().collect()
     }
 

@@ -199,13 +199,9 @@ impl Reader<'_> {
 
     /// Reads the values of a variable: a scalar, a range, a mapping, or a list of these.
     pub(super) fn values(&mut self, node: &Node, name: &str) -> Option<(Values, Vec<FromFile>)> {
-        let items = match &node.kind {
-            Kind::List(items) => &items[..],
-            _ => std::slice::from_ref(node),
-        };
         let mut values = Values::default();
         let mut files = Vec::new();
-        for item in items {
+        for item in node.items() {
             let first = values.len();
             values.push(self.segment(item, name)?);
             if let Kind::Mapping(keys) = &item.kind

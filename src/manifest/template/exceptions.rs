@@ -1,6 +1,6 @@
 //! The rules of a source: which combinations of values an `exclude` or an override applies to.
 //!
-//! A rule has a condition on the values of some dimensions. Exceptions on a single dimension are
+//! A rule has a condition on the values of some dimensions. Rules on a single dimension are
 //! painted: a table has the first rule for each value. A rule on several dimensions is a candidate
 //! at the values of one of them, and its other conditions are then tested. So a question costs
 //! about as much with a hundred thousand rules as with one.
@@ -46,7 +46,7 @@ const MOST_BITS: u64 = 1 << 32;
 pub(crate) struct Exceptions {
     effects: Effects,
     dimensions: BTreeMap<usize, Dimension>,
-    /// Exceptions on several dimensions, and the position of each among all rules.
+    /// The rules on several dimensions.
     joint: Vec<Joint>,
     /// Those of `joint` that are tested at every position.
     everywhere: Vec<u32>,
@@ -62,6 +62,7 @@ struct Dimension {
 
 #[derive(Clone, Debug)]
 struct Joint {
+    /// Its position among all rules.
     rule: u32,
     effects: Effects,
     sets: Vec<(usize, Set)>,

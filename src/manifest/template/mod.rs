@@ -11,7 +11,7 @@ mod parse;
 mod space;
 
 pub(crate) use builtin::{Builtin, UrlParts};
-pub(crate) use encode::encode_literal;
+pub(crate) use encode::{encode_literal, remove_user};
 pub(crate) use exceptions::{Condition, Effect, Effects, Exceptions, MOST_STEPS};
 pub(crate) use forms::Forms;
 pub(crate) use parse::{Insert, Piece, SyntaxError, is_name, parse};
@@ -19,7 +19,6 @@ pub(crate) use space::{Space, Variable};
 
 use std::sync::Arc;
 
-pub(crate) use encode::remove_user;
 use encode::{encode, mask_password};
 
 use crate::manifest::vars::{Texts, Value, is_impossible_date};

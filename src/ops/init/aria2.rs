@@ -1,7 +1,7 @@
 //! Reads input files of `aria2c --input-file`: the URLs of a file are on one line, its options on
 //! the indented lines below.
 
-use super::urls::{at_line, checked, given, path, shown, single};
+use super::urls::{at_line, checked, given, located, path, shown, single};
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
@@ -37,7 +37,7 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
         }
         let Some(open) = &mut open else {
             let error = wrong("an option without a URL before it", "begin with a URL");
-            return at_line(number, Err(error));
+            return Err(located(number, error));
         };
         let (key, value) = line.trim().split_once('=').unwrap_or((line.trim(), ""));
         match key {

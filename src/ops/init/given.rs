@@ -68,9 +68,9 @@ impl Given {
 
     /// Takes over what another statement about the same file adds. Returns whether it adds something.
     fn merge(&mut self, other: Self) -> Result<bool, RunError> {
+        let line = self.line;
         let contradicts = |what: &str| {
-            let message =
-                format!("{}another {what} of this file is on line {}", other.place(), self.line);
+            let message = format!("{}another {what} of this file is on line {line}", other.place());
             Err(wrong(message, "one URL and path is one file: remove one of the lines"))
         };
         let before = (self.mirrors.len(), self.checksums.len(), self.size, self.path.is_some());
@@ -79,11 +79,8 @@ impl Given {
             (own, size) => self.size = own.or(size),
         }
         for checksum in &other.checksums {
-            let algorithm = checksum.algorithm();
-            match self.checksums.iter().find(|own| own.algorithm() == algorithm) {
-                Some(own) if own == checksum => {}
-                Some(_) => return contradicts(algorithm.as_str()),
-                None => self.checksums.push(*checksum),
+            if self.add(*checksum).is_err() {
+                return contradicts(checksum.algorithm().as_str());
             }
         }
         for mirror in &other.mirrors {

@@ -2,7 +2,7 @@
 
 use super::urls::{checked, is_url};
 use super::{Input, aria2, metalink, other, pooch, sums, urls, wrong};
-use crate::digest::checksums::{List, Rules};
+use crate::digest::checksums::{List, Rules, is_digest};
 use crate::ops::error::RunError;
 
 /// The format of a list of files.
@@ -82,11 +82,7 @@ fn recognise(text: &str) -> Format {
         return if is_aria2 { Format::Aria2 } else { Format::Urls };
     }
     let words = pooch::words(first);
-    let is_digest = |word: &str| {
-        let hex = word.rsplit(':').next().unwrap_or(word);
-        32 <= hex.len() && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    let digest_at = |place: usize| words.get(place).is_some_and(|word| is_digest(word));
+    let digest_at = |place: usize| words.get(place).is_some_and(|word| is_digest(word.as_bytes()));
     let begins_as_sums = digest_at(0)
         || [") = ", ")= "].iter().any(|mark| first.contains(mark))
         || first.starts_with("-----BEGIN PGP")

@@ -4,7 +4,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
-use super::urls::{at_line, checked, given, is_url, path, shown};
+use super::urls::{at_line, checked, given, is_url, located, path, shown};
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
 use crate::ops::error::RunError;
@@ -73,11 +73,7 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
         let after = lines.at(reader.buffer_position());
         let malformed = || {
             if elements.first().is_some_and(|root| root.name.as_deref() == Some("metalink")) {
-                at_line::<()>(
-                    after,
-                    Err(wrong("this is not well-formed XML", "correct the document")),
-                )
-                .expect_err("it is an error")
+                located(after, wrong("this is not well-formed XML", "correct the document"))
             } else {
                 not_metalink(text, None)
             }
@@ -92,10 +88,8 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
                 elements.push(element);
                 if place(&elements) == Place::File {
                     if open.is_some() {
-                        return at_line(
-                            before,
-                            Err(wrong("a `file` within a `file`", "close the first one")),
-                        );
+                        let error = wrong("a `file` within a `file`", "close the first one");
+                        return Err(located(before, error));
                     }
                     let name = attribute_of(&start, "name").unwrap_or_default();
                     open = Some(Open { line: before, name, ..Open::default() });
@@ -110,7 +104,7 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
                 elements.push(element);
                 if matches!(place(&elements), Place::File | Place::Nested) {
                     let error = wrong("this `file` has no URL", "remove it, or add its `url`");
-                    return at_line(before, Err(error));
+                    return Err(located(before, error));
                 }
                 elements.pop();
             }
@@ -138,7 +132,7 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
         }
     }
     if !elements.is_empty() {
-        return at_line(lines.known.1, Err(wrong("the document is cut short", "fetch it again")));
+        return Err(located(lines.known.1, wrong("the document is cut short", "fetch it again")));
     }
     if namespace.is_none() {
         return Err(not_metalink(text, None));
@@ -275,7 +269,7 @@ impl Open {
                     ),
                     "remove the `hash`, or add one with `type=\"sha-256\"`",
                 );
-                return at_line(*at, Err(error));
+                return Err(located(*at, error));
             }
             notes.push(format!("line {at}: a digest of type `{}` was left out", shown(kind)));
         }

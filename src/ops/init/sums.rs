@@ -1,6 +1,6 @@
 //! Reads checksum lists, such as SHA256SUMS, whose files are in the folder of one URL.
 
-use super::urls::{at_line, named};
+use super::urls::{at_line, located, named};
 use super::{Given, Input, wrong};
 use crate::digest::checksums::{List, Rules};
 use crate::ops::error::RunError;
@@ -13,15 +13,14 @@ use crate::ops::error::RunError;
 pub(super) fn read(text: &str, title: &str, base: &str) -> Result<Input, RunError> {
     let list = List::parse(text.as_bytes(), title, &Rules::default()).map_err(|problem| {
         let message = format!("this is not a checksum list: {}", problem.message);
-        let error = Err(wrong(message, "`--format` sets another format"));
+        let error = wrong(message, "`--format` sets another format");
         match problem.line {
-            Some(line) => at_line::<()>(line, error),
+            Some(line) => located(line, error),
             None => error,
         }
-        .expect_err("it is an error")
-    });
+    })?;
     let mut input = Input::default();
-    for (name, checksum, line) in list?.files() {
+    for (name, checksum, line) in list.files() {
         let name = String::from_utf8_lossy(name);
         let given = at_line(line, named(base, &name))?;
         match input.files.last_mut().filter(|last| last.path == given.path) {
@@ -43,7 +42,7 @@ pub(super) fn read(text: &str, title: &str, base: &str) -> Result<Input, RunErro
             "this file has no digest that natsync can check",
             "remove the line, or pass the names alone with `--format urls`",
         );
-        return at_line(given.line, Err(error));
+        return Err(located(given.line, error));
     }
     Ok(input)
 }

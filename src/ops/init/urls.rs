@@ -130,7 +130,7 @@ pub(super) fn read(text: &str, base: Option<&str>) -> Result<Input, RunError> {
             Some(base) if !content.contains("://") => {
                 at_line(line, refuse_others(content, true))?;
                 if content.contains('\t') {
-                    return at_line(line, Err(table()));
+                    return Err(located(line, table()));
                 }
                 at_line(line, named(base, content))?
             }
@@ -146,7 +146,7 @@ pub(super) fn read(text: &str, base: Option<&str>) -> Result<Input, RunError> {
     let urls = || contents(text).map(|(_, content)| content).filter(|content| is_url(content));
     if are_rows(urls()) {
         let first = contents(text).next().map_or(1, |(line, _)| line);
-        return at_line(first, Err(table()));
+        return Err(located(first, table()));
     }
     if 0 < fragments {
         let urls = if fragments == 1 { "1 URL" } else { &format!("{fragments} URLs") };
@@ -221,13 +221,18 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Puts the line number before the message of a usage error.
-pub(super) fn at_line<T>(line: usize, result: Result<T, RunError>) -> Result<T, RunError> {
-    result.map_err(|error| match error {
+pub(super) fn located(line: usize, error: RunError) -> RunError {
+    match error {
         RunError::Usage { message, hint } => {
             RunError::Usage { message: format!("line {line}: {message}"), hint }
         }
         other => other,
-    })
+    }
+}
+
+/// As [`located`], for a result.
+pub(super) fn at_line<T>(line: usize, result: Result<T, RunError>) -> Result<T, RunError> {
+    result.map_err(|error| located(line, error))
 }
 
 #[cfg(test)]

@@ -115,8 +115,8 @@ impl Lanes {
             self.forget_some(now);
         }
         let origin = lane.origin.clone();
-        if let Some(learned) = self.memory.recall(&(dialer, origin.clone())) {
-            lane.restore(learned);
+        if let Some(remembered) = self.memory.recall(&(dialer, origin.clone())) {
+            lane.restore(remembered);
         }
         let mut entry = Entry {
             lane,
@@ -413,8 +413,8 @@ impl Lanes {
             }
             entry.generation += 1;
             let (origin, dialer) = (entry.lane.origin.clone(), entry.dialer);
-            if let Some(learned) = entry.lane.learned() {
-                self.memory.keep((dialer, origin.clone()), learned);
+            if let Some(remembered) = entry.lane.remembered() {
+                self.memory.keep((dialer, origin.clone()), remembered);
             }
             self.close_all(id.number);
             self.by_origin[dialer].remove(&origin);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::http::Origin;
-use crate::transfer::lane::Learned;
+use crate::transfer::lane::Remembered;
 
 /// Beyond this number of origins, what was learned first is forgotten, so that memory stays bounded.
 const MOST: usize = 16_384;
@@ -13,24 +13,24 @@ type Way = (usize, Origin);
 
 #[derive(Default)]
 pub(super) struct Memory {
-    learned: HashMap<Way, Learned>,
+    origins: HashMap<Way, Remembered>,
     /// In the order in which they were learned. An origin that was recalled since has no entry in
-    /// `learned`.
+    /// `origins`.
     order: VecDeque<Way>,
 }
 
 impl Memory {
-    pub(super) fn keep(&mut self, way: Way, learned: Learned) {
+    pub(super) fn keep(&mut self, way: Way, remembered: Remembered) {
         while MOST <= self.order.len()
             && let Some(oldest) = self.order.pop_front()
         {
-            self.learned.remove(&oldest);
+            self.origins.remove(&oldest);
         }
         self.order.push_back(way.clone());
-        self.learned.insert(way, learned);
+        self.origins.insert(way, remembered);
     }
 
-    pub(super) fn recall(&mut self, way: &Way) -> Option<Learned> {
-        self.learned.remove(way)
+    pub(super) fn recall(&mut self, way: &Way) -> Option<Remembered> {
+        self.origins.remove(way)
     }
 }

@@ -43,6 +43,18 @@ fn per_host(number: usize) -> Http {
     Http { connections_per_host: PerHost::Fixed(number), ..Http::default() }
 }
 
+/// The number of the first entry that is at an origin whose lane was forgotten, and a dispatcher:
+/// each entry before it is at another origin; it is at the first one again, and the one after it at
+/// the second one.
+fn over_many_origins(http: &Http) -> (u64, Dispatch<'_>) {
+    let last = 2 * lanes::MOST_LANES as u64;
+    let urls = (0..last).map(|entry| (entry, format!("http://h{entry}/x")));
+    let again = [(last, "http://h0/y".to_owned()), (last + 1, "http://h1/y".to_owned())];
+    let supply = urls.chain(again).map(|(entry, url)| Ok(job(entry, &url)));
+    let terms = Box::new(move |_: &Job| Terms { http, dialer: 0 });
+    (last, Dispatch::new(one(supply), terms, 64, Clock::system()))
+}
+
 fn ask<'r>(dispatch: &'r Dispatch<'_>, now: Instant) -> (u64, Slot<'r>) {
     match dispatch.try_next(now) {
         Next::Task(Task::Ask(job, slot)) => (job.entry.0, slot),
@@ -439,12 +451,7 @@ fn lanes_without_work_are_forgotten() {
 #[test]
 fn a_pause_outlives_the_lanes_that_are_forgotten() {
     let (http, now) = (Http::default(), Instant::now());
-    let last = 2 * lanes::MOST_LANES as u64;
-    let urls = (0..last).map(|entry| (entry, format!("http://h{entry}/x")));
-    let again = [(last, "http://h0/y".to_owned()), (last + 1, "http://h1/y".to_owned())];
-    let supply = urls.chain(again).map(|(entry, url)| Ok(job(entry, &url)));
-    let settings = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
-    let dispatch = Dispatch::new(one(supply), settings, 64, Clock::system());
+    let (last, dispatch) = over_many_origins(&http);
     for entry in 0..last {
         let (next, slot) = ask(&dispatch, now);
         assert_eq!(next, entry);
@@ -461,12 +468,7 @@ fn a_pause_outlives_the_lanes_that_are_forgotten() {
 #[test]
 fn what_speaks_against_an_origin_outlives_its_lane() {
     let (http, now) = (Http::default(), Instant::now());
-    let last = 2 * lanes::MOST_LANES as u64;
-    let urls = (0..last).map(|entry| (entry, format!("http://h{entry}/x")));
-    let again = [(last, "http://h0/y".to_owned()), (last + 1, "http://h1/y".to_owned())];
-    let supply = urls.chain(again).map(|(entry, url)| Ok(job(entry, &url)));
-    let settings = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
-    let dispatch = Dispatch::new(one(supply), settings, 64, Clock::system());
+    let (last, dispatch) = over_many_origins(&http);
     let failure = Failure::new(ErrorKind::Connect, "refused").lasting();
     for entry in 0..last {
         let (_, slot) = ask(&dispatch, now);

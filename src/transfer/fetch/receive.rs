@@ -11,6 +11,7 @@ use crate::digest::Digests;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{BodyRules, Headers, Length, Receiver as _, http_date, is_html};
+use crate::manifest::EDGE;
 use crate::pin::Validators;
 use crate::plan::{Action, Decision, Step};
 use crate::stop::StopReason;
@@ -19,7 +20,7 @@ use crate::transfer::ask::Response;
 use crate::transfer::attempt::{Attempt, Ended, Refusal};
 use crate::transfer::job::{Job, PROGRESS, Repeated};
 use crate::transfer::publish::{Message, Parcel};
-use crate::transfer::sink::{EDGE, Sink, Whole};
+use crate::transfer::sink::{Sink, Whole};
 use crate::transfer::slot::LaneId;
 
 /// Smaller bodies are received without a look at the free space.

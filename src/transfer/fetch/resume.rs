@@ -4,20 +4,19 @@ use super::files::Fetch;
 use crate::dest::PartNote;
 use crate::failure::ErrorKind;
 use crate::http::{Headers, Here, Range, http_date};
-use crate::manifest::IdentityKey;
 use crate::manifest::entry::Entry;
+use crate::manifest::{EDGE, IdentityKey};
 use crate::pin::Validators;
 use crate::transfer::attempt::Attempt;
 use crate::transfer::job::Job;
-use crate::transfer::sink::EDGE;
 use crate::transfer::want::Want;
 
 /// `Last-Modified` identifies the bytes only if the file had been unchanged for this many seconds
 /// when the first response was made (RFC 9110, section 8.8.2.2).
 const REST: i64 = 60;
 
-/// The note that identifies an incomplete file, which came from one of the places of an entry. None if nothing could prove later that the rest
-/// belongs to it.
+/// The note that identifies an incomplete file, which came from one of the places of an entry. None
+/// if nothing could prove later that the rest belongs to it.
 pub(super) fn note(
     owner: i64,
     entry: &Entry<'_>,

@@ -11,6 +11,7 @@ const PARTS: u64 = 4;
 /// Bounds of the length of a claimed range, in bytes.
 const LEAST: u64 = 64 * 1024;
 const MOST: u64 = 64 * 1024 * 1024;
+
 /// The bytes of a file from the front to its end, and the helpers that bring ranges of them.
 #[derive(Debug)]
 pub(super) struct Ranges {

@@ -4,20 +4,22 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::forward::forward_writes;
 
 /// This many bytes tell one protocol from another.
 const KEPT: usize = 5;
 
 /// A stream and the first bytes that came from it.
 #[derive(Debug)]
-pub(super) struct Beginning<S> {
+pub(super) struct FirstBytes<S> {
     stream: S,
     kept: [u8; KEPT],
     len: usize,
 }
 
-impl<S> Beginning<S> {
+impl<S> FirstBytes<S> {
     pub(super) fn of(stream: S) -> Self {
         Self { stream, kept: [0; KEPT], len: 0 }
     }
@@ -28,7 +30,7 @@ impl<S> Beginning<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Beginning<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -47,32 +49,4 @@ impl<S: AsyncRead + Unpin> AsyncRead for Beginning<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Beginning<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
+forward_writes!(FirstBytes);
