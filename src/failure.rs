@@ -7,8 +7,11 @@
 use std::fmt;
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 /// Why an entry failed; the names are the `kind` of the JSON output and do not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The host's name could not be resolved.
     Dns,
@@ -102,7 +105,7 @@ impl fmt::Display for ErrorKind {
 const NOT_REQUESTED: &str = "was not requested, because its host fails: ";
 
 /// Why one entry failed. It prints as a lowercase fragment.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The class of the failure.
     pub kind: ErrorKind,

@@ -8,6 +8,7 @@ use super::manifests;
 use super::reports::{Chosen, Reports};
 use super::retry::Retry;
 use super::rewrites::rewrites;
+use super::shards::shard;
 use super::targets::{Refused, Target, load};
 use crate::cli::args::ApplyArgs;
 use crate::event::Summary;
@@ -49,7 +50,8 @@ fn tasks(args: &ApplyArgs, console: &Console) -> Result<Vec<Task>, Refused> {
         return Ok(planned(args, file, console)?);
     }
     let retry = args.retry.as_deref().map(Retry::read).transpose()?;
-    let targets = load(&args.manifests, console)?.into_iter();
+    let shard = shard(&args.shard, None)?;
+    let targets = load(&args.manifests, shard, console)?.into_iter();
     let chosen = targets.map(|Target { manifest, selection }| Task {
         options: Options {
             selection: match &retry {
@@ -92,8 +94,10 @@ fn planned(args: &ApplyArgs, file: &Path, console: &Console) -> Result<Vec<Task>
         // Checked before the manifest is read: if it changed, that is the error to show, not a
         // mistake in its new content.
         saved.check_inputs()?;
+        let shard = shard(&args.shard, saved.recipe.shards)?;
         let manifest = saved.recipe.manifest(&env)?;
         let options = saved.recipe.options(&manifest)?;
+        let options = Options { selection: options.selection.of_shard(shard), ..options };
         Ok(Task { manifest, options, saved: Some(saved) })
     };
     plans.into_iter().map(task).collect()
@@ -116,6 +120,7 @@ fn apply(
         fail_fast: args.fail_fast,
         wait: args.wait,
         report_kept: console.is_verbose(),
+        shard_concurrency: args.crowd.shard_concurrency,
         ..options
     };
     let mut tally = Tally::default();

@@ -7,6 +7,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
+use crate::manifest::{MOST_SHARDS, Shard, ShardError};
 use crate::ops::init::Format;
 use crate::report::{Format as Output, Settings, Verbosity, When};
 
@@ -238,6 +239,10 @@ pub(crate) struct ApplyArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
     #[command(flatten)]
+    pub shard: ShardArgs,
+    #[command(flatten)]
+    pub crowd: CrowdArgs,
+    #[command(flatten)]
     pub trust: TrustArgs,
     #[command(flatten)]
     pub transfer: TransferArgs,
@@ -337,6 +342,10 @@ pub(crate) struct LockArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
     #[command(flatten)]
+    pub shard: ShardArgs,
+    #[command(flatten)]
+    pub crowd: CrowdArgs,
+    #[command(flatten)]
     pub transfer: TransferArgs,
     /// Update entries that are already pinned to what upstream serves now
     #[arg(long)]
@@ -368,6 +377,8 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
     #[command(flatten)]
+    pub shard: ShardArgs,
+    #[command(flatten)]
     pub trust: TrustArgs,
     #[command(flatten)]
     pub transfer: TransferArgs,
@@ -378,8 +389,11 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub locked: bool,
     /// Save the plan to FILE, for `apply --plan FILE`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     pub out: Option<PathBuf>,
+    /// Divide the saved plan into N shards, for `apply --plan FILE --shard auto`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SHARDS)), requires = "out")]
+    pub shards: Option<u32>,
     /// Exit with status 3 if there is something to fetch, replace or prune
     #[arg(long)]
     pub exit_code: bool,
@@ -392,6 +406,8 @@ pub(crate) struct PlanArgs {
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
+    #[command(flatten)]
+    pub shard: ShardArgs,
     /// Compare only sizes and times; do not read the files
     #[arg(long)]
     pub quick: bool,
@@ -456,6 +472,8 @@ pub(crate) struct InitArgs {
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
+    #[command(flatten)]
+    pub shard: ShardArgs,
     /// How to print the entries [default: table]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = OUTPUT)]
     pub format: Option<ListFormat>,
@@ -515,6 +533,53 @@ pub(crate) struct ManifestArgs {
     /// Use DATE as `today` in the manifest, for example 2026-01-31
     #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = SELECTION)]
     pub today: Option<Date>,
+}
+
+/// The part of a job that a run does.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ShardArgs {
+    /// Process only shard K of N; `auto` takes K and N from the environment
+    ///
+    /// A job of N shards is N runs on one destination, at the same time or not, on one machine or
+    /// many; `natsync merge` puts their results together. An entry belongs to a shard by the hash of
+    /// its path. Also read from `NATSYNC_SHARD`. `auto` knows the variables of Kubernetes, Slurm, AWS
+    /// Batch, Cloud Run, Google Batch, GitLab, CircleCI and Buildkite; N comes from the saved plan,
+    /// or else from `NATSYNC_SHARDS`.
+    #[arg(long, value_name = "K/N", help_heading = SELECTION)]
+    pub shard: Option<ShardWord>,
+}
+
+/// The value of `--shard`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShardWord {
+    /// The environment says which one.
+    Auto,
+    One(Shard),
+}
+
+impl std::str::FromStr for ShardWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        text.parse().map(Self::One).map_err(|error: ShardError| match error {
+            ShardError::Malformed => format!("{error}, or `auto`"),
+            _ => error.to_string(),
+        })
+    }
+}
+
+/// How many shards of a job run at the same time.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct CrowdArgs {
+    /// Divide limits by M, the number of shards that run at the same time [default: N of --shard]
+    ///
+    /// Limits on connections, requests and bytes hold for the whole job, so each shard keeps to its
+    /// part of them.
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SHARDS)), help_heading = NETWORK)]
+    pub shard_concurrency: Option<u32>,
 }
 
 /// How far the files on disk are trusted.

@@ -23,7 +23,7 @@ pub(super) fn run(args: &ExplainArgs, console: &Console) -> Result<ExitStatus, R
         set: args.set.clone(),
         today: args.today,
     };
-    let targets = load(&manifests, console);
+    let targets = load(&manifests, None, console);
     let stop = Stop::on_signals_within(super::END);
     let now = Timestamp::now();
     Ok(for_each(targets, Some(&stop), console, |Target { manifest, .. }| {

@@ -1,6 +1,7 @@
 //! `natsync list`
 
 use super::exit::warn;
+use super::shards::shard;
 use super::targets::{Target, for_each, load};
 use crate::cli::args::{ListArgs, ListFormat};
 use crate::digest::Algorithm;
@@ -22,7 +23,7 @@ pub(super) fn run(args: &ListArgs, console: &Console) -> Result<ExitStatus, RunE
             return Err(RunError::usage("--json cannot be combined with another --format"));
         }
     };
-    let targets = load(&args.manifests, console);
+    let targets = load(&args.manifests, shard(&args.shard, None)?, console);
     let is_one = targets.as_ref().map_or(true, |targets| targets.len() <= 1);
     if format == ListFormat::Metalink && !is_one {
         return Err(RunError::usage("a Metalink file is about one manifest: name only one"));

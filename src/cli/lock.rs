@@ -3,6 +3,7 @@
 use super::environment;
 use super::reports::Reports;
 use super::rewrites::rewrites;
+use super::shards::shard;
 use super::targets::{Target, load};
 use crate::cli::args::LockArgs;
 use crate::event::Summary;
@@ -15,7 +16,8 @@ use crate::stop::Stop;
 pub(super) fn run(args: &LockArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let rewrites = rewrites(&args.transfer)?;
     let reports = Reports::begin("lock", Some(&args.reports), args.failed.as_ref(), console)?;
-    Ok(reports.run(load(&args.manifests, console), |target, stop, reports| {
+    let shard = shard(&args.shard, None)?;
+    Ok(reports.run(load(&args.manifests, shard, console), |target, stop, reports| {
         if args.check {
             check(target, console)
         } else {
@@ -44,6 +46,7 @@ fn lock(
         fail_fast: args.fail_fast,
         wait: args.wait,
         report_kept: console.is_verbose(),
+        shard_concurrency: args.crowd.shard_concurrency,
         ..Options::default()
     };
     let mut tally = Tally::default();

@@ -25,6 +25,7 @@ mod retry;
 mod rewrites;
 pub(crate) mod run;
 mod schema;
+mod shards;
 mod shell;
 mod targets;
 mod values;

@@ -9,6 +9,7 @@ use super::environment;
 use super::exit::{fail, worst};
 use super::reports::Reports;
 use super::rewrites::rewrites;
+use super::shards::shard;
 use super::targets::{Target, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::PlanArgs;
@@ -24,7 +25,14 @@ use crate::stop::Stop;
 pub(super) fn run(args: &PlanArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let rewrites = rewrites(&args.transfer)?;
     let reports = Reports::begin("plan", None, None, console)?;
-    let targets = load(&args.manifests, console);
+    let shard = shard(&args.shard, None)?;
+    if let (Some(shard), true) = (shard, args.out.is_some()) {
+        return Err(RunError::Usage {
+            message: format!("--out saves a plan of all entries, and this is shard {shard}"),
+            hint: Some("unset NATSYNC_SHARD; `--shards N` divides a saved plan".to_owned()),
+        });
+    }
+    let targets = load(&args.manifests, shard, console);
     let mut out = match (&args.out, &targets) {
         (Some(file), Ok(targets)) => Some(Saving::begin(file, targets.len())?),
         _ => None,
@@ -83,7 +91,7 @@ fn plan(
     reports: &Reports<'_>,
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
-    let Target { manifest, .. } = target;
+    let Target { manifest, selection } = target;
     let recipe = Recipe {
         file: manifest.file().to_owned(),
         dest: args.manifests.dest.clone(),
@@ -96,6 +104,7 @@ fn plan(
         prune: args.prune.decided(&args.manifests),
         max_delete: args.prune.max_delete,
         take_ownership: args.prune.take_ownership,
+        shards: args.shards,
         now: Timestamp::now(),
     };
     // `apply --plan` makes its options from the same recipe, so that both decide alike.
@@ -108,6 +117,7 @@ fn plan(
         refresh: args.refresh,
         report_kept: console.is_verbose(),
         report_actions: !console.is_quiet() || console.is_json(),
+        selection,
         ..recipe.options(&manifest)?
     };
     let mut tally = Tally::default();

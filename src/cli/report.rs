@@ -26,7 +26,7 @@ pub(super) fn run(args: &ReportArgs, console: &Console) -> Result<ExitStatus, Ru
     if is_stdout && console.is_json() {
         return Err(RunError::usage("the page and --json cannot both go to standard output"));
     }
-    let targets = load(&args.manifests, console);
+    let targets = load(&args.manifests, None, console);
     // A directory may hold several.
     if targets.as_ref().is_ok_and(|targets| 1 < targets.len()) {
         return Err(too_many());

@@ -12,7 +12,7 @@ use super::exit::{fail, warn, worst};
 use super::manifests;
 use crate::cli::args::ManifestArgs;
 use crate::manifest::select::Selection;
-use crate::manifest::{LoadOptions, Manifest};
+use crate::manifest::{LoadOptions, Manifest, Shard};
 use crate::ops::error::{ExitStatus, RunError};
 use crate::ops::find_manifests::Candidate;
 use crate::report::{Console, Untrusted};
@@ -50,9 +50,13 @@ impl Refused {
     }
 }
 
-/// Reads all manifests of the command line. Reads on after an error, so that one run shows what is
+/// Reads all manifests of the command line, and chooses their entries of a shard. Reads on after an error, so that one run shows what is
 /// wrong with each of them.
-pub(super) fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>, Refused> {
+pub(super) fn load(
+    args: &ManifestArgs,
+    shard: Option<Shard>,
+    console: &Console,
+) -> Result<Vec<Target>, Refused> {
     // All manifests of a run agree on the date, even if the run begins just before midnight.
     let today = args.today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
     let env = |name: &str| env::var(name).ok();
@@ -62,7 +66,7 @@ pub(super) fn load(args: &ManifestArgs, console: &Console) -> Result<Vec<Target>
     // The place in `targets` of the manifest that each lock belongs to.
     let mut locks: HashMap<PathBuf, usize> = HashMap::new();
     for Candidate { path: file, result } in manifests::named(&args.manifests, console) {
-        match result.and_then(|()| load_one(&file, args, &options)) {
+        match result.and_then(|()| load_one(&file, args, shard, &options)) {
             Ok(target) => {
                 match locks.entry(crate::pin::lock::file_of(&manifests::place(&file))) {
                     Entry::Vacant(lock) => _ = lock.insert(targets.len()),
@@ -132,9 +136,14 @@ fn warn_of_open_netrcs(targets: &[Target], console: &Console) {
     }
 }
 
-fn load_one(file: &Path, args: &ManifestArgs, options: &LoadOptions) -> Result<Target, RunError> {
+fn load_one(
+    file: &Path,
+    args: &ManifestArgs,
+    shard: Option<Shard>,
+    options: &LoadOptions,
+) -> Result<Target, RunError> {
     let manifest = Manifest::load(file, options)?;
-    let selection = Selection::new(&args.only, &manifest)?;
+    let selection = Selection::new(&args.only, &manifest)?.of_shard(shard);
     Ok(Target { manifest, selection })
 }
 

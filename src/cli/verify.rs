@@ -1,6 +1,7 @@
 //! `natsync verify`
 
 use super::reports::Reports;
+use super::shards::shard;
 use super::targets::{Target, load};
 use crate::cli::args::VerifyArgs;
 use crate::ops::error::{ExitStatus, RunError};
@@ -10,7 +11,8 @@ use crate::stop::Stop;
 
 pub(super) fn run(args: &VerifyArgs, console: &Console) -> Result<ExitStatus, RunError> {
     let reports = Reports::begin("verify", Some(&args.reports), None, console)?;
-    Ok(reports.run(load(&args.manifests, console), |target, stop, reports| {
+    let shard = shard(&args.shard, None)?;
+    Ok(reports.run(load(&args.manifests, shard, console), |target, stop, reports| {
         verify(args, target, stop, reports, console)
     }))
 }

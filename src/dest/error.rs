@@ -3,12 +3,16 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::manifest::Shard;
+
 /// Why a destination cannot be used.
 #[derive(Debug)]
 pub(crate) enum DestError {
     /// Another run holds its run guard.
     Busy {
         dest: PathBuf,
+        /// The shard, if the other run works on the same one.
+        shard: Option<Shard>,
         /// What that run wrote about itself.
         holder: Option<String>,
     },

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "this room is the way to write below a destination")]
 
 mod attributes;
+mod control;
 pub(crate) mod descriptors;
 mod error;
 mod folder;
@@ -25,18 +26,21 @@ mod stat;
 pub(crate) mod state;
 mod walk;
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::digest::Algorithms;
+use crate::manifest::Shard;
 use crate::rel_path::RelPath;
 use crate::threads::lock;
+pub(crate) use control::CONTROL;
+use control::Control;
+pub(crate) use control::SHARDS;
 pub(crate) use error::DestError;
 use folder::{Folder, Folders};
 pub(crate) use guard::RunGuard;
@@ -51,14 +55,13 @@ pub(crate) use stage::{Begun, Beside, Staged, Verified, keep_edges};
 pub(crate) use stat::Stat;
 pub(crate) use walk::Sighting;
 
-/// The control directory: natsync's own files below a destination.
-pub(crate) const CONTROL: &str = ".natsync";
 const PARTIAL: &str = "partial";
 
 /// A destination directory, held open.
 #[derive(Debug)]
 pub(crate) struct Dest {
     at: Location,
+    control: Control,
     root: Folder,
     folders: Mutex<Folders>,
     staging: Option<folder::Shared>,
@@ -73,10 +76,25 @@ impl Dest {
     pub(crate) fn open(at: impl Into<Location>) -> Result<Option<Self>, DestError> {
         let at = at.into();
         match Folder::open_ambient(at.path()) {
-            Ok(root) => Ok(Some(Self::new(at, root, None))),
+            Ok(root) => Ok(Some(Self::new(at, Control::default(), root, None))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(at.error("open the destination", "", source)),
         }
+    }
+
+    /// Opens a destination for reading, with the control folder of a shard where there is one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_as(
+        at: impl Into<Location>,
+        shard: Option<Shard>,
+    ) -> Result<Option<Self>, DestError> {
+        let opened = Self::open(at)?;
+        Ok(opened.map(|dest| {
+            let control = Control(shard);
+            if control.open(&dest.root).is_ok() { Self { control, ..dest } } else { dest }
+        }))
     }
 
     /// Opens a destination for writing, and creates it if it does not exist.
@@ -84,24 +102,80 @@ impl Dest {
     /// # Errors
     /// When it cannot be created, opened or written to.
     pub(crate) fn create(at: impl Into<Location>) -> Result<Self, DestError> {
-        let at = at.into();
+        Self::create_as(at, None)
+    }
+
+    /// Opens a destination for a run over all entries, or for one over a shard.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub(crate) fn create_as(
+        at: impl Into<Location>,
+        shard: Option<Shard>,
+    ) -> Result<Self, DestError> {
+        let (at, control) = (at.into(), Control(shard));
         std::fs::create_dir_all(at.path())
             .map_err(|source| at.error("make the destination", "", source))?;
         let root = Folder::open_ambient(at.path())
             .map_err(|source| at.error("open the destination", "", source))?;
-        let staging = root
-            .make(CONTROL, Mode::RWXU)
+        let staging = control
+            .make(&root)
             .and_then(|control| control.make(PARTIAL, Mode::RWXU))
             .and_then(|partial| attributes::make_neutral(partial.as_fd()).map(|()| partial))
             .map_err(|source| at.error("write to", CONTROL, source))?;
-        Ok(Self::new(at, root, Some(folder::Shared::new(staging))))
+        Ok(Self::new(at, control, root, Some(folder::Shared::new(staging))))
     }
 
-    fn new(at: Location, root: Folder, staging: Option<folder::Shared>) -> Self {
+    fn new(
+        at: Location,
+        control: Control,
+        root: Folder,
+        staging: Option<folder::Shared>,
+    ) -> Self {
         // Staging names must differ from those of any other run, even on a file system without
         // locks.
         let run = fastrand::u64(..);
-        Self { at, root, folders: Mutex::default(), staging, run }
+        Self { at, control, root, folders: Mutex::default(), staging, run }
+    }
+
+    /// The shard whose control folder it has.
+    pub(crate) fn shard(&self) -> Option<Shard> {
+        self.control.0
+    }
+
+    /// The path of one of natsync's own files of this run.
+    #[must_use]
+    pub(crate) fn control_path(&self, name: &str) -> PathBuf {
+        self.path().join(self.control.path()).join(name)
+    }
+
+    /// The same destination with the control folder of a run over all entries, for reading.
+    ///
+    /// # Errors
+    /// When the destination cannot be opened.
+    pub(crate) fn of_all(&self) -> io::Result<Self> {
+        self.with_control(Control::default())
+    }
+
+    /// The same destination with the control folder of a shard, for reading.
+    ///
+    /// # Errors
+    /// When the destination cannot be opened.
+    pub(crate) fn of_shard(&self, shard: Shard) -> io::Result<Self> {
+        self.with_control(Control(Some(shard)))
+    }
+
+    fn with_control(&self, control: Control) -> io::Result<Self> {
+        let root = self.root.open(".".as_ref())?;
+        Ok(Self::new(self.at.clone(), control, root, None))
+    }
+
+    /// The shards that have a control folder here.
+    ///
+    /// # Errors
+    /// When the folder of their folders cannot be read.
+    pub(crate) fn shards(&self) -> io::Result<Vec<Shard>> {
+        control::shards(&self.path().join(CONTROL))
     }
 
     /// The path by which it was opened.
@@ -277,7 +351,7 @@ impl Dest {
     /// # Errors
     /// When it cannot be renamed.
     pub(crate) fn set_aside(&self, name: &str, aside: &str) -> io::Result<()> {
-        let control = self.root.open(OsStr::new(CONTROL))?;
+        let control = self.control.open(&self.root)?;
         Ok(rustix::fs::renameat(&control, name, &control, aside)?)
     }
 
@@ -286,7 +360,7 @@ impl Dest {
     /// # Errors
     /// When it does not exist or cannot be examined.
     pub(crate) fn control_stat(&self, name: &str) -> io::Result<Stat> {
-        self.root.open(OsStr::new(CONTROL))?.stat(name)
+        self.control.open(&self.root)?.stat(name)
     }
 
     fn folder(&self, path: Option<&str>, create: bool) -> io::Result<folder::Shared> {

@@ -8,6 +8,8 @@ pub(crate) mod history;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Digest;
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
@@ -286,7 +288,7 @@ pub struct Delivery {
 }
 
 /// The counts of a run. The outcomes sum to `entries`; pruned files are counted apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Selected entries.
     pub entries: u64,
@@ -333,6 +335,22 @@ impl Summary {
             }
             Outcome::Skipped => self.skipped += 1,
         }
+    }
+
+    /// Adds the counts of another part of the same job, but not its time.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.downloaded += other.downloaded;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.kept += other.kept;
+        self.absent += other.absent;
+        self.pruned += other.pruned;
+        self.failed += other.failed;
+        self.interrupted += other.interrupted;
+        self.skipped += other.skipped;
+        self.bytes += other.bytes;
+        self.resumed += other.resumed;
     }
 
     /// True if the outcomes sum to `entries`.

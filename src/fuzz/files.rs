@@ -82,7 +82,7 @@ pub(super) fn part_notes(input: &[u8]) {
 pub(super) fn states(input: &[u8]) {
     in_folder(|folder| {
         let dest = Dest::create(folder.join("state").as_path()).expect("a destination");
-        std::fs::write(crate::dest::state::file_of(dest.path()), input).expect("a file");
+        std::fs::write(crate::dest::state::file_of(&dest), input).expect("a file");
         let looked = State::look(&dest, &Claim::named("m"));
         drop(looked.value.map(|state| state.read(|_| {}, |_, _, _| {})));
         let state =

@@ -93,7 +93,7 @@ fn fresh_state() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
     let dest = Dest::create(folder.path()).expect("a destination");
     State::open(&dest, &Claim::named("m")).expect("a state").value.close();
-    std::fs::read(crate::dest::state::file_of(dest.path())).expect("the state")
+    std::fs::read(crate::dest::state::file_of(&dest)).expect("the state")
 }
 
 /// Checks a law with each file of its corpus and with mutations of them.

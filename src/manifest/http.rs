@@ -59,6 +59,8 @@ pub enum Http2 {
 pub enum PerHost {
     /// Starts with 10, and adds more while throughput grows and the origin does not refuse them.
     Auto,
+    /// As `Auto`, but starts with this number.
+    AutoFrom(usize),
     /// This number.
     Fixed(usize),
 }

@@ -30,7 +30,8 @@
 //! - `identity`: whether a URL of an earlier run names the same file as one of this run
 //! - `collisions`: renders all paths once, and refuses invalid or duplicate ones
 //! - `path_hashes`, `hash_index`: the hashes of all declared paths, and fast search in them
-//! - [`select`]: the entries that `--only` and `--retry` select
+//! - [`select`]: the entries that `--only`, `--retry` and `--shard` select
+//! - `shard`: which part of a job an entry belongs to
 
 mod collisions;
 pub mod entry;
@@ -46,6 +47,7 @@ mod schema;
 mod secret;
 pub mod select;
 mod shape;
+mod shard;
 mod tables;
 pub(crate) mod template;
 mod types;
@@ -65,6 +67,7 @@ pub use read::LoadOptions;
 pub(crate) use read::is_manifest;
 pub use schema::schema;
 pub use secret::Secret;
+pub use shard::{MOST_SHARDS, Shard, ShardError};
 pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};
 
 /// Whether a file has the name of a YAML file. In a directory of manifests, such a file is taken for

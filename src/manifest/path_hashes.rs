@@ -1,5 +1,6 @@
 //! A compact set of all paths that a manifest declares.
 
+use crate::digest::{Algorithms, Digest, Hasher};
 use crate::manifest::hash_index::HashIndex;
 
 /// The sorted hashes of all paths that a manifest declares, 16 bytes each.
@@ -39,6 +40,18 @@ impl PathHashes {
         self.hashes[self.index.of(half)]
             .binary_search_by_key(&half, |&hash| first_half(hash))
             .is_ok()
+    }
+
+    /// A digest of all of them, which tells whether two manifests declare the same paths.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new(Algorithms::default());
+        let mut bytes = Vec::with_capacity(16 * 4096);
+        for hashes in self.hashes.chunks(4096) {
+            bytes.clear();
+            hashes.iter().for_each(|hash| bytes.extend(hash.to_be_bytes()));
+            hasher.update(&bytes);
+        }
+        hasher.finish().sha256()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,4 +1,4 @@
-//! The entries that a run works on (`--only`, `--retry`).
+//! The entries that a run works on (`--only`, `--retry`, `--shard`).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::manifest::{Manifest, Source};
+use crate::manifest::{Manifest, Shard, Source};
 use crate::rel_path::path_hash;
 
 /// The placeholder in a list of patterns for a selection by paths, which is not recorded itself.
@@ -23,6 +23,8 @@ pub struct Selection {
     patterns: Vec<Pattern>,
     /// If present, only entries whose path has one of these hashes are selected.
     among: Option<Arc<HashSet<u128>>>,
+    /// If present, only entries of this shard are selected.
+    shard: Option<Shard>,
 }
 
 /// Why a pattern cannot select entries: it is not a valid glob, or it matches no entry.
@@ -72,7 +74,7 @@ impl Selection {
     pub fn new(patterns: &[String], manifest: &Manifest) -> Result<Self, SelectError> {
         let patterns =
             patterns.iter().map(|text| Pattern::parse(text, manifest)).collect::<Result<_, _>>()?;
-        Ok(Self { patterns, among: None })
+        Ok(Self { patterns, ..Self::default() })
     }
 
     /// Restricts the selection to entries with one of these paths.
@@ -82,9 +84,27 @@ impl Selection {
         Self { among: Some(Arc::new(among)), ..self }
     }
 
+    /// Restricts the selection to the entries of a shard, if there is one.
+    #[must_use]
+    pub fn of_shard(self, shard: Option<Shard>) -> Self {
+        Self { shard, ..self }
+    }
+
+    /// The shard that it is restricted to.
+    #[must_use]
+    pub fn shard(&self) -> Option<Shard> {
+        self.shard
+    }
+
     /// Whether it has no restriction at all.
     #[must_use]
     pub fn is_all(&self) -> bool {
+        self.shard.is_none() && self.is_all_of_job()
+    }
+
+    /// Whether it has no restriction but that to a shard.
+    #[must_use]
+    pub fn is_all_of_job(&self) -> bool {
         self.patterns.is_empty() && self.among.is_none()
     }
 
@@ -102,7 +122,7 @@ impl Selection {
         // With a glob, test each path even if another pattern selects the whole source: otherwise
         // the glob could be reported as unmatched.
         let needs_paths = self.patterns.iter().any(|pattern| matches!(pattern.kind, Kind::Glob(_)));
-        if needs_paths || self.among.is_some() {
+        if needs_paths || self.among.is_some() || self.shard.is_some() {
             return None;
         }
         Some(self.matches(source, ""))
@@ -118,7 +138,13 @@ impl Selection {
                 chosen = true;
             }
         }
-        chosen && self.among.as_ref().is_none_or(|among| among.contains(&path_hash(path)))
+        chosen && (self.among.is_none() && self.shard.is_none() || self.has_hash(path_hash(path)))
+    }
+
+    /// Whether the restrictions to paths and to a shard let the path with that hash pass.
+    fn has_hash(&self, hash: u128) -> bool {
+        self.among.as_ref().is_none_or(|among| among.contains(&hash))
+            && self.shard.is_none_or(|shard| shard.has_hash(hash))
     }
 
     /// Tests the entries of a manifest until each pattern has matched one, for [`Self::unmatched`].
@@ -176,7 +202,7 @@ pub(crate) fn shell_word(text: &str) -> String {
 impl Clone for Selection {
     fn clone(&self) -> Self {
         let patterns = self.patterns.iter().map(Pattern::unused).collect();
-        Self { patterns, among: self.among.clone() }
+        Self { patterns, among: self.among.clone(), shard: self.shard }
     }
 }
 
@@ -319,6 +345,33 @@ sources:
             (vec![small[0].into(), small[1].into(), "large-1.csv".into()], None)
         );
         assert_eq!(chosen(&["small", "small-1*"]), (vec![small[0].into(), small[1].into()], None));
+    }
+
+    #[test]
+    fn shards_divide_any_selection() {
+        let text = "{version: 1, dest: d, name: m, sources: [{name: one, url: 'http://h/a/{n}.jpg', vars: {n: 1..60}}, {name: two, url: 'http://h/b/{n}.png', vars: {n: 1..60}, tags: [t]}]}";
+        let manifest = manifest(text);
+        for patterns in [vec![], vec!["one"], vec!["tag:t"], vec!["?.jpg", "two"], vec!["1*"]] {
+            let patterns: Vec<_> = patterns.into_iter().map(str::to_owned).collect();
+            let whole = Selection::new(&patterns, &manifest).unwrap();
+            for total in [1, 2, 3, 5, 16, 1000] {
+                let of = |number| Shard::new(number, total).unwrap();
+                let shards: Vec<_> =
+                    (1..=total).map(|number| whole.clone().of_shard(Some(of(number)))).collect();
+                for entry in manifest.entries().iter() {
+                    let path = entry.path();
+                    let chosen = |selection: &Selection| {
+                        let one = selection.matches(entry.source(), path.as_str());
+                        let all = selection.sees_source(entry.source());
+                        assert!(all.is_none_or(|all| all == one));
+                        one
+                    };
+                    let count = shards.iter().filter(|selection| chosen(selection)).count();
+                    assert_eq!(count, usize::from(chosen(&whole)), "{path} {total}");
+                }
+                assert!(shards.iter().all(|selection| selection.unmatched(&manifest).is_none()));
+            }
+        }
     }
 
     #[test]

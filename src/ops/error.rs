@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::dest::DestError;
-use crate::manifest::Problems;
+use crate::manifest::{Problems, Shard};
 use crate::manifest::select::SelectError;
 use crate::pin::lock::LockProblem;
 use crate::stop::StopReason;
@@ -38,10 +38,12 @@ pub enum RunError {
         message: String,
     },
     /// Another run holds the destination.
-    #[error("another run holds `{}`{}", dest.display(), holder.as_deref().map(|h| format!(" ({h})")).unwrap_or_default())]
+    #[error("another run holds {}`{}`{}", shard.map(|shard| format!("shard {shard} of ")).unwrap_or_default(), dest.display(), holder.as_deref().map(|h| format!(" ({h})")).unwrap_or_default())]
     Busy {
         /// The destination.
         dest: PathBuf,
+        /// The shard, if the other run works on the same one.
+        shard: Option<Shard>,
         /// What the other run wrote about itself into the guard file.
         holder: Option<String>,
     },
@@ -120,7 +122,7 @@ impl fmt::Debug for RunError {
 impl From<DestError> for RunError {
     fn from(error: DestError) -> Self {
         match error {
-            DestError::Busy { dest, holder } => Self::Busy { dest, holder },
+            DestError::Busy { dest, shard, holder } => Self::Busy { dest, shard, holder },
             DestError::Unusable { doing, path, source } => Self::Storage { doing, path, source },
         }
     }

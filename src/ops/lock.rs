@@ -17,6 +17,7 @@ use crate::event::{Event, Reporter, Summary, warn};
 use crate::manifest::entry::{EntryIndex, Form};
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::error::RunError;
+use crate::ops::shards::NEW_LOCK;
 use crate::pin::lock::{
     Content, DigestFrom, Lock, LockLine, LockProblem, LockWriter, Standing, file_of,
 };
@@ -174,7 +175,8 @@ impl News {
 }
 
 /// Merges the changes into the lock as it is now. Lines that another run has changed since this one
-/// read the lock stay. Without `declared`, no line is dropped.
+/// read the lock stay. Without `declared`, no line is dropped. A shard writes the changed lines alone,
+/// into a file of its own.
 fn write(
     job: Job<'_>,
     done: &Done<'_>,
@@ -183,7 +185,9 @@ fn write(
     reporter: &mut dyn Reporter,
 ) -> Result<LockReport, RunError> {
     let Job { manifest, stop, .. } = job;
-    let file = file_of(manifest.file());
+    let is_shard = done.dest.shard().is_some();
+    let lock = file_of(manifest.file());
+    let file = if is_shard { done.dest.control_path(NEW_LOCK) } else { lock.clone() };
     let unwritable =
         |source| RunError::Storage { doing: "write the lock", path: file.clone(), source };
     let guard = ReplaceGuard::acquire(&file, || !stop.is_requested()).map_err(unwritable)?;
@@ -192,8 +196,9 @@ fn write(
     }
     let read = done.lock;
     let is_current = match read {
+        _ if is_shard => true,
         Some(lock) => lock.is_current(),
-        None => !file.exists(),
+        None => !lock.exists(),
     };
     let changed = if is_current { None } else { read_lock(manifest)? };
     let now = if is_current { read } else { changed.as_ref() };
@@ -206,6 +211,7 @@ fn write(
         writer: LockWriter::create(&file, manifest.name()).map_err(unwritable)?,
         old: lines.peekable(),
         is_changed: !is_current,
+        writes_all: !is_shard,
         read,
         news,
         declared,
@@ -232,10 +238,9 @@ fn write(
     })?;
     merge.keep_until(None).map_err(|error| error.into_run_error(unwritable))?;
     let Merge { writer, mut report, same, taken, overtaken, .. } = merge;
-    report.pinned = writer.lines();
     report.lost = news.lines.len() as u64 - taken;
     // A new lock that pins nothing would only promise pins.
-    if 0 < report.pinned || now.is_some() {
+    if 0 < writer.lines() || now.is_some() && !is_shard {
         writer.finish().map_err(unwritable)?;
     }
     warn(reporter, suspicion(&same));
@@ -261,6 +266,8 @@ struct Merge<'a> {
     old: Peekable<OldLines<'a>>,
     /// Another run has changed the lock since this one read it.
     is_changed: bool,
+    /// Whether the lines that stay as they are are written, too.
+    writes_all: bool,
     /// The lock that this run read.
     read: Option<&'a Lock>,
     news: &'a News,
@@ -306,14 +313,23 @@ impl Merge<'_> {
         if let Some(before) = &before {
             if self.is_of_another_run(before)? {
                 self.overtaken += u64::from(line.sha256() != before.sha256());
-                return Ok(self.writer.write(before)?);
+                return self.put(before, false);
             }
             line.settle_into(before);
         }
-        if before.as_ref() != Some(&line) {
+        let is_changed = before.as_ref() != Some(&line);
+        if is_changed {
             self.account(&line, before.is_some());
         }
-        self.writer.write(&line)?;
+        self.put(&line, is_changed)
+    }
+
+    /// Writes a line of the new lock.
+    fn put(&mut self, line: &LockLine, is_changed: bool) -> Result<(), MergeError> {
+        self.report.pinned += 1;
+        if is_changed || self.writes_all {
+            self.writer.write(line)?;
+        }
         Ok(())
     }
 
@@ -357,13 +373,15 @@ impl Merge<'_> {
                 self.report.dropped += 1;
                 continue;
             }
+            let mut is_changed = false;
             if let Some(edited) = self.news.edited.get(&hash)
                 && !self.is_of_another_run(&line)?
             {
                 line.clone_from(edited);
                 self.report.changed += 1;
+                is_changed = true;
             }
-            self.writer.write(&line)?;
+            self.put(&line, is_changed)?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod fetch_lists;
 pub(crate) mod find_manifests;
 #[cfg(feature = "cli")]
 pub(crate) mod init;
+mod limits;
 mod lock;
 mod lock_drift;
 mod options;
@@ -29,6 +30,7 @@ mod report;
 mod run;
 pub mod saved_plan;
 mod scope;
+mod shards;
 mod verify;
 
 use std::time::{Duration, Instant};
@@ -42,7 +44,7 @@ use crate::failure::{ErrorKind, Failure};
 pub use crate::http::rewrite::{Rewrite, RewriteError, Rewrites};
 use crate::http::{Clock, Internet};
 use crate::manifest::entry::Entry;
-use crate::manifest::{Http, Input, Manifest, PathHashes, PerHost, Source};
+use crate::manifest::{Http, Input, Manifest, PathHashes};
 use crate::ops::background::in_background;
 use crate::ops::scope::Scope;
 use crate::pin::Pinned;
@@ -153,7 +155,7 @@ fn look(
     reporter: &mut dyn Reporter,
 ) -> Result<Looked, RunError> {
     let Prepared { hashes, lock, .. } = prepare(manifest, options, reporter)?;
-    let dest = Dest::open(manifest)?;
+    let dest = Dest::open_as(manifest, options.selection.shard())?;
     let claim = ownership::claim(manifest, options, &hashes);
     let opened = dest.as_ref().map(|dest| State::look(dest, &claim));
     let state = opened.and_then(|opened| {
@@ -191,7 +193,7 @@ struct Means<'a> {
 
 impl<'a> Means<'a> {
     fn new(scope: Scope<'a>) -> Self {
-        let settings = settings(scope.manifest, scope.options);
+        let settings = limits::settings(scope.manifest, scope.options);
         Self { settings, network: Internet::new(scope.options.environment.lookup()) }
     }
 }
@@ -205,31 +207,12 @@ fn work<'a>(scope: Scope<'a>, means: &'a Means<'a>) -> Work<'a> {
         stop,
         settings: &means.settings,
         connections: options.jobs.unwrap_or(manifest.http().connections),
-        rate_limit: options.limit_rate,
+        rate_limit: limits::rate(manifest, options),
         fail_fast: options.fail_fast,
         network: &means.network,
         clock: Clock::system(),
         seed: fastrand::u64(..),
     }
-}
-
-/// The transport settings of each source, overridden by the options.
-fn settings(manifest: &Manifest, options: &Options) -> Vec<Http> {
-    let with_options = |source: &Source| {
-        let mut http = source.http.clone();
-        if let Some(retries) = options.retries {
-            http.retries = retries;
-        }
-        if let Some(jobs) = options.jobs {
-            // A number of jobs holds for a single host, too, unless the manifest has a lower bound.
-            http.connections_per_host = match http.connections_per_host {
-                PerHost::Auto => PerHost::Fixed(jobs),
-                PerHost::Fixed(bound) => PerHost::Fixed(bound.min(jobs)),
-            };
-        }
-        http
-    };
-    manifest.sources().iter().map(with_options).collect()
 }
 
 /// The warning for checksum lists that no run has fetched yet.

@@ -53,6 +53,9 @@ pub struct Options {
     pub report_actions: bool,
     /// Where the proxy variables (`HTTPS_PROXY`, `NO_PROXY` and the like) are looked up.
     pub environment: Environment,
+    /// The number of shards of one job that run at the same time; that of all its shards by default.
+    /// Limits hold for the job as a whole, so a shard divides them by this number.
+    pub shard_concurrency: Option<u32>,
     /// The instant at which ages are measured; the present one by default.
     pub now: Option<Timestamp>,
 }

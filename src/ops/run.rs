@@ -20,10 +20,11 @@ use crate::manifest::entry::EntryIndex;
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::{make_plan, scan};
 use crate::ops::error::RunError;
-use crate::ops::saved_plan::SavedPlan;
+use crate::ops::saved_plan::{SavedPlan, digest_of};
 use crate::ops::scope::Scope;
+use crate::ops::shards::{self, TheRun};
 use crate::pin::checksum_lists::Lists;
-use crate::pin::lock::Lock;
+use crate::pin::lock::{self, Lock};
 use crate::pin::lookup::{Pinning, Pins};
 use crate::plan::{Action, Decision, Plan, Step};
 use crate::stop::Stop;
@@ -70,6 +71,7 @@ pub(super) struct Done<'a> {
     pub(super) absent: &'a HashSet<EntryIndex>,
     /// Hashes of the paths of all entries.
     pub(super) hashes: &'a PathHashes,
+    pub(super) dest: &'a Dest,
     pub(super) state: &'a State,
 }
 
@@ -84,7 +86,7 @@ pub(super) fn run(
     let mut prepared = prepare(manifest, options, reporter)?;
     job.check_lock(prepared.lock.as_ref())?;
     let mut account = Account::new(reporter, Recorder::new(prepared.began));
-    let dest = Dest::create(manifest)?;
+    let dest = Dest::create_as(manifest, options.selection.shard())?;
     let _guard = acquire(&dest, options.wait, stop)?;
     // Until here another run may have changed what was read.
     prepared.refresh(manifest)?;
@@ -92,6 +94,7 @@ pub(super) fn run(
         saved.check_inputs()?;
     }
     job.check_lock(prepared.lock.as_ref())?;
+    let read = digest_of(&lock::file_of(manifest.file())).ok().flatten();
     let Prepared { began, ref hashes, ref lock } = prepared;
     let lock = lock.as_ref();
     let pins = Pins::new(manifest, lock).pinning(job.pinning(lock));
@@ -101,6 +104,8 @@ pub(super) fn run(
         Some(saved) => rehearse(scope, &dest, saved, hashes, &mut account)?,
         None => Vec::new(),
     };
+    account.record = shards::Record::begin(&dest, manifest)?;
+    warn(&mut account, unmerged_shards(&dest));
     let parts =
         dest.parts().map_err(|source| dest.error("clear the staging area of", "", source))?;
     let unwritable =
@@ -120,7 +125,7 @@ pub(super) fn run(
     }
     let place = Place { dest: &dest, parts: &parts, state: &state, saved, lock };
     let ended = carry_out(scope, place, scan, hashes, &mut account, conclude);
-    let Account { mut summary, reporter, recorder, .. } = account;
+    let Account { mut summary, reporter, recorder, record, .. } = account;
     let setting = Setting {
         manifest,
         command: if locks { "lock" } else { "apply" },
@@ -128,16 +133,37 @@ pub(super) fn run(
         stopped: stop.is_requested(),
         broken: ended.is_err(),
     };
-    // A refused saved plan changed nothing, so it is not part of the history.
+    let past = recorder.finish(setting, &summary);
+    // A refused saved plan changed nothing, so it is not part of the history. That of a shard is
+    // written by `merge`.
     let was_refused = matches!(ended, Err(RunError::StalePlan { .. }));
-    if !was_refused && state.note_run(&recorder.finish(setting, &summary)).is_err() {
+    if record.is_none() && !was_refused && state.note_run(&past).is_err() {
         let message = "the state cannot be written; `natsync report` will not know of this run";
         warn(reporter, Some(message.to_owned()));
     }
+    let owner = state.owner();
     state.close();
     ended?;
     summary.elapsed = began.elapsed();
+    if let (Some(record), Some(shard)) = (record, dest.shard())
+        && !stop.is_requested()
+    {
+        let lock = read.map(|digest| digest.to_string());
+        let upgrade = locks && options.upgrade;
+        record.finish(&TheRun { shard, manifest, hashes, upgrade, lock, owner, summary, past })?;
+    }
     Ok(summary)
+}
+
+/// The warning of a run over all entries that shards left results which are not merged.
+fn unmerged_shards(dest: &Dest) -> Option<String> {
+    let shards = if dest.shard().is_none() { dest.shards().unwrap_or_default() } else { Vec::new() };
+    let count = shards.len();
+    (count != 0).then(|| {
+        format!(
+            "the results of {count} shards are not merged, so this run does not know the files that they wrote; `natsync merge` puts them together"
+        )
+    })
 }
 
 /// Makes the plan from what is here alone and compares the saved plan with it, so that a plan that is
@@ -157,7 +183,10 @@ fn rehearse(
     let notes = Mutex::new(Vec::new());
     let keep = |read: &[Note]| threads::lock(&notes).extend_from_slice(read);
     let mut plan = make_plan(scope, scan, &keep, account)?;
-    saved.hold_against(manifest, dest, &mut plan)?;
+    let wrote = |path: &str| {
+        state.as_ref().is_some_and(|state| state.wrote_since(path, saved.recipe.now))
+    };
+    saved.hold_against(manifest, dest, &wrote, &mut plan)?;
     Ok(threads::into_inner(notes))
 }
 
@@ -192,7 +221,8 @@ fn carry_out(
     let keep = |notes: &[Note]| drop(state.note(notes));
     let mut plan = make_plan(scope, scan, &keep, account)?;
     if let Some(saved) = saved {
-        saved.hold_against(manifest, dest, &mut plan)?;
+        let wrote = |path: &str| state.wrote_since(path, saved.recipe.now);
+        saved.hold_against(manifest, dest, &wrote, &mut plan)?;
     }
     ownership::warn_of_shared_paths(manifest, state, hashes, account);
     warn(account, lacked_lists(&listed));
@@ -215,19 +245,23 @@ fn carry_out(
         let source = std::io::Error::other("it was moved or deleted during the run");
         return Err(dest.error("go on in", "", source).into());
     }
-    let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
-    if let Some(saved) = saved {
-        gone.retain(|prune| saved.prunes(&prune.path));
+    // A shard deletes nothing: what is obsolete is known only when all shards have ended.
+    if dest.shard().is_none() {
+        let mut gone = super::prune::gone(scope, dest, state, account.absent.iter().copied());
+        if let Some(saved) = saved {
+            gone.retain(|prune| saved.prunes(&prune.path));
+        }
+        let so_far = account.summary;
+        super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
     }
-    let so_far = account.summary;
-    super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
-    // A part that no entry of this run used is stale, unless the run was limited to some entries.
-    if options.selection.is_all() && !stop.is_requested() && !options.offline {
+    // A part that no entry of this run used is stale, unless the run was limited to some entries. A
+    // shard sees its own parts alone.
+    if options.selection.is_all_of_job() && !stop.is_requested() && !options.offline {
         dest.clear_parts(parts, |owner| state.is_other(owner));
     }
     if !stop.is_requested() {
         let (failed, absent) = (&account.failed, &account.absent);
-        let done = Done { plan: &plan, pins: &listed, lock, failed, absent, hashes, state };
+        let done = Done { plan: &plan, pins: &listed, lock, failed, absent, hashes, dest, state };
         conclude(&done, account.reporter)?;
     }
     Ok(())
@@ -276,6 +310,8 @@ fn settle_without_network(scope: Scope<'_>, plan: &Plan, reporter: &mut Account<
 struct Account<'a> {
     reporter: &'a mut dyn Reporter,
     recorder: Recorder,
+    /// What a shard leaves for `merge`.
+    record: Option<shards::Record>,
     summary: Summary,
     failed: HashSet<EntryIndex>,
     absent: HashSet<EntryIndex>,
@@ -286,6 +322,7 @@ impl<'a> Account<'a> {
         Self {
             reporter,
             recorder,
+            record: None,
             summary: Summary::default(),
             failed: HashSet::new(),
             absent: HashSet::new(),
@@ -311,6 +348,9 @@ impl Reporter for Account<'_> {
                 }
                 _ => {}
             }
+        }
+        if let Some(record) = &mut self.record {
+            record.event(event);
         }
         self.recorder.event(event);
         self.reporter.event(event);

@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn an_error_that_ends_a_run_is_annotated() {
         let captured = captured(Verbosity::Quiet);
-        let busy = RunError::Busy { dest: "out,a".into(), holder: None };
+        let busy = RunError::Busy { dest: "out,a".into(), shard: None, holder: None };
         annotate_error(&captured.console, &busy, Some("wait"));
         let text = "version: 1\ndest: out\nsources:\n  - url: http://h/{n}\n    on_mising: skip\n";
         let options = crate::manifest::LoadOptions {

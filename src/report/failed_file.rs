@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn after_an_error_the_untried_entries_are_written_too() {
-        let error = RunError::Busy { dest: "out".into(), holder: None };
+        let error = RunError::Busy { dest: "out".into(), shard: None, holder: None };
         assert_snapshot!(written("poster-[1-6].png", EndedWith::Error(&error)), @r#"
         {"type":"failed","manifest":"natgeo","source":"posters","path":"poster-2.png","url":"http://posters.example/poster-2.png","outcome":"failed","error":{"kind":"http_status","status":503,"message":"answered 503 \"busy\"\u001b"}}
         {"type":"failed","manifest":"natgeo","source":"posters","path":"poster-4.png","url":"http://posters.example/poster-4.png","outcome":"skipped"}

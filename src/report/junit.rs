@@ -500,7 +500,7 @@ mod tests {
 
     #[test]
     fn an_error_of_the_run_is_an_error_of_its_case() {
-        let busy = RunError::Busy { dest: "out".into(), holder: None };
+        let busy = RunError::Busy { dest: "out".into(), shard: None, holder: None };
         let text = written("lock", &[], &ended(ExitStatus::Busy, EndedWith::Error(&busy)));
         assert!(text.contains("errors=\"1\""), "{text}");
         assert!(

@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn an_error_and_a_manifest_that_never_began() {
-        let busy = RunError::Busy { dest: "out|<x>".into(), holder: None };
+        let busy = RunError::Busy { dest: "out|<x>".into(), shard: None, holder: None };
         assert_snapshot!(written("lock", &[], &ended(ExitStatus::Busy, EndedWith::Error(&busy))), @r"
         ### natsync lock: natgeo
 

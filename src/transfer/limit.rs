@@ -9,7 +9,7 @@ use super::latency::{Advice, Latency};
 use crate::manifest::PerHost;
 
 /// `auto` begins with this number.
-const FIRST: usize = 10;
+pub(crate) const FIRST: usize = 10;
 /// `auto` goes up to this number.
 const MOST: usize = 64;
 /// A larger number is kept only if the rate grows by this factor.
@@ -56,9 +56,11 @@ impl Growth {
 impl Limit {
     /// The declared number, but not more than `most`.
     pub(super) fn new(declared: PerHost, most: usize) -> Self {
+        let from = |first: usize| (first.clamp(1, most), MOST.min(most), Some(Growth::default()));
         let (now, most, growth) = match declared {
             PerHost::Fixed(number) => (number.clamp(1, most), number.clamp(1, most), None),
-            PerHost::Auto => (FIRST.min(most), MOST.min(most), Some(Growth::default())),
+            PerHost::Auto => from(FIRST),
+            PerHost::AutoFrom(first) => from(first),
         };
         Self { now, most, growth, latency: Latency::default(), crowd: Crowd::default() }
     }

@@ -63,6 +63,7 @@ mod way;
 
 pub(crate) use fetch::{Disputed, Files};
 pub(crate) use fetch_list::Lists;
+pub(crate) use limit::FIRST;
 pub(crate) use probe::{Probed, Questions};
 pub(crate) use run::Work;
 

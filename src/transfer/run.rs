@@ -29,7 +29,8 @@ pub(crate) struct Work<'a> {
     pub(crate) settings: &'a [Http],
     /// Transfers at a time, at all origins.
     pub(crate) connections: usize,
-    /// Bytes per second, of all transfers together.
+    /// Bytes per second, of all transfers together. The settings of a source have one only if it has
+    /// a limit of its own besides.
     pub(crate) rate_limit: Option<u64>,
     /// Whether the first failure ends the run.
     pub(crate) fail_fast: bool,
@@ -75,13 +76,7 @@ impl<'w> Run<'w> {
                 Terms { http: &work.settings[source], dialer: ids[source] }
             })
         };
-        // The limit of the run holds for all of its transfers; a source may have another one
-        // besides.
-        let general = work.manifest.http().rate_limit;
-        let source_paces = work
-            .settings
-            .iter()
-            .map(|http| http.rate_limit.filter(|_| http.rate_limit != general).map(Pace::new));
+        let source_paces = work.settings.iter().map(|http| http.rate_limit.map(Pace::new));
         Self {
             work,
             dispatch: Dispatch::new(supply, settings, connections, work.clock),
@@ -91,7 +86,7 @@ impl<'w> Run<'w> {
             dialers,
             dialer_ids,
             jars: work.settings.iter().map(|_| Mutex::default()).collect(),
-            pace: work.rate_limit.or(general).map(Pace::new),
+            pace: work.rate_limit.map(Pace::new),
             source_paces: source_paces.collect(),
             chance: Mutex::new(fastrand::Rng::with_seed(work.seed)),
             entries,

@@ -1,5 +1,7 @@
 //! `plan --out` and `apply --plan`: the saved plan is carried out exactly, or refused.
 
+use serde_json::json;
+
 use crate::origin::{Answer, File};
 use crate::world::{World, numbered};
 
@@ -153,11 +155,19 @@ fn a_changed_file_is_refused() {
 }
 
 #[test]
-fn a_plan_is_carried_out_once() {
+fn a_plan_may_be_carried_out_again() {
     let world = four(&[]);
     saved(&world, &[]);
     world.run(["apply", "--plan", "p.plan"]).success();
-    refused(&world, &[], "`1.txt` was to be fetched, and would now be revalidated");
+    world.delete("out/2.txt");
+    let again = world.run(["apply", "--plan", "p.plan", "--json"]).success();
+    let summary = again.summary();
+    assert_eq!((&summary["unchanged"], &summary["downloaded"]), (&json!(3), &json!(1)));
+    world.write("out/1.txt", "edited");
+    refused(&world, &[], "`1.txt` was to be fetched, and would now be replaced");
+    world.write("out/2.txt", "edited");
+    world.write("out/3.txt", "edited");
+    world.write("out/4.txt", "edited");
     assert!(
         world.run(["apply", "--plan", "p.plan"]).stderr.contains("and 1 more differ"),
         "the message names three differences"

@@ -9,13 +9,14 @@
 mod migrations;
 mod note;
 mod owners;
+mod parts;
 #[cfg(feature = "cli")]
 mod paths;
 mod record;
 mod runs;
 mod schema;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
@@ -254,6 +255,12 @@ impl State {
         found.optional().ok().flatten().flatten()
     }
 
+    /// Whether natsync put the file at a path in place at that time or later.
+    #[must_use]
+    pub(crate) fn wrote_since(&self, path: &str, time: Timestamp) -> bool {
+        self.record(path).and_then(|record| record.changed).is_some_and(|changed| time <= changed)
+    }
+
     /// When upstream last answered that it has no file for a path, and the URL that was declared then.
     #[must_use]
     pub(crate) fn missing_since(&self, path: &str) -> Option<(KeptUrl, Timestamp)> {
@@ -319,8 +326,8 @@ impl KeptLists for State {
 
 /// The state's file below a destination.
 #[must_use]
-pub(crate) fn file_of(dest: &Path) -> std::path::PathBuf {
-    dest.join(crate::dest::CONTROL).join(schema::FILE)
+pub(crate) fn file_of(dest: &Dest) -> PathBuf {
+    dest.control_path(schema::FILE)
 }
 
 #[cfg(test)]
@@ -450,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_state_that_cannot_be_used_is_begun_anew_and_kept_aside() {
-        type Damage = fn(&Path);
+        type Damage = fn(&std::path::Path);
         let damages: [(&str, Damage); 6] = [
             ("empty", |file| std::fs::write(file, "").unwrap()),
             ("garbage", |file| {
@@ -482,7 +489,7 @@ mod tests {
             let state = State::open(&dest, &Claim::named("m")).unwrap().value;
             state.note(&[row(&dest, "a")]).unwrap();
             state.close();
-            damage(&file_of(dest.path()));
+            damage(&file_of(&dest));
             let looked = State::look(&dest, &Claim::named("m"));
             let readable = looked.value.and_then(|state| state.read(|_| {}, |_, _, _| {}).ok());
             assert!(readable.is_none() || looked.warning.is_some(), "{name}");

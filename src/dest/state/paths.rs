@@ -62,7 +62,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dest = Dest::create(folder.path()).unwrap();
         assert!(RecordedPaths::open(&dest).unwrap().is_none());
-        let file = super::super::file_of(folder.path());
+        let file = super::super::file_of(&dest);
         let connection = Connection::open(&file).unwrap();
         connection
             .execute_batch(

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::file_of;
 use super::migrations::{
     FILE_COLUMNS, VERSION, can_migrate, create, migrate, place_digest, set, setting,
 };
+use super::{file_of, parts};
 use crate::dest::Dest;
 
 /// The file's name in the control directory.
@@ -116,7 +116,7 @@ pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     let why = match dest.control_stat(FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             remove_log(dest, FILE);
-            return begin(dest).map(|value| Opened { value, warning: None });
+            return begin(dest);
         }
         Ok(stat) if !stat.is_file() => Unusable::Kind,
         _ => match open_to_write(dest) {
@@ -131,7 +131,7 @@ pub(super) fn open(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     let (opened, aside) = begin_anew(dest, &why.describe())?;
     if let (Unusable::Version(_), Some(aside)) = (why, aside) {
         // Without these rows, files of earlier runs are never pruned, and are checked once more.
-        let _ = take_over(&opened.value, &file_of(dest.path()).with_file_name(aside));
+        let _ = take_over(&opened.value, &file_of(dest).with_file_name(aside));
     }
     Ok(opened)
 }
@@ -140,7 +140,7 @@ fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<(Opened<Connection>, O
     let aside = format!("{FILE}{ASIDE}{}", Timestamp::now().as_second());
     let aside = dest.set_aside(FILE, &aside).is_ok().then_some(aside);
     remove_log(dest, FILE);
-    let value = begin(dest)?;
+    let Opened { value, .. } = begin(dest)?;
     let place = match &aside {
         Some(aside) => format!(" and was kept as `.natsync/{aside}`"),
         None => String::new(),
@@ -215,22 +215,26 @@ fn remove_log(dest: &Dest, name: &str) {
 fn remove(dest: &Dest, name: &str) {
     let aside = format!("{name}.stale");
     if dest.set_aside(name, &aside).is_ok() {
-        let _ = std::fs::remove_file(file_of(dest.path()).with_file_name(aside));
+        let _ = std::fs::remove_file(file_of(dest).with_file_name(aside));
     }
 }
 
 /// Creates a state under another name and renames it, so that a reader sees all of it or none.
-fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
+fn begin(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     remove(dest, NEW);
     remove_log(dest, NEW);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let new = file_of(dest.path()).with_file_name(NEW);
+    let new = file_of(dest).with_file_name(NEW);
     let mut connection = Connection::open_with_flags(new, flags)?;
-    prepare_to_write(&connection)?;
+    prepare_to_write(dest, &connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     create(&transaction)?;
+    let warning = match dest.shard() {
+        Some(shard) => parts::begin(&transaction, dest, shard)?,
+        None => None,
+    };
     if let Some(key) = setting(&transaction, "key")? {
         set(&transaction, "place", &place_digest(&key, &dest.place()))?;
     }
@@ -246,15 +250,15 @@ fn begin(dest: &Dest) -> rusqlite::Result<Connection> {
         )
     })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file_of(dest.path()), flags)?;
-    prepare_to_write(&connection)?;
-    Ok(connection)
+    let value = Connection::open_with_flags(file_of(dest), flags)?;
+    prepare_to_write(dest, &value)?;
+    Ok(Opened { value, warning })
 }
 
 fn open_to_write(dest: &Dest) -> Result<Connection, Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(file_of(dest.path()), flags)?;
-    prepare_to_write(&connection)?;
+    let mut connection = Connection::open_with_flags(file_of(dest), flags)?;
+    prepare_to_write(dest, &connection)?;
     check_application(&connection)?;
     let version = version(&connection)?;
     if can_migrate(version) {
@@ -277,8 +281,10 @@ fn open_file_to_read(dest: &Dest, name: &str) -> Result<Connection, Unusable> {
     if !dest.control_stat(name).is_ok_and(|stat| stat.is_file()) {
         return Err(Unusable::Kind);
     }
-    let has_log = dest.control_stat(format!("{name}-wal").as_str()).is_ok_and(|stat| 0 < stat.size);
-    let path = file_of(dest.path()).with_file_name(name);
+    let has_log = ["-wal", "-journal"]
+        .iter()
+        .any(|log| dest.control_stat(&format!("{name}{log}")).is_ok_and(|stat| 0 < stat.size));
+    let path = file_of(dest).with_file_name(name);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
@@ -323,7 +329,7 @@ pub(super) fn open_all_versions(dest: &Dest) -> io::Result<Vec<Connection>> {
 
 /// The names of the states that were set aside.
 fn set_aside(dest: &Dest) -> io::Result<Vec<String>> {
-    let path = file_of(dest.path());
+    let path = file_of(dest);
     let names = match path.parent().unwrap_or(&path).read_dir() {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -340,8 +346,16 @@ fn set_aside(dest: &Dest) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
-fn prepare_to_write(connection: &Connection) -> rusqlite::Result<()> {
+fn prepare_to_write(dest: &Dest, connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(10))?;
+    if dest.shard().is_some() {
+        // Many machines may share the destination over a network file system, on which a write-ahead
+        // log does not work. A shard's state has one user at a time.
+        return connection.execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE;
+             PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;",
+        );
+    }
     // A commit need not reach the disk at once: losing the last ones costs requests. The log stays
     // consistent, which is enough for a cache.
     connection.execute_batch(

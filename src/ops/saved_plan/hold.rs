@@ -10,6 +10,7 @@ use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
 use crate::ops::error::RunError;
 use crate::plan::{Action, Decision, Plan, Prune, Reason, Step};
+use crate::rel_path::RelPath;
 
 /// The message names at most this many differences.
 const NAMED: usize = 3;
@@ -99,7 +100,12 @@ impl SavedPlan {
     }
 
     /// Compares it with `plan`, which was just made from the same recipe, and copies the actions
-    /// that upstream decided (`plan --refresh`) into `plan`.
+    /// that upstream decided (`plan --refresh`) into `plan`. A file that already is what the plan wants
+    /// is no difference, so a run may be repeated: `wrote` tells whether natsync put the file in place
+    /// since the plan was made.
+    ///
+    /// A shard may have been killed after it had put files in place, and its engine runs it again. So
+    /// entries of a shard that differ on disk are decided anew.
     ///
     /// # Errors
     /// When an action differs now, or a file on disk has changed since the plan was saved.
@@ -107,6 +113,7 @@ impl SavedPlan {
         &self,
         manifest: &Manifest,
         dest: &Dest,
+        wrote: &dyn Fn(&str) -> bool,
         plan: &mut Plan,
     ) -> Result<(), RunError> {
         let mut differences = Differences::default();
@@ -120,16 +127,26 @@ impl SavedPlan {
             while let Some(lost) = saved.next_if(|saved| saved.entry < index) {
                 differences.add(&path_of(lost.entry), "is no longer among the entries");
             }
+            let is_kept = matches!(step, Step::Do(Decision { action: Action::Keep, .. }));
             let Some(then) = saved.next_if(|saved| saved.entry == index) else {
-                if !matches!(step, Step::Do(Decision { action: Action::Keep, .. })) {
+                if !is_kept {
                     differences.add(&path_of(index), &would(step, "kept"));
                 }
                 continue;
             };
+            let is_done = || {
+                let transfers = then.decision.action != Action::Absent && !then.obstructed;
+                let asks = Decision::new(Action::Revalidate, Reason::Stale);
+                transfers && (is_kept || step == Step::Do(asks) && wrote(&path_of(index)))
+            };
             if !then.is_same(step) {
-                differences.add(&path_of(index), &would(step, done_to(then.unasked)));
+                if !is_done() {
+                    differences.add(&path_of(index), &would(step, done_to(then.unasked)));
+                }
             } else if !then.obstructed && stamp_of(dest, manifest, index) != then.stamp {
-                differences.add(&path_of(index), "has changed on disk since the plan was made");
+                if !is_done() {
+                    differences.add(&path_of(index), "has changed on disk since the plan was made");
+                }
             } else if then.decision.action != then.unasked {
                 settled.push((index, then.decision));
             }
@@ -137,8 +154,10 @@ impl SavedPlan {
         for lost in saved {
             differences.add(&path_of(lost.entry), "is no longer among the entries");
         }
-        hold_prunes(&self.prunes, plan.prunes(), &mut differences);
-        differences.into_result(manifest.name())?;
+        if dest.shard().is_none() {
+            hold_prunes(dest, &self.prunes, plan.prunes(), &mut differences);
+            differences.into_result(manifest.name())?;
+        }
         for (index, decision) in settled {
             plan.set(index, Step::Do(decision));
         }
@@ -163,7 +182,7 @@ impl Saved {
 
 /// Compares the files to delete that the manifest no longer declares. Files that upstream no longer
 /// has are not compared, because they are known only after the transfers.
-fn hold_prunes(then: &[Prune], now: &[Prune], differences: &mut Differences) {
+fn hold_prunes(dest: &Dest, then: &[Prune], now: &[Prune], differences: &mut Differences) {
     let undeclared = |prune: &&Prune| prune.reason == Reason::NotInManifest;
     let mut left: HashMap<&str, u64> =
         then.iter().filter(undeclared).map(|prune| (prune.path.as_str(), prune.stamp)).collect();
@@ -174,7 +193,9 @@ fn hold_prunes(then: &[Prune], now: &[Prune], differences: &mut Differences) {
             None => differences.add(&prune.path, "would now be pruned"),
         }
     }
-    let mut left: Vec<_> = left.into_keys().collect();
+    let is_there =
+        |path: &&str| RelPath::parse(path).is_ok_and(|path| dest.stat(&path).is_ok());
+    let mut left: Vec<_> = left.into_keys().filter(is_there).collect();
     left.sort_unstable();
     for path in left {
         differences.add(path, "would no longer be pruned");

@@ -31,6 +31,8 @@ pub(super) struct Head {
     pub(super) max_delete: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) take_ownership: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shards: Option<u32>,
     /// The digest of the lock, or `None` without a lock.
     pub(super) lock: Option<String>,
     /// The key of the digests `dest_identity` and [`ActionLine::identity`].

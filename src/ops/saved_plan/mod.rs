@@ -65,6 +65,8 @@ pub struct Recipe {
     pub max_delete: Option<u64>,
     /// See [`Options::take_ownership`].
     pub take_ownership: bool,
+    /// The number of shards that the plan is divided into.
+    pub shards: Option<u32>,
     /// The instant at which the plan was made.
     pub now: Timestamp,
 }

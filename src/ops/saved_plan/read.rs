@@ -107,6 +107,7 @@ fn begin(head: Head) -> Option<SavedPlan> {
             prune: head.prune,
             max_delete: head.max_delete,
             take_ownership: head.take_ownership,
+            shards: head.shards,
             now: head.now,
         },
         steps: Vec::new(),

@@ -51,6 +51,7 @@ pub(crate) fn write(
         prune: recipe.prune,
         max_delete: recipe.max_delete,
         take_ownership: recipe.take_ownership,
+        shards: recipe.shards,
         lock: lock.map(|digest| digest.to_string()),
         identity_key: key,
         dest_identity: dest_digest(manifest, &key),

@@ -277,7 +277,7 @@ fn a_run_over_a_part_of_the_variables_withdraws_no_claim() {
 fn claims_of_many_paths_are_read_back_and_rewritten_in_pieces() {
     let place = Place::new();
     let dest = place.dest();
-    let connection = |dest: &Dest| Connection::open(super::super::file_of(dest.path())).unwrap();
+    let connection = |dest: &Dest| Connection::open(super::super::file_of(dest)).unwrap();
     let mut kept = BTreeSet::new();
     for (count, pieces) in [(0, 0), (10, 1), (3 * PIECE, 4), (3 * PIECE + 1, 4), (5, 1)] {
         let paths: Vec<_> = (0..count).map(|n| n.to_string()).collect();

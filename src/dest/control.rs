@@ -1,0 +1,98 @@
+//! The control folder of a run: where natsync's own files below a destination are.
+//!
+//! A run over all entries has `.natsync`. A shard has a folder of its own in it, so that shards of one
+//! destination share no file that they write, not even on a file system without locks.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+
+use super::folder::Folder;
+use crate::manifest::Shard;
+
+/// The folder of natsync's own files below a destination.
+pub(crate) const CONTROL: &str = ".natsync";
+
+/// The folder of the shards' folders, in [`CONTROL`].
+pub(crate) const SHARDS: &str = "shards";
+
+/// Which control folder a run has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Control(pub(super) Option<Shard>);
+
+impl Control {
+    /// Its path below the destination.
+    pub(super) fn path(self) -> PathBuf {
+        let mut path = PathBuf::from(CONTROL);
+        if let Some(shard) = self.0 {
+            path.push(SHARDS);
+            path.push(folder_name(shard));
+        }
+        path
+    }
+
+    /// Opens it below the destination, without following a symbolic link.
+    pub(super) fn open(self, root: &Folder) -> io::Result<Folder> {
+        let control = root.open(CONTROL.as_ref())?;
+        match self.0 {
+            Some(shard) => {
+                control.open(SHARDS.as_ref())?.open(folder_name(shard).as_ref())
+            }
+            None => Ok(control),
+        }
+    }
+
+    /// Opens it below the destination, and creates it if it does not exist.
+    pub(super) fn make(self, root: &Folder) -> io::Result<Folder> {
+        let control = root.make(CONTROL, Mode::RWXU)?;
+        match self.0 {
+            Some(shard) => {
+                let shards = control.make(SHARDS, Mode::RWXU)?;
+                shards.make(&folder_name(shard), Mode::RWXU)
+            }
+            None => Ok(control),
+        }
+    }
+}
+
+/// The shards that have a folder in that control folder, in order.
+pub(super) fn shards(control: &Path) -> io::Result<Vec<Shard>> {
+    let names = match control.join(SHARDS).read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names?,
+    };
+    let mut shards = Vec::new();
+    for name in names {
+        shards.extend(name?.file_name().to_str().and_then(shard_of_folder));
+    }
+    shards.sort_unstable();
+    Ok(shards)
+}
+
+/// The name of a shard's folder.
+pub(super) fn folder_name(shard: Shard) -> String {
+    format!("{}-of-{}", shard.number(), shard.total())
+}
+
+/// The shard whose folder has that name.
+fn shard_of_folder(name: &str) -> Option<Shard> {
+    let (number, total) = name.split_once("-of-")?;
+    let shard = format!("{number}/{total}").parse().ok()?;
+    (folder_name(shard) == name).then_some(shard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_the_name_of_its_shard() {
+        let shard = Shard::new(3, 16).unwrap();
+        assert_eq!(folder_name(shard), "3-of-16");
+        assert_eq!(shard_of_folder("3-of-16"), Some(shard));
+        for other in ["3-of-2", "03-of-16", "3-of-16.old", "key", "-of-", "3-of-16-of-2"] {
+            assert_eq!(shard_of_folder(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a shard leaves for `natsync merge`, in its control folder.
+//!
+//! - `state.db`: the rows of its entries (`dest/state`)
+//! - `new.lock`: the lines that it adds to the lock or changes in it (`ops/lock`)
+//! - `outcomes.jsonl`: the outcome of each entry that was not simply kept
+//! - `result.json`: what the run was, and its counts. It is written last and atomically, so its
+//!   presence says that the shard is complete.
+//!
+//! A shard changes nothing else below `.natsync`, and deletes no file.
+
+mod outcomes;
+mod result;
+
+use std::io;
+use std::path::PathBuf;
+
+pub(super) use outcomes::{Outcomes, replay};
+pub(super) use result::{Foreign, ShardResult, TheRun};
+
+use crate::dest::Dest;
+use crate::event::Event;
+use crate::manifest::{Manifest, Shard};
+use crate::ops::error::RunError;
+
+const RESULT: &str = "result.json";
+const OUTCOMES: &str = "outcomes.jsonl";
+
+/// The file with the lines that a shard adds to the lock or changes in it.
+pub(super) const NEW_LOCK: &str = "new.lock";
+
+/// The record of a shard's run while it goes on.
+pub(super) struct Record {
+    result: PathBuf,
+    outcomes: Outcomes,
+    /// The first error of writing an outcome.
+    error: Option<io::Error>,
+}
+
+impl Record {
+    /// Begins the record of a run, and removes that of an earlier one. None for a run over all
+    /// entries.
+    ///
+    /// # Errors
+    /// When the shard has results of another manifest that are not merged, or nothing can be written.
+    pub(super) fn begin(dest: &Dest, manifest: &Manifest) -> Result<Option<Self>, RunError> {
+        let Some(shard) = dest.shard() else { return Ok(None) };
+        let result = dest.control_path(RESULT);
+        if let Ok(Some(before)) = ShardResult::read(&result)
+            && before.manifest != manifest.name()
+        {
+            return Err(unmerged(shard, &before.manifest));
+        }
+        let outcomes = dest.control_path(OUTCOMES);
+        let begin = || {
+            for file in [&result, &outcomes, &dest.control_path(NEW_LOCK)] {
+                remove(file)?;
+            }
+            Outcomes::create(&outcomes)
+        };
+        let outcomes = begin().map_err(|source| unwritable(&result, source))?;
+        Ok(Some(Self { result, outcomes, error: None }))
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        if self.error.is_none() {
+            self.error = self.outcomes.event(event).err();
+        }
+    }
+
+    /// Completes the record: from now on the shard counts as run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn finish(self, run: &TheRun<'_>) -> Result<(), RunError> {
+        let Self { result, outcomes, error } = self;
+        let written = error.map_or_else(|| outcomes.finish(), Err);
+        let written = written.and_then(|()| ShardResult::of(run).write(&result));
+        written.map_err(|source| unwritable(&result, source))
+    }
+}
+
+/// The results of one shard, as `merge` reads them.
+pub(super) struct Left {
+    pub(super) shard: Shard,
+    pub(super) dest: Dest,
+    pub(super) result: ShardResult,
+}
+
+/// Reads what a shard left; none if it is not complete.
+///
+/// # Errors
+/// When its files cannot be read.
+pub(super) fn left(dest: &Dest, shard: Shard) -> io::Result<Option<Left>> {
+    let dest = dest.of_shard(shard)?;
+    let result = ShardResult::read(&dest.control_path(RESULT))?;
+    Ok(result.map(|result| Left { shard, dest, result }))
+}
+
+impl Left {
+    pub(super) fn outcomes(&self) -> PathBuf {
+        self.dest.control_path(OUTCOMES)
+    }
+}
+
+fn remove(file: &std::path::Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(result: &std::path::Path, source: io::Error) -> RunError {
+    RunError::Storage { doing: "write the result of the shard", path: result.to_owned(), source }
+}
+
+fn unmerged(shard: Shard, other: &str) -> RunError {
+    RunError::Usage {
+        message: format!(
+            "shard {shard} of this destination has results of the manifest `{other}` that are not merged yet"
+        ),
+        hint: Some(format!(
+            "run `natsync merge` for `{other}` first, or use another number of shards"
+        )),
+    }
+}
