@@ -1,7 +1,7 @@
 """Runs the shards of a natsync mirror on Dask, Ray or the threads of one machine.
 
 `run` saves a plan, runs each shard as a task, and merges the shards. The tasks only start the
-program `natsync`, so the workers need neither this module nor the manifest's data in memory.
+program `natsync`, so the workers need that program, but not this module.
 """
 
 import argparse
@@ -225,7 +225,7 @@ def main(arguments=None):
             for name in ["downloaded", "updated", "unchanged", "kept", "failed"]
             if summary.get(name)
         )
-        words = counts if result["status"] == 0 else _words(result)
+        words = counts if result["status"] == 0 else _words(result).split("\n")[0]
         print(f"shard {result['shard']}: {words or 'no entries'}", file=sys.stderr, flush=True)
 
     options = vars(parser.parse_args(arguments))

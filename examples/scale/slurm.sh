@@ -26,18 +26,20 @@ shards() {
         --wrap 'exec natsync apply --plan "$PLAN" --shard auto --shard-concurrency "$AT_A_TIME"'
 }
 
-# afterany: the merge says which shards are missing, so it also runs after a failed shard.
+# afterany: this job also runs if a shard failed, and says which ones must run again. --array
+# prints their numbers as Slurm writes them, such as 3,7-9, and then its exit status is 1.
 merge() {
     submit --job-name=natsync-merge --dependency="afterany:$1" \
-        --wrap 'exec natsync merge "$MANIFEST" --shards "$SHARDS"'
+        --wrap 'again=$(natsync merge "$MANIFEST" --shards "$SHARDS" --array --failed) ||
+            { echo "shards to run again: $again"; exit 1; }
+            exec natsync merge "$MANIFEST" --shards "$SHARDS"'
 }
 
 if [ "${4-}" = again ]; then
-    # Prints the indexes as Slurm writes them, such as 3,7-9. Exit status 1: there are some.
     status=0
-    array=$(natsync merge "$MANIFEST" --shards "$SHARDS" --array) || status=$?
+    array=$(natsync merge "$MANIFEST" --shards "$SHARDS" --array --failed) || status=$?
     [ "$status" -le 1 ] || exit "$status"
-    [ -n "$array" ] || { echo "no shard is missing" >&2; exit 0; }
+    [ -n "$array" ] || { echo "no shard is missing, and none failed" >&2; exit 1; }
     array_job=$(shards "$array")
 else
     plan_job=$(submit --job-name=natsync-plan \

@@ -36,9 +36,7 @@ impl Control {
     pub(super) fn open(self, root: &Folder) -> io::Result<Folder> {
         let control = root.open(CONTROL.as_ref())?;
         match self.0 {
-            Some(shard) => {
-                control.open(SHARDS.as_ref())?.open(folder_name(shard).as_ref())
-            }
+            Some(shard) => control.open(SHARDS.as_ref())?.open(folder_name(shard).as_ref()),
             None => Ok(control),
         }
     }

@@ -126,12 +126,7 @@ impl Dest {
         Ok(Self::new(at, control, root, Some(folder::Shared::new(staging))))
     }
 
-    fn new(
-        at: Location,
-        control: Control,
-        root: Folder,
-        staging: Option<folder::Shared>,
-    ) -> Self {
+    fn new(at: Location, control: Control, root: Folder, staging: Option<folder::Shared>) -> Self {
         // Staging names must differ from those of any other run, even on a file system without
         // locks.
         let run = fastrand::u64(..);

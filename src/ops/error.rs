@@ -8,8 +8,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::dest::DestError;
-use crate::manifest::{Problems, Shard};
 use crate::manifest::select::SelectError;
+use crate::manifest::{Problems, Shard};
 use crate::pin::lock::LockProblem;
 use crate::stop::StopReason;
 

@@ -72,7 +72,8 @@ mod tests {
         let text = format!(
             "{{version: 1, dest: d, http: {http}, sources: [{{url: 'http://h/{{n}}', vars: {{n: 1..9}}}}]}}"
         );
-        let manifest = Manifest::parse(Path::new("m.yaml"), &text, &LoadOptions::default()).unwrap();
+        let manifest =
+            Manifest::parse(Path::new("m.yaml"), &text, &LoadOptions::default()).unwrap();
         (settings(&manifest, &options).remove(0), rate(&manifest, &options))
     }
 
@@ -86,7 +87,10 @@ mod tests {
         let declared = "{connections_per_host: 8, requests_per_second: 3, rate_limit: 1000}";
         let (http, rate) = of(declared, Options::default());
         assert_eq!(http.connections_per_host, PerHost::Fixed(8));
-        assert_eq!((http.requests_per_second, http.rate_limit, rate), (Some(3.0), None, Some(1000)));
+        assert_eq!(
+            (http.requests_per_second, http.rate_limit, rate),
+            (Some(3.0), None, Some(1000))
+        );
         let options = Options { shard_concurrency: Some(4), ..Options::default() };
         assert_eq!(of(declared, options).0.connections_per_host, PerHost::Fixed(8));
     }

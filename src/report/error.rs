@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn an_error_has_its_hint_below() {
         let captured = Captured::new(Settings::default(), Some(80));
-        print_error(&captured.console, &RunError::Busy { dest: "out\u{1b}".into(), shard: None, holder: None });
+        print_error(
+            &captured.console,
+            &RunError::Busy { dest: "out\u{1b}".into(), shard: None, holder: None },
+        );
         print_error(
             &captured.console,
             &RunError::Usage { message: "no".into(), hint: Some("yes".into()) },

@@ -77,7 +77,8 @@ fn copy(
         if row.get_ref(0)?.as_str().is_ok_and(|path| !takes(path)) {
             continue;
         }
-        let values: Vec<Value> = (0..count).map(|place| row.get(place)).collect::<Result<_, _>>()?;
+        let values: Vec<Value> =
+            (0..count).map(|place| row.get(place)).collect::<Result<_, _>>()?;
         insert.execute(params_from_iter(values))?;
     }
     Ok(())

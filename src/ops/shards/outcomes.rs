@@ -62,7 +62,10 @@ pub(in crate::ops) struct Outcomes(BufWriter<File>);
 
 impl Outcomes {
     pub(super) fn create(file: &Path) -> io::Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "a file of the shard alone, in its own folder")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a file of the shard alone, in its own folder"
+        )]
         let file = File::create_new(file)?;
         Ok(Self(BufWriter::new(file)))
     }

@@ -178,7 +178,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(super) fn start(
+    pub(crate) fn start(
         mut command: Command,
         args: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Self {
