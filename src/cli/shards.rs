@@ -102,20 +102,27 @@ fn resolve(
     let Some((engine, text)) = ENGINES.iter().find_map(|one| Some((one, read(one.index)?))) else {
         let names: Vec<_> = ENGINES.iter().map(|engine| engine.index).collect();
         return Err(RunError::Usage {
-            message: format!("no variable says which shard this run is: {SHARD} is not set, and neither is {}", names.join(", ")),
+            message: format!(
+                "no variable says which shard this run is: {SHARD} is not set, and neither is {}",
+                names.join(", ")
+            ),
             hint: Some("write `--shard K/N`, or set NATSYNC_SHARD=K/N".to_owned()),
         });
     };
     let index = number(engine.index, &text)?;
-    let total = match (planned, read(SHARDS), engine.total.and_then(|name| Some((name, read(name)?)))) {
-        (Some(planned), ..) => u64::from(planned),
-        (None, Some(text), _) => number(SHARDS, &text)?,
-        (None, None, Some((name, text))) => number(name, &text)?,
-        (None, None, None) => return Err(no_total(engine)),
-    };
+    let total =
+        match (planned, read(SHARDS), engine.total.and_then(|name| Some((name, read(name)?)))) {
+            (Some(planned), ..) => u64::from(planned),
+            (None, Some(text), _) => number(SHARDS, &text)?,
+            (None, None, Some((name, text))) => number(name, &text)?,
+            (None, None, None) => return Err(no_total(engine)),
+        };
     let Some(place) = index.checked_sub(engine.first) else {
         return Err(RunError::Usage {
-            message: format!("{} is {index}, but shards are counted from {}", engine.index, engine.first),
+            message: format!(
+                "{} is {index}, but shards are counted from {}",
+                engine.index, engine.first
+            ),
             hint: (engine.name == "Slurm")
                 .then(|| format!("submit the array as `--array=1-{total}`")),
         });
@@ -135,7 +142,9 @@ fn wrong(name: &str, text: &str, error: ShardError) -> RunError {
 
 fn no_total(engine: &Engine) -> RunError {
     let why = match engine.name {
-        "Slurm" => "Slurm counts the tasks of an attempt, and only missing shards may be submitted again",
+        "Slurm" => {
+            "Slurm counts the tasks of an attempt, and only missing shards may be submitted again"
+        }
         _ => "its variables do not have it",
     };
     RunError::Usage {
@@ -233,7 +242,8 @@ mod tests {
 
     #[test]
     fn the_total_of_the_plan_stands_above_the_others() {
-        let task = [("JOB_COMPLETION_INDEX", "2"), (SHARDS, "8"), ("AWS_BATCH_JOB_ARRAY_SIZE", "9")];
+        let task =
+            [("JOB_COMPLETION_INDEX", "2"), (SHARDS, "8"), ("AWS_BATCH_JOB_ARRAY_SIZE", "9")];
         is(Some("auto"), Some(400), &task, "3/400");
         is(Some("auto"), None, &task, "3/8");
         fails("2/4", Some(8), &[], "the saved plan is for 8 shards");

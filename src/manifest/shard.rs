@@ -44,7 +44,10 @@ impl fmt::Display for ShardError {
                 write!(f, "a job has 1 to {MOST_SHARDS} shards, and {total} is not such a number")
             }
             Self::Number { number, total } => {
-                write!(f, "the shards of this job are 1 to {total}, and {number} is not one of them")
+                write!(
+                    f,
+                    "the shards of this job are 1 to {total}, and {number} is not one of them"
+                )
             }
         }
     }

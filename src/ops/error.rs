@@ -8,8 +8,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::dest::DestError;
-use crate::manifest::{Problems, Shard};
 use crate::manifest::select::SelectError;
+use crate::manifest::{Problems, Shard};
 use crate::pin::lock::LockProblem;
 use crate::stop::StopReason;
 
@@ -35,6 +35,12 @@ pub enum RunError {
     #[error("{message}")]
     StalePlan {
         /// The reason.
+        message: String,
+    },
+    /// Shards of a job are missing, so their results are not merged; nothing was changed.
+    #[error("{message}")]
+    ShardsMissing {
+        /// Which ones, as ranges of their numbers, and why.
         message: String,
     },
     /// Another run holds the destination.
@@ -83,6 +89,7 @@ impl RunError {
             Self::Manifest(_) | Self::Lock(_) | Self::Usage { .. } | Self::StalePlan { .. } => {
                 ExitStatus::Usage
             }
+            Self::ShardsMissing { .. } => ExitStatus::Failed,
             Self::Busy { .. } => ExitStatus::Busy,
             Self::Storage { .. } | Self::Unwritable { .. } | Self::Output(_) => ExitStatus::Storage,
         }
@@ -96,6 +103,7 @@ impl RunError {
             Self::Lock(_) => "lock",
             Self::Usage { .. } => "usage",
             Self::StalePlan { .. } => "stale_plan",
+            Self::ShardsMissing { .. } => "shards_missing",
             Self::Busy { .. } => "busy",
             Self::Storage { source, .. }
             | Self::Unwritable { source, .. }

@@ -157,7 +157,8 @@ pub(super) fn run(
 
 /// The warning of a run over all entries that shards left results which are not merged.
 fn unmerged_shards(dest: &Dest) -> Option<String> {
-    let shards = if dest.shard().is_none() { dest.shards().unwrap_or_default() } else { Vec::new() };
+    let shards =
+        if dest.shard().is_none() { dest.shards().unwrap_or_default() } else { Vec::new() };
     let count = shards.len();
     (count != 0).then(|| {
         format!(
@@ -183,9 +184,8 @@ fn rehearse(
     let notes = Mutex::new(Vec::new());
     let keep = |read: &[Note]| threads::lock(&notes).extend_from_slice(read);
     let mut plan = make_plan(scope, scan, &keep, account)?;
-    let wrote = |path: &str| {
-        state.as_ref().is_some_and(|state| state.wrote_since(path, saved.recipe.now))
-    };
+    let wrote =
+        |path: &str| state.as_ref().is_some_and(|state| state.wrote_since(path, saved.recipe.now));
     saved.hold_against(manifest, dest, &wrote, &mut plan)?;
     Ok(threads::into_inner(notes))
 }

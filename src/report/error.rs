@@ -33,6 +33,9 @@ pub(super) fn hint_of(error: &RunError) -> Option<&str> {
         RunError::Usage { hint, .. } => hint.as_deref(),
         RunError::Lock(problem) => problem.hint,
         RunError::StalePlan { .. } => Some("make and review a new plan: `natsync plan --out FILE`"),
+        RunError::ShardsMissing { .. } => {
+            Some("run these shards (again), then merge; `--partial` merges the others already")
+        }
         RunError::Busy { .. } => Some("use --wait to start after that run has ended"),
         _ => None,
     }
@@ -74,7 +77,10 @@ mod tests {
     #[test]
     fn an_error_has_its_hint_below() {
         let captured = Captured::new(Settings::default(), Some(80));
-        print_error(&captured.console, &RunError::Busy { dest: "out\u{1b}".into(), shard: None, holder: None });
+        print_error(
+            &captured.console,
+            &RunError::Busy { dest: "out\u{1b}".into(), shard: None, holder: None },
+        );
         print_error(
             &captured.console,
             &RunError::Usage { message: "no".into(), hint: Some("yes".into()) },

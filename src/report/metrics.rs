@@ -373,7 +373,8 @@ mod tests {
         assert_eq!(sample(&third, status), Some("1"));
         assert_eq!(third.matches("# TYPE natsync_exit_status gauge").count(), 1);
         assert_eq!(third.matches("\nnatsync_exit_status{").count(), 2, "{third}");
-        let busy = crate::ops::error::RunError::Busy { dest: "out".into(), shard: None, holder: None };
+        let busy =
+            crate::ops::error::RunError::Busy { dest: "out".into(), shard: None, holder: None };
         let with = EndedWith::Error(&busy);
         let busy = Ended { status: ExitStatus::Busy, elapsed: Duration::ZERO, with };
         let fourth = run(&file, WALLPAPERS, &[], &busy);

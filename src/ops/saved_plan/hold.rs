@@ -193,8 +193,7 @@ fn hold_prunes(dest: &Dest, then: &[Prune], now: &[Prune], differences: &mut Dif
             None => differences.add(&prune.path, "would now be pruned"),
         }
     }
-    let is_there =
-        |path: &&str| RelPath::parse(path).is_ok_and(|path| dest.stat(&path).is_ok());
+    let is_there = |path: &&str| RelPath::parse(path).is_ok_and(|path| dest.stat(&path).is_ok());
     let mut left: Vec<_> = left.into_keys().filter(is_there).collect();
     left.sort_unstable();
     for path in left {
