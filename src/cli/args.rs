@@ -102,6 +102,18 @@ Examples:
   natsync lock natgeo.yaml --upgrade --only '0817*'
   natsync lock natgeo.yaml --check")]
     Lock(LockArgs),
+    /// Put the results of the shards of a job together
+    ///
+    /// Each `natsync apply --shard K/N` leaves its results below the destination. When all N are
+    /// there, this command makes the state, the lock and the history as after a single run, and
+    /// prunes if that is wanted. Makes no requests. If shards are missing, it names them, changes
+    /// nothing, and exits with status 1.
+    #[command(after_help = "\
+Examples:
+  natsync merge mirror.yaml
+  natsync merge mirror.yaml --shards 200 --junit natsync.xml
+  sbatch --array=$(natsync merge mirror.yaml --shards 200 --array) shard.sh")]
+    Merge(MergeArgs),
     /// Check the files on disk
     ///
     /// Reads every file and compares it with its pin, or else with the digest that natsync recorded
@@ -368,6 +380,50 @@ pub(crate) struct LockArgs {
     /// JSON Lines: one object for each entry that failed or was not tried. The file is empty if
     /// there is none.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
+    pub failed: Option<PathBuf>,
+}
+
+/// Arguments of `merge`.
+#[derive(Args, Debug)]
+pub(crate) struct MergeArgs {
+    /// Manifest of the job [default: natsync.yaml or natsync.yml]
+    #[arg(value_name = "MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// Number of shards of the job [default: that of the results]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_SHARDS)))]
+    pub shards: Option<u32>,
+    /// Merge the shards that are complete, although others are missing
+    ///
+    /// Nothing is pruned, and the results stay, so that they can be merged again.
+    #[arg(long)]
+    pub partial: bool,
+    /// Print only the numbers of the missing shards, as in `3,7-9`, and merge nothing
+    ///
+    /// The exit status is 1 if there are any. With --failed, shards with failed entries are printed,
+    /// too.
+    #[arg(long, conflicts_with_all = ["partial", "junit", "metrics", "wait"])]
+    pub array: bool,
+    /// Wait, instead of failing, while a run or a shard holds the destination
+    #[arg(long)]
+    pub wait: bool,
+    /// Use DIR as the destination instead of `dest` in the manifest
+    #[arg(long, value_name = "DIR", help_heading = SELECTION)]
+    pub dest: Option<PathBuf>,
+    /// Set a variable as in the manifest, such as `n=1..3`; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting, help_heading = SELECTION)]
+    pub set: Vec<(String, String)>,
+    /// Use DATE as `today` in the manifest [default: that of the shards' runs]
+    #[arg(long, value_name = "DATE", value_parser = parse_date, help_heading = SELECTION)]
+    pub today: Option<Date>,
+    #[command(flatten)]
+    pub prune: PruneArgs,
+    #[command(flatten)]
+    pub reports: ReportFileArgs,
+    /// Write the failed entries of all shards to FILE, for --retry
+    ///
+    /// JSON Lines: one object for each entry that failed or was not tried. With --array, FILE is
+    /// left out.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", help_heading = REPORTS)]
     pub failed: Option<PathBuf>,
 }
 

@@ -18,6 +18,7 @@ mod init;
 mod list;
 mod lock;
 mod manifests;
+mod merge;
 mod plan;
 mod report;
 mod reports;
@@ -53,6 +54,7 @@ pub(crate) fn run(command: &Command, console: &Console) -> ExitStatus {
         Command::Apply(args) => apply::run(args, console),
         Command::Plan(args) => plan::run(args, console),
         Command::Lock(args) => lock::run(args, console),
+        Command::Merge(args) => merge::run(args, console),
         Command::Explain(args) => explain::run(args, console),
         Command::List(args) => list::run(args, console),
         Command::Verify(args) => verify::run(args, console),

@@ -68,6 +68,24 @@ pub(super) fn shards(control: &Path) -> io::Result<Vec<Shard>> {
     Ok(shards)
 }
 
+/// Removes the folders of the shards of a job. Parts of files in them are kept for the next run.
+pub(super) fn remove_shards(control: &Path, partial: &str, total: u32) -> io::Result<()> {
+    for shard in shards(control)?.into_iter().filter(|shard| shard.total() == total) {
+        let folder = control.join(SHARDS).join(folder_name(shard));
+        if let Ok(parts) = folder.join(partial).read_dir() {
+            for part in parts.flatten() {
+                // The names are random, so none is taken.
+                let _ = std::fs::rename(part.path(), control.join(partial).join(part.file_name()));
+            }
+        }
+        std::fs::remove_dir_all(folder)?;
+    }
+    if shards(control)?.is_empty() {
+        std::fs::remove_dir_all(control.join(SHARDS))?;
+    }
+    Ok(())
+}
+
 /// The name of a shard's folder.
 pub(super) fn folder_name(shard: Shard) -> String {
     format!("{}-of-{}", shard.number(), shard.total())

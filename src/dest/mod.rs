@@ -220,6 +220,15 @@ impl Dest {
         full.to_string_lossy().into_owned()
     }
 
+    /// Removes the control folders of the shards of a job of `total`. Only a run that holds the
+    /// destination alone may call this.
+    ///
+    /// # Errors
+    /// When a folder cannot be removed.
+    pub(crate) fn remove_shards(&self, total: u32) -> io::Result<()> {
+        control::remove_shards(&self.path().join(CONTROL), PARTIAL, total)
+    }
+
     /// Deletes a file if it still has that stamp, and the folders above it that become empty.
     /// Returns whether it was deleted.
     ///
@@ -348,6 +357,25 @@ impl Dest {
     pub(crate) fn set_aside(&self, name: &str, aside: &str) -> io::Result<()> {
         let control = self.control.open(&self.root)?;
         Ok(rustix::fs::renameat(&control, name, &control, aside)?)
+    }
+
+    /// Creates one of natsync's own files in the control directory, which must not exist.
+    ///
+    /// # Errors
+    /// When it exists or cannot be created.
+    pub(crate) fn create_control(&self, name: &str) -> io::Result<File> {
+        File::create_new(self.control_path(name))
+    }
+
+    /// Removes one of natsync's own files in the control directory, if it exists.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub(crate) fn remove_control(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.control_path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Examines one of natsync's own files in the control directory.

@@ -48,7 +48,7 @@ impl PathHashes {
         let mut bytes = Vec::with_capacity(16 * 4096);
         for hashes in self.hashes.chunks(4096) {
             bytes.clear();
-            hashes.iter().for_each(|hash| bytes.extend(hash.to_be_bytes()));
+            bytes.extend(hashes.iter().flat_map(|hash| hash.to_be_bytes()));
             hasher.update(&bytes);
         }
         hasher.finish().sha256()

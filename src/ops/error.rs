@@ -37,6 +37,12 @@ pub enum RunError {
         /// The reason.
         message: String,
     },
+    /// Shards of a job are missing, so their results are not merged; nothing was changed.
+    #[error("{message}")]
+    ShardsMissing {
+        /// Which ones, as ranges of their numbers, and why.
+        message: String,
+    },
     /// Another run holds the destination.
     #[error("another run holds {}`{}`{}", shard.map(|shard| format!("shard {shard} of ")).unwrap_or_default(), dest.display(), holder.as_deref().map(|h| format!(" ({h})")).unwrap_or_default())]
     Busy {
@@ -83,6 +89,7 @@ impl RunError {
             Self::Manifest(_) | Self::Lock(_) | Self::Usage { .. } | Self::StalePlan { .. } => {
                 ExitStatus::Usage
             }
+            Self::ShardsMissing { .. } => ExitStatus::Failed,
             Self::Busy { .. } => ExitStatus::Busy,
             Self::Storage { .. } | Self::Unwritable { .. } | Self::Output(_) => ExitStatus::Storage,
         }
@@ -96,6 +103,7 @@ impl RunError {
             Self::Lock(_) => "lock",
             Self::Usage { .. } => "usage",
             Self::StalePlan { .. } => "stale_plan",
+            Self::ShardsMissing { .. } => "shards_missing",
             Self::Busy { .. } => "busy",
             Self::Storage { source, .. }
             | Self::Unwritable { source, .. }

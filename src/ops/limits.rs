@@ -68,13 +68,13 @@ mod tests {
     use crate::manifest::select::Selection;
     use crate::manifest::{LoadOptions, Shard};
 
-    fn of(http: &str, options: Options) -> (Http, Option<u64>) {
+    fn of(http: &str, options: &Options) -> (Http, Option<u64>) {
         let text = format!(
             "{{version: 1, dest: d, http: {http}, sources: [{{url: 'http://h/{{n}}', vars: {{n: 1..9}}}}]}}"
         );
         let manifest =
             Manifest::parse(Path::new("m.yaml"), &text, &LoadOptions::default()).unwrap();
-        (settings(&manifest, &options).remove(0), rate(&manifest, &options))
+        (settings(&manifest, options).remove(0), rate(&manifest, options))
     }
 
     fn shard(total: u64, concurrency: Option<u32>) -> Options {
@@ -85,14 +85,14 @@ mod tests {
     #[test]
     fn a_run_without_shards_has_the_limits_of_the_manifest() {
         let declared = "{connections_per_host: 8, requests_per_second: 3, rate_limit: 1000}";
-        let (http, rate) = of(declared, Options::default());
+        let (http, rate) = of(declared, &Options::default());
         assert_eq!(http.connections_per_host, PerHost::Fixed(8));
         assert_eq!(
             (http.requests_per_second, http.rate_limit, rate),
             (Some(3.0), None, Some(1000))
         );
         let options = Options { shard_concurrency: Some(4), ..Options::default() };
-        assert_eq!(of(declared, options).0.connections_per_host, PerHost::Fixed(8));
+        assert_eq!(of(declared, &options).0.connections_per_host, PerHost::Fixed(8));
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
             (4, Some(1), 8, 2.0, 1000),
             (10_000, None, 1, 0.0002, 1),
         ] {
-            let (http, rate) = of(declared, shard(total, concurrency));
+            let (http, rate) = of(declared, &shard(total, concurrency));
             assert_eq!(http.connections_per_host, PerHost::Fixed(connections), "{total}");
             assert_eq!(http.requests_per_second, Some(requests), "{total}");
             assert_eq!(rate, Some(bytes), "{total}");
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn auto_begins_with_a_part_of_its_number() {
         for (total, first) in [(2, 5), (3, 3), (10, 1), (11, 1), (400, 1)] {
-            let http = of("{retries: 4}", shard(total, None)).0;
+            let http = of("{retries: 4}", &shard(total, None)).0;
             assert_eq!(http.connections_per_host, PerHost::AutoFrom(first), "{total}");
         }
     }
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_options_are_divided_as_well() {
         let options = Options { jobs: Some(8), limit_rate: Some(100), ..shard(4, None) };
-        let (http, rate) = of("{retries: 4}", options);
+        let (http, rate) = of("{retries: 4}", &options);
         assert_eq!((http.connections_per_host, rate), (PerHost::Fixed(2), Some(25)));
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod init;
 mod limits;
 mod lock;
 mod lock_drift;
+mod merge;
 mod options;
 #[cfg(feature = "cli")]
 pub(crate) mod overview;
@@ -59,6 +60,9 @@ pub use error::{ExitStatus, RunError};
 pub use explain::{Explanation, Listed, Locked, Noted, NotedFailure, explain};
 pub use lock::{LockReport, lock};
 pub use lock_drift::{Drift, Named, lock_drift};
+#[cfg(feature = "cli")]
+pub(crate) use merge::date;
+pub use merge::{MergeOptions, MergeReport, merge, missing_shards};
 pub use options::{Environment, Options};
 pub use plan::{plan, save_plan};
 #[cfg(feature = "cli")]

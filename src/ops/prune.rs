@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::event::{Event, Reporter, Summary, warn};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::entry::EntryIndex;
-use crate::manifest::{OnMissing, Quota, first_half};
+use crate::manifest::{OnMissing, Orphans, Quota, first_half};
 use crate::ops::scope::Scope;
 use crate::plan::{Plan, Prune, Reason};
 use crate::rel_path::{RelPath, path_hash};
@@ -22,6 +22,16 @@ const COUNT: u64 = 100;
 /// The default limit of a run, in percent of the files on disk that natsync wrote. The larger limit
 /// counts.
 const SHARE: f64 = 20.0;
+
+/// Whether a run over all entries may delete files at all.
+pub(super) fn is_wanted(scope: Scope<'_>) -> bool {
+    let Scope { manifest, options, .. } = scope;
+    let prunes_missing = || {
+        manifest.sources().iter().any(|source| source.on_missing == OnMissing::Prune)
+            && options.prune != Some(false)
+    };
+    options.prune.unwrap_or(manifest.orphans() == Orphans::Prune) || prunes_missing()
+}
 
 /// Deletes the files that the plan names, if no entry failed.
 pub(super) fn prune(

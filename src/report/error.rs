@@ -33,6 +33,9 @@ pub(super) fn hint_of(error: &RunError) -> Option<&str> {
         RunError::Usage { hint, .. } => hint.as_deref(),
         RunError::Lock(problem) => problem.hint,
         RunError::StalePlan { .. } => Some("make and review a new plan: `natsync plan --out FILE`"),
+        RunError::ShardsMissing { .. } => {
+            Some("run these shards (again), then merge; `--partial` merges the others already")
+        }
         RunError::Busy { .. } => Some("use --wait to start after that run has ended"),
         _ => None,
     }

@@ -32,7 +32,7 @@ use crate::manifest::entry::{Entry, EntryIndex, Form};
 use crate::ops::error::RunError;
 use crate::ops::init::Made;
 use crate::ops::overview::{Condition, Overview};
-use crate::ops::{Drift, Findings, LockReport};
+use crate::ops::{Drift, Findings, LockReport, MergeReport};
 use crate::plan::{Action, Counts, Decision, Plan, Reason, Share, Shares};
 
 /// Prints the results of a command about one manifest as JSON lines.
@@ -47,6 +47,7 @@ enum LinesOf {
     Plan,
     Apply,
     Lock,
+    Merge,
     Verify,
 }
 
@@ -63,7 +64,20 @@ impl<'a> Lines<'a> {
         Self { console, names: Names::new(manifest), of: LinesOf::Lock }
     }
 
-    fn summary(&self, command: &'static str, summary: &Summary, pinned: Option<u64>) {
+    /// Lines of `merge`.
+    #[must_use]
+    pub(crate) fn of_merge(console: &'a Console, manifest: &'a Manifest) -> Self {
+        Self { console, names: Names::new(manifest), of: LinesOf::Merge }
+    }
+
+    fn summary(
+        &self,
+        command: &'static str,
+        summary: &Summary,
+        pinned: Option<u64>,
+        merged: Option<&MergeReport>,
+    ) {
+        let missing = merged.map(|merged| merged.missing.as_str());
         write_line(
             self.console,
             &Line::Summary(SummaryLine {
@@ -81,6 +95,8 @@ impl<'a> Lines<'a> {
                 pinned,
                 bytes: summary.bytes,
                 elapsed_ms: milliseconds(summary.elapsed),
+                shards: merged.map(|merged| merged.shards),
+                missing: missing.filter(|missing| !missing.is_empty()),
             }),
         );
     }
@@ -255,7 +271,7 @@ impl Reporter for Lines<'_> {
         match event {
             Event::Action { entry, decision, size } => self.action(*entry, *decision, *size),
             Event::Finished { entry, outcome, attempts, received } => match (self.of, outcome) {
-                (LinesOf::Apply | LinesOf::Lock, _) => {
+                (LinesOf::Apply | LinesOf::Lock | LinesOf::Merge, _) => {
                     self.result(*entry, outcome, *attempts, *received);
                 }
                 (LinesOf::Plan, Outcome::Failed(failure)) => self.finding(*entry, failure),
@@ -275,13 +291,19 @@ impl Reporter for Lines<'_> {
 
 impl Closing<Summary> for Lines<'_> {
     fn close(&mut self, summary: &Summary) {
-        self.summary("apply", summary, None);
+        self.summary("apply", summary, None, None);
     }
 }
 
 impl Closing<(Summary, LockReport)> for Lines<'_> {
     fn close(&mut self, (summary, report): &(Summary, LockReport)) {
-        self.summary("lock", summary, Some(report.pinned));
+        self.summary("lock", summary, Some(report.pinned), None);
+    }
+}
+
+impl Closing<MergeReport> for Lines<'_> {
+    fn close(&mut self, report: &MergeReport) {
+        self.summary("merge", &report.summary, None, Some(report));
     }
 }
 

@@ -24,6 +24,7 @@ mod json;
 mod junit;
 mod listing;
 mod locking;
+mod merging;
 mod meter;
 mod metrics;
 mod names;

@@ -77,6 +77,7 @@ mod tests {
             failed: 0,
             failures: Vec::new(),
             timeline: None,
+            shards: Vec::new(),
         };
         let other = State::open(&dest, &Claim::named("other")).unwrap().value;
         other.note_run(&run(0)).unwrap();

@@ -231,10 +231,7 @@ fn begin(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     prepare_to_write(dest, &connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     create(&transaction)?;
-    let warning = match dest.shard() {
-        Some(shard) => parts::begin(&transaction, dest, shard)?,
-        None => None,
-    };
+    let warning = parts::begin(&transaction, dest)?;
     if let Some(key) = setting(&transaction, "key")? {
         set(&transaction, "place", &place_digest(&key, &dest.place()))?;
     }

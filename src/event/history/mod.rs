@@ -5,6 +5,7 @@
 //! harm.
 
 mod flow;
+mod merged;
 mod recorder;
 pub(crate) mod sample;
 mod standing;
@@ -12,6 +13,7 @@ mod standing;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use flow::Flow;
+pub(crate) use merged::{Part, merged};
 pub(crate) use recorder::{Recorder, Setting};
 pub(crate) use standing::{Standing, standing};
 
@@ -42,6 +44,9 @@ pub(crate) struct Past {
     pub(crate) failures: Vec<Failed>,
     /// The transfers of the run; `None` if there were none.
     pub(crate) timeline: Option<Timeline>,
+    /// The shards of the job; empty for a single run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) shards: Vec<Part>,
 }
 
 /// The result of a run.
@@ -80,6 +85,21 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
     pub(crate) bytes: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.downloaded += other.downloaded;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.kept += other.kept;
+        self.absent += other.absent;
+        self.pruned += other.pruned;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.bytes += other.bytes;
+    }
 }
 
 impl From<&Summary> for Counts {

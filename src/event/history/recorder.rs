@@ -167,6 +167,7 @@ impl Recorder {
             failed: self.failed,
             failures: failures.collect(),
             timeline: (0 < total).then_some(timeline),
+            shards: Vec::new(),
         }
     }
 

@@ -79,6 +79,7 @@ mod tests {
             failed: failed.len() as u64,
             failures: failed.iter().map(fail).collect(),
             timeline: None,
+            shards: Vec::new(),
         }
     }
 

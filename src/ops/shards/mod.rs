@@ -50,12 +50,11 @@ impl Record {
         {
             return Err(unmerged(shard, &before.manifest));
         }
-        let outcomes = dest.control_path(OUTCOMES);
         let begin = || {
-            for file in [&result, &outcomes, &dest.control_path(NEW_LOCK)] {
-                remove(file)?;
+            for name in [RESULT, OUTCOMES, NEW_LOCK] {
+                dest.remove_control(name)?;
             }
-            Outcomes::create(&outcomes)
+            Ok(Outcomes::new(dest.create_control(OUTCOMES)?))
         };
         let outcomes = begin().map_err(|source| unwritable(&result, source))?;
         Ok(Some(Self { result, outcomes, error: None }))
@@ -99,13 +98,6 @@ pub(super) fn left(dest: &Dest, shard: Shard) -> io::Result<Option<Left>> {
 impl Left {
     pub(super) fn outcomes(&self) -> PathBuf {
         self.dest.control_path(OUTCOMES)
-    }
-}
-
-fn remove(file: &std::path::Path) -> io::Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

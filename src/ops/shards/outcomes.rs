@@ -61,13 +61,8 @@ fn is_none(number: &u64) -> bool {
 pub(in crate::ops) struct Outcomes(BufWriter<File>);
 
 impl Outcomes {
-    pub(super) fn create(file: &Path) -> io::Result<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a file of the shard alone, in its own folder"
-        )]
-        let file = File::create_new(file)?;
-        Ok(Self(BufWriter::new(file)))
+    pub(super) fn new(file: File) -> Self {
+        Self(BufWriter::new(file))
     }
 
     pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
@@ -191,7 +186,7 @@ mod tests {
         events.push(Event::SourceFailed { source: 1, failure });
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("outcomes.jsonl");
-        let mut outcomes = Outcomes::create(&file).unwrap();
+        let mut outcomes = Outcomes::new(File::create_new(&file).unwrap());
         for event in &events {
             outcomes.event(event).unwrap();
         }

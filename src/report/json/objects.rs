@@ -110,7 +110,7 @@ pub(super) struct FailureObject<'a> {
     pub(super) message: &'a str,
 }
 
-/// The summary of `apply` or `lock`.
+/// The summary of `apply`, `lock` or `merge`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct SummaryLine<'a> {
@@ -129,6 +129,12 @@ pub(super) struct SummaryLine<'a> {
     pub(super) pinned: Option<u64>,
     pub(super) bytes: u64,
     pub(super) elapsed_ms: u64,
+    /// The number of shards of the job that was merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shards: Option<u32>,
+    /// The shards that are missing, as ranges of their numbers; left out if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) missing: Option<&'a str>,
 }
 
 /// The summary of `lock --check`: how a lock and its manifest differ.

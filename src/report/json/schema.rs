@@ -26,7 +26,7 @@ const OBJECTS: [Object; 14] = [
     (make::<FailedLine<'_>>, "FailedLine", "failed", &[]),
     (make::<ErrorLine<'_>>, "ErrorLine", "error", &[]),
     (make::<PlanSummaryLine<'_>>, "PlanSummaryLine", "summary", &["plan"]),
-    (make::<SummaryLine<'_>>, "SummaryLine", "summary", &["apply", "lock"]),
+    (make::<SummaryLine<'_>>, "SummaryLine", "summary", &["apply", "lock", "merge"]),
     (make::<DriftLine<'_>>, "DriftLine", "summary", &["lock"]),
     (make::<VerifySummaryLine<'_>>, "VerifySummaryLine", "summary", &["verify"]),
     (make::<ReportSummaryLine<'_>>, "ReportSummaryLine", "summary", &["report"]),

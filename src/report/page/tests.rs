@@ -54,6 +54,7 @@ fn past() -> Past {
         failed: 1,
         failures: vec![failed],
         timeline: Some(timeline),
+        shards: Vec::new(),
     }
 }
 

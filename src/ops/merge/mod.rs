@@ -1,0 +1,235 @@
+//! `merge`: puts the results of the shards of a job together, so that the destination, its state and
+//! the lock are as after a single run.
+//!
+//! It makes no request. Every step may be repeated: a merge that was killed is simply run again.
+
+mod lines;
+mod missing;
+
+use jiff::civil::Date;
+
+use super::{Options, acquire, ownership, prepare};
+use crate::dest::state::{State, state_error};
+use crate::dest::{Dest, RunGuard};
+use crate::event::history::merged;
+use crate::event::{Event, Outcome, Reporter, Summary, warn};
+use crate::manifest::entry::EntryIndex;
+use crate::manifest::{Manifest, PathHashes};
+use crate::ops::decide_all::{make_plan, scan};
+use crate::ops::error::RunError;
+use crate::ops::scope::Scope;
+use crate::ops::shards::{Left, replay};
+use crate::pin::checksum_lists::Lists;
+use crate::pin::lookup::Pins;
+use crate::stop::Stop;
+use missing::Job;
+
+/// The result of `merge`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergeReport {
+    /// The sums over all shards.
+    pub summary: Summary,
+    /// The number of shards of the job.
+    pub shards: u32,
+    /// The shards that are missing, as ranges of their numbers (`3,7-9`); empty unless a part of the
+    /// job was merged.
+    pub missing: String,
+    /// Lines that were added to the lock.
+    pub pinned: u64,
+    /// The runs of the shards: their numbers, and how long they took in milliseconds.
+    pub runs: Vec<(u32, u64)>,
+}
+
+/// What [`merge`] is to do beside the options of every run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MergeOptions {
+    /// The number of shards of the job; by default that of the folders that they left.
+    pub shards: Option<u32>,
+    /// Merge the shards that are complete although others are missing.
+    pub partial: bool,
+}
+
+/// The date with which the shards of a manifest ran, if they left a result.
+#[must_use]
+pub(crate) fn date(manifest: &Manifest) -> Option<Date> {
+    let dest = Dest::open(manifest).ok()??;
+    let shards = dest.shards().ok()?;
+    let results = shards.into_iter().filter_map(|shard| {
+        super::shards::left(&dest, shard)
+            .ok()?
+            .filter(|left| left.result.manifest == manifest.name())
+    });
+    results.map(|left| left.result.today).next()
+}
+
+/// The numbers of the shards that are missing, as ranges; with `failed` those with failed entries,
+/// too.
+///
+/// # Errors
+/// When the manifest is wrong, or it is unknown how many shards the job has.
+pub fn missing_shards(
+    manifest: &Manifest,
+    merge: MergeOptions,
+    failed: bool,
+) -> Result<String, RunError> {
+    let hashes = manifest.check()?;
+    let Some(dest) = Dest::open(manifest)? else {
+        return match merge.shards {
+            Some(total) => Ok(missing::ranges(&(1..=total).collect::<Vec<_>>())),
+            None => Err(RunError::usage("the destination does not exist: no shard has run")),
+        };
+    };
+    let job = missing::find(&dest, manifest, &hashes, merge.shards)?;
+    let mut numbers = job.missing.clone();
+    if failed {
+        numbers.extend(job.failed());
+        numbers.sort_unstable();
+    }
+    Ok(missing::ranges(&numbers))
+}
+
+/// Puts the results of the shards of a job together: state, lock, history, and the outcomes of all
+/// entries as events. Prunes if that is wanted and all shards succeeded.
+///
+/// # Errors
+/// [`RunError::ShardsMissing`] when a shard is missing, and then nothing was changed.
+/// [`RunError::Busy`] when a run or a shard holds the destination. When a result cannot be read, or
+/// the state or the lock cannot be written.
+pub fn merge(
+    manifest: &Manifest,
+    options: &Options,
+    merge: MergeOptions,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<MergeReport, RunError> {
+    let prepared = prepare(manifest, options, reporter)?;
+    let hashes = &prepared.hashes;
+    let dest = Dest::create(manifest)?;
+    let guard = acquire(&dest, options.wait, stop)?;
+    let job = missing::find(&dest, manifest, hashes, merge.shards)?;
+    if !merge.partial {
+        job.check(manifest)?;
+    }
+    let mut sums = Sums { reporter, summary: Summary::default(), absent: Vec::new() };
+    for left in &job.complete {
+        sums.add(&dest, left)?;
+    }
+    let claim = ownership::claim(manifest, options, hashes);
+    let unwritable =
+        |error| dest.error("write the state", ".natsync/state.db", state_error(&error));
+    let opened = State::open(&dest, &claim).map_err(unwritable)?;
+    warn(&mut sums, opened.warning);
+    let state = opened.value;
+    for left in &job.complete {
+        state.absorb(&left.dest, left.result.owner).map_err(unwritable)?;
+    }
+    let drops = job.drops();
+    let lock = lines::merge(manifest, &job.complete, drops.then_some(hashes), stop)?;
+    warn(&mut sums, overtaken(lock.overtaken));
+    if job.is_all() && !stop.is_requested() {
+        prune(manifest, options, (&dest, &state), hashes, stop, &mut sums)?;
+    }
+    let pasts: Vec<_> =
+        job.complete.iter().map(|left| (left.shard.number(), &left.result.past)).collect();
+    let past = merged(&pasts);
+    let mut summary = sums.summary;
+    if let Some(past) = past {
+        summary.elapsed = std::time::Duration::from_millis(past.elapsed);
+        if state.note_run(&past).is_err() {
+            let message = "the state cannot be written; `natsync report` will not know of this job";
+            warn(&mut sums, Some(message.to_owned()));
+        }
+    }
+    state.close();
+    if job.missing.is_empty() {
+        let shards = job.complete.iter().map(|left| left.shard);
+        if let Err(error) = dest.remove_shards(job.total) {
+            let message = format!("the folders of the shards cannot be removed: {error}");
+            warn(&mut sums, Some(message));
+        }
+        RunGuard::clear(&guard, &dest, shards);
+    }
+    let runs = job.complete.iter().map(|left| (left.shard.number(), left.result.past.elapsed));
+    Ok(MergeReport {
+        summary,
+        shards: job.total,
+        missing: missing::ranges(&job.missing),
+        pinned: lock.added,
+        runs: runs.collect(),
+    })
+}
+
+impl Job {
+    /// Whether all entries of the manifest were among those of the job.
+    fn is_all(&self) -> bool {
+        self.missing.is_empty() && self.complete.iter().all(|left| left.result.covers_all())
+    }
+
+    /// Whether lines of the lock are dropped whose path is not declared, as `natsync lock` does.
+    fn drops(&self) -> bool {
+        self.is_all() && self.complete.iter().all(|left| left.result.command == "lock")
+    }
+}
+
+/// Adds the shards up, and hands their events on.
+struct Sums<'a> {
+    reporter: &'a mut dyn Reporter,
+    summary: Summary,
+    absent: Vec<EntryIndex>,
+}
+
+impl Sums<'_> {
+    fn add(&mut self, dest: &Dest, left: &Left) -> Result<(), RunError> {
+        self.summary.add(&left.result.summary);
+        let read = replay(&left.outcomes(), self);
+        read.map_err(|source| {
+            dest.error("read the outcomes of a shard in", ".natsync/shards", source).into()
+        })
+    }
+}
+
+impl Reporter for Sums<'_> {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Finished { entry, outcome: Outcome::Absent, .. } => self.absent.push(*entry),
+            Event::Pruned { .. } => self.summary.pruned += 1,
+            _ => {}
+        }
+        self.reporter.event(event);
+    }
+
+    fn tick(&mut self) {
+        self.reporter.tick();
+    }
+}
+
+/// Deletes what a single run would delete now.
+fn prune(
+    manifest: &Manifest,
+    options: &Options,
+    (dest, state): (&Dest, &State),
+    hashes: &PathHashes,
+    stop: &Stop,
+    sums: &mut Sums<'_>,
+) -> Result<(), RunError> {
+    let lock = super::read_lock(manifest)?;
+    let pins = Pins::new(manifest, lock.as_ref()).with_lists(Lists::kept(Some(state)));
+    let scope = Scope { manifest, options, pins: &pins, dest: Some(dest), stop };
+    if !super::prune::is_wanted(scope) {
+        return Ok(());
+    }
+    let found = scan(scope, Some(state), hashes, sums);
+    let plan = make_plan(scope, found, &|_| {}, sums)?;
+    let gone = super::prune::gone(scope, dest, state, sums.absent.iter().copied());
+    let so_far = sums.summary;
+    super::prune::prune(scope, dest, state, &plan, &so_far, &gone, sums);
+    Ok(())
+}
+
+fn overtaken(count: u64) -> Option<String> {
+    (count != 0).then(|| {
+        format!(
+            "{count} files were pinned to other content by another run meanwhile; these pins stay, and the next `natsync apply` brings the files to them"
+        )
+    })
+}
