@@ -118,8 +118,49 @@ fn a_slurm_array_mirrors_what_a_whole_run_does() {
     slurm.wait_for(&merge);
     let said = slurm::printed(&world.path("many"), &merge);
     assert_same(&world);
-    world.origin.assert_requests(&[&format!("GET /{broken}")]);
-    assert!(said.contains("4 shards"), "{said}");
+    let mut sent = world.origin.requests();
+    sent.retain(|request| request.status != 304);
+    let sent: Vec<_> = sent.iter().map(ToString::to_string).collect();
+    assert_eq!(sent, [format!("GET /{broken}")]);
+    assert!(said.contains("4 shards merged"), "{said}");
+}
+
+#[test]
+fn the_numbers_of_shards_to_run_again_are_those_of_an_array() {
+    let world = mirrored();
+    let broken = path_of(&world, "4/9");
+    world.origin.always(&format!("/{broken}"), Answer::status(500));
+    let merge =
+        |more: &[&str]| natsync(&world, "many", &[&["merge", "mirror.yaml"], more].concat(), &[]);
+    let apply =
+        |shard: &str| natsync(&world, "many", &["apply", "mirror.yaml", "--shard", shard], &[]);
+    assert_eq!(merge(&["--shards", "9", "--array"]).code(1).stdout, "1-9\n");
+    for (shard, status) in [("1/9", 0), ("4/9", 1), ("5/9", 0), ("8/9", 0)] {
+        apply(shard).code(status);
+    }
+    // Without --shards the total is that of the folders.
+    for total in [&["--shards", "9"][..], &[]] {
+        let array = merge(&[total, &["--array"]].concat()).code(1);
+        assert_eq!((array.stdout.as_str(), array.stderr.as_str()), ("2-3,6-7,9\n", ""));
+        let array = merge(&[total, &["--array", "--failed"]].concat()).code(1);
+        assert_eq!((array.stdout.as_str(), array.stderr.as_str()), ("2-4,6-7,9\n", ""));
+    }
+    let results = || world.files("many/mirror/.natsync/shards");
+    let before = results();
+    let run = merge(&[]).code(1);
+    assert!(run.stderr.contains("missing: 2-3,6-7,9 of 9"), "{}", run.stderr);
+    assert_eq!(results(), before);
+    assert!(!world.exists("many/mirror/.natsync/state.db"));
+
+    world.origin.always(&format!("/{broken}"), Answer::file());
+    for shard in ["2/9", "3/9", "4/9", "6/9", "7/9", "9/9"] {
+        apply(shard).success();
+    }
+    let array = merge(&["--array", "--failed"]).success();
+    assert_eq!((array.stdout.as_str(), array.stderr.as_str()), ("", ""));
+    merge(&["--failed", "failed.jsonl"]).success();
+    assert_eq!(world.read("many/failed.jsonl"), b"");
+    assert_same(&world);
 }
 
 /// The commands of an engine's example: for the plan, for each shard and for the merge.
