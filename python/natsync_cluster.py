@@ -140,8 +140,9 @@ def _natsync():
 
         def read_stderr(stream):
             for line in stream:
-                last.append(line.rstrip("\n"))
-                del last[:-20]
+                if not line.startswith("note: "):
+                    last.append(line.rstrip("\n"))
+                    del last[:-20]
 
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         try:

@@ -57,7 +57,7 @@ pub(super) fn has_schema(engine: &str, document: &Value, package: &str) {
     match output.status.code() {
         Some(0) => {}
         Some(3) => {
-            skipped(&format!("the schema of {engine}: there is no Python package {package}"))
+            skipped(&format!("the schema of {engine}: there is no Python package {package}"));
         }
         _ => panic!("{engine}: {said}"),
     }
@@ -85,6 +85,7 @@ fn mirrors_with(engine: &str) {
         ("PYTHONPATH", path.as_str()),
         ("RAY_USAGE_STATS_ENABLED", "0"),
         ("RAY_AUTH_MODE", "disabled"),
+        ("RAY_TMPDIR", world.dir().to_str().unwrap()),
     ];
     let run = foreign(&world, "python3", &args, &env).success();
     let summary: Value = serde_json::from_str(run.stdout.trim()).unwrap();

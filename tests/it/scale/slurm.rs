@@ -58,10 +58,10 @@ impl Slurm {
         let controller = ["-D".to_owned()];
         let node = ["-D".to_owned(), "-N".to_owned(), host];
         cluster.daemon("munged", &munged);
-        cluster.until("munged", |cluster| cluster.dir.path().join("munge.socket").exists())?;
+        cluster.reaches("munged", |cluster| cluster.dir.path().join("munge.socket").exists())?;
         cluster.daemon("slurmctld", &controller);
         cluster.daemon("slurmd", &node);
-        cluster.until("the node", |cluster| {
+        cluster.reaches("the node", |cluster| {
             let states = cluster.command("sinfo").args(["-h", "-o", "%t"]).output();
             states.is_ok_and(|states| states.stdout == b"idle\n")
         })?;
@@ -136,8 +136,14 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
         self.daemons.push(child);
     }
 
+    /// Waits until something is so.
+    #[track_caller]
+    pub(super) fn until(&mut self, what: &str, is_so: impl FnMut(&Self) -> bool) {
+        self.reaches(what, is_so).unwrap_or_else(|log| panic!("{log}"));
+    }
+
     /// Waits until something is so. An error if a daemon ended before.
-    fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) -> Result<(), String> {
+    fn reaches(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
         while !is_so(self) {
             let ended = |daemon: &mut Child| daemon.try_wait().is_ok_and(|status| status.is_some());
@@ -152,28 +158,34 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
     /// Waits until a job has left the queue.
     #[track_caller]
     pub(super) fn wait_for(&mut self, job: &str) {
-        let done = self.until(&format!("job {job}"), |cluster| {
+        self.until(&format!("job {job}"), |cluster| {
             let queue = cluster.command("squeue").args(["-h", "-j", job]).output();
             let queue = queue.expect("squeue runs");
             let unknown = String::from_utf8_lossy(&queue.stderr).contains("Invalid job id");
             (queue.status.success() && queue.stdout.is_empty()) || unknown
         });
-        done.unwrap_or_else(|log| panic!("{log}"));
     }
 
+    /// Ends a running task of the array with this name.
+    pub(super) fn cancel(&self, name: &str, task: &str) {
+        let mut queue = self.command("squeue");
+        let queue = queue.args(["-h", "-n", name, "-t", "running", "-o", "%F_%K"]).output();
+        let queue = String::from_utf8(queue.expect("squeue runs").stdout).expect("numbers");
+        let found = queue.lines().find(|id| id.split('_').nth(1) == Some(task));
+        let found = found.unwrap_or_else(|| panic!("{name} {task} does not run: {queue}"));
+        let cancelled = self.command("scancel").arg(found).status();
+        assert!(cancelled.expect("scancel runs").success());
+    }
+
+    /// The last lines that each daemon logged.
     fn logs(&self) -> String {
-        let mut text = String::new();
         let names = ["munged.out", "munge.log", "slurmctld.out", "slurmctld.log", "slurmd.log"];
-        for name in names {
+        let last = names.map(|name| {
             let log = fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
-            let last: Vec<_> = log.lines().rev().take(20).collect();
-            text.push_str(&format!("--- {name}\n"));
-            for line in last.into_iter().rev() {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-        text
+            let lines: Vec<_> = log.lines().collect();
+            format!("--- {name}\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
+        });
+        last.concat()
     }
 
     fn has_jobs(&self) -> bool {
