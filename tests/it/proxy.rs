@@ -1,6 +1,5 @@
 //! Proxies: which requests use one, and which do not.
 
-use std::time::Duration;
 
 use crate::origin::{Answer, Origin};
 use crate::relay::{Manner, Relay};
@@ -122,7 +121,6 @@ fn errors_of_a_proxy_name_the_proxy() {
         assert_eq!(seen, kind, "{manner:?}: {message}");
         assert!(message.contains(&format!("the proxy {}", proxy.url(""))), "{message}");
         assert!(message.contains(part), "{message}");
-        assert!(run.elapsed < Duration::from_secs(8), "{manner:?}: {:?}", run.elapsed);
         world.assert_files(&[]);
         assert!(world.origin.requests().is_empty() || matches!(manner, Manner::Cut(_)));
     }

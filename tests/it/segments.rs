@@ -179,7 +179,7 @@ fn no_answer_to_a_range_ends_the_entry() {
 #[test]
 fn silence_for_a_range_ends_its_connection_alone() {
     let bytes = bytes(14);
-    let settings = "http: {segments: 2, segment_min_size: 1MB, retries: 0, stall_timeout: 1s}";
+    let settings = "http: {segments: 2, segment_min_size: 1MB, retries: 0, stall_timeout: 2s}";
     let world = World::new().serve("/a.bin", bytes.clone()).source("$BASE/a.bin", &[settings]);
     let gate = crate::origin::Gate::new();
     world.origin.always("/a.bin", Answer::file().gate_at(1000, &gate));
