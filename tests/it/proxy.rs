@@ -1,6 +1,5 @@
 //! Proxies: which requests use one, and which do not.
 
-
 use crate::origin::{Answer, Origin};
 use crate::relay::{Manner, Relay};
 use crate::secure::{FILE, Secure, authority, params};

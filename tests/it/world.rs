@@ -18,6 +18,16 @@ pub(crate) use run::{Run, Running};
 
 use crate::origin::{File, Origin};
 
+/// Does this for each of them at the same time, because most of the time of a run is waiting.
+pub(crate) fn side_by_side<T: Send>(all: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    let check = &check;
+    std::thread::scope(|scope| {
+        for one in all {
+            scope.spawn(move || check(one));
+        }
+    });
+}
+
 /// The result of a run.
 pub(crate) struct Output {
     pub(crate) status: i32,

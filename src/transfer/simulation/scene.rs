@@ -162,6 +162,6 @@ fn temper(rng: &mut fastrand::Rng, count: usize) -> Temper {
         refused: rarely(rng, 101),
         unanswered: rarely(rng, 30),
         limit: (rng.u32(0..5) == 0).then(|| rng.usize(1..4)),
-        slowing: Duration::ZERO,
+        slowing: (0, Duration::ZERO),
     }
 }

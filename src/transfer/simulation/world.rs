@@ -52,8 +52,8 @@ pub(super) struct Temper {
     pub(super) unanswered: u32,
     /// Further connections get 503.
     pub(super) limit: Option<usize>,
-    /// The time that each request in progress adds to the latency.
-    pub(super) slowing: Duration,
+    /// After that many requests, each request in progress adds this time to the latency.
+    pub(super) slowing: (usize, Duration),
 }
 
 impl Temper {
@@ -65,7 +65,7 @@ impl Temper {
             refused: 0,
             unanswered: 0,
             limit: None,
-            slowing: Duration::ZERO,
+            slowing: (0, Duration::ZERO),
         }
     }
 }
@@ -325,8 +325,9 @@ impl World {
         let in_progress = inner.hosts[host].in_progress;
         inner.arrivals.push(Arrival { at: Instant::now(), in_progress });
         let latency = Duration::from_micros(inner.rng.u64(100..30_000));
-        let load = u32::try_from(in_progress).unwrap_or(u32::MAX);
-        let latency = latency + inner.hosts[host].temper.slowing * load;
+        let (after, slowing) = inner.hosts[host].temper.slowing;
+        let load = if after < inner.arrivals.len() { in_progress } else { 0 };
+        let latency = latency + slowing * u32::try_from(load).unwrap_or(u32::MAX);
         let Inner { rng, hosts, .. } = &mut *inner;
         let there = &hosts[host].temper;
         let fault = match rng.u32(0..100) {
