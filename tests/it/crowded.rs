@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::origin::{Answer, Excess, Gate, Origin};
-use crate::world::World;
+use crate::world::{World, side_by_side};
 
 /// A world of `count` files whose answers take a moment, so that transfers overlap.
 fn overlapping(count: usize, more: &str) -> World {
@@ -20,7 +20,7 @@ fn overlapping(count: usize, more: &str) -> World {
 fn a_host_that_limits_connections_serves_all_files() {
     let busy = |status| Excess::Answer(Box::new(Answer::status(status)));
     let pausing = Excess::Answer(Box::new(Answer::status(429).retry_after("1")));
-    for excess in [Excess::Reset, Excess::Close, busy(429), busy(503), pausing] {
+    side_by_side([Excess::Reset, Excess::Close, busy(429), busy(503), pausing], |excess| {
         for (most, more) in [
             (2, ""),
             (1, "http: {connections_per_host: 8}\n"),
@@ -35,7 +35,7 @@ fn a_host_that_limits_connections_serves_all_files() {
             let requests = world.origin.requests().len();
             assert!(requests < 240, "{excess:?} {most} {more}: {requests} requests");
         }
-    }
+    });
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_user_is_told_of_a_host_that_limits_connections() {
 
 #[test]
 fn a_file_that_is_refused_beside_others_is_asked_for_a_bounded_number_of_times() {
-    for answer in [Answer::close(), Answer::status(429)] {
+    side_by_side([Answer::close(), Answer::status(429)], |answer| {
         let world = overlapping(200, "http: {retries: 1}\n");
         world.origin.always("/3.txt", answer.clone());
         let run = world.apply().code(1);
@@ -63,7 +63,7 @@ fn a_file_that_is_refused_beside_others_is_asked_for_a_bounded_number_of_times()
             result["error"]["message"].to_string().contains("connections_per_host"),
             "{result}"
         );
-    }
+    });
 }
 
 #[test]
