@@ -387,8 +387,9 @@ impl Shared {
 }
 
 impl State {
-    /// The number of connections that the client has not closed. The thread of a connection may see
-    /// its end only after the acceptor has seen the next connection, so the sockets are asked.
+    /// The number of connections that the client has not closed, not even for writing. The thread of
+    /// a connection may see its end only after the acceptor has seen the next connection, so the
+    /// sockets are polled.
     fn connections(&self) -> usize {
         let streams: Vec<_> = self.streams.values().collect();
         let mut polled: Vec<_> =
