@@ -99,7 +99,7 @@ fn endless_answers_are_given_up() {
         ("always gone", |_| Say::Gone, &["connect"]),
         ("always broken", |_| Say::Reset(Reason::INTERNAL_ERROR), &["protocol", "connect"]),
     ];
-    for (name, script, kinds) in scripts {
+    side_by_side(scripts, |(name, script, kinds)| {
         let server = Second::new(script);
         let world = world(&server, 2, ", retries: 1");
         let run = world.apply().code(1);
@@ -108,7 +108,7 @@ fn endless_answers_are_given_up() {
             assert!(kinds.contains(&kind.as_str()), "{name}: {kind}");
         }
         assert!(server.asked().len() <= 40, "{name}: {}", server.asked().len());
-    }
+    });
 }
 
 #[test]
