@@ -96,6 +96,8 @@ impl<'r> Attempt<'_, 'r, '_> {
         let mut slot = slot;
         loop {
             let lane = slot.lane;
+            // Else a request, perhaps with credentials, would go to another server.
+            debug_assert!(run.dispatch.is_of(lane, &target.origin), "a place at another origin");
             self.job.lane = Some(lane);
             let now = run.work.clock.timestamp().as_second();
             let login = self.login(&target, way.count());
