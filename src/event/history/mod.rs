@@ -6,6 +6,7 @@
 
 mod flow;
 mod merged;
+mod pace;
 mod recorder;
 pub(crate) mod sample;
 mod standing;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use flow::Flow;
 pub(crate) use merged::{Part, merged};
+pub(crate) use pace::Pace;
 pub(crate) use recorder::{Recorder, Setting};
 pub(crate) use standing::{Standing, standing};
 
