@@ -8,7 +8,7 @@ use super::outcomes::Outcomes;
 use super::tee::Closing;
 use super::text::wrap;
 use super::units::{Count, Elapsed};
-use crate::event::history::Pace;
+use crate::event::history::Durations;
 use crate::ops::MergeReport;
 
 /// At most this many stragglers are named.
@@ -29,15 +29,15 @@ impl Closing<MergeReport> for Outcomes<'_> {
 /// `16 shards merged, which took 2.1 s to 3.4 s; 300 entries pinned`
 pub(super) fn describe(report: &MergeReport) -> String {
     let mut text = format!("{} merged", Count(report.runs.len() as u64, "shard", "shards"));
-    if let Some(pace) = Pace::of(report.runs.iter().map(|(_, elapsed)| *elapsed)) {
-        let (shortest, longest) = (shown(pace.shortest), shown(pace.longest));
+    if let Some(times) = Durations::of(report.runs.iter().map(|(_, elapsed)| *elapsed)) {
+        let (shortest, longest) = (shown(times.shortest), shown(times.longest));
         let _ = match report.runs.len() {
             1 => write!(text, ", which took {longest}"),
-            _ if pace.is_even() => write!(text, ", each of which took about {longest}"),
+            _ if times.is_even() => write!(text, ", each of which took about {longest}"),
             _ => write!(text, ", which took {shortest} to {longest}"),
         };
         let mut stragglers: Vec<_> =
-            report.runs.iter().filter(|(_, elapsed)| pace.is_straggler(*elapsed)).collect();
+            report.runs.iter().filter(|(_, elapsed)| times.is_straggler(*elapsed)).collect();
         stragglers.sort_by_key(|(number, elapsed)| (std::cmp::Reverse(*elapsed), *number));
         let named: Vec<_> = stragglers
             .iter()

@@ -4,18 +4,18 @@
 //! which is stored in the state. The history must not influence what a run does: losing it does no
 //! harm.
 
+mod durations;
 mod flow;
 mod merged;
-mod pace;
 mod recorder;
 pub(crate) mod sample;
 mod standing;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use durations::Durations;
 pub(crate) use flow::Flow;
 pub(crate) use merged::{Part, merged};
-pub(crate) use pace::Pace;
 pub(crate) use recorder::{Recorder, Setting};
 pub(crate) use standing::{Standing, standing};
 

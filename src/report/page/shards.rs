@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::charts::{LEAST, Rect, WIDTH, number, tenth};
 use super::format::{entries, grouped, moment};
 use super::runs::{span, tick};
-use crate::event::history::{Pace, Part, Past};
+use crate::event::history::{Durations, Part, Past};
 use crate::manifest::ranges;
 use crate::report::units::{Count, Elapsed};
 
@@ -75,13 +75,13 @@ struct Row {
 /// `None` unless the run was a job of shards.
 pub(super) fn shards(past: &Past) -> Option<Shards> {
     let parts = &past.shards;
-    let pace = Pace::of(parts.iter().map(|part| part.elapsed))?;
+    let times = Durations::of(parts.iter().map(|part| part.elapsed))?;
     let total = parts.iter().map(|part| part.total).max()?;
     let is_distribution = MOST_BARS < parts.len();
-    let chart = if is_distribution { distribution(parts, pace) } else { bars(past, pace) };
+    let chart = if is_distribution { distribution(parts, times) } else { bars(past, times) };
     let counts = [("ended", ENDED), ("straggler", SLOW), ("with failures", FAILED)];
     let kinds = counts.into_iter().filter_map(|(name, class)| {
-        let count = parts.iter().filter(|part| class_of(part, pace) == class).count() as u64;
+        let count = parts.iter().filter(|part| class_of(part, times) == class).count() as u64;
         (count != 0).then(|| Kind { class, name, count: grouped(count) })
     });
     let mut rows: Vec<_> = parts.iter().collect();
@@ -91,10 +91,10 @@ pub(super) fn shards(past: &Past) -> Option<Shards> {
     if all {
         rows.sort_by_key(|part| part.number);
     }
-    let summary = summary(past, pace);
+    let summary = summary(past, times);
     let mut ticks: Vec<_> =
         (0..=4).map(|quarter| tick(chart.width.saturating_mul(quarter) / 4, chart.width)).collect();
-    if let (true, Some(last)) = (is_distribution && chart.width < pace.longest, ticks.last_mut()) {
+    if let (true, Some(last)) = (is_distribution && chart.width < times.longest, ticks.last_mut()) {
         last.push_str(" or more");
     }
     Some(Shards {
@@ -107,9 +107,9 @@ pub(super) fn shards(past: &Past) -> Option<Shards> {
         ticks,
         step: span(chart.width.div_ceil(COLUMNS as u64)),
         peak: chart.peak.map(grouped),
-        notes: notes(parts, pace, total, is_distribution),
+        notes: notes(parts, times, total, is_distribution),
         listed: if all { "Each shard" } else { "The slowest" },
-        rows: rows.into_iter().map(|part| row(part, pace)).collect(),
+        rows: rows.into_iter().map(|part| row(part, times)).collect(),
     })
 }
 
@@ -122,12 +122,13 @@ fn title(merged: usize, total: u32) -> String {
     }
 }
 
-fn summary(past: &Past, pace: Pace) -> String {
+fn summary(past: &Past, times: Durations) -> String {
     let mut text = format!("of the run of {}; ", moment(past.began).0);
-    let (shortest, median, longest) = (span(pace.shortest), span(pace.median), span(pace.longest));
+    let (shortest, median, longest) =
+        (span(times.shortest), span(times.median), span(times.longest));
     let _ = match past.shards.len() {
         1 => write!(text, "it took {longest}"),
-        _ if pace.is_even() => write!(text, "each took about {longest}"),
+        _ if times.is_even() => write!(text, "each took about {longest}"),
         _ => write!(text, "they took {shortest} to {longest}, the median is {median}"),
     };
     let at_once = at_once(&past.shards);
@@ -159,8 +160,8 @@ fn at_once(parts: &[Part]) -> usize {
     usize::try_from(most).unwrap_or(0)
 }
 
-fn class_of(part: &Part, pace: Pace) -> &'static str {
-    match (part.failed, pace.is_straggler(part.elapsed)) {
+fn class_of(part: &Part, times: Durations) -> &'static str {
+    match (part.failed, times.is_straggler(part.elapsed)) {
         (0, false) => ENDED,
         (0, true) => SLOW,
         _ => FAILED,
@@ -176,7 +177,7 @@ struct Chart {
 }
 
 /// One bar a shard, from its start to its end, in the order of their numbers.
-fn bars(past: &Past, pace: Pace) -> Chart {
+fn bars(past: &Past, times: Durations) -> Chart {
     let parts = &past.shards;
     let end = |part: &Part| part.start.saturating_add(part.elapsed);
     let width = parts.iter().map(end).max().unwrap_or(0).max(past.elapsed).max(1);
@@ -192,7 +193,7 @@ fn bars(past: &Past, pace: Pace) -> Chart {
         }
         let _ = write!(title, "\nbegan after {}, took {}", span(part.start), span(part.elapsed));
         let rect = Rect {
-            class: class_of(part, pace),
+            class: class_of(part, times),
             x: tenth(x),
             y: tenth(y),
             width: tenth(own),
@@ -207,21 +208,21 @@ fn bars(past: &Past, pace: Pace) -> Chart {
 }
 
 /// The length of the axis of a distribution.
-fn axis(pace: Pace) -> u64 {
-    pace.longest.min(pace.median.max(1).saturating_mul(AXIS)).max(1)
+fn axis(times: Durations) -> u64 {
+    times.longest.min(times.median.max(1).saturating_mul(AXIS)).max(1)
 }
 
 /// The number of shards by the time that they took; the last column has all that took longer. Those with failures are at the bottom of each
 /// column.
-fn distribution(parts: &[Part], pace: Pace) -> Chart {
-    let width = axis(pace);
+fn distribution(parts: &[Part], times: Durations) -> Chart {
+    let width = axis(times);
     let step = WIDTH / number(COLUMNS as u64);
     let mut columns = [[0_u64; 3]; COLUMNS];
     let classes = [FAILED, SLOW, ENDED];
     for part in parts {
         let place = u128::from(part.elapsed) * COLUMNS as u128 / (u128::from(width) + 1);
         let column = &mut columns[usize::try_from(place).unwrap_or(0).min(COLUMNS - 1)];
-        let class = class_of(part, pace);
+        let class = class_of(part, times);
         for (count, _) in column.iter_mut().zip(classes).filter(|(_, one)| *one == class) {
             *count += 1;
         }
@@ -249,14 +250,14 @@ fn distribution(parts: &[Part], pace: Pace) -> Chart {
     Chart { rects, height: TALL, width, peak: Some(peak) }
 }
 
-fn notes(parts: &[Part], pace: Pace, total: u32, is_distribution: bool) -> Vec<String> {
+fn notes(parts: &[Part], times: Durations, total: u32, is_distribution: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if !is_distribution {
         notes.push(
             "Each bar is a shard, from its start to its end; the first is at the top.".to_owned(),
         );
     }
-    let mut slow: Vec<_> = parts.iter().filter(|part| pace.is_straggler(part.elapsed)).collect();
+    let mut slow: Vec<_> = parts.iter().filter(|part| times.is_straggler(part.elapsed)).collect();
     slow.sort_by_key(|part| (Reverse(part.elapsed), part.number));
     if !slow.is_empty() {
         let named = slow.iter().take(NAMED).map(|part| {
@@ -294,14 +295,14 @@ fn named(numbers: &[u32]) -> String {
     shown
 }
 
-fn row(part: &Part, pace: Pace) -> Row {
+fn row(part: &Part, times: Durations) -> Row {
     Row {
         number: grouped(u64::from(part.number)),
         began: span(part.start),
         took: span(part.elapsed),
         entries: grouped(part.entries),
         failed: grouped(part.failed),
-        slow: pace.is_straggler(part.elapsed),
+        slow: times.is_straggler(part.elapsed),
     }
 }
 

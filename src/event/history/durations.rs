@@ -7,13 +7,13 @@ const ALIKE: u64 = 1000;
 
 /// The times of the shards of a job, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct Durations {
     pub(crate) shortest: u64,
     pub(crate) median: u64,
     pub(crate) longest: u64,
 }
 
-impl Pace {
+impl Durations {
     /// `None` without shards.
     pub(crate) fn of(times: impl IntoIterator<Item = u64>) -> Option<Self> {
         let mut times: Vec<_> = times.into_iter().collect();
@@ -43,19 +43,19 @@ mod tests {
 
     #[test]
     fn a_straggler_takes_more_than_twice_the_median() {
-        let pace = Pace::of([9000, 2000, 2500, 2000]).unwrap();
-        assert_eq!(pace, Pace { shortest: 2000, median: 2500, longest: 9000 });
+        let times = Durations::of([9000, 2000, 2500, 2000]).unwrap();
+        assert_eq!(times, Durations { shortest: 2000, median: 2500, longest: 9000 });
         assert_eq!(
-            [2500, 5000, 5001].map(|elapsed| pace.is_straggler(elapsed)),
+            [2500, 5000, 5001].map(|elapsed| times.is_straggler(elapsed)),
             [false, false, true]
         );
-        assert!(!pace.is_even());
-        assert!(Pace::of([]).is_none());
+        assert!(!times.is_even());
+        assert!(Durations::of([]).is_none());
     }
 
     #[test]
     fn a_second_more_or_less_is_no_difference() {
-        let pace = Pace::of([10, 10, 900]).unwrap();
-        assert!(pace.is_even() && !pace.is_straggler(900));
+        let times = Durations::of([10, 10, 900]).unwrap();
+        assert!(times.is_even() && !times.is_straggler(900));
     }
 }
