@@ -128,7 +128,7 @@ fn apply(
     let mut results: Box<dyn Closing<Summary>> = if console.is_json() {
         Box::new(Lines::of_apply(console, &manifest))
     } else {
-        Box::new(Outcomes::new(console, &manifest))
+        Box::new(Outcomes::new(console, &manifest).of_shard(options.selection.shard()))
     };
     reports.follow(&manifest, &options.selection, stop, |reports| {
         let mut reporter = Tee(&mut [&mut tally, &mut *results, &mut talk, reports]);

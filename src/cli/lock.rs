@@ -54,7 +54,7 @@ fn lock(
     let mut results: Box<dyn Closing<(Summary, LockReport)>> = if console.is_json() {
         Box::new(Lines::of_lock(console, &manifest))
     } else {
-        Box::new(Outcomes::new(console, &manifest))
+        Box::new(Outcomes::new(console, &manifest).of_shard(options.selection.shard()))
     };
     reports.follow(&manifest, &options.selection, stop, |reports| {
         let mut reporter = Tee(&mut [&mut tally, &mut *results, &mut talk, reports]);

@@ -103,6 +103,6 @@ fn combine(
             ExitStatus::Ok if !report.missing.is_empty() => ExitStatus::Failed,
             status => status,
         };
-        Ok((Account::Applied(report.summary), status))
+        Ok((Account::Merged(report), status))
     })
 }

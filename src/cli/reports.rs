@@ -132,11 +132,15 @@ impl<'c> Reports<'c> {
             parts.iter_mut().map(|part| &mut **part as &mut dyn Reporter).collect();
         let result = run(&mut Tee(&mut listening));
         let (with, status) = match &result {
-            Ok((account, status)) => (EndedWith::Account(*account), *status),
+            Ok((account, status)) => (EndedWith::Account(account.clone()), *status),
             Err(error) => (EndedWith::Error(error), error.exit_status()),
         };
         let status = stop.reason().map_or(status, ExitStatus::from);
-        let ended = Ended { status, elapsed: began.elapsed(), with };
+        let elapsed = match &with {
+            EndedWith::Account(Account::Merged(report)) => report.summary.elapsed,
+            _ => began.elapsed(),
+        };
+        let ended = Ended { status, elapsed, with };
         for part in &mut parts {
             part.close(&ended);
         }
@@ -236,7 +240,7 @@ impl Files {
             parts.push(Box::new(metrics.of(manifest)));
         }
         if let Some(summary) = &mut self.summary {
-            parts.push(Box::new(summary.of(manifest)));
+            parts.push(Box::new(summary.of(manifest, selection.shard())));
         }
         if let Some(annotations) = Annotations::new(console, manifest) {
             parts.push(Box::new(annotations));

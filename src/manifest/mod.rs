@@ -69,6 +69,7 @@ pub use read::LoadOptions;
 pub(crate) use read::is_manifest;
 pub use schema::schema;
 pub use secret::Secret;
+pub(crate) use shard::ranges;
 pub use shard::{MOST_SHARDS, Shard, ShardError};
 pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};
 

@@ -4,7 +4,7 @@
 //! machine. So runs that know nothing of each other never work on one entry. What a run does with
 //! its part is not decided here.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::manifest::first_half;
@@ -121,6 +121,26 @@ impl FromStr for Shard {
     }
 }
 
+/// Numbers in order as ranges: `3,7-9`. Slurm reads the same form.
+pub(crate) fn ranges(numbers: &[u32]) -> String {
+    let mut text = String::new();
+    let mut rest = numbers;
+    while let Some((&first, _)) = rest.split_first() {
+        let length =
+            rest.iter().zip(first..).take_while(|&(&number, place)| number == place).count();
+        let last = rest[length - 1];
+        if !text.is_empty() {
+            text.push(',');
+        }
+        let _ = match last - first {
+            0 => write!(text, "{first}"),
+            _ => write!(text, "{first}-{last}"),
+        };
+        rest = &rest[length..];
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +188,19 @@ mod tests {
         assert_eq!("1/1000001".parse::<Shard>(), Err(ShardError::Total(1_000_001)));
         let huge = "1/99999999999999999999".parse::<Shard>();
         assert_eq!(huge, Err(ShardError::Total(u64::MAX)));
+    }
+
+    #[test]
+    fn numbers_become_ranges() {
+        for (numbers, text) in [
+            (vec![], ""),
+            (vec![3], "3"),
+            (vec![3, 7, 8, 9], "3,7-9"),
+            (vec![1, 2], "1-2"),
+            (vec![1, 3, 5], "1,3,5"),
+            (vec![2, 4, 5, 6, 1_000_000], "2,4-6,1000000"),
+        ] {
+            assert_eq!(ranges(&numbers), text);
+        }
     }
 }

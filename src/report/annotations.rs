@@ -91,8 +91,8 @@ impl Reporter for Annotations<'_> {
 
 impl Closing<Ended<'_>> for Annotations<'_> {
     fn close(&mut self, ended: &Ended<'_>) {
-        let counts = match ended.with {
-            EndedWith::Account(Account::Planned(counts)) => Some(counts),
+        let counts = match &ended.with {
+            EndedWith::Account(Account::Planned(counts)) => Some(*counts),
             _ => None,
         };
         self.annotate_all(counts.is_some());

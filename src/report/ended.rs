@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use crate::event::Summary;
-use crate::ops::Findings;
 use crate::ops::error::{ExitStatus, RunError};
+use crate::ops::{Findings, MergeReport};
 use crate::plan::Counts;
 
 /// The end of a command's work on one manifest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ended<'a> {
     /// Exit status of the process, if this was its only manifest.
     pub status: ExitStatus,
+    /// For a merge, the time of the whole job.
     pub elapsed: Duration,
     pub with: EndedWith<'a>,
 }
 
 /// Result of a command's work on one manifest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum EndedWith<'a> {
     /// The work was completed, or ended early with an outcome for each entry.
     Account(Account),
@@ -28,10 +29,12 @@ pub(crate) enum EndedWith<'a> {
 }
 
 /// Counts of entries by their result.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Account {
     /// Result of `apply` and `lock`.
     Applied(Summary),
+    /// Result of `merge`.
+    Merged(MergeReport),
     /// Result of `verify`.
     Verified(Findings),
     /// Result of `plan`.
@@ -42,7 +45,7 @@ impl Account {
     /// Number of chosen entries.
     pub(super) fn entries(&self) -> u64 {
         match self {
-            Self::Applied(summary) => summary.entries,
+            Self::Applied(summary) | Self::Merged(MergeReport { summary, .. }) => summary.entries,
             Self::Verified(found) => {
                 found.ok + found.modified + found.gone + found.unknown + found.absent
             }
@@ -54,7 +57,7 @@ impl Account {
     /// [`Account::entries`].
     pub(super) fn parts(&self) -> Vec<(&'static str, u64)> {
         match self {
-            Self::Applied(summary) => vec![
+            Self::Applied(summary) | Self::Merged(MergeReport { summary, .. }) => vec![
                 ("downloaded", summary.downloaded),
                 ("updated", summary.updated),
                 ("unchanged", summary.unchanged),
@@ -83,7 +86,7 @@ impl Account {
     /// Number of files that were deleted, or would be.
     pub(super) fn pruned(&self) -> u64 {
         match self {
-            Self::Applied(summary) => summary.pruned,
+            Self::Applied(summary) | Self::Merged(MergeReport { summary, .. }) => summary.pruned,
             Self::Verified(_) => 0,
             Self::Planned(counts) => counts.prune,
         }
@@ -92,7 +95,7 @@ impl Account {
     /// Bytes received, or for `verify` read from disk.
     pub(super) fn bytes(&self) -> u64 {
         match self {
-            Self::Applied(summary) => summary.bytes,
+            Self::Applied(summary) | Self::Merged(MergeReport { summary, .. }) => summary.bytes,
             Self::Verified(findings) => findings.bytes,
             Self::Planned(_) => 0,
         }

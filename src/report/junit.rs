@@ -242,7 +242,7 @@ fn write_run<W: Write>(
     whole: &[Failure],
     ended: &Ended<'_>,
 ) -> io::Result<()> {
-    let marks: Vec<_> = match ended.with {
+    let marks: Vec<_> = match &ended.with {
         EndedWith::Error(error) => vec![Mark::Error(error.kind(), error.to_string())],
         EndedWith::NotBegun => vec![Mark::Skipped("not begun: a signal ended the run before")],
         EndedWith::Account(_) => match ended.status {
@@ -253,7 +253,7 @@ fn write_run<W: Write>(
         },
     };
     let mut properties = vec![("exit_status", (ended.status as u8).to_string())];
-    if let EndedWith::Account(account) = ended.with {
+    if let EndedWith::Account(account) = &ended.with {
         properties.push(("entries", account.entries().to_string()));
         properties.extend(account.parts().iter().map(|(name, count)| (*name, count.to_string())));
         properties.extend([

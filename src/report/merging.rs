@@ -8,12 +8,9 @@ use super::outcomes::Outcomes;
 use super::tee::Closing;
 use super::text::wrap;
 use super::units::{Count, Elapsed};
+use crate::event::history::Durations;
 use crate::ops::MergeReport;
 
-/// A shard is called a straggler if it took more than this many times the median.
-const STRAGGLING: u64 = 2;
-/// Runs that differ by less than this many milliseconds are alike.
-const ALIKE: u64 = 1000;
 /// At most this many stragglers are named.
 const NAMED: usize = 3;
 
@@ -30,21 +27,17 @@ impl Closing<MergeReport> for Outcomes<'_> {
 }
 
 /// `16 shards merged, which took 2.1 s to 3.4 s; 300 entries pinned`
-fn describe(report: &MergeReport) -> String {
-    let mut times: Vec<u64> = report.runs.iter().map(|(_, elapsed)| *elapsed).collect();
-    times.sort_unstable();
+pub(super) fn describe(report: &MergeReport) -> String {
     let mut text = format!("{} merged", Count(report.runs.len() as u64, "shard", "shards"));
-    if let (Some(first), Some(last)) = (times.first(), times.last()) {
-        let _ = match (times.len(), last - first) {
-            (1, _) => write!(text, ", which took {}", shown(*last)),
-            (_, 0..ALIKE) => write!(text, ", each of which took about {}", shown(*last)),
-            _ => write!(text, ", which took {} to {}", shown(*first), shown(*last)),
+    if let Some(times) = Durations::of(report.runs.iter().map(|(_, elapsed)| *elapsed)) {
+        let (shortest, longest) = (shown(times.shortest), shown(times.longest));
+        let _ = match report.runs.len() {
+            1 => write!(text, ", which took {longest}"),
+            _ if times.is_even() => write!(text, ", each of which took about {longest}"),
+            _ => write!(text, ", which took {shortest} to {longest}"),
         };
-        let median = times[times.len() / 2];
-        let is_straggler =
-            |elapsed: u64| median.saturating_mul(STRAGGLING).max(median + ALIKE) < elapsed;
         let mut stragglers: Vec<_> =
-            report.runs.iter().filter(|(_, elapsed)| is_straggler(*elapsed)).collect();
+            report.runs.iter().filter(|(_, elapsed)| times.is_straggler(*elapsed)).collect();
         stragglers.sort_by_key(|(number, elapsed)| (std::cmp::Reverse(*elapsed), *number));
         let named: Vec<_> = stragglers
             .iter()
@@ -52,7 +45,8 @@ fn describe(report: &MergeReport) -> String {
             .map(|(number, elapsed)| format!("{number} ({})", shown(*elapsed)))
             .collect();
         if !named.is_empty() {
-            let _ = write!(text, "; slower than twice the median: shard {}", named.join(", "));
+            let noun = if stragglers.len() == 1 { "shard" } else { "shards" };
+            let _ = write!(text, "; slower than twice the median: {noun} {}", named.join(", "));
             match stragglers.len() - named.len() {
                 0 => {}
                 more => _ = write!(text, " and {more} more"),

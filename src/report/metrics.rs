@@ -140,7 +140,7 @@ impl Closing<Ended<'_>> for Part<'_> {
     fn close(&mut self, ended: &Ended<'_>) {
         let mut run = Run::default();
         run.end(Timestamp::now(), ended.status, ended.elapsed);
-        match ended.with {
+        match &ended.with {
             // Not a run of this manifest: keep the samples of the last one.
             EndedWith::NotBegun => return,
             EndedWith::Error(_) => {}

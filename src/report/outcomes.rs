@@ -11,14 +11,15 @@ use super::tee::Closing;
 use super::text::wrap;
 use super::units::{Bytes, Count, Elapsed, Rate};
 use crate::event::{Event, Outcome, Reporter, Summary};
-use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
+use crate::manifest::{Manifest, Shard};
 use crate::plan::Counts;
 
 /// Prints the outcomes of the entries of one manifest.
 pub(crate) struct Outcomes<'a> {
     console: &'a Console,
     names: Names<'a>,
+    shard: Option<Shard>,
     planned: Option<Counts>,
     /// Outcomes by source, without the entries that were kept without a request.
     sources: Vec<Summary>,
@@ -29,7 +30,13 @@ impl<'a> Outcomes<'a> {
     #[must_use]
     pub(crate) fn new(console: &'a Console, manifest: &'a Manifest) -> Self {
         let sources = vec![Summary::default(); manifest.sources().len()];
-        Self { console, names: Names::new(manifest), planned: None, sources }
+        Self { console, names: Names::new(manifest), shard: None, planned: None, sources }
+    }
+
+    /// The outcomes of one shard.
+    #[must_use]
+    pub(crate) fn of_shard(self, shard: Option<Shard>) -> Self {
+        Self { shard, ..self }
     }
 
     pub(super) fn console(&self) -> &'a Console {
@@ -44,13 +51,19 @@ impl<'a> Outcomes<'a> {
         Untrusted(self.names.manifest().name())
     }
 
+    /// `, shard 3/16`; empty for a run over all entries.
+    fn shown_shard(&self) -> String {
+        self.shard.map_or(String::new(), |shard| format!(", shard {shard}"))
+    }
+
     fn print_plan(&mut self, figures: &Figures) {
         self.planned = Some(figures.counts);
         let bold = self.console.err_paint().bold();
         let dest = self.names.manifest().shown_dest();
         self.console.remark(&format!(
-            "{bold}{}{bold:#} -> {}\n{}\n",
+            "{bold}{}{bold:#}{} -> {}\n{}\n",
             self.name(),
+            self.shown_shard(),
             Untrusted(dest),
             wrap(&figures.describe(|_| None), self.console.err_width())
         ));
@@ -145,7 +158,8 @@ impl Closing<Summary> for Outcomes<'_> {
         let bold = self.console.out_paint().bold();
         let account = describe(summary, self.planned.as_ref());
         let name = self.name().escaped();
-        let line = wrap(&format!("{name}: {account}"), self.console.out_width());
+        let line = format!("{name}{}: {account}", self.shown_shard());
+        let line = wrap(&line, self.console.out_width());
         // `wrap` may break the line, but never before its first word.
         let account = line.strip_prefix(&*name).unwrap_or(&line);
         self.console.result(&format!("{bold}{name}{bold:#}{account}\n"));
@@ -277,9 +291,13 @@ mod tests {
     }
 
     fn captured(settings: Settings) -> Captured {
+        captured_of(settings, None)
+    }
+
+    fn captured_of(settings: Settings, shard: Option<Shard>) -> Captured {
         let manifest = manifest(ONE_SOURCE);
         let captured = Captured::new(settings, Some(80));
-        let mut outcomes = Outcomes::new(&captured.console, &manifest);
+        let mut outcomes = Outcomes::new(&captured.console, &manifest).of_shard(shard);
         for event in script() {
             outcomes.event(&event);
         }
@@ -297,6 +315,13 @@ mod tests {
         assert_snapshot!(captured.out(), @r"
         natgeo: 2 updated, 300 unchanged, 36 absent in 0.9 s (1.2 MB at 1.3 MB/s)
         ");
+    }
+
+    #[test]
+    fn a_shard_is_named() {
+        let captured = captured_of(Settings::default(), Shard::new(3, 16).ok());
+        assert!(captured.err().starts_with("natgeo, shard 3/16 -> ../mirror/natgeo\n"));
+        assert!(captured.out().starts_with("natgeo, shard 3/16: 2 updated, 300 "));
     }
 
     #[test]

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use super::ended::{Account, Ended, EndedWith};
 use super::error::hint_of;
 use super::escape::Untrusted;
+use super::merging;
 use super::names::Names;
 use super::tee::Closing;
 use super::troubles::{Trouble, Troubles};
 use super::units::{Bytes, Elapsed, Rate};
 use super::workflow::cut;
 use crate::event::{Event, Reporter};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Shard};
 use crate::ops::error::{ExitStatus, RunError};
 
 /// The file that `GITHUB_STEP_SUMMARY` names.
@@ -41,12 +42,13 @@ impl StepSummary {
         Self { file, command, error: None }
     }
 
-    /// A reporter that appends the section about one manifest.
+    /// A reporter that appends the section about one manifest, or about a shard of it.
     pub(crate) fn of<'a>(
         &'a mut self,
         manifest: &'a Manifest,
+        shard: Option<Shard>,
     ) -> impl for<'e> Closing<Ended<'e>> + 'a {
-        Part { troubles: Troubles::new(Names::new(manifest)), summary: self }
+        Part { troubles: Troubles::new(Names::new(manifest)), summary: self, shard }
     }
 
     /// Appends a section about a manifest that cannot be used.
@@ -86,6 +88,7 @@ fn append(file: &Path, text: &str) -> io::Result<()> {
 struct Part<'a> {
     summary: &'a mut StepSummary,
     troubles: Troubles<'a>,
+    shard: Option<Shard>,
 }
 
 impl Reporter for Part<'_> {
@@ -98,11 +101,15 @@ impl Closing<Ended<'_>> for Part<'_> {
     fn close(&mut self, ended: &Ended<'_>) {
         let manifest = self.troubles.names().manifest();
         let command = self.summary.command;
-        let mut text = format!("### natsync {command}: {}\n\n", Text(manifest.name()));
-        match ended.with {
+        let shard = self.shard.map_or(String::new(), |shard| format!(", shard {shard}"));
+        let mut text = format!("### natsync {command}: {}{shard}\n\n", Text(manifest.name()));
+        match &ended.with {
             EndedWith::Account(account) => {
-                write_verdict(&mut text, ended, &account);
-                write_account(&mut text, &account);
+                write_verdict(&mut text, ended, account);
+                write_account(&mut text, account);
+                if let Account::Merged(report) = account {
+                    let _ = writeln!(text, "{}.\n", merging::describe(report));
+                }
             }
             EndedWith::Error(error) => write_error(&mut text, ended.status, error),
             EndedWith::NotBegun => {
@@ -122,7 +129,9 @@ fn write_verdict(text: &mut String, ended: &Ended<'_>, account: &Account) {
         }
         (ExitStatus::Ok, Account::Planned(_)) => ("Planned", "there is nothing to do"),
         (ExitStatus::Ok, Account::Verified(_)) => ("Verified", "no file is modified or gone"),
-        (ExitStatus::Ok, Account::Applied(_)) => ("Done", "all is as declared"),
+        (ExitStatus::Ok, Account::Applied(_) | Account::Merged(_)) => {
+            ("Done", "all is as declared")
+        }
         (ExitStatus::Drift, _) => ("Different", "there is something to do"),
         (ExitStatus::Interrupted | ExitStatus::Terminated, _) => {
             ("Interrupted", "a signal ended the run")
@@ -244,14 +253,24 @@ mod tests {
     use crate::event::{Outcome, Summary};
     use crate::failure::{ErrorKind, Failure};
     use crate::manifest::entry::EntryIndex;
+    use crate::ops::MergeReport;
     use crate::plan::Counts;
     use crate::report::testing::{WALLPAPERS, manifest};
 
     fn written(command: &'static str, events: &[Event], ended: &Ended<'_>) -> String {
+        written_of(command, None, events, ended)
+    }
+
+    fn written_of(
+        command: &'static str,
+        shard: Option<Shard>,
+        events: &[Event],
+        ended: &Ended<'_>,
+    ) -> String {
         let folder = tempfile::tempdir().unwrap();
         let manifest = manifest(WALLPAPERS);
         let mut summary = StepSummary::new(folder.path().join("summary.md"), command);
-        let mut part = summary.of(&manifest);
+        let mut part = summary.of(&manifest, shard);
         for event in events {
             part.event(event);
         }
@@ -314,6 +333,33 @@ mod tests {
         | entries | fetch | replace | revalidate | keep | absent | prune |
         | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
         | 303 | 3 | 0 | 0 | 300 | 0 | 1 |
+        ");
+    }
+
+    #[test]
+    fn a_shard_and_a_merge() {
+        let account = EndedWith::Account(Account::Applied(Summary::default()));
+        let ok = ended(ExitStatus::Ok, account);
+        let text = written_of("apply", Shard::new(2, 16).ok(), &[], &ok);
+        assert!(text.starts_with("### natsync apply: natgeo, shard 2/16\n"), "{text}");
+        let report = MergeReport {
+            summary: Summary { entries: 9, downloaded: 9, bytes: 3_800_000, ..Summary::default() },
+            shards: 4,
+            missing: "2".to_owned(),
+            runs: vec![(1, 2000), (3, 9000), (4, 2100)],
+            ..MergeReport::default()
+        };
+        let account = EndedWith::Account(Account::Merged(report));
+        assert_snapshot!(written("merge", &[], &ended(ExitStatus::Failed, account)), @r"
+        ### natsync merge: natgeo
+
+        **Failed**: not all is as declared. 0.9 s, 3.8 MB at 4.0 MB/s. Exit status 1.
+
+        | entries | downloaded | updated | unchanged | kept | absent | failed | skipped | pruned |
+        | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+        | 9 | 9 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |
+
+        3 shards merged, which took 2.0 s to 9.0 s; slower than twice the median: shard 3 (9.0 s); missing: 2 of 4.
         ");
     }
 

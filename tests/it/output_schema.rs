@@ -73,6 +73,11 @@ fn lines() -> Vec<Value> {
     run(&["init", "http://h.example/[1-3]", "-o", "new.yaml", "--json"]);
     world.origin.always("/5.txt", Answer::file());
     run(&["apply", "--json"]);
+    run(&["apply", "--json", "--force", "--shard", "1/2"]);
+    run(&["merge", "--json"]);
+    run(&["merge", "--json", "--partial"]);
+    run(&["apply", "--json", "--force", "--shard", "2/2"]);
+    run(&["merge", "--json"]);
     // Two files are too many to delete, one is not.
     world.set_manifest("natsync.yaml", &manifest.replace("1..4", "1..2"));
     std::fs::remove_file(world.path("natsync.lock")).unwrap();

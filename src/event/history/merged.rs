@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Counts, Exit, Flow, Past, Timeline, Transfer};
+use crate::manifest::Shard;
 
 /// The most failures and transfers that a record has.
 const MOST: usize = 1000;
@@ -12,6 +13,8 @@ const MOST: usize = 1000;
 pub(crate) struct Part {
     /// The number of the shard, from 1.
     pub(crate) number: u32,
+    /// The number of shards of the job. Some may be missing, if only a part was merged.
+    pub(crate) total: u32,
     /// The start of its run, in milliseconds since the start of the job.
     pub(crate) start: u64,
     /// The length of its run, in milliseconds.
@@ -21,7 +24,7 @@ pub(crate) struct Part {
 }
 
 /// The record of a job; none without shards.
-pub(crate) fn merged(shards: &[(u32, &Past)]) -> Option<Past> {
+pub(crate) fn merged(shards: &[(Shard, &Past)]) -> Option<Past> {
     let first = shards.first()?.1;
     let began = shards.iter().map(|(_, past)| past.began).min()?;
     let start = |past: &Past| u64::try_from(past.began - began).unwrap_or(0);
@@ -45,8 +48,9 @@ pub(crate) fn merged(shards: &[(u32, &Past)]) -> Option<Past> {
         timeline: timeline(shards.iter().map(|(_, past)| (start(past), *past))),
         shards: shards
             .iter()
-            .map(|&(number, past)| Part {
-                number,
+            .map(|&(shard, past)| Part {
+                number: shard.number(),
+                total: shard.total(),
                 start: start(past),
                 elapsed: past.elapsed,
                 entries: past.counts.entries,
@@ -115,17 +119,21 @@ mod tests {
         }
     }
 
+    fn shard(number: u64) -> Shard {
+        Shard::new(number, 10).unwrap()
+    }
+
     #[test]
     fn a_job_lasts_from_the_first_start_to_the_last_end() {
         let (one, two) = (past(1000, 500, Exit::Ok, 2), past(4000, 100, Exit::Failed, 0));
-        let job = merged(&[(1, &one), (2, &two)]).unwrap();
+        let job = merged(&[(shard(1), &one), (shard(2), &two)]).unwrap();
         assert_eq!((job.began, job.elapsed, job.exit), (1000, 3100, Exit::Failed));
         assert_eq!((job.counts.entries, job.counts.downloaded, job.failed), (10, 8, 2));
         assert_eq!(
             job.shards,
             [
-                Part { number: 1, start: 0, elapsed: 500, entries: 5, failed: 1 },
-                Part { number: 2, start: 3000, elapsed: 100, entries: 5, failed: 1 },
+                Part { number: 1, total: 10, start: 0, elapsed: 500, entries: 5, failed: 1 },
+                Part { number: 2, total: 10, start: 3000, elapsed: 100, entries: 5, failed: 1 },
             ]
         );
         assert!(merged(&[]).is_none());
@@ -134,7 +142,7 @@ mod tests {
     #[test]
     fn the_transfers_of_many_shards_are_an_even_sample_in_their_order() {
         let pasts: Vec<_> = (0..10).map(|number| past(number * 1000, 10, Exit::Ok, 1000)).collect();
-        let shards: Vec<_> = (1..).zip(&pasts).collect();
+        let shards: Vec<_> = (1..).map(shard).zip(&pasts).collect();
         let line = merged(&shards).unwrap().timeline.unwrap();
         assert_eq!((line.total, line.transfers.len()), (10_000, 1000));
         assert!(line.transfers.is_sorted_by_key(|one| one.start));

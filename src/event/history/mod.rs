@@ -4,6 +4,7 @@
 //! which is stored in the state. The history must not influence what a run does: losing it does no
 //! harm.
 
+mod durations;
 mod flow;
 mod merged;
 mod recorder;
@@ -12,6 +13,7 @@ mod standing;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use durations::Durations;
 pub(crate) use flow::Flow;
 pub(crate) use merged::{Part, merged};
 pub(crate) use recorder::{Recorder, Setting};

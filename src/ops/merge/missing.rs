@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::dest::Dest;
-use crate::manifest::{Manifest, PathHashes, Shard};
+use crate::manifest::{Manifest, PathHashes, Shard, ranges};
 use crate::ops::error::RunError;
 use crate::ops::shards::{self, Foreign, Left};
 
@@ -124,44 +124,5 @@ impl Job {
             }
         }
         Err(RunError::ShardsMissing { message })
-    }
-}
-
-/// Numbers in order as ranges: `3,7-9`. Slurm reads the same form.
-pub(super) fn ranges(numbers: &[u32]) -> String {
-    let mut text = String::new();
-    let mut rest = numbers;
-    while let Some((&first, _)) = rest.split_first() {
-        let length =
-            rest.iter().zip(first..).take_while(|&(&number, place)| number == place).count();
-        let last = rest[length - 1];
-        if !text.is_empty() {
-            text.push(',');
-        }
-        let _ = match last - first {
-            0 => write!(text, "{first}"),
-            _ => write!(text, "{first}-{last}"),
-        };
-        rest = &rest[length..];
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_become_ranges() {
-        for (numbers, text) in [
-            (vec![], ""),
-            (vec![3], "3"),
-            (vec![3, 7, 8, 9], "3,7-9"),
-            (vec![1, 2], "1-2"),
-            (vec![1, 3, 5], "1,3,5"),
-            (vec![2, 4, 5, 6, 1_000_000], "2,4-6,1000000"),
-        ] {
-            assert_eq!(ranges(&numbers), text);
-        }
     }
 }

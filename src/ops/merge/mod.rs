@@ -14,7 +14,7 @@ use crate::dest::{Dest, RunGuard};
 use crate::event::history::merged;
 use crate::event::{Event, Outcome, Reporter, Summary, warn};
 use crate::manifest::entry::EntryIndex;
-use crate::manifest::{Manifest, PathHashes};
+use crate::manifest::{Manifest, PathHashes, ranges};
 use crate::ops::decide_all::{make_plan, scan};
 use crate::ops::error::RunError;
 use crate::ops::scope::Scope;
@@ -75,7 +75,7 @@ pub fn missing_shards(
     let hashes = manifest.check()?;
     let Some(dest) = Dest::open(manifest)? else {
         return match merge.shards {
-            Some(total) => Ok(missing::ranges(&(1..=total).collect::<Vec<_>>())),
+            Some(total) => Ok(ranges(&(1..=total).collect::<Vec<_>>())),
             None => Err(RunError::usage("the destination does not exist: no shard has run")),
         };
     };
@@ -85,7 +85,7 @@ pub fn missing_shards(
         numbers.extend(job.failed());
         numbers.sort_unstable();
     }
-    Ok(missing::ranges(&numbers))
+    Ok(ranges(&numbers))
 }
 
 /// Puts the results of the shards of a job together: state, lock, history, and the outcomes of all
@@ -129,8 +129,7 @@ pub fn merge(
     if job.is_all() && !stop.is_requested() {
         prune(manifest, options, (&dest, &state), hashes, stop, &mut sums)?;
     }
-    let pasts: Vec<_> =
-        job.complete.iter().map(|left| (left.shard.number(), &left.result.past)).collect();
+    let pasts: Vec<_> = job.complete.iter().map(|left| (left.shard, &left.result.past)).collect();
     let past = merged(&pasts);
     let mut summary = sums.summary;
     if let Some(past) = past {
@@ -153,7 +152,7 @@ pub fn merge(
     Ok(MergeReport {
         summary,
         shards: job.total,
-        missing: missing::ranges(&job.missing),
+        missing: ranges(&job.missing),
         pinned: lock.added,
         runs: runs.collect(),
     })

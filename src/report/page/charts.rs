@@ -12,7 +12,7 @@ const LANES: (usize, usize) = (48, 20);
 /// Height of a lane.
 const LANE: f64 = 7.0;
 /// Least width of a transfer.
-const LEAST: f64 = 2.0;
+pub(super) const LEAST: f64 = 2.0;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Rect {
@@ -155,7 +155,7 @@ pub(super) fn number(count: u64) -> f64 {
     count as f64
 }
 
-fn tenth(length: f64) -> f64 {
+pub(super) fn tenth(length: f64) -> f64 {
     (length * 10.0).round() / 10.0
 }
 

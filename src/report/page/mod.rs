@@ -10,6 +10,7 @@ mod coverage;
 mod format;
 mod links;
 mod runs;
+mod shards;
 mod view;
 
 use base64::Engine as _;

@@ -20,6 +20,8 @@ const FLOW: f64 = 100.0;
 pub(super) struct Run {
     began: String,
     began_at: String,
+    /// The number of shards; empty for a single run.
+    shards: String,
     command: String,
     only: Option<String>,
     exit: &'static str,
@@ -71,6 +73,10 @@ pub(super) fn run(past: &Past) -> Run {
     Run {
         began,
         began_at,
+        shards: match past.shards.len() as u64 {
+            0 => String::new(),
+            count => grouped(count),
+        },
         command: text(&past.command),
         only: (!past.only.is_empty()).then(|| text(&past.only.join(" "))),
         exit: past.exit.as_str(),
@@ -120,9 +126,14 @@ pub(super) fn transfers(past: &Past, timeline: &Timeline) -> Transfers {
     if shown < timeline.total {
         let _ = write!(
             note,
-            " It shows {} of {}: the longest, and an even sample of the others.",
+            " It shows {} of {}: {}.",
             grouped(shown),
-            grouped(timeline.total)
+            grouped(timeline.total),
+            if past.shards.is_empty() {
+                "the longest, and an even sample of the others"
+            } else {
+                "a sample of those of each shard"
+            }
         );
     }
     let describe = |transfer: &Transfer| {
@@ -167,7 +178,7 @@ pub(super) fn transfers(past: &Past, timeline: &Timeline) -> Transfers {
 }
 
 /// A label on an axis of length `of`; both are in milliseconds.
-fn tick(milliseconds: u64, of: u64) -> String {
+pub(super) fn tick(milliseconds: u64, of: u64) -> String {
     match of {
         0..1000 => format!("{milliseconds} ms"),
         1000..60_000 => {
@@ -178,7 +189,7 @@ fn tick(milliseconds: u64, of: u64) -> String {
 }
 
 /// A time span given in milliseconds. Spans below a second are shown exactly.
-fn span(milliseconds: u64) -> String {
+pub(super) fn span(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),
         _ => Elapsed(Duration::from_millis(milliseconds)).to_string(),

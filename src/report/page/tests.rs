@@ -5,7 +5,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::*;
-use crate::event::history::{Counts, Exit, Failed, Past, Timeline, Transfer, standing};
+use crate::event::history::{Counts, Exit, Failed, Part, Past, Timeline, Transfer, standing};
 use crate::ops::failures::Groups;
 use crate::ops::overview::{Condition, Facts, Survey};
 use crate::report::testing::manifest;
@@ -127,6 +127,46 @@ fn text_from_outside_is_never_markup() {
         assert!(is_own, "{place}");
     }
     assert_eq!(of("src").len(), 1);
+}
+
+#[test]
+fn the_shards_of_the_last_run_are_shown() {
+    let manifest = manifest("version: 1\ndest: out\nsources: [{url: http://h/a}]\n");
+    let part = |number| Part {
+        number,
+        total: 16,
+        start: 10,
+        elapsed: if number == 7 { 9000 } else { 1000 },
+        entries: 5,
+        failed: u64::from(number == 3),
+    };
+    let timeline = past().timeline.map(|line| Timeline { total: 100, ..line });
+    let job = Past { shards: (1..=16).map(part).collect(), timeline, ..past() };
+    let show = |runs| {
+        let survey = Survey::new(&manifest, Groups::default(), runs, Timestamp::UNIX_EPOCH);
+        render(&survey.finish(), None, "natsync apply x.yaml").unwrap()
+    };
+    let page = show(vec![job.clone(), past()]);
+    let (_, attributes) = read(&page);
+    let charts = attributes.iter().filter(|(name, value)| name == "class" && value == "shards");
+    assert_eq!(charts.count(), 1);
+    for text in [
+        "<b>16 shards</b>",
+        "<title>shard 7 of 16",
+        "Slower than twice the median: 7 (9.0 s).",
+        "With failed entries: 3.",
+        "<th scope=\"col\">Shards</th>",
+        "<td>16</td>",
+        "a sample of those of each shard",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    // The chart is about the last run, the column about all.
+    let page = show(vec![past(), job]);
+    assert!(page.contains("<td>16</td>") && !page.contains("<b>16 shards</b>"));
+    let page = show(vec![past()]);
+    read(&page);
+    assert!(!page.contains("<th scope=\"col\">Shards</th>"));
 }
 
 #[test]

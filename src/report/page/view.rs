@@ -7,6 +7,7 @@ use super::coverage::{Coverage, name};
 use super::format::{entries, grouped, iso, minute, moment, text};
 use super::links::Links;
 use super::runs::{Run, Transfers, run, transfers};
+use super::shards::{Shards, shards};
 use crate::ops::failures::Group;
 use crate::ops::overview::{Ages, Condition, Overview, Sizes, Tally};
 use crate::report::units::Bytes;
@@ -33,6 +34,10 @@ pub(super) struct View {
     failures: Vec<Failures>,
     unnamed: Option<String>,
     runs: Vec<Run>,
+    /// Whether a run in `runs` was a job of shards.
+    any_shards: bool,
+    /// The shards of the last run, if it was such a job.
+    shards: Option<Shards>,
     transfers: Option<Transfers>,
     histograms: Vec<Histogram>,
     pictures: Vec<Picture>,
@@ -127,6 +132,8 @@ impl View {
                 .collect(),
             unnamed: (0 < overview.failures.unnamed).then(|| grouped(overview.failures.unnamed)),
             runs: overview.runs.iter().map(run).collect(),
+            any_shards: overview.runs.iter().any(|run| !run.shards.is_empty()),
+            shards: overview.runs.first().and_then(shards),
             transfers: newest.map(|(run, timeline)| transfers(run, timeline)),
             histograms: histograms(overview),
             pictures: pictures.collect(),
