@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 
@@ -423,7 +424,9 @@ pub(crate) struct MergeArgs {
     ///
     /// JSON Lines: one object for each entry that failed or was not tried. With --array, FILE is
     /// left out.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", help_heading = REPORTS)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "",
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help_heading = REPORTS)]
     pub failed: Option<PathBuf>,
 }
 
