@@ -78,6 +78,7 @@ mod secrets;
 mod secure;
 mod segments;
 mod servers;
+mod shard_faults;
 mod shards;
 mod signals;
 mod soak;

@@ -170,6 +170,21 @@ impl State {
     }
 }
 
+impl State {
+    /// Forgets that upstream does not have these files.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn forget_missing(&self, paths: &[String]) -> rusqlite::Result<()> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        for path in paths {
+            transaction.execute("DELETE FROM missing WHERE path = ?1", [path])?;
+        }
+        transaction.commit()
+    }
+}
+
 /// Whether the attached state has no damage.
 fn is_sound(connection: &Connection) -> bool {
     let has_key = "SELECT 1 FROM part.settings WHERE name = 'key'";

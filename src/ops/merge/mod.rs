@@ -5,6 +5,7 @@
 
 mod lines;
 mod missing;
+mod too_many;
 
 use std::io;
 
@@ -15,6 +16,7 @@ use crate::dest::state::{NotTaken, State, state_error};
 use crate::dest::{Dest, RunGuard};
 use crate::event::history::merged;
 use crate::event::{Event, Outcome, Reporter, Summary, warn};
+use crate::failure::Failure;
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::decide_all::{make_plan, scan};
@@ -25,6 +27,7 @@ use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::stop::Stop;
 use missing::{Job, damaged};
+use too_many::{TooMany, source_of};
 
 /// The result of `merge`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,9 +117,9 @@ pub fn merge(
     if !merge.partial {
         job.check(manifest)?;
     }
-    let mut sums = Sums { reporter, summary: Summary::default(), absent: Vec::new() };
+    let mut sums = Sums::new(manifest, too_many::too_many(manifest, &job)?, reporter);
     for left in &job.complete {
-        sums.add(manifest, left)?;
+        sums.add(left)?;
     }
     let claim = ownership::claim(manifest, options, hashes);
     let unwritable =
@@ -133,6 +136,11 @@ pub fn merge(
             return Err(unwritable(error));
         }
     }
+    if !sums.unsure.is_empty() {
+        // Otherwise these files are not requested again for `missing_ttl`.
+        let forgotten = state.forget_missing(&sums.unsure);
+        forgotten.map_err(|error| unwritable(state_error(&error)))?;
+    }
     let drops = job.drops();
     let lock = lines::merge(manifest, &job.complete, drops.then_some(hashes), stop)?;
     warn(&mut sums, overtaken(lock.overtaken));
@@ -144,15 +152,17 @@ pub fn merge(
         job.complete.iter().map(|left| (left.shard.number(), &left.result.past)).collect();
     let past = merged(&pasts);
     let mut summary = sums.summary;
-    if let Some(past) = past {
+    if let Some(mut past) = past {
+        past.amend(&summary);
         summary.elapsed = std::time::Duration::from_millis(past.elapsed);
-        if state.note_run(&past).is_err() {
+        if !stop.is_requested() && state.note_run(&past).is_err() {
             let message = "the state cannot be written; `natsync report` will not know of this job";
             warn(&mut sums, Some(message.to_owned()));
         }
     }
     state.close();
-    if job.missing.is_empty() {
+    // Without the rest of the work, the results are needed once more.
+    if job.missing.is_empty() && !stop.is_requested() {
         let shards = job.complete.iter().map(|left| left.shard);
         if let Err(error) = dest.remove_shards(job.total) {
             let message = format!("the folders of the shards cannot be removed: {error}");
@@ -208,23 +218,56 @@ fn absorb(
 
 /// Adds the shards up, and hands their events on.
 struct Sums<'a> {
+    manifest: &'a Manifest,
+    /// The missing entries of these sources fail.
+    too_many: TooMany,
     reporter: &'a mut dyn Reporter,
     summary: Summary,
     absent: Vec<EntryIndex>,
+    /// The paths of missing entries that failed.
+    unsure: Vec<String>,
 }
 
-impl Sums<'_> {
-    fn add(&mut self, manifest: &Manifest, left: &Left) -> Result<(), RunError> {
+impl<'a> Sums<'a> {
+    fn new(manifest: &'a Manifest, too_many: TooMany, reporter: &'a mut dyn Reporter) -> Self {
+        for (source, failure) in &too_many {
+            reporter.event(&Event::SourceFailed { source: *source, failure: failure.clone() });
+        }
+        let (summary, absent, unsure) = (Summary::default(), Vec::new(), Vec::new());
+        Self { manifest, too_many, reporter, summary, absent, unsure }
+    }
+
+    fn add(&mut self, left: &Left) -> Result<(), RunError> {
         self.summary.add(&left.result.summary);
         let read = replay(&left.outcomes(), self);
-        read.map_err(|error| damaged(left, manifest, &error))
+        read.map_err(|error| damaged(left, self.manifest, &error))
+    }
+
+    /// The failure of a missing entry, if there are too many of its source.
+    fn fail(&mut self, entry: EntryIndex) -> Option<Failure> {
+        if self.too_many.is_empty() {
+            return None;
+        }
+        let failure = self.too_many.get(&source_of(self.manifest, entry))?.clone();
+        let path = self.manifest.entries().get(entry)?.path().as_str().to_owned();
+        self.unsure.push(path);
+        self.summary.absent = self.summary.absent.saturating_sub(1);
+        self.summary.failed += 1;
+        Some(failure)
     }
 }
 
 impl Reporter for Sums<'_> {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Finished { entry, outcome: Outcome::Absent, .. } => self.absent.push(*entry),
+            &Event::Finished { entry, outcome: Outcome::Absent, attempts, received } => {
+                if let Some(failure) = self.fail(entry) {
+                    let outcome = Outcome::Failed(failure);
+                    let failed = Event::Finished { entry, outcome, attempts, received };
+                    return self.reporter.event(&failed);
+                }
+                self.absent.push(entry);
+            }
             Event::Pruned { .. } => self.summary.pruned += 1,
             _ => {}
         }

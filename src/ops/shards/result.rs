@@ -161,6 +161,11 @@ impl ShardResult {
         (&self.command, self.upgrade, &self.only)
     }
 
+    /// The patterns of `--only`.
+    pub(in crate::ops) fn only(&self) -> &[String] {
+        &self.only
+    }
+
     /// Whether the job was to cover all entries of the manifest.
     pub(in crate::ops) fn covers_all(&self) -> bool {
         self.only.is_empty()
