@@ -169,6 +169,28 @@ fn a_stopped_shard_is_missing() {
 }
 
 #[test]
+fn a_stopped_merge_keeps_the_results() {
+    let world = numbered_files(FILES, &[]);
+    for done in job(&world, &["lock"], 2) {
+        done.success();
+    }
+    // Locks are replaced one at a time in a folder.
+    let folder = std::fs::File::open(world.dir()).unwrap();
+    folder.lock().unwrap();
+    let merging = world.spawn(["merge"]);
+    world.wait_for_file("out/.natsync/state.db");
+    merging.signal(Signal::TERM);
+    merging.wait().code(143);
+    folder.unlock().unwrap();
+    assert!(!world.exists("natsync.lock"));
+    world.run(["merge"]).success();
+    world.run(["lock", "--check"]).success();
+    let state = rusqlite::Connection::open(world.state()).unwrap();
+    let runs: i64 = state.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap();
+    assert_eq!(runs, 1, "the history has the job once");
+}
+
+#[test]
 fn jobs_of_different_totals_at_once() {
     let world = numbered_files(FILES, &[]);
     let running: Vec<_> = [(1, 2), (2, 2), (1, 3), (2, 3), (3, 3)]
@@ -201,6 +223,23 @@ fn a_whole_run_between_a_shard_and_the_merge_is_not_undone() {
     std::thread::sleep(std::time::Duration::from_millis(1100));
     world.apply().success();
     run(&world, &["apply"], 2, 2).success();
+    world.run(["merge"]).success();
+    world.origin.forget();
+    assert_eq!(world.apply().success().counts(), "entries 12, unchanged 12");
+    assert!(world.origin.requests().iter().all(|request| request.status == 304));
+}
+
+#[test]
+fn the_clock_of_another_machine_does_not_matter() {
+    let world = numbered_files(FILES, &[]);
+    world.apply().success();
+    let state = rusqlite::Connection::open(world.state()).unwrap();
+    state.execute("UPDATE files SET checked = checked + 86400", []).unwrap();
+    drop(state);
+    change(&world, 2);
+    for done in job(&world, &["apply"], 2) {
+        done.success();
+    }
     world.run(["merge"]).success();
     world.origin.forget();
     assert_eq!(world.apply().success().counts(), "entries 12, unchanged 12");

@@ -21,6 +21,10 @@ const KEY: &str = "key";
 /// The setting of a shard's state with the last row of `lists` that it began with.
 const LISTS: &str = "lists";
 
+/// The setting of a shard's state with the next turn of the destination's state when it began: see
+/// `Owner::last`.
+const TURN: &str = "turn";
+
 const MISSING_COLUMNS: &str = "path, owner, url, identity, since";
 
 /// The tables of which a shard has all rows, with their columns.
@@ -65,6 +69,10 @@ pub(super) fn begin(
     let last: i64 =
         transaction.query_row("SELECT coalesce(max(rowid), 0) FROM lists", [], |row| row.get(0))?;
     migrations::set(transaction, LISTS, &last.to_be_bytes())?;
+    let turn: i64 =
+        transaction
+            .query_row("SELECT coalesce(max(last), 0) + 1 FROM owners", [], |row| row.get(0))?;
+    migrations::set(transaction, TURN, &turn.to_be_bytes())?;
     Ok(warning)
 }
 
@@ -196,7 +204,8 @@ fn is_sound(connection: &Connection) -> bool {
 /// Copies the rows of the attached state that are not older than those here.
 ///
 /// A shard changes records of its own manifest, and confirms files that others wrote. The records of
-/// a manifest that ran since the shard began are newer here.
+/// a manifest that ran since the shard began are newer here. If none did, no times are compared, since
+/// the clocks of the machines may differ.
 ///
 /// Digests of identities under another key are replaced by one that nothing has: those files are
 /// checked once more.
@@ -216,6 +225,14 @@ fn absorb(connection: &Connection, own: i64, own_in_part: i64, key: &[u8]) -> ru
         };
         all.split(", ").map(column).collect::<Vec<_>>().join(", ")
     };
+    let number_of = |name: &str| {
+        let value = "SELECT value FROM part.settings WHERE name = ?1";
+        connection.query_row(value, [name], |row| row.get(0)).map(i64::from_be_bytes)
+    };
+    let turn: i64 =
+        connection
+            .query_row("SELECT last FROM main.owners WHERE id = ?1", [own], |row| row.get(0))?;
+    let was_used = i32::from(turn != number_of(TURN)?);
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for (table, all, time) in
         [("files", FILE_COLUMNS, "checked"), ("missing", MISSING_COLUMNS, "since")]
@@ -226,28 +243,27 @@ fn absorb(connection: &Connection, own: i64, own_in_part: i64, key: &[u8]) -> ru
                  WHERE (owner = ?1 OR owner IN (
                         SELECT now.id FROM main.owners AS now JOIN part.owners AS then_
                         ON now.id = then_.id AND now.first = then_.first AND now.last = then_.last))
-                    AND NOT EXISTS (SELECT 1 FROM main.{table} AS old WHERE old.path = new.path
+                    AND NOT EXISTS (SELECT 1 FROM main.{table} AS old
+                        WHERE {was_used} AND old.path = new.path
                         AND coalesce(new.{time}, 0) < coalesce(old.{time}, 0))",
                 columns(all)
             ),
             [own_in_part, own],
         )?;
     }
-    connection.execute_batch(
+    connection.execute_batch(&format!(
         "DELETE FROM main.missing AS old WHERE path NOT IN (SELECT path FROM part.missing)
-            AND EXISTS (SELECT 1 FROM part.files AS new
-                WHERE new.path = old.path AND old.since <= coalesce(new.checked, old.since));
-         INSERT OR IGNORE INTO main.announced (path) SELECT path FROM part.announced;",
-    )?;
+            AND EXISTS (SELECT 1 FROM part.files AS new WHERE new.path = old.path
+                AND (NOT {was_used} OR old.since <= coalesce(new.checked, old.since)));
+         INSERT OR IGNORE INTO main.announced (path) SELECT path FROM part.announced;"
+    ))?;
     if is_same_key {
-        let first = "SELECT value FROM part.settings WHERE name = ?1";
-        let first: [u8; 8] = connection.query_row(first, [LISTS], |row| row.get(0))?;
         // The shard wrote the rows after those that it began with.
         connection.execute(
             "INSERT OR REPLACE INTO main.lists (identity, url, etag, last_modified, content)
              SELECT identity, url, etag, last_modified, content FROM part.lists
              WHERE ?1 < rowid ORDER BY rowid",
-            [i64::from_be_bytes(first)],
+            [number_of(LISTS)?],
         )?;
     }
     connection.execute_batch("COMMIT")
