@@ -42,7 +42,7 @@ fn target(args: &MergeArgs, console: &Console) -> Result<Target, super::targets:
         Err(_) => Err(RunError::usage("merge is about one manifest: name only one")),
     };
     let target = one(read(args.today)?)?;
-    match ops::date(&target.manifest) {
+    match ops::date(&target.manifest, args.shards) {
         // The shards may have run yesterday.
         Some(today) if args.today.is_none() && today != target.manifest.today => {
             Ok(one(read(Some(today))?)?)

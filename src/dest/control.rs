@@ -17,6 +17,9 @@ pub(crate) const CONTROL: &str = ".natsync";
 /// The folder of the shards' folders, in [`CONTROL`].
 pub(crate) const SHARDS: &str = "shards";
 
+/// The name of [`SHARDS`] while the folders of a merged job are deleted.
+const MERGED: &str = "shards.merged";
+
 /// Which control folder a run has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Control(pub(super) Option<Shard>);
@@ -54,34 +57,50 @@ impl Control {
     }
 }
 
-/// The shards that have a folder in that control folder, in order.
-pub(super) fn shards(control: &Path) -> io::Result<Vec<Shard>> {
-    let names = match control.join(SHARDS).read_dir() {
+/// The shards that have a control folder below the destination, in order. No symbolic link is
+/// followed.
+pub(super) fn shards(root: &Folder) -> io::Result<Vec<Shard>> {
+    let open = || root.open(CONTROL.as_ref())?.open(SHARDS.as_ref());
+    let folder = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        names => names?,
+        folder => folder?,
     };
-    let mut shards = Vec::new();
-    for name in names {
-        shards.extend(name?.file_name().to_str().and_then(shard_of_folder));
-    }
+    let names = folder.names()?;
+    let mut shards: Vec<_> =
+        names.iter().filter_map(|name| name.to_str().and_then(shard_of_folder)).collect();
     shards.sort_unstable();
     Ok(shards)
 }
 
 /// Removes the folders of the shards of a job. Parts of files in them are kept for the next run.
-pub(super) fn remove_shards(control: &Path, partial: &str, total: u32) -> io::Result<()> {
-    for shard in shards(control)?.into_iter().filter(|shard| shard.total() == total) {
-        let folder = control.join(SHARDS).join(folder_name(shard));
-        if let Ok(parts) = folder.join(partial).read_dir() {
+pub(super) fn remove_shards(
+    root: &Folder,
+    control: &Path,
+    partial: &str,
+    total: u32,
+) -> io::Result<()> {
+    let (all, merged) = (control.join(SHARDS), control.join(MERGED));
+    let (own, others): (Vec<_>, Vec<_>) =
+        shards(root)?.into_iter().partition(|shard| shard.total() == total);
+    for shard in &own {
+        if let Ok(parts) = all.join(folder_name(*shard)).join(partial).read_dir() {
             for part in parts.flatten() {
                 // The names are random, so none is taken.
                 let _ = std::fs::rename(part.path(), control.join(partial).join(part.file_name()));
             }
         }
-        std::fs::remove_dir_all(folder)?;
     }
-    if shards(control)?.is_empty() {
-        std::fs::remove_dir_all(control.join(SHARDS))?;
+    match std::fs::remove_dir_all(&merged) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if others.is_empty() {
+        // One rename, so that a merge that is killed now does not leave only some of the shards.
+        std::fs::rename(&all, &merged)?;
+        return std::fs::remove_dir_all(merged);
+    }
+    for shard in own {
+        std::fs::remove_dir_all(all.join(folder_name(shard)))?;
     }
     Ok(())
 }

@@ -144,25 +144,29 @@ impl Dest {
         self.path().join(self.control.path()).join(name)
     }
 
+    /// The path of one of natsync's own files of this run below the destination, for messages.
+    #[must_use]
+    pub(crate) fn shown_control(&self, name: &str) -> String {
+        self.control.path().join(name).display().to_string()
+    }
+
     /// The same destination with the control folder of a run over all entries, for reading.
     ///
     /// # Errors
     /// When the destination cannot be opened.
     pub(crate) fn of_all(&self) -> io::Result<Self> {
-        self.with_control(Control::default())
+        let root = self.root.open(".".as_ref())?;
+        Ok(Self::new(self.at.clone(), Control::default(), root, None))
     }
 
-    /// The same destination with the control folder of a shard, for reading.
+    /// The path of the control folder of a shard.
     ///
     /// # Errors
-    /// When the destination cannot be opened.
-    pub(crate) fn of_shard(&self, shard: Shard) -> io::Result<Self> {
-        self.with_control(Control(Some(shard)))
-    }
-
-    fn with_control(&self, control: Control) -> io::Result<Self> {
-        let root = self.root.open(".".as_ref())?;
-        Ok(Self::new(self.at.clone(), control, root, None))
+    /// When there is none, or a symbolic link is in its place.
+    pub(crate) fn folder_of_shard(&self, shard: Shard) -> io::Result<PathBuf> {
+        let control = Control(Some(shard));
+        control.open(&self.root)?;
+        Ok(self.path().join(control.path()))
     }
 
     /// The shards that have a control folder here.
@@ -170,7 +174,7 @@ impl Dest {
     /// # Errors
     /// When the folder of their folders cannot be read.
     pub(crate) fn shards(&self) -> io::Result<Vec<Shard>> {
-        control::shards(&self.path().join(CONTROL))
+        control::shards(&self.root)
     }
 
     /// The path by which it was opened.
@@ -226,7 +230,7 @@ impl Dest {
     /// # Errors
     /// When a folder cannot be removed.
     pub(crate) fn remove_shards(&self, total: u32) -> io::Result<()> {
-        control::remove_shards(&self.path().join(CONTROL), PARTIAL, total)
+        control::remove_shards(&self.root, &self.path().join(CONTROL), PARTIAL, total)
     }
 
     /// Deletes a file if it still has that stamp, and the folders above it that become empty.

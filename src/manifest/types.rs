@@ -202,6 +202,23 @@ pub enum Quota {
     Percent(f64),
 }
 
+impl Quota {
+    /// The limit for that many files.
+    #[must_use]
+    pub(crate) fn of(self, files: u64) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a share of a count is a count"
+        )]
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(percent) => (files as f64 * percent / 100.0).floor() as u64,
+        }
+    }
+}
+
 /// How long a file without a pin counts as fresh, that is, needs no request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Check {

@@ -212,6 +212,7 @@ fn work<'a>(scope: Scope<'a>, means: &'a Means<'a>) -> Work<'a> {
         settings: &means.settings,
         connections: options.jobs.unwrap_or(manifest.http().connections),
         rate_limit: limits::rate(manifest, options),
+        is_shard: options.selection.shard().is_some(),
         fail_fast: options.fail_fast,
         network: &means.network,
         clock: Clock::system(),

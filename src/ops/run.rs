@@ -110,7 +110,7 @@ pub(super) fn run(
     let parts =
         dest.parts().map_err(|source| dest.error("clear the staging area of", "", source))?;
     let unwritable =
-        |error| dest.error("write the state", ".natsync/state.db", state_error(&error));
+        |error| dest.error("write the state", &dest.shown_control("state.db"), state_error(&error));
     let opened = State::open(&dest, &claim).map_err(unwritable)?;
     warn(&mut account, opened.warning);
     let mut state = opened.value;
@@ -160,12 +160,14 @@ pub(super) fn run(
 fn unmerged_shards(dest: &Dest) -> Option<String> {
     let shards =
         if dest.shard().is_none() { dest.shards().unwrap_or_default() } else { Vec::new() };
-    let count = shards.len();
-    (count != 0).then(|| {
-        format!(
-            "the results of {count} shards are not merged, so this run does not know the files that they wrote; `natsync merge` puts them together"
-        )
-    })
+    let whose = match shards.len() {
+        0 => return None,
+        1 => "1 shard".to_owned(),
+        count => format!("{count} shards"),
+    };
+    Some(format!(
+        "the results of {whose} are not merged, so this run does not know the files that they wrote; `natsync merge` puts them together"
+    ))
 }
 
 /// Makes the plan from what is here alone and compares the saved plan with it, so that a plan that is

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use crate::failure::{ErrorKind, Failure};
+use crate::manifest::Manifest;
 use crate::manifest::entry::EntryIndex;
-use crate::manifest::{Manifest, Quota};
 use crate::threads::lock;
 
 /// The missing entries of each source. Whether those of a source with `max_missing` are absent or
@@ -43,10 +43,7 @@ impl Missing {
     pub(super) fn new(manifest: &Manifest, chosen: &[Chosen]) -> Self {
         let tallies = manifest.sources().iter().zip(chosen).map(|(source, chosen)| {
             let Chosen { entries, absent } = *chosen;
-            let limit = source.max_missing.map(|quota| match quota {
-                Quota::Count(count) => count,
-                Quota::Percent(share) => share_of(entries, share),
-            });
+            let limit = source.max_missing.map(|quota| quota.of(entries));
             Mutex::new(Tally { entries, limit, held: Vec::new(), count: absent, told: false })
         });
         Self(tallies.collect())
@@ -84,14 +81,4 @@ impl Missing {
         let held = self.0.iter().map(|tally| std::mem::take(&mut lock(tally).held));
         held.flatten().collect()
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "a share of a count is a count"
-)]
-fn share_of(entries: u64, percent: f64) -> u64 {
-    (entries as f64 * percent / 100.0).floor() as u64
 }

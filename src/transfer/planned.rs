@@ -56,6 +56,10 @@ pub(super) fn tally(work: &Work<'_>, plan: &Plan) -> Missing {
             let absent = matches!(step, Step::Do(decision) if decision.action == Action::Absent);
             chosen.absent += u64::from(absent);
         }
+        if work.is_shard {
+            // `merge` counts the missing entries of all shards.
+            chosen.entries = range.end - range.start;
+        }
     }
     Missing::new(work.manifest, &chosen)
 }

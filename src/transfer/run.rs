@@ -32,6 +32,8 @@ pub(crate) struct Work<'a> {
     /// Bytes per second, of all transfers together. The settings of a source have one only if it has
     /// a limit of its own besides.
     pub(crate) rate_limit: Option<u64>,
+    /// The run is one shard of a job, whose limits on missing entries hold for all shards together.
+    pub(crate) is_shard: bool,
     /// Whether the first failure ends the run.
     pub(crate) fail_fast: bool,
     pub(crate) network: &'a dyn Network,

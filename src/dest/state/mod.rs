@@ -31,12 +31,13 @@ use crate::threads::{into_inner, lock};
 pub(crate) use note::Note;
 use owners::Recognised;
 pub(crate) use owners::{Claim, Owner};
+pub(crate) use parts::NotTaken;
 #[cfg(feature = "cli")]
 pub(crate) use paths::RecordedPaths;
 pub(crate) use record::{Answered, Fingerprint, RecordRef};
 use record::{COLUMNS, NO_RECORD, RecordRow, SEEN_COLUMNS, digest_of, second};
 pub use record::{FileRecord, Provenance};
-pub(crate) use schema::{Opened, state_error};
+pub(crate) use schema::{FILE, Opened, state_error};
 
 /// What the state has of a path.
 #[derive(Clone, Copy, Debug)]

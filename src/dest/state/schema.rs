@@ -14,7 +14,7 @@ use super::{file_of, parts};
 use crate::dest::Dest;
 
 /// The file's name in the control directory.
-pub(super) const FILE: &str = "state.db";
+pub(crate) const FILE: &str = "state.db";
 
 /// The name of a state that is being created.
 const NEW: &str = "state.db.new";
@@ -142,7 +142,7 @@ fn begin_anew(dest: &Dest, why: &str) -> rusqlite::Result<(Opened<Connection>, O
     remove_log(dest, FILE);
     let Opened { value, .. } = begin(dest)?;
     let place = match &aside {
-        Some(aside) => format!(" and was kept as `.natsync/{aside}`"),
+        Some(aside) => format!(" and was kept as `{}`", dest.shown_control(aside)),
         None => String::new(),
     };
     let warning = Some(format!("the state is begun anew: {why}{place}"));
@@ -281,7 +281,11 @@ fn open_file_to_read(dest: &Dest, name: &str) -> Result<Connection, Unusable> {
     let has_log = ["-wal", "-journal"]
         .iter()
         .any(|log| dest.control_stat(&format!("{name}{log}")).is_ok_and(|stat| 0 < stat.size));
-    let path = file_of(dest).with_file_name(name);
+    open_path(&file_of(dest).with_file_name(name), !has_log)
+}
+
+/// Opens a file for reading; as immutable if no other process writes to it.
+fn open_path(path: &std::path::Path, is_immutable: bool) -> Result<Connection, Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
@@ -289,11 +293,11 @@ fn open_file_to_read(dest: &Dest, name: &str) -> Result<Connection, Unusable> {
         percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC)
     });
     let connection = match text {
-        Some(encoded) if !has_log => {
+        Some(encoded) if is_immutable => {
             Connection::open_with_flags(format!("file:{encoded}?immutable=1"), flags)?
         }
         _ => Connection::open_with_flags(
-            &path,
+            path,
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?,
     };
@@ -302,26 +306,48 @@ fn open_file_to_read(dest: &Dest, name: &str) -> Result<Connection, Unusable> {
 }
 
 /// Opens a state for reading the columns that all versions have, and then the older states that were
-/// set aside. None if there is no state. A state that was set aside because it is damaged is left
-/// out.
+/// set aside, and then those of shards that are not merged. None if there is no state. A state that
+/// was set aside because it is damaged is left out.
 ///
 /// # Errors
-/// When the file cannot be read, or another program wrote it.
+/// When a file cannot be read, or another program wrote it.
 pub(super) fn open_all_versions(dest: &Dest) -> io::Result<Vec<Connection>> {
     let open = |name: &str| {
         let connection = open_file_to_read(dest, name)?;
         check_application(&connection)?;
         Ok(connection)
     };
+    let unusable = |why: Unusable| io::Error::other(why.describe());
     let mut states = Vec::new();
     match dest.control_stat(FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        _ => states.push(open(FILE).map_err(|why: Unusable| io::Error::other(why.describe()))?),
+        _ => states.push(open(FILE).map_err(unusable)?),
     }
     for name in set_aside(dest)? {
         states.extend(open(&name));
     }
+    for shard in dest.shards()? {
+        let file = dest.folder_of_shard(shard)?.join(FILE);
+        // A run that begins has no state yet, and has put no file in place.
+        if file.exists() {
+            states.push(open_shard(&file).map_err(unusable)?);
+        }
+    }
     Ok(states)
+}
+
+/// Opens the state of a shard to read its paths. While the shard runs, it holds its state alone, and
+/// changes it page by page: then a record may be missed, but not one of an earlier run.
+fn open_shard(file: &std::path::Path) -> Result<Connection, Unusable> {
+    let connection = open_path(file, false)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    match check_application(&connection) {
+        Err(Unusable::Damaged(_)) => {
+            let connection = open_path(file, true)?;
+            check_application(&connection).map(|()| connection)
+        }
+        checked => checked.map(|()| connection),
+    }
 }
 
 /// The names of the states that were set aside.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Counts, Exit, Flow, Past, Timeline, Transfer};
+use crate::event::Summary;
 use crate::manifest::Shard;
 
 /// The most failures and transfers that a record has.
@@ -58,6 +59,18 @@ pub(crate) fn merged(shards: &[(Shard, &Past)]) -> Option<Past> {
             })
             .collect(),
     })
+}
+
+impl Past {
+    /// Takes over what `merge` found out about all shards together.
+    pub(crate) fn amend(&mut self, summary: &Summary) {
+        self.counts.pruned = summary.pruned;
+        self.failed += summary.failed.saturating_sub(self.counts.failed);
+        (self.counts.absent, self.counts.failed) = (summary.absent, summary.failed);
+        if self.exit == Exit::Ok && 0 < summary.failed {
+            self.exit = Exit::Failed;
+        }
+    }
 }
 
 /// The transfers of all shards. Where there are too many, each shard keeps an even part of them.

@@ -4,14 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::path::PathBuf;
 
+use super::missing::damaged;
 use crate::atomic_file::ReplaceGuard;
 use crate::manifest::{Manifest, PathHashes};
 use crate::ops::error::RunError;
 use crate::ops::read_lock;
 use crate::ops::saved_plan::digest_of;
-use crate::ops::shards::{Left, NEW_LOCK};
+use crate::ops::shards::Left;
 use crate::pin::lock::{Lock, LockLine, LockProblem, LockWriter, file_of};
 use crate::rel_path::path_hash;
 use crate::stop::Stop;
@@ -104,13 +104,11 @@ pub(super) fn merge(
 
 /// The new lines of the shards that have some, each with the digest of the lock that the shard read.
 fn read(manifest: &Manifest, shards: &[Left]) -> Result<Vec<(Lock, Option<String>)>, RunError> {
-    let files = shards.iter().map(|left| (left.dest.control_path(NEW_LOCK), &left.result.lock));
     let mut locks = Vec::new();
-    for (file, read) in files {
-        let file: PathBuf = file;
-        if let Some(lock) = Lock::read(&file, manifest.name())? {
-            locks.push((lock, read.clone()));
-        }
+    for left in shards {
+        let lock = Lock::read(&left.new_lock(), manifest.name())
+            .map_err(|problem| damaged(left, manifest, &RunError::from(problem)))?;
+        locks.extend(lock.map(|lock| (lock, left.result.lock.clone())));
     }
     Ok(locks)
 }

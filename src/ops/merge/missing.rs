@@ -1,6 +1,9 @@
 //! Which shards of a job are complete, and which must run again.
 
-use std::fmt::Write as _;
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::hash::Hash;
+use std::io;
 
 use crate::dest::Dest;
 use crate::manifest::{Manifest, PathHashes, Shard, ranges};
@@ -27,18 +30,26 @@ pub(super) fn find(
     hashes: &PathHashes,
     total: Option<u32>,
 ) -> Result<Job, RunError> {
-    let unreadable =
-        |source| dest.error("read the results of shards in", ".natsync/shards", source);
-    let folders = dest.shards().map_err(unreadable)?;
+    let unreadable = |below: &str, source| dest.error("read the results in", below, source);
+    let folders = dest.shards().map_err(|error| unreadable(".natsync/shards", error))?;
     let total = match total {
         Some(total) => total,
         None => total_of(&folders, manifest)?,
     };
     let mut job = Job { total, complete: Vec::new(), missing: Vec::new(), foreign: Vec::new() };
     for shard in folders.into_iter().filter(|shard| shard.total() == total) {
-        let Some(left) = shards::left(dest, shard).map_err(unreadable)? else { continue };
-        match left.result.compare(manifest, hashes) {
-            Ok(()) => job.complete.push(left),
+        let found = match shards::left(dest, shard) {
+            Ok(Some(left)) => left.result.compare(manifest, hashes).map(|()| left),
+            Ok(None) => continue,
+            Err(error) if is_damage(&error) => Err(Foreign::Damaged),
+            Err(error) => {
+                let below = dest.folder_of_shard(shard).unwrap_or_default();
+                let below = below.strip_prefix(dest.path()).unwrap_or(&below).to_owned();
+                return Err(unreadable(&below.to_string_lossy(), error).into());
+            }
+        };
+        match found {
+            Ok(left) => job.complete.push(left),
             Err(why) => job.foreign.push((shard.number(), why)),
         }
     }
@@ -49,6 +60,10 @@ pub(super) fn find(
     Ok(job)
 }
 
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
 /// The number of shards, from the folders that they left.
 fn total_of(folders: &[Shard], manifest: &Manifest) -> Result<u32, RunError> {
     let mut totals: Vec<_> = folders.iter().map(|shard| shard.total()).collect();
@@ -56,14 +71,7 @@ fn total_of(folders: &[Shard], manifest: &Manifest) -> Result<u32, RunError> {
     totals.dedup();
     match totals.as_slice() {
         [total] => Ok(*total),
-        [] => Err(RunError::Usage {
-            message: format!(
-                "no shard has run for `{}`: there is no result in `{}/.natsync/shards`",
-                manifest.name(),
-                manifest.shown_dest()
-            ),
-            hint: Some("run `natsync apply --shard K/N` for each K from 1 to N first".to_owned()),
-        }),
+        [] => Err(none_has_run(manifest)),
         totals => {
             let totals: Vec<_> = totals.iter().map(u32::to_string).collect();
             Err(RunError::Usage {
@@ -77,13 +85,31 @@ fn total_of(folders: &[Shard], manifest: &Manifest) -> Result<u32, RunError> {
     }
 }
 
+/// The error of a destination without results.
+fn none_has_run(manifest: &Manifest) -> RunError {
+    RunError::Usage {
+        message: format!(
+            "no shard has run for `{}`: there is no result in `{}/.natsync/shards`",
+            manifest.name(),
+            manifest.shown_dest()
+        ),
+        hint: Some("run `natsync apply --shard K/N` for each K from 1 to N first".to_owned()),
+    }
+}
+
 impl Job {
+    /// The job of a destination that does not exist.
+    pub(super) fn without_dest(manifest: &Manifest, total: Option<u32>) -> Result<Self, RunError> {
+        let total = total.ok_or_else(|| none_has_run(manifest))?;
+        let missing = (1..=total).collect();
+        Ok(Self { total, complete: Vec::new(), missing, foreign: Vec::new() })
+    }
+
     /// Sets the results aside whose command or choice of entries differs from that of most shards.
     fn exclude_other_commands(&mut self) {
         let jobs: Vec<_> = self.complete.iter().map(|left| left.result.job()).collect();
-        let votes = |job: &_| jobs.iter().filter(|other| *other == job).count();
-        let Some(common) = jobs.iter().max_by_key(|job| votes(job)) else { return };
-        let is_common: Vec<_> = jobs.iter().map(|job| job == common).collect();
+        let Some(common) = most_common(jobs.iter().copied()) else { return };
+        let is_common: Vec<_> = jobs.iter().map(|job| *job == common).collect();
         let mut is_common = is_common.into_iter();
         let foreign = &mut self.foreign;
         self.complete.retain(|left| {
@@ -116,6 +142,7 @@ impl Job {
             (Foreign::Manifest, "ran with another version of the manifest"),
             (Foreign::Paths, "ran with another date or other values of --set"),
             (Foreign::Command, "ran with another command or --only"),
+            (Foreign::Damaged, "left damaged results"),
         ] {
             let of = self.foreign.iter().filter(|(_, found)| *found == why);
             let numbers: Vec<_> = of.map(|(number, _)| *number).collect();
@@ -125,4 +152,20 @@ impl Job {
         }
         Err(RunError::ShardsMissing { message })
     }
+}
+
+/// The value that occurs most often; of several, the greatest one.
+pub(super) fn most_common<T: Copy + Ord + Hash>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts: HashMap<T, usize> = HashMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|&(value, count)| (count, value)).map(|(value, _)| value)
+}
+
+/// The error of a shard whose results turned out to be damaged.
+pub(super) fn damaged(left: &Left, manifest: &Manifest, why: &dyn fmt::Display) -> RunError {
+    let (shard, name) = (left.shard, manifest.name());
+    let message = format!("the results of shard {shard} of `{name}` are damaged: {why}");
+    RunError::ShardsMissing { message }
 }

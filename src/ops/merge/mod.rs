@@ -5,14 +5,18 @@
 
 mod lines;
 mod missing;
+mod too_many;
+
+use std::io;
 
 use jiff::civil::Date;
 
 use super::{Options, acquire, ownership, prepare};
-use crate::dest::state::{State, state_error};
+use crate::dest::state::{NotTaken, State, state_error};
 use crate::dest::{Dest, RunGuard};
 use crate::event::history::merged;
 use crate::event::{Event, Outcome, Reporter, Summary, warn};
+use crate::failure::Failure;
 use crate::manifest::entry::EntryIndex;
 use crate::manifest::{Manifest, PathHashes, ranges};
 use crate::ops::decide_all::{make_plan, scan};
@@ -22,7 +26,8 @@ use crate::ops::shards::{Left, replay};
 use crate::pin::checksum_lists::Lists;
 use crate::pin::lookup::Pins;
 use crate::stop::Stop;
-use missing::Job;
+use missing::{Job, damaged};
+use too_many::{TooMany, source_of};
 
 /// The result of `merge`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,17 +54,19 @@ pub struct MergeOptions {
     pub partial: bool,
 }
 
-/// The date with which the shards of a manifest ran, if they left a result.
+/// The date with which most shards of a job ran, if they left results. `total` is the number of its
+/// shards, if the caller knows it.
 #[must_use]
-pub(crate) fn date(manifest: &Manifest) -> Option<Date> {
+pub(crate) fn date(manifest: &Manifest, total: Option<u32>) -> Option<Date> {
     let dest = Dest::open(manifest).ok()??;
-    let shards = dest.shards().ok()?;
-    let results = shards.into_iter().filter_map(|shard| {
+    let shards = dest.shards().ok()?.into_iter();
+    let of_job = shards.filter(|shard| total.is_none_or(|total| shard.total() == total));
+    let results = of_job.filter_map(|shard| {
         super::shards::left(&dest, shard)
             .ok()?
             .filter(|left| left.result.manifest == manifest.name())
     });
-    results.map(|left| left.result.today).next()
+    missing::most_common(results.map(|left| left.result.today))
 }
 
 /// The numbers of the shards that are missing, as ranges; with `failed` those with failed entries,
@@ -73,13 +80,10 @@ pub fn missing_shards(
     failed: bool,
 ) -> Result<String, RunError> {
     let hashes = manifest.check()?;
-    let Some(dest) = Dest::open(manifest)? else {
-        return match merge.shards {
-            Some(total) => Ok(ranges(&(1..=total).collect::<Vec<_>>())),
-            None => Err(RunError::usage("the destination does not exist: no shard has run")),
-        };
+    let job = match Dest::open(manifest)? {
+        Some(dest) => missing::find(&dest, manifest, &hashes, merge.shards)?,
+        None => Job::without_dest(manifest, merge.shards)?,
     };
-    let job = missing::find(&dest, manifest, &hashes, merge.shards)?;
     let mut numbers = job.missing.clone();
     if failed {
         numbers.extend(job.failed());
@@ -104,43 +108,60 @@ pub fn merge(
 ) -> Result<MergeReport, RunError> {
     let prepared = prepare(manifest, options, reporter)?;
     let hashes = &prepared.hashes;
+    if Dest::open(manifest)?.is_none() {
+        Job::without_dest(manifest, merge.shards)?.check(manifest)?;
+    }
     let dest = Dest::create(manifest)?;
     let guard = acquire(&dest, options.wait, stop)?;
     let job = missing::find(&dest, manifest, hashes, merge.shards)?;
     if !merge.partial {
         job.check(manifest)?;
     }
-    let mut sums = Sums { reporter, summary: Summary::default(), absent: Vec::new() };
+    let mut sums = Sums::new(manifest, too_many::too_many(manifest, &job)?, reporter);
     for left in &job.complete {
-        sums.add(&dest, left)?;
+        sums.add(left)?;
     }
     let claim = ownership::claim(manifest, options, hashes);
     let unwritable =
-        |error| dest.error("write the state", ".natsync/state.db", state_error(&error));
-    let opened = State::open(&dest, &claim).map_err(unwritable)?;
+        |error| RunError::from(dest.error("write the state", ".natsync/state.db", error));
+    let opened = State::open(&dest, &claim).map_err(|error| unwritable(state_error(&error)))?;
     warn(&mut sums, opened.warning);
-    let state = opened.value;
-    for left in &job.complete {
-        state.absorb(&left.dest, left.result.owner).map_err(unwritable)?;
+    let mut state = opened.value;
+    if let Err(NotTaken::Whole(_)) = absorb(&state, &job, manifest, &unwritable)? {
+        let renewed =
+            state.renew(&dest, &claim).map_err(|error| unwritable(state_error(&error)))?;
+        warn(&mut sums, renewed.warning);
+        state = renewed.value;
+        if let Err(NotTaken::Whole(error)) = absorb(&state, &job, manifest, &unwritable)? {
+            return Err(unwritable(error));
+        }
+    }
+    if !sums.unsure.is_empty() {
+        // Otherwise these files are not requested again for `missing_ttl`.
+        let forgotten = state.forget_missing(&sums.unsure);
+        forgotten.map_err(|error| unwritable(state_error(&error)))?;
     }
     let drops = job.drops();
     let lock = lines::merge(manifest, &job.complete, drops.then_some(hashes), stop)?;
     warn(&mut sums, overtaken(lock.overtaken));
-    if job.is_all() && !stop.is_requested() {
+    // `lock` deletes nothing.
+    if job.is_all() && !job.locks() && !stop.is_requested() {
         prune(manifest, options, (&dest, &state), hashes, stop, &mut sums)?;
     }
     let pasts: Vec<_> = job.complete.iter().map(|left| (left.shard, &left.result.past)).collect();
     let past = merged(&pasts);
     let mut summary = sums.summary;
-    if let Some(past) = past {
+    if let Some(mut past) = past {
+        past.amend(&summary);
         summary.elapsed = std::time::Duration::from_millis(past.elapsed);
-        if state.note_run(&past).is_err() {
+        if !stop.is_requested() && state.note_run(&past).is_err() {
             let message = "the state cannot be written; `natsync report` will not know of this job";
             warn(&mut sums, Some(message.to_owned()));
         }
     }
     state.close();
-    if job.missing.is_empty() {
+    // Without the rest of the work, the results are needed once more.
+    if job.missing.is_empty() && !stop.is_requested() {
         let shards = job.complete.iter().map(|left| left.shard);
         if let Err(error) = dest.remove_shards(job.total) {
             let message = format!("the folders of the shards cannot be removed: {error}");
@@ -166,31 +187,86 @@ impl Job {
 
     /// Whether lines of the lock are dropped whose path is not declared, as `natsync lock` does.
     fn drops(&self) -> bool {
-        self.is_all() && self.complete.iter().all(|left| left.result.command == "lock")
+        self.is_all() && self.locks()
     }
+
+    fn locks(&self) -> bool {
+        self.complete.iter().all(|left| left.result.command == "lock")
+    }
+}
+
+/// Takes over the rows of all shards. The inner error is that of a damaged state of the destination.
+fn absorb(
+    state: &State,
+    job: &Job,
+    manifest: &Manifest,
+    unwritable: &dyn Fn(io::Error) -> RunError,
+) -> Result<Result<(), NotTaken>, RunError> {
+    for left in &job.complete {
+        match state.absorb(&left.state(), left.result.owner) {
+            Ok(()) => {}
+            Err(NotTaken::Part(error)) => {
+                return Err(damaged(left, manifest, &error));
+            }
+            Err(NotTaken::Disk(error)) => return Err(unwritable(error)),
+            Err(whole) => return Ok(Err(whole)),
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Adds the shards up, and hands their events on.
 struct Sums<'a> {
+    manifest: &'a Manifest,
+    /// The missing entries of these sources fail.
+    too_many: TooMany,
     reporter: &'a mut dyn Reporter,
     summary: Summary,
     absent: Vec<EntryIndex>,
+    /// The paths of missing entries that failed.
+    unsure: Vec<String>,
 }
 
-impl Sums<'_> {
-    fn add(&mut self, dest: &Dest, left: &Left) -> Result<(), RunError> {
+impl<'a> Sums<'a> {
+    fn new(manifest: &'a Manifest, too_many: TooMany, reporter: &'a mut dyn Reporter) -> Self {
+        for (source, failure) in &too_many {
+            reporter.event(&Event::SourceFailed { source: *source, failure: failure.clone() });
+        }
+        let (summary, absent, unsure) = (Summary::default(), Vec::new(), Vec::new());
+        Self { manifest, too_many, reporter, summary, absent, unsure }
+    }
+
+    fn add(&mut self, left: &Left) -> Result<(), RunError> {
         self.summary.add(&left.result.summary);
         let read = replay(&left.outcomes(), self);
-        read.map_err(|source| {
-            dest.error("read the outcomes of a shard in", ".natsync/shards", source).into()
-        })
+        read.map_err(|error| damaged(left, self.manifest, &error))
+    }
+
+    /// The failure of a missing entry, if there are too many of its source.
+    fn fail(&mut self, entry: EntryIndex) -> Option<Failure> {
+        if self.too_many.is_empty() {
+            return None;
+        }
+        let failure = self.too_many.get(&source_of(self.manifest, entry))?.clone();
+        let path = self.manifest.entries().get(entry)?.path().as_str().to_owned();
+        self.unsure.push(path);
+        self.summary.absent = self.summary.absent.saturating_sub(1);
+        self.summary.failed += 1;
+        Some(failure)
     }
 }
 
 impl Reporter for Sums<'_> {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Finished { entry, outcome: Outcome::Absent, .. } => self.absent.push(*entry),
+            &Event::Finished { entry, outcome: Outcome::Absent, attempts, received } => {
+                if let Some(failure) = self.fail(entry) {
+                    let outcome = Outcome::Failed(failure);
+                    let failed = Event::Finished { entry, outcome, attempts, received };
+                    return self.reporter.event(&failed);
+                }
+                self.absent.push(entry);
+            }
             Event::Pruned { .. } => self.summary.pruned += 1,
             _ => {}
         }

@@ -15,9 +15,10 @@ use std::io;
 use std::path::PathBuf;
 
 pub(super) use outcomes::{Outcomes, replay};
+use result::Sizes;
 pub(super) use result::{Foreign, ShardResult, TheRun};
 
-use crate::dest::Dest;
+use crate::dest::{Dest, state};
 use crate::event::Event;
 use crate::manifest::{Manifest, Shard};
 use crate::ops::error::RunError;
@@ -66,14 +67,17 @@ impl Record {
         }
     }
 
-    /// Completes the record: from now on the shard counts as run.
+    /// Completes the record: from now on the shard counts as run. Call it when all other files of
+    /// the shard are complete.
     ///
     /// # Errors
     /// When it cannot be written.
     pub(super) fn finish(self, run: &TheRun<'_>) -> Result<(), RunError> {
         let Self { result, outcomes, error } = self;
-        let written = error.map_or_else(|| outcomes.finish(), Err);
-        let written = written.and_then(|()| ShardResult::of(run).write(&result));
+        let written = error.map_or_else(|| outcomes.finish(), Err).and_then(|()| {
+            let folder = result.parent().unwrap_or(&result);
+            ShardResult::of(run, Sizes::of(folder)?).write(&result)
+        });
         written.map_err(|source| unwritable(&result, source))
     }
 }
@@ -81,23 +85,35 @@ impl Record {
 /// The results of one shard, as `merge` reads them.
 pub(super) struct Left {
     pub(super) shard: Shard,
-    pub(super) dest: Dest,
+    folder: PathBuf,
     pub(super) result: ShardResult,
 }
 
 /// Reads what a shard left; none if it is not complete.
 ///
 /// # Errors
-/// When its files cannot be read.
+/// When its files cannot be read; of the kind `InvalidData` when they are damaged.
 pub(super) fn left(dest: &Dest, shard: Shard) -> io::Result<Option<Left>> {
-    let dest = dest.of_shard(shard)?;
-    let result = ShardResult::read(&dest.control_path(RESULT))?;
-    Ok(result.map(|result| Left { shard, dest, result }))
+    let folder = dest.folder_of_shard(shard)?;
+    let Some(result) = ShardResult::read(&folder.join(RESULT))? else { return Ok(None) };
+    if Sizes::of(&folder)? != result.sizes {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the files have another length"));
+    }
+    Ok(Some(Left { shard, folder, result }))
 }
 
 impl Left {
     pub(super) fn outcomes(&self) -> PathBuf {
-        self.dest.control_path(OUTCOMES)
+        self.folder.join(OUTCOMES)
+    }
+
+    /// The lines that it adds to the lock or changes in it.
+    pub(super) fn new_lock(&self) -> PathBuf {
+        self.folder.join(NEW_LOCK)
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.folder.join(state::FILE)
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::{NEW_LOCK, OUTCOMES};
 use crate::atomic_file::AtomicFile;
+use crate::dest::state;
 use crate::event::Summary;
 use crate::event::history::Past;
 use crate::manifest::{Manifest, PathHashes, Shard};
@@ -42,6 +44,26 @@ pub(in crate::ops) struct ShardResult {
     pub(in crate::ops) summary: Summary,
     /// The record for the history.
     pub(in crate::ops) past: Past,
+    pub(super) sizes: Sizes,
+}
+
+/// The lengths of the other files that a shard leaves, in bytes; 0 for a file that does not exist. A
+/// file that was cut short or deleted is known by them without being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sizes {
+    state: u64,
+    outcomes: u64,
+    lock: u64,
+}
+
+impl Sizes {
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        let size = |name: &str| match folder.join(name).metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            metadata => metadata.map(|metadata| metadata.len()),
+        };
+        Ok(Self { state: size(state::FILE)?, outcomes: size(OUTCOMES)?, lock: size(NEW_LOCK)? })
+    }
 }
 
 /// A finished run, from which its result is made.
@@ -65,10 +87,12 @@ pub(in crate::ops) enum Foreign {
     Paths,
     /// Another command, or other values of `--only`, than most shards.
     Command,
+    /// Its files are damaged.
+    Damaged,
 }
 
 impl ShardResult {
-    pub(super) fn of(run: &TheRun<'_>) -> Self {
+    pub(super) fn of(run: &TheRun<'_>, sizes: Sizes) -> Self {
         let &TheRun { shard, manifest, hashes, upgrade, owner, .. } = run;
         Self {
             natsync_shard: FORMAT,
@@ -85,6 +109,7 @@ impl ShardResult {
             owner,
             summary: run.summary,
             past: run.past.clone(),
+            sizes,
         }
     }
 
@@ -134,6 +159,11 @@ impl ShardResult {
     /// What all shards of a job have in common.
     pub(in crate::ops) fn job(&self) -> (&str, bool, &[String]) {
         (&self.command, self.upgrade, &self.only)
+    }
+
+    /// The patterns of `--only`.
+    pub(in crate::ops) fn only(&self) -> &[String] {
+        &self.only
     }
 
     /// Whether the job was to cover all entries of the manifest.

@@ -153,6 +153,7 @@ impl Stage<'_> {
             settings: &settings,
             connections: scene.connections,
             rate_limit: None,
+            is_shard: false,
             fail_fast: scene.fail_fast,
             network: world,
             clock: Clock::starting_at(start),
