@@ -9,7 +9,6 @@ use rusqlite::{Connection, Transaction, params_from_iter};
 
 use super::State;
 use super::migrations::{self, FILE_COLUMNS};
-use super::schema::{self, Opened};
 use crate::dest::{CONTROL, Dest, SHARDS};
 use crate::manifest::IdentityKey;
 use crate::rel_path::path_hash;
@@ -31,13 +30,15 @@ const BY_PATH: [(&str, &str); 3] =
     [("files", FILE_COLUMNS), ("missing", MISSING_COLUMNS), ("announced", "path")];
 
 /// Fills a new state: that of a shard with the rows of its entries, that of a destination with the
-/// key that its shards have. Returns the warning of a state of the destination that cannot be used.
+/// key that its shards have. `look` opens the state of the destination. Returns the warning of a state
+/// that cannot be used.
 ///
 /// # Errors
 /// When that state is damaged inside, or the disk fails.
 pub(super) fn begin(
     transaction: &Transaction<'_>,
     dest: &Dest,
+    look: impl FnOnce(&Dest) -> (Option<Connection>, Option<String>),
 ) -> rusqlite::Result<Option<String>> {
     let Some(shard) = dest.shard() else {
         // Without it the digests in the states of the shards would say nothing here.
@@ -47,8 +48,8 @@ pub(super) fn begin(
         return Ok(None);
     };
     let whole = dest.of_all().map_err(|error| unreadable(&error))?;
-    let Opened { value, warning } = schema::look(&whole);
-    let Some(from) = value else {
+    let (from, warning) = look(&whole);
+    let Some(from) = from else {
         let key = shared_key(dest).map_err(|error| unreadable(&error))?;
         migrations::set(transaction, "key", &key)?;
         return Ok(warning);

@@ -231,7 +231,10 @@ fn begin(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     prepare_to_write(dest, &connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     create(&transaction)?;
-    let warning = parts::begin(&transaction, dest)?;
+    let warning = parts::begin(&transaction, dest, |whole| {
+        let Opened { value, warning } = look(whole);
+        (value, warning)
+    })?;
     if let Some(key) = setting(&transaction, "key")? {
         set(&transaction, "place", &place_digest(&key, &dest.place()))?;
     }
