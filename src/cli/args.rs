@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::civil::Date;
 
 use crate::manifest::{MOST_SHARDS, Shard, ShardError};
@@ -423,7 +424,7 @@ pub(crate) struct MergeArgs {
     ///
     /// JSON Lines: one object for each entry that failed or was not tried. With --array, FILE is
     /// left out.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", help_heading = REPORTS)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", value_parser = parse_maybe_empty(), value_hint = ValueHint::AnyPath, help_heading = REPORTS)]
     pub failed: Option<PathBuf>,
 }
 
@@ -668,6 +669,11 @@ pub(crate) struct TransferArgs {
     /// Retry a failed request up to N times
     #[arg(long, value_name = "N", help_heading = NETWORK)]
     pub retries: Option<u32>,
+}
+
+/// Reads a path that may be empty; clap's own parser of paths refuses the empty one.
+fn parse_maybe_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {

@@ -19,6 +19,7 @@ mod list;
 mod lock;
 mod manifests;
 mod merge;
+mod outputs;
 mod plan;
 mod report;
 mod reports;

@@ -72,6 +72,7 @@ mod report;
 mod resume;
 mod rewrite;
 mod saved_plans;
+mod scale;
 mod schema;
 mod secrets;
 mod secure;

@@ -2,9 +2,10 @@
 //! own range.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::origin::{Answer, File, Request};
-use crate::world::{World, content, sha256_of};
+use crate::origin::{Answer, File, Origin, Request};
+use crate::world::{World, content, sha256_of, side_by_side};
 
 const SIZE: usize = 4_000_000;
 
@@ -40,9 +41,12 @@ fn ends_with(world: &World, bytes: &[u8]) {
     assert_eq!(world.partial_files(), [""; 0]);
 }
 
+/// The pause between the pieces of a file that arrives slowly.
+const MILLISECONDS: Duration = Duration::from_millis(4);
+
 /// A file that arrives slowly from the front, so that other connections download ranges of it.
 fn slowly() -> Answer {
-    Answer::file().drip(20_000, std::time::Duration::from_millis(4))
+    Answer::file().drip(20_000, MILLISECONDS)
 }
 
 #[test]
@@ -161,7 +165,7 @@ fn no_answer_to_a_range_ends_the_entry() {
             ("cut", Answer::file().cut_at(1000)),
         ]
     };
-    for (name, fault) in faults() {
+    side_by_side(faults(), |(name, fault)| {
         let settings = "http: {segments: 4, segment_min_size: 1MB, retries: 0, stall_timeout: 5s}";
         let world = World::new().serve("/a.bin", bytes.clone()).source("$BASE/a.bin", &[settings]);
         world.origin.always("/a.bin", fault);
@@ -172,14 +176,14 @@ fn no_answer_to_a_range_ends_the_entry() {
         let whole = world.origin.requests().iter().filter(|r| r.header("range").is_none()).count();
         assert!(whole <= 1, "{name}: {whole} requests for the whole file");
         assert!(!ranges(&world).is_empty(), "{name}: no range was requested");
-    }
+    });
 }
 
 /// A helper that gets no byte ends; nothing waits for longer than `stall_timeout`.
 #[test]
 fn silence_for_a_range_ends_its_connection_alone() {
     let bytes = bytes(14);
-    let settings = "http: {segments: 2, segment_min_size: 1MB, retries: 0, stall_timeout: 1s}";
+    let settings = "http: {segments: 2, segment_min_size: 1MB, retries: 0, stall_timeout: 2s}";
     let world = World::new().serve("/a.bin", bytes.clone()).source("$BASE/a.bin", &[settings]);
     let gate = crate::origin::Gate::new();
     world.origin.always("/a.bin", Answer::file().gate_at(1000, &gate));
@@ -287,4 +291,36 @@ fn a_killed_run_goes_on_from_what_has_no_gap() {
     world.origin.forget();
     ends_with(&world, &bytes);
     assert_eq!(ranges(&world)[0], "bytes=700000-");
+}
+
+/// A place serves requests for its own origin alone, also the place of a helper that a redirect led
+/// elsewhere, and that of a front that was cut there.
+#[test]
+fn no_request_for_the_source_reaches_the_target_of_its_redirect() {
+    let bytes = bytes(2);
+    for first in [slowly(), Answer::file().drip(20_000, MILLISECONDS).cut_at(1_500_000)] {
+        let target = Origin::new();
+        target.serve("/cdn.bin", bytes.clone());
+        target.attempts("/cdn.bin", [first]);
+        let world = World::new().source(
+            "$BASE/a.bin",
+            &[
+                "http: {segments: 4, segment_min_size: 1MB, retries: 4}",
+                "headers: {Authorization: Bearer canary}",
+            ],
+        );
+        world.origin.always("/a.bin", Answer::redirect(302, &target.url("/cdn.bin")));
+        ends_with(&world, &bytes);
+        let there = target.requests();
+        assert!(3 < there.len(), "{}", there.len());
+        for request in there {
+            assert_eq!(request.path(), "/cdn.bin");
+            assert_eq!(request.header("authorization"), None);
+            assert_eq!(request.header("host"), Some(target.url("").trim_start_matches("http://")));
+        }
+        for request in world.origin.requests() {
+            assert_eq!(request.path(), "/a.bin");
+            assert_eq!(request.header("authorization"), Some("Bearer canary"));
+        }
+    }
 }

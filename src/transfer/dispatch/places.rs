@@ -4,7 +4,7 @@ use crate::http::Origin;
 use crate::transfer::dispatch::Dispatch;
 use crate::transfer::job::Job;
 use crate::transfer::lane::{Condition, Health, Lane};
-use crate::transfer::slot::Slot;
+use crate::transfer::slot::{LaneId, Slot};
 
 /// A further place for a job in hand.
 #[derive(Debug)]
@@ -65,11 +65,16 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Lets a spare place serve for one more request, if no other job wants it by now.
-    pub(in crate::transfer) fn spare_again<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
+    /// Lets a spare place serve for one more request to `origin`, if no other job wants it by now. A
+    /// place at another origin, where a redirect led, is given back.
+    pub(in crate::transfer) fn spare_again<'s>(
+        &self,
+        slot: Slot<'s>,
+        origin: &Origin,
+    ) -> Option<Slot<'s>> {
         let now = self.clock.now();
         let inner = self.lock();
-        let lane = inner.lanes.get(slot.lane);
+        let lane = inner.lanes.get(slot.lane).filter(|lane| lane.origin == *origin);
         let again = lane.is_some_and(|lane| lane.is_idle() && lane.lets_go_on(now));
         let again = again && !inner.lanes.are_wanted();
         // Giving a place back takes the lock, too.
@@ -82,12 +87,33 @@ impl Dispatch<'_> {
         None
     }
 
-    /// Lets the place of a job serve for one more request, unless its origin is not up or lowered
-    /// the number of places.
-    pub(in crate::transfer) fn own_again<'s>(&self, slot: Slot<'s>) -> Option<Slot<'s>> {
+    /// Lets the place of a job serve for one more request to its origin, unless that is not up or
+    /// lowered the number of places. If a redirect led elsewhere, another place is taken.
+    pub(in crate::transfer) fn own_again<'s>(
+        &'s self,
+        slot: Slot<'s>,
+        job: &Job,
+    ) -> Option<Slot<'s>> {
         let now = self.clock.now();
-        let again = self.lock().lanes.get(slot.lane).is_some_and(|lane| lane.lets_go_on(now));
-        again.then_some(slot)
+        let origin = &job.target.origin;
+        let (is_home, again) = {
+            let inner = self.lock();
+            let lane = inner.lanes.get(slot.lane);
+            let is_home = lane.is_some_and(|lane| lane.origin == *origin);
+            (is_home, lane.is_some_and(|lane| lane.lets_go_on(now)))
+        };
+        if is_home {
+            return again.then_some(slot);
+        }
+        drop(slot);
+        let place = self.place(origin, job);
+        self.wake();
+        place
+    }
+
+    /// Whether a lane is that of an origin. A place serves requests for its own origin alone.
+    pub(in crate::transfer) fn is_of(&self, lane: LaneId, origin: &Origin) -> bool {
+        self.lock().lanes.get(lane).is_none_or(|lane| lane.origin == *origin)
     }
 
     fn place_if(

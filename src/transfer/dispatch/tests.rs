@@ -102,7 +102,8 @@ async fn a_spare_place_goes_to_a_job_that_waits_for_it() {
     let (_, _front) = ask(&dispatch, now);
     let helper = spare(&dispatch, "http://a/1").expect("no job waits yet");
     assert!(spare(&dispatch, "http://a/1").is_none(), "all places are in use");
-    let helper = dispatch.spare_again(helper).expect("no job waits yet");
+    let origin = job(1, "http://a/1").target.origin;
+    let helper = dispatch.spare_again(helper, &origin).expect("no job waits yet");
     // A worker finds no place for the next jobs, at this origin and at another one, and waits.
     let stop = Stop::default();
     let worker = dispatch.next(&stop);
@@ -113,8 +114,23 @@ async fn a_spare_place_goes_to_a_job_that_waits_for_it() {
         () = std::future::ready(()) => false,
     };
     assert!(!early);
-    assert!(dispatch.spare_again(helper).is_none());
+    assert!(dispatch.spare_again(helper, &origin).is_none());
     assert!(matches!(worker.await, Some(Task::Ask(..))), "the worker was woken");
+}
+
+#[test]
+fn a_place_serves_its_own_origin_alone() {
+    let (http, now) = (per_host(2), Instant::now());
+    let dispatch = dispatch(&["http://a/1"], &http, 4);
+    let (_, front) = ask(&dispatch, now);
+    let (home, other) = (job(1, "http://a/1"), job(2, "http://b/2"));
+    // A redirect leads both to another origin.
+    let front = dispatch.go_on(front, &other.target.origin, &home).expect("a place is free");
+    let helper = spare(&dispatch, "http://b/2").expect("no job waits");
+    assert!(dispatch.is_of(helper.lane, &other.target.origin));
+    assert!(dispatch.spare_again(helper, &home.target.origin).is_none(), "it is given back");
+    let front = dispatch.own_again(front, &home).expect("a place is free");
+    assert!(dispatch.is_of(front.lane, &home.target.origin));
 }
 
 #[test]
@@ -133,7 +149,7 @@ fn a_lane_that_is_not_up_has_no_spare_place() {
             Spare::NotUp => "not up",
         };
         drop(spare);
-        assert_eq!(dispatch.own_again(front).is_some(), found == "up");
+        assert_eq!(dispatch.own_again(front, &helped).is_some(), found == "up");
         found
     };
     assert_eq!(lane_after(&|_, _| {}), "up");
@@ -293,14 +309,15 @@ fn a_worker_wakes_when_a_spaced_request_is_due() {
     assert!(dispatch.lock().lanes.has_more(), "the second is due later");
 }
 
-#[test]
-fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
     let (http, now) = (per_host(4), Instant::now());
     let dispatch = dispatch(&["http://a/1", "http://a/2", "http://a/3"], &http, 64);
     let (_, slot) = ask(&dispatch, now);
     let (_, other) = ask(&dispatch, now);
     let lane = slot.lane;
     let failure = Failure::new(ErrorKind::Connect, "refused");
+    tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);
     // The other attempt was under way at the same time: it tells the same thing.
     assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);

@@ -10,6 +10,7 @@ mod fault;
 mod laws;
 mod line;
 mod message;
+mod pacing;
 mod scene;
 mod world;
 
@@ -36,7 +37,7 @@ use crate::stop::{Stop, StopReason};
 use crate::threads::on_all_cores;
 use laws::Outcomes;
 use scene::Scene;
-use world::World;
+use world::{Arrival, World};
 
 /// Seeds of a normal test run.
 const SEEDS: u64 = 300;
@@ -189,6 +190,22 @@ impl Stage<'_> {
             }
         }
     }
+}
+
+/// Downloads the files of a healthy scene, and returns the requests that its hosts saw.
+fn download(scene: &Scene) -> Vec<Arrival> {
+    let folder = folder();
+    let manifest = scene.parse(folder.path());
+    let dest = Dest::create(&manifest).expect("a destination");
+    event_loop().block_on(async {
+        let world = scene.world();
+        let stage = Stage { scene, world: &world, manifest: &manifest, dest: &dest };
+        let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
+        let outcomes = stage.fetch(&plan).await.expect("no law is broken");
+        let is_new = |entry| matches!(outcomes.of(entry), Some(Outcome::Downloaded(_)));
+        assert!(manifest.entries().iter().all(|entry| is_new(entry.index())), "{outcomes:?}");
+        world.arrivals()
+    })
 }
 
 /// Plays these seeds on all cores, and fails with the first seed that breaks a law.

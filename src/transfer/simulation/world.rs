@@ -35,8 +35,7 @@ struct Inner {
     bounds: (usize, usize),
     /// What contradicted a law.
     broken: Vec<String>,
-    /// Requests in all.
-    requests: usize,
+    arrivals: Vec<Arrival>,
     /// Counts what happens at the origins.
     events: u64,
 }
@@ -53,12 +52,37 @@ pub(super) struct Temper {
     pub(super) unanswered: u32,
     /// Further connections get 503.
     pub(super) limit: Option<usize>,
+    /// After that many requests, each request in progress adds this time to the latency.
+    pub(super) slowing: (usize, Duration),
+}
+
+impl Temper {
+    /// A host that does nothing wrong.
+    pub(super) fn healthy() -> Self {
+        Self {
+            faults: Vec::new(),
+            share: 0,
+            refused: 0,
+            unanswered: 0,
+            limit: None,
+            slowing: (0, Duration::ZERO),
+        }
+    }
+}
+
+/// A request as its host saw it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) at: Instant,
+    /// Requests in progress at the host, this one included.
+    pub(super) in_progress: usize,
 }
 
 /// One host.
 struct Host {
     temper: Temper,
     open: usize,
+    in_progress: usize,
     down_until: Option<Instant>,
     resets: Vec<Weak<AtomicBool>>,
     wake: Arc<tokio::sync::Notify>,
@@ -75,6 +99,25 @@ impl Drop for Open {
         let mut inner = self.world.lock();
         inner.open -= 1;
         inner.hosts[self.host].open -= 1;
+    }
+}
+
+/// Counts a request while it is in progress.
+struct Progress<'a> {
+    world: &'a World,
+    host: usize,
+}
+
+impl<'a> Progress<'a> {
+    fn new(world: &'a World, host: usize) -> Self {
+        world.lock().hosts[host].in_progress += 1;
+        Self { world, host }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.world.lock().hosts[self.host].in_progress -= 1;
     }
 }
 
@@ -125,6 +168,7 @@ impl World {
         let host = |temper| Host {
             temper,
             open: 0,
+            in_progress: 0,
             down_until: None,
             resets: Vec::new(),
             wake: Arc::default(),
@@ -138,7 +182,7 @@ impl World {
             open: 0,
             bounds,
             broken: Vec::new(),
-            requests: 0,
+            arrivals: Vec::new(),
             events: 0,
         })))
     }
@@ -153,8 +197,7 @@ impl World {
     /// Lets every host work without faults from now on.
     pub(super) fn heal(&self) {
         for host in &mut self.lock().hosts {
-            host.temper =
-                Temper { faults: Vec::new(), share: 0, refused: 0, unanswered: 0, limit: None };
+            host.temper = Temper::healthy();
             host.down_until = None;
         }
     }
@@ -164,7 +207,11 @@ impl World {
     }
 
     pub(super) fn requests(&self) -> usize {
-        self.lock().requests
+        self.lock().arrivals.len()
+    }
+
+    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+        self.lock().arrivals.clone()
     }
 
     /// Returns when nothing happened at any origin for that time.
@@ -255,6 +302,7 @@ impl World {
     /// Answers the requests of one connection.
     async fn serve(&self, host: usize, mut stream: DuplexStream, is_excess: bool) {
         while let Some(request) = Request::read(&mut stream).await {
+            let _progress = Progress::new(self, host);
             for act in self.react(host, &request, is_excess) {
                 self.lock().events += 1;
                 match act {
@@ -274,8 +322,12 @@ impl World {
 
     fn react(&self, host: usize, request: &Request, is_excess: bool) -> Vec<Act> {
         let mut inner = self.lock();
-        inner.requests += 1;
+        let in_progress = inner.hosts[host].in_progress;
+        inner.arrivals.push(Arrival { at: Instant::now(), in_progress });
         let latency = Duration::from_micros(inner.rng.u64(100..30_000));
+        let (after, slowing) = inner.hosts[host].temper.slowing;
+        let load = if after < inner.arrivals.len() { in_progress } else { 0 };
+        let latency = latency + slowing * u32::try_from(load).unwrap_or(u32::MAX);
         let Inner { rng, hosts, .. } = &mut *inner;
         let there = &hosts[host].temper;
         let fault = match rng.u32(0..100) {

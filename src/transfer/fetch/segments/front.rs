@@ -77,7 +77,8 @@ impl<'a, 's> Front<'a, 's> {
         if !progressed || !leaves_bytes(failure.kind) {
             return Err(failure);
         }
-        let Some(slot) = file.attempt.run.dispatch.own_again(slot) else { return Err(failure) };
+        let (run, job) = (file.attempt.run, &*file.attempt.job);
+        let Some(slot) = run.dispatch.own_again(slot, job) else { return Err(failure) };
         self.beyond.clear();
         match file.ask(slot, self.sink.received(), None).await {
             Ok((answer, _)) => Ok(answer),

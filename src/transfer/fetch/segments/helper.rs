@@ -21,20 +21,21 @@ pub(super) async fn help(
     let id = shared.ranges.borrow_mut().add();
     let mut kept: Option<Slot<'_>> = None;
     while shared.ranges.borrow_mut().looks(id) {
-        let slot = match kept.take().and_then(|slot| run.dispatch.spare_again(slot)) {
-            Some(slot) => slot,
-            None => match run.dispatch.spare(&job.target.origin, job) {
-                Spare::Place(slot) => slot,
-                Spare::Later => {
-                    tokio::time::sleep(LOOK).await;
-                    continue;
-                }
-                Spare::NotUp => {
-                    shared.ranges.borrow_mut().end(id, End::LaneNotUp);
-                    break;
-                }
-            },
-        };
+        let slot =
+            match kept.take().and_then(|slot| run.dispatch.spare_again(slot, &job.target.origin)) {
+                Some(slot) => slot,
+                None => match run.dispatch.spare(&job.target.origin, job) {
+                    Spare::Place(slot) => slot,
+                    Spare::Later => {
+                        tokio::time::sleep(LOOK).await;
+                        continue;
+                    }
+                    Spare::NotUp => {
+                        shared.ranges.borrow_mut().end(id, End::LaneNotUp);
+                        break;
+                    }
+                },
+            };
         let Some(range) = shared.ranges.borrow_mut().claim(id) else { break };
         let mut piece = Piece { shared, id, at: range.start };
         let brought = bring(file, slot, range.end, &mut piece, progress).await;
