@@ -564,6 +564,26 @@ fn no_report_holds_a_secret() {
     }
 }
 
+#[test]
+fn the_summaries_of_a_job_name_its_shards() {
+    let world = step(five());
+    for shard in ["1/2", "2/2"] {
+        world.run(["apply", "--shard", shard]);
+    }
+    world.run(["merge", "--junit", "job.xml"]).code(1);
+    let summary = text(&world, "summary.md");
+    for words in [
+        "### natsync apply: natsync, shard 1/2\n",
+        "### natsync apply: natsync, shard 2/2\n",
+        "### natsync merge: natsync\n",
+        "\n2 shards merged, ",
+        "| 5 | 3 | 0 | 0 | 0 | 0 | 2 | 0 | 0 |\n",
+    ] {
+        assert!(summary.contains(words), "no `{words}`\n{summary}");
+    }
+    assert!(text(&world, "job.xml").contains("<property name=\"entries\" value=\"5\""));
+}
+
 /// A file that the user asks for replaces nothing that the command works with.
 #[test]
 fn output_files_replace_no_input() {

@@ -251,6 +251,28 @@ fn a_lock_run_and_its_pins_are_there() {
 }
 
 #[test]
+fn the_shards_of_a_merged_job_are_there() {
+    let world = twelve(&[]);
+    world.run(["apply", "--shard", "1/2"]).success();
+    Page::of(&world).says("No runs yet");
+    world.run(["merge", "--shards", "2", "--partial"]).code(1);
+    let page = Page::of(&world);
+    page.says("<b>1 of 2 shards</b>");
+    page.says("Missing when the job was merged: 2.");
+    world.run(["apply", "--shard", "2/2"]).success();
+    world.run(["merge"]).success();
+    let page = Page::of(&world);
+    page.says("10 of 12 present, 2 absent upstream, none failed");
+    page.says("<b>2 shards</b>");
+    page.says("<title>shard 2 of 2");
+    page.says("<th scope=\"col\">Shards</th>");
+    world.apply().success();
+    let page = Page::of(&world);
+    page.says("<th scope=\"col\">Shards</th>");
+    assert!(!page.text.contains("<b>2 shards</b>"), "the chart is about the last run");
+}
+
+#[test]
 fn a_run_that_is_stopped_is_noted() {
     let gate = Gate::new();
     let world = twelve(&[]);

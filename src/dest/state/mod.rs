@@ -6,6 +6,7 @@
 //! knew are not pruned any more. Of URLs it stores the shown form, and a keyed digest of the identity
 //! where that form does not determine it, so it holds no secret.
 
+mod absorb;
 mod migrations;
 mod note;
 mod owners;
@@ -28,10 +29,10 @@ use crate::manifest::{Identity, IdentityKey, KeptUrl, UrlDigest};
 use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
 use crate::threads::{into_inner, lock};
+pub(crate) use absorb::NotTaken;
 pub(crate) use note::Note;
 use owners::Recognised;
 pub(crate) use owners::{Claim, Owner};
-pub(crate) use parts::NotTaken;
 #[cfg(feature = "cli")]
 pub(crate) use paths::RecordedPaths;
 pub(crate) use record::{Answered, Fingerprint, RecordRef};

@@ -231,7 +231,13 @@ fn begin(dest: &Dest) -> rusqlite::Result<Opened<Connection>> {
     prepare_to_write(dest, &connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     create(&transaction)?;
-    let warning = parts::begin(&transaction, dest)?;
+    let mut warning = None;
+    let damage = parts::begin(&transaction, dest, |whole| {
+        let looked = look(whole);
+        warning = looked.warning;
+        looked.value
+    })?;
+    let warning = warning.or(damage.map(|error| unused(&error.into())));
     if let Some(key) = setting(&transaction, "key")? {
         set(&transaction, "place", &place_digest(&key, &dest.place()))?;
     }
