@@ -202,14 +202,18 @@ fn only_planned_files_are_pruned() {
     let world = world.source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
     saved(&world, &["--prune"]);
     let kept = world.read("out/4.txt");
-    world.delete("out/4.txt");
+    world.write("out/4.txt", "edited");
     refused(&world, &[], "`4.txt` would no longer be pruned");
+    world.delete("out/4.txt");
     world.write("out/4.txt", kept);
     refused(&world, &[], "`4.txt` has changed on disk since the plan was made");
     saved(&world, &["--prune"]);
     let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
     assert_eq!(run.summary()["pruned"], 2);
     assert!(!world.exists("out/3.txt") && !world.exists("out/4.txt"));
+    // A file that is gone already is as the plan wants it.
+    let run = world.run(["apply", "--plan", "p.plan", "--json"]).success();
+    assert_eq!(run.summary()["pruned"], 0);
 }
 
 #[test]
