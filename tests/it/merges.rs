@@ -574,7 +574,7 @@ fn a_damaged_result_names_its_shard() {
 #[test]
 fn damaged_outcomes_name_their_shard() {
     damaged(|world, folder| {
-        world.write(&format!("{folder}/outcomes.jsonl"), "{\"entry\":1,\"outc")
+        world.write(&format!("{folder}/outcomes.jsonl"), "{\"entry\":1,\"outc");
     });
     damaged(|world, folder| world.delete(&format!("{folder}/outcomes.jsonl")));
     damaged(|world, folder| {
@@ -604,7 +604,7 @@ fn a_damaged_state_or_lock_names_its_shard() {
         world.write(&name, state);
     });
     damaged(|world, folder| {
-        world.write(&format!("{folder}/new.lock"), "{\"natsync_lock\":1,\"man")
+        world.write(&format!("{folder}/new.lock"), "{\"natsync_lock\":1,\"man");
     });
     damaged(|world, folder| {
         let name = format!("{folder}/new.lock");
