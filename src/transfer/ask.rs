@@ -128,7 +128,12 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Err(NoContent::Redirect { location }) => location,
                 Err(NoContent::Retry { failure, after }) => {
-                    finish_body(&mut slot, body).await;
+                    if matches!(failure.status, Some(429 | 503)) {
+                        // The origin may refuse all requests of this connection, and serve others.
+                        slot.connection = None;
+                    } else {
+                        finish_body(&mut slot, body).await;
+                    }
                     return Err(match bounded(failure, after, http.max_retry_after) {
                         Ok((failure, after)) => failed(failure, true, after),
                         Err(failure) => failed(failure, false, None),

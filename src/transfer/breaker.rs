@@ -20,7 +20,7 @@ const MORE_PROBES: u64 = 24;
 /// A failure that took a whole timeout counts as this many in a row ..
 const SLOW: u32 = 4;
 /// .. and as this many probes.
-const SLOW_PROBE: u32 = 8;
+const SLOW_PROBE: u32 = 6;
 
 /// The counters of one origin.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +44,8 @@ struct Open {
     failed: u32,
     /// The same, with slow ones counted several times.
     weight: u32,
-    /// Jobs chosen for probes.
-    drawn: u32,
+    /// Jobs chosen for probes: that had not failed, and that had.
+    drawn: (u32, u32),
     /// Requests that were in progress when it opened: their failures prove nothing new.
     stragglers: usize,
 }
@@ -154,21 +154,26 @@ impl Breaker {
 
     /// The job of the next probe; none while the breaker is closed.
     pub(super) fn draw(&mut self) -> Option<Draw> {
-        let open = self.open.as_mut()?;
-        open.drawn += 1;
-        let number = open.drawn - 1;
-        let share = spread(number / 2);
-        Some(Draw { untried: number.is_multiple_of(2), share })
+        let (untried, tried) = &mut self.open.as_mut()?.drawn;
+        // One more that is untried among the first ones, since slow probes are few.
+        let is_untried = *untried == *tried || (*untried, *tried) == (2, 1);
+        if is_untried {
+            *untried += 1;
+            Some(Draw::Untried(spread(*untried - 1)))
+        } else {
+            *tried += 1;
+            Some(Draw::Tried)
+        }
     }
 }
 
 /// Which job is requested to probe an origin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Draw {
-    /// One that has not failed at this origin yet, if there is one, or one that has.
-    pub(super) untried: bool,
-    /// Where it stands among those, in 0..=1.
-    pub(super) share: f64,
+pub(super) enum Draw {
+    /// One that has not failed at this origin yet, at that share of those that are left, in 0..=1.
+    Untried(f64),
+    /// One that has.
+    Tried,
 }
 
 /// Numbers that soon come near to each one in 0..1 (a van der Corput sequence): the last job, the
@@ -272,7 +277,7 @@ mod tests {
     fn it_gives_up_when_no_probe_succeeds() {
         assert_eq!(probes(&mut open(QUICK, 0), QUICK), 20);
         // A whole timeout each.
-        assert_eq!(probes(&mut open(SLOWLY, 0), SLOWLY), 3);
+        assert_eq!(probes(&mut open(SLOWLY, 0), SLOWLY), 4);
     }
 
     #[test]
@@ -292,12 +297,23 @@ mod tests {
         assert_eq!(before + 1, 10);
     }
 
+    #[test]
+    fn probes_take_turns_between_jobs_that_failed_and_jobs_that_did_not() {
+        let mut breaker = open(QUICK, 0);
+        let order: String = (0..9)
+            .filter_map(|_| breaker.draw())
+            .map(|draw| if draw == Draw::Tried { 't' } else { 'u' })
+            .collect();
+        assert_eq!(order, "utuuttutu");
+    }
+
     /// Whatever part of the jobs is good, a probe meets it if the part is large enough.
     #[test]
     fn probes_are_spread_over_all_jobs() {
         let mut breaker = open(QUICK, 0);
-        let drawn = (0..PROBES).filter_map(|_| breaker.draw()).filter(|draw| draw.untried);
-        let probes: Vec<_> = drawn.map(|draw| draw.share).collect();
+        let drawn = (0..PROBES).filter_map(|_| breaker.draw());
+        let share = |draw| if let Draw::Untried(share) = draw { Some(share) } else { None };
+        let probes: Vec<_> = drawn.filter_map(share).collect();
         assert!((0.0..=1.0).contains(&spread(u32::MAX)) && probes.contains(&1.0));
         for begin in 0..80 {
             let good = f64::from(begin) / 100.0..f64::from(begin + 20) / 100.0;

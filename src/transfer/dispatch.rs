@@ -264,9 +264,10 @@ impl<'a> Dispatch<'a> {
         let lane = inner.lanes.get_mut(id)?;
         let picked = match lane.draw() {
             None => lane.pop(),
-            Some(Draw { untried, share }) => {
-                let here = lane.count(untried) as u64;
-                let ahead = if untried { inner.supply.left(id) } else { 0 };
+            Some(Draw::Tried) => lane.pop_tried(),
+            Some(Draw::Untried(share)) => {
+                let here = lane.untried() as u64;
+                let ahead = inner.supply.left(id);
                 let number = portion(here + ahead, share);
                 let sampled = number.checked_sub(here).and_then(|number| {
                     #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
@@ -284,7 +285,7 @@ impl<'a> Dispatch<'a> {
                     Some(Err(unusable)) => return Some(Err(unusable)),
                     None => {
                         let number = usize::try_from(number.min(here.saturating_sub(1)));
-                        inner.lanes.get_mut(id)?.pop_number(untried, number.unwrap_or(0))
+                        inner.lanes.get_mut(id)?.pop_untried(number.unwrap_or(0))
                     }
                 }
             }

@@ -154,7 +154,7 @@ impl Lane {
     pub(super) fn draw(&mut self) -> Option<Draw> {
         match self.health {
             Health::Doubtful { failures, .. } => {
-                Some(Draw { untried: true, share: spread(failures.saturating_sub(1)) })
+                Some(Draw::Untried(spread(failures.saturating_sub(1))))
             }
             _ => self.breaker.draw(),
         }
@@ -165,19 +165,17 @@ impl Lane {
         self.breaker.is_open() || matches!(self.health, Health::Doubtful { .. })
     }
 
-    /// The number of waiting jobs that have not failed here yet, or that have.
-    pub(super) fn count(&self, untried: bool) -> usize {
-        let jobs = self.arrivals.iter().chain(&self.jobs);
-        jobs.filter(|job| job.is_untried() == untried).count()
+    /// The number of waiting jobs that have not failed here yet.
+    pub(super) fn untried(&self) -> usize {
+        self.arrivals.iter().chain(&self.jobs).filter(|job| job.is_untried()).count()
     }
 
-    /// That one of the waiting jobs that have not failed here yet, or that have. If there is no
-    /// such job, the next one.
-    pub(super) fn pop_number(&mut self, untried: bool, number: usize) -> Option<Job> {
+    /// That one of the waiting jobs that have not failed here yet, or else the next job.
+    pub(super) fn pop_untried(&mut self, number: usize) -> Option<Job> {
         let mut left = number;
         for jobs in [&mut self.arrivals, &mut self.jobs] {
             for at in 0..jobs.len() {
-                if jobs[at].is_untried() != untried {
+                if !jobs[at].is_untried() {
                     continue;
                 }
                 if left == 0 {
@@ -187,6 +185,17 @@ impl Lane {
             }
         }
         self.pop()
+    }
+
+    /// A waiting job that failed here, the fewest times and the last time of all; or else the next
+    /// job.
+    pub(super) fn pop_tried(&mut self) -> Option<Job> {
+        let tried = self.jobs.iter().enumerate().filter(|(_, job)| !job.is_untried());
+        let least = tried.min_by_key(|(_, job)| job.tries).map(|(at, _)| at);
+        match least {
+            Some(at) => self.jobs.remove(at),
+            None => self.pop(),
+        }
     }
 
     /// Whether transfers that wait here are served by and by, without a pause of the origin.

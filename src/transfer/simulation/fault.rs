@@ -84,6 +84,37 @@ impl Fault {
         }
     }
 
+    /// A random fault after which the same request is answered, within a pause of at most
+    /// `most_pause` seconds.
+    pub(super) fn draw_passing(rng: &mut fastrand::Rng, most_pause: u32) -> Self {
+        let statuses = [500, 502, 503, 504, 429, 408];
+        match rng.u32(0..14) {
+            0 => Self::Close,
+            1 => Self::CutHead,
+            2 | 3 => Self::CutBody,
+            4 => Self::Stall,
+            5 => Self::Drip,
+            6 => Self::CloseAfter,
+            7..10 => Self::Status(statuses[rng.usize(..statuses.len())]),
+            10 => Self::RetryAfter([429, 503][rng.usize(..2)], rng.u32(0..=most_pause)),
+            11 => Self::OtherTag,
+            12 => Self::NoRanges,
+            _ => Self::Garbage,
+        }
+    }
+
+    /// A random fault of a file that is broken for good.
+    pub(super) fn draw_lasting(rng: &mut fastrand::Rng) -> Self {
+        match rng.u32(0..8) {
+            0 => Self::Close,
+            1 => Self::CutHead,
+            2 => Self::CutBody,
+            3 => Self::Stall,
+            4 => Self::Garbage,
+            _ => Self::Status([500, 502, 503, 403, 404][rng.usize(..5)]),
+        }
+    }
+
     /// Whether the file has other bytes from now on.
     pub(super) fn changes(self) -> bool {
         matches!(self, Self::Change | Self::ChangeInRange)
@@ -113,6 +144,8 @@ impl Fault {
             Self::Close => vec![Act::Close],
             Self::CutHead => vec![Act::Send(good[..head / 2].to_vec()), Act::Close],
             Self::CutBody => vec![Act::Send(good[..middle].to_vec()), Act::Close],
+            // Its response would be complete.
+            Self::Stall if request.is_head => vec![Act::Hang],
             Self::Stall => vec![Act::Send(good[..middle].to_vec()), Act::Hang],
             Self::Drip => {
                 let piece = (good.len() / 6).max(1);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::scene::Scene;
+use super::scene::{FREE, Scene};
 use super::world::World;
 use crate::dest::Dest;
 use crate::event::{Event, Outcome, Reporter};
 use crate::manifest::Manifest;
-use crate::manifest::entry::EntryIndex;
+use crate::manifest::entry::{EntryIndex, Form};
 use crate::plan::{Plan, Step};
 use crate::transfer::probe::Probed;
 
@@ -66,6 +66,15 @@ pub(super) fn broken(
             _ => {}
         }
     }
+    if scene.is_fair {
+        broken.extend(lost(scene, manifest, outcomes));
+    }
+    // Two stages and two rounds, each of a HEAD and a GET, and the hops of redirects to itself.
+    let most = 64 * (scene.retries + 1 + FREE);
+    let requests = world.most_requests();
+    if most < requests {
+        broken.push(format!("{requests} requests for one file of one host"));
+    }
     // Skipped entries need a reason.
     let may_skip = scene.stop_after.is_some() || scene.fail_fast;
     let skipped = outcomes.0.values().flatten().any(|outcome| *outcome == Outcome::Skipped);
@@ -73,6 +82,27 @@ pub(super) fn broken(
         broken.push("entries were skipped without a reason".to_owned());
     }
     broken
+}
+
+/// Files that can be had and did not come.
+fn lost(scene: &Scene, manifest: &Manifest, outcomes: &Outcomes) -> Vec<String> {
+    let mut lost = Vec::new();
+    for entry in manifest.entries().iter() {
+        let url = entry.url(Form::Shown);
+        let host = url.strip_prefix("http://h").and_then(|rest| rest.split('.').next());
+        let number = url.rsplit('/').next();
+        let (Some(host), Some(number)) = (host, number) else { continue };
+        let (host, number) = (host.parse().expect("a host"), number.parse().expect("a number"));
+        let outcome = outcomes.of(entry.index());
+        let came = matches!(
+            outcome,
+            Some(Outcome::Downloaded(_) | Outcome::Updated(_) | Outcome::Unchanged)
+        );
+        if !came && scene.serves(host, number) {
+            lost.push(format!("{url} is there, but: {outcome:?}"));
+        }
+    }
+    lost
 }
 
 /// What broke a law in a run that probed: an entry was probed once, or failed once, or the run was

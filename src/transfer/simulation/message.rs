@@ -27,6 +27,19 @@ impl Request {
         Self::parse(std::str::from_utf8(&text).ok()?)
     }
 
+    pub(super) fn has_range(&self) -> bool {
+        self.range.is_some()
+    }
+
+    pub(super) fn is_conditional(&self) -> bool {
+        self.if_none_match.is_some()
+    }
+
+    /// The number at the end of the path.
+    pub(super) fn number(&self) -> u32 {
+        self.path.rsplit('/').next().and_then(|name| name.parse().ok()).unwrap_or(0)
+    }
+
     /// The same without `If-Range`.
     pub(super) fn without_condition(&self) -> Self {
         Self { if_range: None, ..self.clone() }
@@ -70,6 +83,12 @@ pub(super) fn response(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
         }
         _ => whole(request, bytes, tag),
     }
+}
+
+/// The head of a message and its body.
+pub(super) fn split(message: Vec<u8>) -> (String, Vec<u8>) {
+    let end = message.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
+    (String::from_utf8_lossy(&message[..end]).into_owned(), message[end..].to_vec())
 }
 
 /// A response with all bytes.

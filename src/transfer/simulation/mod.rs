@@ -10,11 +10,13 @@ mod fault;
 mod laws;
 mod line;
 mod message;
+mod quirk;
 mod scene;
 mod world;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -36,10 +38,13 @@ use crate::stop::{Stop, StopReason};
 use crate::threads::on_all_cores;
 use laws::Outcomes;
 use scene::Scene;
-use world::World;
+use world::{Excess, Temper, World};
 
 /// Seeds of a normal test run.
 const SEEDS: u64 = 300;
+
+/// The same for scenes in which files can be had, and which have more of them.
+const FAIR_SEEDS: u64 = 60;
 
 /// A folder in memory, if the system has one.
 fn folder() -> tempfile::TempDir {
@@ -191,11 +196,11 @@ impl Stage<'_> {
     }
 }
 
-/// Plays these seeds on all cores, and fails with the first seed that breaks a law.
+/// Plays the scenes of these seeds on all cores, and fails with the first one that breaks a law.
 #[expect(clippy::print_stdout, reason = "a single seed is played to be looked at")]
-fn play_all(seeds: u64, segments: usize) {
+fn play_all(test: &str, seeds: u64, scene: fn(u64) -> Scene) {
     if let Some(seed) = number("NATSYNC_SEED") {
-        let scene = Scene::new(seed, segments);
+        let scene = scene(seed);
         println!("{scene:#?}\n{}", scene.text);
         assert_eq!(play(&scene), [""; 0]);
         return;
@@ -208,11 +213,11 @@ fn play_all(seeds: u64, segments: usize) {
             if seeds <= seed {
                 return Ok(());
             }
-            let broken = std::panic::catch_unwind(|| play(&Scene::new(seed, segments)))
+            let broken = std::panic::catch_unwind(|| play(&scene(seed)))
                 .unwrap_or_else(|_| vec!["a panic".to_owned()]);
             if !broken.is_empty() {
-                let how = "run this test with NATSYNC_SEED set to it";
-                return Err(format!("seed {seed} ({how}): {broken:#?}"));
+                let again = format!("NATSYNC_SEED={seed} cargo test --lib simulation::{test}");
+                return Err(format!("seed {seed} (`{again}`): {broken:#?}"));
             }
         }
     });
@@ -223,12 +228,47 @@ fn play_all(seeds: u64, segments: usize) {
 
 #[test]
 fn every_run_keeps_the_laws() {
-    play_all(SEEDS, 1);
+    play_all("every_run_keeps_the_laws", SEEDS, |seed| Scene::new(seed, 1));
+}
+
+#[test]
+fn every_file_that_can_be_had_comes() {
+    play_all("every_file_that_can_be_had_comes", FAIR_SEEDS, Scene::fair);
+}
+
+/// How long a host that limits connections takes: hardly longer than one that is asked for no more.
+#[test]
+fn a_host_that_limits_connections_is_not_slow() {
+    for excess in [Excess::Close, Excess::Reset, Excess::Status(429), Excess::Status(503)] {
+        for most in [1, 2, 5] {
+            let took = time_of(|temper| temper.limit = Some((most, excess)), None);
+            let ideal = time_of(|_| {}, Some(most));
+            assert!(took < ideal * 2 + Duration::from_secs(2), "{excess:?}: {took:?}, {ideal:?}");
+        }
+    }
+}
+
+/// The virtual time in which all files of a host come.
+fn time_of(change: impl Fn(&mut Temper), per_host: Option<usize>) -> Duration {
+    let mut temper = Temper::good();
+    change(&mut temper);
+    let scene = Scene::of_one(temper, per_host);
+    let folder = folder();
+    let manifest = scene.parse(folder.path());
+    let dest = Dest::create(manifest.dest()).expect("a destination");
+    event_loop().block_on(async {
+        let (world, began) = (scene.world(), tokio::time::Instant::now());
+        let stage = Stage { scene: &scene, world: &world, manifest: &manifest, dest: &dest };
+        let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
+        stage.fetch(&plan).await.expect("no law is broken");
+        began.elapsed()
+    })
 }
 
 #[test]
 fn every_run_with_segments_keeps_the_laws() {
-    play_all(SEEDS, 4);
+    let test = "every_run_with_segments_keeps_the_laws";
+    play_all(test, SEEDS, |seed| Scene::new(seed, 4));
 }
 
 /// Without faults, everything is downloaded, with one request for each entry.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use super::fault::{Act, Fault};
 use super::line::Line;
 use super::message::Request;
+use super::quirk::Quirk;
 use crate::failure::{ErrorKind, Failure};
 use crate::http::{Connection, Dial, Network, Origin, Version, Wanted};
 use crate::manifest::Http;
@@ -51,13 +53,50 @@ pub(super) struct Temper {
     /// How many of a hundred connections are refused, and how many meet silence.
     pub(super) refused: u32,
     pub(super) unanswered: u32,
-    /// Further connections get 503.
-    pub(super) limit: Option<usize>,
+    /// The connections that are served, and what becomes of further ones.
+    pub(super) limit: Option<(usize, Excess)>,
+    /// What it always does.
+    pub(super) quirk: Option<Quirk>,
+    /// Files that are broken for good, by the numbers in their names.
+    pub(super) broken: Option<(Range<u32>, Fault)>,
+    /// Files with even numbers are at this other host, to which a redirect leads.
+    pub(super) leads_to: Option<usize>,
+    /// After this many faults, requests for a file are answered.
+    pub(super) faults_a_file: u32,
+}
+
+impl Temper {
+    /// A host without faults.
+    pub(super) fn good() -> Self {
+        Self {
+            faults: Vec::new(),
+            share: 0,
+            refused: 0,
+            unanswered: 0,
+            limit: None,
+            quirk: None,
+            broken: None,
+            leads_to: None,
+            faults_a_file: u32::MAX,
+        }
+    }
+}
+
+/// What becomes of connections beyond those that a host serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// Each request gets this status.
+    Status(u16),
+    Close,
+    Reset,
 }
 
 /// One host.
 struct Host {
     temper: Temper,
+    /// Faults and requests of each path.
+    faults: HashMap<String, u32>,
+    requests: HashMap<String, u32>,
     open: usize,
     down_until: Option<Instant>,
     resets: Vec<Weak<AtomicBool>>,
@@ -124,6 +163,8 @@ impl World {
     ) -> Self {
         let host = |temper| Host {
             temper,
+            faults: HashMap::new(),
+            requests: HashMap::new(),
             open: 0,
             down_until: None,
             resets: Vec::new(),
@@ -153,8 +194,7 @@ impl World {
     /// Lets every host work without faults from now on.
     pub(super) fn heal(&self) {
         for host in &mut self.lock().hosts {
-            host.temper =
-                Temper { faults: Vec::new(), share: 0, refused: 0, unanswered: 0, limit: None };
+            host.temper = Temper::good();
             host.down_until = None;
         }
     }
@@ -165,6 +205,13 @@ impl World {
 
     pub(super) fn requests(&self) -> usize {
         self.lock().requests
+    }
+
+    /// The most requests for one path at one host.
+    pub(super) fn most_requests(&self) -> u32 {
+        let inner = self.lock();
+        let requests = inner.hosts.iter().flat_map(|host| host.requests.values());
+        requests.max().copied().unwrap_or(0)
     }
 
     /// Returns when nothing happened at any origin for that time.
@@ -209,21 +256,25 @@ impl World {
         }
         let (near, far) = tokio::io::duplex(64 * 1024);
         let reset = Arc::new(AtomicBool::new(false));
-        let (open, is_excess, wake) = self.accept(host, &reset);
+        let (open, excess, wake) = self.accept(host, &reset);
         let world = self.clone();
         let was_reset = Arc::clone(&reset);
-        tokio::spawn(async move {
-            let serving = world.serve(host, far, is_excess);
-            tokio::pin!(serving);
-            loop {
-                let woken = wake.notified();
-                tokio::select! {
-                    biased;
-                    () = &mut serving => return,
-                    () = woken => if was_reset.load(Ordering::Relaxed) { return },
+        match excess {
+            Some(Excess::Close) => drop(far),
+            Some(Excess::Reset) => reset.store(true, Ordering::Relaxed),
+            _ => drop(tokio::spawn(async move {
+                let serving = world.serve(host, far, excess);
+                tokio::pin!(serving);
+                loop {
+                    let woken = wake.notified();
+                    tokio::select! {
+                        biased;
+                        () = &mut serving => return,
+                        () = woken => if was_reset.load(Ordering::Relaxed) { return },
+                    }
                 }
-            }
-        });
+            })),
+        }
         let line = Line { stream: near, reset, _open: open };
         let lost = |_| Failure::new(ErrorKind::Connect, "the connection was lost");
         Connection::over(line).await.map_err(lost)
@@ -233,7 +284,7 @@ impl World {
         &self,
         host: usize,
         reset: &Arc<AtomicBool>,
-    ) -> (Open, bool, Arc<tokio::sync::Notify>) {
+    ) -> (Open, Option<Excess>, Arc<tokio::sync::Notify>) {
         let mut inner = self.lock();
         inner.open += 1;
         let all = inner.open;
@@ -242,20 +293,21 @@ impl World {
         there.resets.retain(|line| line.strong_count() > 0);
         there.resets.push(Arc::downgrade(reset));
         let (here, wake) = (there.open, Arc::clone(&there.wake));
-        let is_excess = there.temper.limit.is_some_and(|limit| limit < here);
+        let excess =
+            there.temper.limit.filter(|(limit, _)| *limit < here).map(|(_, excess)| excess);
         let (most, most_here) = inner.bounds;
         if most < all || most_here < here {
             let message =
                 format!("{all} connections, {here} at h{host}: more than {:?}", inner.bounds);
             inner.broken.push(message);
         }
-        (Open { world: self.clone(), host }, is_excess, wake)
+        (Open { world: self.clone(), host }, excess, wake)
     }
 
     /// Answers the requests of one connection.
-    async fn serve(&self, host: usize, mut stream: DuplexStream, is_excess: bool) {
+    async fn serve(&self, host: usize, mut stream: DuplexStream, excess: Option<Excess>) {
         while let Some(request) = Request::read(&mut stream).await {
-            for act in self.react(host, &request, is_excess) {
+            for act in self.react(host, &request, excess) {
                 self.lock().events += 1;
                 match act {
                     Act::Wait(time) => tokio::time::sleep(time).await,
@@ -272,19 +324,32 @@ impl World {
         }
     }
 
-    fn react(&self, host: usize, request: &Request, is_excess: bool) -> Vec<Act> {
+    fn react(&self, host: usize, request: &Request, excess: Option<Excess>) -> Vec<Act> {
         let mut inner = self.lock();
         inner.requests += 1;
         let latency = Duration::from_micros(inner.rng.u64(100..30_000));
         let Inner { rng, hosts, .. } = &mut *inner;
-        let there = &hosts[host].temper;
-        let fault = match rng.u32(0..100) {
-            _ if is_excess => Fault::Status(503),
-            met if met < there.share && !there.faults.is_empty() => {
-                there.faults[rng.usize(0..there.faults.len())]
+        let here = &mut hosts[host];
+        *here.requests.entry(request.path.clone()).or_default() += 1;
+        let there = &here.temper;
+        let met = rng.u32(0..100);
+        let broken = there.broken.as_ref().filter(|(files, _)| files.contains(&request.number()));
+        let fault = match (excess, broken, there.leads_to) {
+            (Some(Excess::Status(status)), ..) => Fault::Status(status),
+            (_, Some((_, fault)), _) => *fault,
+            (_, _, Some(to)) if request.number().is_multiple_of(2) => Fault::Redirect(to),
+            _ if met < there.share && !there.faults.is_empty() => {
+                let faults = here.faults.entry(request.path.clone()).or_default();
+                if *faults < there.faults_a_file {
+                    *faults += 1;
+                    there.faults[rng.usize(0..there.faults.len())]
+                } else {
+                    Fault::None
+                }
             }
             _ => Fault::None,
         };
+        let quirk = there.quirk.filter(|_| fault == Fault::None);
         let versions = inner.files.entry(request.path.clone()).or_default();
         if versions.is_empty() || fault.changes() {
             versions.push(content(&request.path, versions.len()));
@@ -292,7 +357,8 @@ impl World {
         let bytes = Arc::clone(&versions[versions.len() - 1]);
         let tag = format!("\"{}\"", versions.len());
         let mut acts = vec![Act::Wait(latency)];
-        acts.extend(fault.acts(request, &bytes, &tag, inner.silence));
+        let answer = quirk.and_then(|quirk| quirk.acts(request, &bytes, &tag));
+        acts.extend(answer.unwrap_or_else(|| fault.acts(request, &bytes, &tag, inner.silence)));
         acts
     }
 
