@@ -66,6 +66,18 @@ pub(super) fn broken(
             _ => {}
         }
     }
+    // Only a plain GET proves that a file is missing.
+    for entry in manifest.entries().iter() {
+        let path = entry.path();
+        let is_missing = match outcomes.of(entry.index()) {
+            Some(Outcome::Absent) => true,
+            Some(Outcome::Failed(failure)) => matches!(failure.status, Some(404 | 410)),
+            _ => false,
+        };
+        if is_missing && !world.is_gone(&format!("/{}", path.as_str())) {
+            broken.push(format!("`{}` is missing without a proof", path.as_str()));
+        }
+    }
     if scene.is_fair {
         broken.extend(lost(scene, manifest, outcomes));
     }

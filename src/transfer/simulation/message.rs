@@ -35,6 +35,11 @@ impl Request {
         self.if_none_match.is_some()
     }
 
+    /// A GET of a whole file, without a condition.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.is_head && !self.has_range() && !self.is_conditional()
+    }
+
     /// The number at the end of the path.
     pub(super) fn number(&self) -> u32 {
         self.path.rsplit('/').next().and_then(|name| name.parse().ok()).unwrap_or(0)
@@ -64,6 +69,9 @@ impl Request {
         Some(request)
     }
 }
+
+/// Every version of a file has this date.
+const DATE: &str = "Last-Modified: Thu, 01 Jan 2015 00:00:00 GMT\r\n";
 
 /// The right response to a request for these bytes.
 pub(super) fn response(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
@@ -99,7 +107,7 @@ pub(super) fn whole(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
 fn message(status: &str, more: &str, request: &Request, body: &[u8], tag: &str) -> Vec<u8> {
     let length = body.len();
     let head =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: {tag}\r\n{more}\r\n");
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: {tag}\r\n{DATE}{more}\r\n");
     let mut message = head.into_bytes();
     if !request.is_head {
         message.extend_from_slice(body);

@@ -37,28 +37,15 @@ pub(super) enum Quirk {
     BadFields,
 }
 
-/// Whether the quirks of [`Quirk::later`] are drawn. They are for faults of single requests.
-const ALL: bool = false;
-
 impl Quirk {
     pub(super) fn draw(rng: &mut fastrand::Rng) -> Option<Self> {
-        let status =
-            |rng: &mut fastrand::Rng, statuses: &[u16]| statuses[rng.usize(..statuses.len())];
-        match rng.u32(0..8) {
-            0 => Some(Self::Refuse(
-                When::Head,
-                Refusal::Status(status(rng, &[400, 403, 404, 405, 500, 501])),
-            )),
-            1..4 if ALL => Some(Self::later(rng)),
-            _ => None,
+        if rng.bool() {
+            return None;
         }
-    }
-
-    fn later(rng: &mut fastrand::Rng) -> Self {
         let when = [When::Head, When::Range, When::Condition][rng.usize(..3)];
         let statuses = [400, 403, 404, 405, 410, 412, 416, 429, 500, 501, 503];
         let status = statuses[rng.usize(..statuses.len())];
-        match rng.u32(0..10) {
+        Some(match rng.u32(0..10) {
             0..4 => Self::Refuse(when, Refusal::Status(status)),
             4 => Self::Refuse(when, Refusal::Later(503, 1_000_000_000)),
             5 => Self::Refuse(when, [Refusal::Silence, Refusal::Close][rng.usize(..2)]),
@@ -66,7 +53,7 @@ impl Quirk {
             7 => Self::RangeOfAll([200, 206][rng.usize(..2)]),
             8 => Self::Unframed,
             _ => Self::BadFields,
-        }
+        })
     }
 
     /// The steps that answer a request for these bytes under this tag; none if it is answered
@@ -74,7 +61,7 @@ impl Quirk {
     pub(super) fn acts(self, request: &Request, bytes: &[u8], tag: &str) -> Option<Vec<Act>> {
         let send = |text: String| vec![Act::Send(text.into_bytes())];
         let empty = "Content-Length: 0\r\n\r\n";
-        let is_plain = !request.is_head && !request.has_range() && !request.is_conditional();
+        let is_plain = request.is_plain();
         Some(match self {
             Self::Refuse(when, refusal) => {
                 let is_meant = match when {

@@ -37,6 +37,8 @@ pub(super) struct Scene {
     pub(super) fail_fast: bool,
     /// Every file that is not broken for good can be had.
     pub(super) is_fair: bool,
+    /// Every so many files are here before the first run.
+    pub(super) adopts: Option<u64>,
 }
 
 impl Scene {
@@ -61,6 +63,7 @@ impl Scene {
             stop_after: (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..20_000))),
             fail_fast: rng.u32(0..12) == 0,
             is_fair: false,
+            adopts: None,
             hosts,
         };
         scene.text = scene.manifest(&mut rng, segments);
@@ -91,9 +94,11 @@ impl Scene {
             stop_after: None,
             fail_fast: false,
             is_fair: true,
+            adopts: (rng.u32(0..3) == 0).then(|| rng.u64(1..5)),
             hosts,
         };
-        scene.text = scene.manifest(&mut rng, 1);
+        let segments = if rng.bool() { 1 } else { rng.usize(2..6) };
+        scene.text = scene.manifest(&mut rng, segments);
         scene
     }
 
@@ -101,7 +106,7 @@ impl Scene {
     pub(super) fn of_one(temper: Temper, per_host: Option<usize>) -> Self {
         let mut scene = Self { is_fair: true, per_host, ..Self::fair(0) };
         (scene.hosts, scene.connections, scene.retries) = (vec![temper], 64, 4);
-        scene.requests_per_second = None;
+        (scene.requests_per_second, scene.adopts) = (None, None);
         scene.text = scene.manifest(&mut fastrand::Rng::with_seed(0), 1);
         scene
     }

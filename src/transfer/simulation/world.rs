@@ -1,6 +1,6 @@
 //! The simulated origins: what they serve, what they do wrong, and what they see.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +31,8 @@ struct Inner {
     silence: Duration,
     /// The bytes of each path, in all versions so far.
     files: HashMap<String, Vec<Arc<[u8]>>>,
+    /// Paths of which a plain GET was told that they do not exist.
+    gone: HashSet<String>,
     /// Connections in all.
     open: usize,
     /// The most that may be open in all, and at one host.
@@ -176,6 +178,7 @@ impl World {
             hosts,
             silence,
             files: HashMap::new(),
+            gone: HashSet::new(),
             open: 0,
             bounds,
             broken: Vec::new(),
@@ -189,6 +192,18 @@ impl World {
         let inner = self.lock();
         let versions = inner.files.get(path);
         versions.is_some_and(|versions| versions.iter().any(|version| **version == *bytes))
+    }
+
+    /// The bytes of a path that was not requested yet.
+    pub(super) fn publish(&self, path: &str) -> Arc<[u8]> {
+        let bytes = content(path, 0);
+        self.lock().files.insert(path.to_owned(), vec![Arc::clone(&bytes)]);
+        bytes
+    }
+
+    /// Whether a plain GET of a path was told that it does not exist.
+    pub(super) fn is_gone(&self, path: &str) -> bool {
+        self.lock().gone.contains(path)
     }
 
     /// Lets every host work without faults from now on.
@@ -350,6 +365,9 @@ impl World {
             _ => Fault::None,
         };
         let quirk = there.quirk.filter(|_| fault == Fault::None);
+        if request.is_plain() && matches!(fault, Fault::Status(404 | 410)) {
+            inner.gone.insert(request.path.clone());
+        }
         let versions = inner.files.entry(request.path.clone()).or_default();
         if versions.is_empty() || fault.changes() {
             versions.push(content(&request.path, versions.len()));
