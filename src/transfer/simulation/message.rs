@@ -104,6 +104,13 @@ pub(super) fn whole(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
     message("200 OK", "Accept-Ranges: bytes\r\n", request, bytes, tag)
 }
 
+/// A response whose body ends with its connection.
+pub(super) fn unframed(body: &[u8], tag: &str) -> Vec<u8> {
+    let mut message = format!("HTTP/1.0 200 OK\r\nETag: {tag}\r\n\r\n").into_bytes();
+    message.extend_from_slice(body);
+    message
+}
+
 fn message(status: &str, more: &str, request: &Request, body: &[u8], tag: &str) -> Vec<u8> {
     let length = body.len();
     let head =

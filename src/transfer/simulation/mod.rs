@@ -7,6 +7,7 @@
 //! `NATSYNC_SEED=N` runs one seed and prints its scene; `NATSYNC_SEEDS=N` runs the first N seeds.
 
 mod fault;
+mod found;
 mod laws;
 mod line;
 mod message;
@@ -14,7 +15,9 @@ mod quirk;
 mod scene;
 mod world;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -35,16 +38,19 @@ use crate::manifest::Manifest;
 use crate::pin::lookup::Pins;
 use crate::plan::{Action, Decision, Plan, Reason, Step};
 use crate::stop::{Stop, StopReason};
-use crate::threads::on_all_cores;
+use crate::threads::{lock, on_all_cores};
 use laws::Outcomes;
-use scene::Scene;
-use world::{Excess, Temper, World};
+use scene::{EXCESS, Scene};
+use world::{Temper, World};
 
 /// Seeds of a normal test run.
 const SEEDS: u64 = 200;
 
 /// The same for scenes in which files can be had, and which have more of them.
 const FAIR_SEEDS: u64 = 60;
+
+/// After this many failed seeds no further ones are played.
+const MOST_FAILED: usize = 10;
 
 /// A folder in memory, if the system has one.
 fn folder() -> tempfile::TempDir {
@@ -207,7 +213,7 @@ impl Stage<'_> {
     }
 }
 
-/// Plays the scenes of these seeds on all cores, and fails with the first one that breaks a law.
+/// Plays the scenes of these seeds on all cores, and fails with those that break a law.
 #[expect(clippy::print_stdout, reason = "a single seed is played to be looked at")]
 fn play_all(test: &str, seeds: u64, scene: fn(u64) -> Scene) {
     if let Some(seed) = number("NATSYNC_SEED") {
@@ -218,23 +224,24 @@ fn play_all(test: &str, seeds: u64, scene: fn(u64) -> Scene) {
     }
     let seeds = number("NATSYNC_SEEDS").unwrap_or(seeds);
     let next = AtomicU64::new(0);
-    let played = on_all_cores(usize::try_from(seeds).unwrap_or(usize::MAX), || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seeds <= seed {
-                return Ok(());
+    let failed = Mutex::new(BTreeMap::new());
+    let played =
+        on_all_cores(usize::try_from(seeds).unwrap_or(usize::MAX), || -> Result<(), ()> {
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seeds <= seed || MOST_FAILED <= lock(&failed).len() {
+                    return Ok(());
+                }
+                let broken = std::panic::catch_unwind(|| play(&scene(seed)))
+                    .unwrap_or_else(|_| vec!["a panic".to_owned()]);
+                if !broken.is_empty() {
+                    lock(&failed).insert(seed, broken);
+                }
             }
-            let broken = std::panic::catch_unwind(|| play(&scene(seed)))
-                .unwrap_or_else(|_| vec!["a panic".to_owned()]);
-            if !broken.is_empty() {
-                let again = format!("NATSYNC_SEED={seed} cargo test --lib simulation::{test}");
-                return Err(format!("seed {seed} (`{again}`): {broken:#?}"));
-            }
-        }
-    });
-    if let Err(message) = played {
-        panic!("{message}");
-    }
+        });
+    assert_eq!(played, Ok(()));
+    let failed = lock(&failed);
+    assert!(failed.is_empty(), "NATSYNC_SEED=N cargo test --lib simulation::{test}: {failed:#?}");
 }
 
 #[test]
@@ -250,7 +257,7 @@ fn every_file_that_can_be_had_comes() {
 /// How long a host that limits connections takes: hardly longer than one that is asked for no more.
 #[test]
 fn a_host_that_limits_connections_is_not_slow() {
-    for excess in [Excess::Close, Excess::Reset, Excess::Status(429), Excess::Status(503)] {
+    for excess in EXCESS {
         for most in [1, 2, 5] {
             let took = time_of(|temper| temper.limit = Some((most, excess)), None);
             let ideal = time_of(|_| {}, Some(most));

@@ -1,7 +1,7 @@
 //! What a simulated origin always does that is not quite right, and that costs no file.
 
 use super::fault::Act;
-use super::message::{Request, response, split, whole};
+use super::message::{Request, response, split, unframed, whole};
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub(super) enum Quirk {
     Unframed,
     /// Fields that are no HTTP, but frame nothing.
     BadFields,
+    /// A conditional request gets the whole file.
+    NoConditions,
+    /// The date of a file is not as HTTP has it.
+    OddDate,
 }
 
 impl Quirk {
@@ -45,13 +49,15 @@ impl Quirk {
         let when = [When::Head, When::Range, When::Condition][rng.usize(..3)];
         let statuses = [400, 403, 404, 405, 410, 412, 416, 429, 500, 501, 503];
         let status = statuses[rng.usize(..statuses.len())];
-        Some(match rng.u32(0..10) {
+        Some(match rng.u32(0..12) {
             0..4 => Self::Refuse(when, Refusal::Status(status)),
             4 => Self::Refuse(when, Refusal::Later(503, 1_000_000_000)),
             5 => Self::Refuse(when, [Refusal::Silence, Refusal::Close][rng.usize(..2)]),
             6 => Self::OtherNotModified,
             7 => Self::RangeOfAll([200, 206][rng.usize(..2)]),
             8 => Self::Unframed,
+            9 => Self::NoConditions,
+            10 => Self::OddDate,
             _ => Self::BadFields,
         })
     }
@@ -92,9 +98,7 @@ impl Quirk {
                 vec![Act::Send(head.into_bytes()), Act::Send(body)]
             }
             Self::Unframed if is_plain => {
-                let (_, body) = split(whole(request, bytes, tag));
-                let head = format!("HTTP/1.0 200 OK\r\nETag: {tag}\r\n\r\n");
-                vec![Act::Send(head.into_bytes()), Act::Send(body), Act::Close]
+                vec![Act::Send(unframed(bytes, tag)), Act::Close]
             }
             Self::BadFields => {
                 let (head, body) = split(response(request, bytes, tag));
@@ -102,7 +106,17 @@ impl Quirk {
                 let bad = "X-Powered-By : x\r\nPHP Warning: y\r\nnothing\r\n";
                 vec![Act::Send(format!("{status}\r\n{bad}{rest}").into_bytes()), Act::Send(body)]
             }
-            Self::OtherNotModified | Self::RangeOfAll(_) | Self::Unframed => return None,
+            Self::NoConditions if request.is_conditional() => {
+                vec![Act::Send(whole(request, bytes, tag))]
+            }
+            Self::OddDate => {
+                let (head, body) = split(response(request, bytes, tag));
+                let head = head.replace("01 Jan 2015 00:00:00 GMT", "1 Jan 2015 00:00:00 +0000");
+                vec![Act::Send(head.into_bytes()), Act::Send(body)]
+            }
+            Self::OtherNotModified | Self::RangeOfAll(_) | Self::Unframed | Self::NoConditions => {
+                return None;
+            }
         })
     }
 }

@@ -47,7 +47,7 @@ impl Scene {
         let seconds = |number: u64| Duration::from_secs(number);
         let hosts: Vec<_> = {
             let count = rng.usize(1..5);
-            (0..count).map(|_| temper(&mut rng, count)).collect()
+            (0..count).map(|host| temper(&mut rng, host, count)).collect()
         };
         let mut scene = Self {
             seed,
@@ -105,10 +105,16 @@ impl Scene {
     /// Many files at one host, with default settings but for the connections.
     pub(super) fn of_one(temper: Temper, per_host: Option<usize>) -> Self {
         let mut scene = Self { is_fair: true, per_host, ..Self::fair(0) };
-        (scene.hosts, scene.connections, scene.retries) = (vec![temper], 64, 4);
+        (scene.hosts, scene.connections) = (vec![temper], 64);
         (scene.requests_per_second, scene.adopts) = (None, None);
-        scene.text = scene.manifest(&mut fastrand::Rng::with_seed(0), 1);
+        scene.retry(4);
         scene
+    }
+
+    /// Sets the retries of a scene with one host.
+    pub(super) fn retry(&mut self, retries: u32) {
+        self.retries = retries;
+        self.text = self.manifest(&mut fastrand::Rng::with_seed(0), 1);
     }
 
     /// Whether a host serves that file, in a fair scene.
@@ -136,6 +142,7 @@ impl Scene {
             let _ = write!(text, ", requests_per_second: {rate}");
         }
         text.push_str("}\nsources:\n");
+        self.entries = 0;
         for source in 0..rng.usize(1..4) {
             let files = if self.is_fair { FILES } else { rng.u32(1..25) };
             self.entries += files;
@@ -198,19 +205,30 @@ impl Scene {
     }
 }
 
-fn temper(rng: &mut fastrand::Rng, count: usize) -> Temper {
+fn temper(rng: &mut fastrand::Rng, host: usize, count: usize) -> Temper {
     let faults = (0..rng.usize(1..6)).map(|_| Fault::draw(rng, count)).collect();
     let rarely =
         |rng: &mut fastrand::Rng, most| if rng.u32(0..4) == 0 { rng.u32(0..most) } else { 0 };
+    let broken = (rng.u32(0..6) == 0).then(|| {
+        let begin = rng.u32(1..25);
+        (begin..rng.u32(begin..=25), Fault::draw_lasting(rng))
+    });
     Temper {
         faults,
         share: [0, 5, 30, 90, 100][rng.usize(0..5)],
         refused: rarely(rng, 101),
         unanswered: rarely(rng, 30),
-        limit: (rng.u32(0..5) == 0).then(|| (rng.usize(1..4), Excess::Status(503))),
+        limit: (rng.u32(0..5) == 0).then(|| (rng.usize(1..4), EXCESS[rng.usize(..EXCESS.len())])),
+        quirk: Quirk::draw(rng),
+        broken,
+        leads_to: (host + 1 < count && rng.u32(0..6) == 0).then(|| rng.usize(host + 1..count)),
         ..Temper::good()
     }
 }
+
+/// What hosts do with connections beyond their limit.
+pub(super) const EXCESS: [Excess; 4] =
+    [Excess::Close, Excess::Reset, Excess::Status(429), Excess::Status(503)];
 
 /// A host whose files can be had, apart from those that are broken for good.
 fn fair_temper(
@@ -236,8 +254,7 @@ fn fair_temper(
     // Hosts lead only to later ones. A file may meet faults at both.
     let leads_to = (host + 1 < count && rng.u32(0..3) == 0).then(|| rng.usize(host + 1..count));
     // A 503 is free only beside other transfers.
-    let excess = [Excess::Close, Excess::Reset, Excess::Status(429), Excess::Status(503)];
-    let excess = excess[rng.usize(..if retries < 4 { 3 } else { 4 })];
+    let excess = EXCESS[rng.usize(..if retries < 4 { 3 } else { 4 })];
     let has_limit = rng.u32(0..3) == 0;
     // Refusals leave fewer retries for faults.
     let faults_a_file = if has_limit { 0 } else { retries / 4 };

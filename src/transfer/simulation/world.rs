@@ -345,7 +345,9 @@ impl World {
         let latency = Duration::from_micros(inner.rng.u64(100..30_000));
         let Inner { rng, hosts, .. } = &mut *inner;
         let here = &mut hosts[host];
-        *here.requests.entry(request.path.clone()).or_default() += 1;
+        let nth = here.requests.entry(request.path.clone()).or_default();
+        *nth += 1;
+        let nth = *nth;
         let there = &here.temper;
         let met = rng.u32(0..100);
         let broken = there.broken.as_ref().filter(|(files, _)| files.contains(&request.number()));
@@ -376,7 +378,9 @@ impl World {
         let tag = format!("\"{}\"", versions.len());
         let mut acts = vec![Act::Wait(latency)];
         let answer = quirk.and_then(|quirk| quirk.acts(request, &bytes, &tag));
-        acts.extend(answer.unwrap_or_else(|| fault.acts(request, &bytes, &tag, inner.silence)));
+        acts.extend(
+            answer.unwrap_or_else(|| fault.acts(request, &bytes, &tag, inner.silence, nth)),
+        );
         acts
     }
 
