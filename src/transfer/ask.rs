@@ -99,6 +99,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             // Else a request, perhaps with credentials, would go to another server.
             debug_assert!(run.dispatch.is_of(lane, &target.origin), "a place at another origin");
             self.job.lane = Some(lane);
+            self.job.is_probe |= slot.is_probe;
             let now = run.work.clock.timestamp().as_second();
             let login = self.login(&target, way.count());
             let visit = Visit { login, cookies: way.cookies(&target, now) };
@@ -160,6 +161,9 @@ impl<'r> Attempt<'_, 'r, '_> {
             let next = next_hop(&mut way, &target, &head.headers, &location, most, asked.now)
                 .and_then(|next| run.rewritten(next))
                 .map_err(|failure| failed(failure, false, None))?;
+            if next.origin != target.origin {
+                run.dispatch.answered(lane);
+            }
             target = next;
             let Some(place) = run.dispatch.go_on(slot, &target.origin, self.job) else {
                 let since = run.work.clock.now();
@@ -246,8 +250,8 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Exchange::Failed(failure)
                     if is_new
-                        // Some servers never answer a HEAD; that says nothing about others.
-                        && request.method == Method::Get
+                        // Some servers never answer a HEAD, a condition or a range.
+                        && self.job.open == Some(Kind::Plain)
                         && failure.kind == ErrorKind::Timeout
                         && !run.dispatch.answers(lane) =>
                 {

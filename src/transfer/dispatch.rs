@@ -262,8 +262,10 @@ impl<'a> Dispatch<'a> {
     /// will come. None if the job has to wait elsewhere.
     fn pick(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Option<Supplied> {
         let lane = inner.lanes.get_mut(id)?;
-        let picked = match lane.draw() {
-            None => lane.pop(),
+        let again = lane.pop_probe();
+        let drawn = if again.is_none() { lane.draw() } else { None };
+        let picked = match drawn {
+            None => again.or_else(|| lane.pop()),
             Some(Draw::Tried) => lane.pop_tried(),
             Some(Draw::Untried(share)) => {
                 let here = lane.untried() as u64;
@@ -324,13 +326,13 @@ impl<'a> Dispatch<'a> {
     }
 
     fn slot(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Slot<'_> {
-        let trying = inner.lanes.get_mut(id).is_some_and(|lane| {
+        let (trying, is_probe) = inner.lanes.get_mut(id).map_or((false, false), |lane| {
             let trying = matches!(lane.health, Health::Doubtful { .. });
             lane.trying |= trying;
-            trying
+            (trying, lane.probes())
         });
         let connection = inner.lanes.enter(id, now);
-        Slot { places: self, lane: id, connection, share: None, trying, served: false }
+        Slot { places: self, lane: id, connection, share: None, trying, is_probe, served: false }
     }
 
     /// Wakes a worker if there may be something to do. A caller that gives a place back and does

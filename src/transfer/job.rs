@@ -55,6 +55,8 @@ pub(super) struct Job {
     pub(super) learned: Learned,
     /// The kind of the current request, until it has an answer that proves something.
     pub(super) open: Option<Kind>,
+    /// Its current request probes an origin, or the last one did and proved nothing.
+    pub(super) is_probe: bool,
     /// A mirror has a copy that is older than the local file: its message.
     pub(super) older: Option<String>,
     pub(super) target: Target,
@@ -147,6 +149,7 @@ impl Job {
             whole: false,
             learned: Learned::default(),
             open: None,
+            is_probe: false,
             older: None,
             target,
             failure: None,
@@ -215,12 +218,16 @@ impl Job {
     }
 
     /// Makes the next request a plainer one than that of this kind: a GET after a HEAD, else a plain
-    /// GET. Reports whether there is a plainer one.
+    /// GET. Reports whether there is a plainer one, which has refusals of its own.
     pub(super) fn ask_more_plainly(&mut self, kind: Option<Kind>) -> bool {
-        match kind {
+        let is_plainer = match kind {
             Some(Kind::Head) => !std::mem::replace(&mut self.learned.gets, true),
             Some(Kind::Special) => !std::mem::replace(&mut self.learned.plain, true),
             Some(Kind::Plain) | None => false,
+        };
+        if is_plainer {
+            self.refused = 0;
         }
+        is_plainer
     }
 }

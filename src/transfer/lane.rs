@@ -160,6 +160,17 @@ impl Lane {
         }
     }
 
+    /// The job of the last probe, if that proved nothing and goes on with a plainer request.
+    pub(super) fn pop_probe(&mut self) -> Option<Job> {
+        if !self.probes() {
+            return None;
+        }
+        match self.arrivals.iter().position(|job| job.is_probe) {
+            Some(at) => self.arrivals.remove(at),
+            None => self.jobs.pop_front_if(|job| job.is_probe),
+        }
+    }
+
     /// Whether the next request probes the origin.
     pub(super) fn probes(&self) -> bool {
         self.breaker.is_open() || matches!(self.health, Health::Doubtful { .. })

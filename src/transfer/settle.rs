@@ -28,6 +28,7 @@ impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, errand: &impl Errand, mut job: Job, ended: Result<Ended, Refusal>) {
         let kind = job.open.take();
+        let is_probe = std::mem::take(&mut job.is_probe);
         if let (Ok(_), Some(lane)) = (&ended, job.lane) {
             self.dispatch.settled(lane, job.tries);
         }
@@ -71,13 +72,14 @@ impl Run<'_> {
                 }
             }
             Err(Refusal::Failed { lane, failure, again, after })
-                if (!again || failure.status.is_some()) && job.ask_more_plainly(kind) =>
+                if (!again || is_probe || is_decided_plainly(&failure))
+                    && job.ask_more_plainly(kind) =>
             {
                 self.mind(&job, lane, &failure, after);
-                Fate::at_once(job)
+                Fate::at_once(Job { is_probe, ..job })
             }
             Err(Refusal::Failed { lane, failure, again: true, after }) => {
-                match self.crowded_out(&mut job, lane, &failure, after) {
+                match self.crowded_out(&mut job, kind, lane, &failure, after) {
                     Some(wait) => again(job, kind, wait),
                     None => self.settle_transient(errand, job, kind, (lane, failure, after)),
                 }
@@ -124,11 +126,14 @@ impl Run<'_> {
     fn crowded_out(
         &self,
         job: &mut Job,
+        kind: Option<Kind>,
         lane: LaneId,
         failure: &Failure,
         after: Option<RetryAfter>,
     ) -> Option<Duration> {
         let by = match (failure.kind, failure.status) {
+            // It may be the condition or the range that is refused.
+            (ErrorKind::Connect, None) if kind == Some(Kind::Special) => Refused::Perhaps,
             (ErrorKind::Connect, None) | (_, Some(429)) => Refused::Surely,
             (_, Some(503)) => Refused::Perhaps,
             _ => return None,
@@ -179,6 +184,9 @@ impl Run<'_> {
         let http = self.settings(&job);
         let failed = self.refused(&job, lane, &failure);
         if !failed.may_retry && 0 < http.retries {
+            if job.ask_more_plainly(kind) {
+                return Fate::at_once(job);
+            }
             let message = format!("{failure}; its host fails so often that it is not asked again");
             return errand.failed(self, job, Failure { message, ..failure });
         }
@@ -250,6 +258,12 @@ impl Run<'_> {
         }
         self.ledger.finish(entry, Outcome::Failed(failure), attempts);
     }
+}
+
+/// Whether a plainer request follows at once, instead of the same one: after any status, and after
+/// silence, which took a whole timeout.
+fn is_decided_plainly(failure: &Failure) -> bool {
+    failure.status.is_some() || failure.kind == ErrorKind::Timeout
 }
 
 /// Repeats a lost request; a HEAD as a GET.

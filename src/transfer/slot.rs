@@ -28,6 +28,8 @@ pub(super) struct Slot<'r> {
     pub(super) share: Option<SemaphorePermit<'r>>,
     /// This place is the one that tests whether a doubtful origin can be reached.
     pub(super) trying: bool,
+    /// A request in it probes the origin.
+    pub(super) is_probe: bool,
     /// A response came.
     pub(super) served: bool,
 }

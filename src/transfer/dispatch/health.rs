@@ -204,9 +204,9 @@ impl Dispatch<'_> {
 /// How clearly a request was refused because there are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transfer) enum Refused {
-    /// No response at all, or 429.
+    /// No response at all to a plain request, or 429.
     Surely,
-    /// 503, which has other causes, too.
+    /// 503, or no response to a condition or a range: these have other causes, too.
     Perhaps,
 }
 

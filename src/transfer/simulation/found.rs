@@ -6,6 +6,9 @@ use super::quirk::{Quirk, Refusal, When};
 use super::scene::{EXCESS, Scene};
 use super::world::Temper;
 
+/// Files of a source: more than a breaker takes.
+const FILES: u32 = 50;
+
 /// All ways to refuse requests.
 fn refusals() -> impl Iterator<Item = Refusal> {
     let statuses = [400, 403, 404, 405, 410, 412, 416, 429, 500, 501, 503].map(Refusal::Status);
@@ -17,7 +20,7 @@ fn refusals() -> impl Iterator<Item = Refusal> {
 fn assert_all_come(temper: Temper, retries: u32, is_here: bool) {
     let (quirk, limit) = (temper.quirk, temper.limit);
     let mut scene = Scene::of_one(temper, None);
-    scene.retry(retries);
+    scene.set(retries, FILES);
     scene.adopts = is_here.then_some(1);
     assert_eq!(play(&scene), [""; 0], "{quirk:?}, {limit:?}, {retries} retries");
 }

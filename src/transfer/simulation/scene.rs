@@ -31,6 +31,8 @@ pub(super) struct Scene {
     stall_timeout: Duration,
     max_retry_after: Duration,
     requests_per_second: Option<u32>,
+    /// Files of each source, if not random.
+    files: Option<u32>,
     entries: u32,
     /// When the run is asked to stop.
     pub(super) stop_after: Option<Duration>,
@@ -59,6 +61,7 @@ impl Scene {
             stall_timeout: seconds(rng.u64(1..15)),
             max_retry_after: seconds(rng.u64(0..60)),
             requests_per_second: (rng.u32(0..8) == 0).then(|| rng.u32(1..20)),
+            files: None,
             entries: 0,
             stop_after: (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..20_000))),
             fail_fast: rng.u32(0..12) == 0,
@@ -90,6 +93,7 @@ impl Scene {
             stall_timeout: seconds(rng.u64(1..15)),
             max_retry_after: seconds(max_retry_after.into()),
             requests_per_second: (rng.u32(0..8) == 0).then(|| rng.u32(1..20)),
+            files: Some(FILES),
             entries: 0,
             stop_after: None,
             fail_fast: false,
@@ -107,13 +111,13 @@ impl Scene {
         let mut scene = Self { is_fair: true, per_host, ..Self::fair(0) };
         (scene.hosts, scene.connections) = (vec![temper], 64);
         (scene.requests_per_second, scene.adopts) = (None, None);
-        scene.retry(4);
+        scene.set(4, FILES);
         scene
     }
 
-    /// Sets the retries of a scene with one host.
-    pub(super) fn retry(&mut self, retries: u32) {
-        self.retries = retries;
+    /// Sets the retries of a scene with one host, and the files of each of its sources.
+    pub(super) fn set(&mut self, retries: u32, files: u32) {
+        (self.retries, self.files) = (retries, Some(files));
         self.text = self.manifest(&mut fastrand::Rng::with_seed(0), 1);
     }
 
@@ -144,7 +148,10 @@ impl Scene {
         text.push_str("}\nsources:\n");
         self.entries = 0;
         for source in 0..rng.usize(1..4) {
-            let files = if self.is_fair { FILES } else { rng.u32(1..25) };
+            let files = match self.files {
+                Some(files) => files,
+                None => rng.u32(1..25),
+            };
             self.entries += files;
             let home = rng.usize(0..self.hosts.len());
             let _ = write!(
