@@ -177,12 +177,12 @@ impl Lane {
     }
 
     /// The number of waiting jobs that have not failed here yet.
-    pub(super) fn untried(&self) -> usize {
-        self.arrivals.iter().chain(&self.jobs).filter(|job| job.is_untried()).count()
+    pub(super) fn untried(&self) -> u64 {
+        self.arrivals.iter().chain(&self.jobs).filter(|job| job.is_untried()).count() as u64
     }
 
     /// That one of the waiting jobs that have not failed here yet, or else the next job.
-    pub(super) fn pop_untried(&mut self, number: usize) -> Option<Job> {
+    pub(super) fn pop_untried(&mut self, number: u64) -> Option<Job> {
         let mut left = number;
         for jobs in [&mut self.arrivals, &mut self.jobs] {
             for at in 0..jobs.len() {

@@ -1,5 +1,9 @@
 //! The dispatcher without a network: what it hands out, and when.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
 use crate::failure::ErrorKind;
 use crate::http::{Hop, Target};
@@ -14,11 +18,12 @@ fn job(entry: u64, url: &str) -> Job {
 
 /// The jobs of a source.
 fn source<'a>(jobs: impl Iterator<Item = Supplied> + Send + 'a) -> Jobs<'a> {
-    let mut jobs: Vec<_> = jobs.map(Some).collect();
+    let jobs: Vec<_> = jobs.collect();
     let count = jobs.len() as u64;
-    let find = move |from: u64| {
-        let at = (usize::try_from(from).ok()?..jobs.len()).find(|&at| jobs[at].is_some())?;
-        Some((at as u64, jobs[at].take()?))
+    let find = move |among: Range<u64>| {
+        let job = jobs.get(usize::try_from(among.start).ok()?).filter(|_| !among.is_empty())?;
+        let again = |job: &Job| Job::new(job.entry, job.target.clone());
+        Some((among.start, job.as_ref().map(again).map_err(Clone::clone)))
     };
     Jobs::new(0..count, Box::new(find))
 }
@@ -414,6 +419,71 @@ fn probes_are_for_jobs_from_everywhere() {
     assert!(probes.contains(&999), "{probes:?}");
     assert!(probes.iter().any(|entry| (500..950).contains(entry)), "{probes:?}");
     assert!(probes.iter().any(|entry| *entry < 30), "a retry is one, too: {probes:?}");
+}
+
+/// Entries at an origin that refuses connections, and then at one that works. Probes of the first
+/// one look at few entries of the other one.
+#[test]
+fn an_origin_that_is_down_costs_few_looks_at_the_supply() {
+    const EACH: u64 = 1000;
+    let looks = AtomicU64::new(0);
+    let find = |mut among: Range<u64>| {
+        looks.fetch_add(1, Ordering::Relaxed);
+        let at = among.next()?;
+        let host = if at < EACH { "down" } else { "good" };
+        Some((at, Ok(job(at, &format!("http://{host}/x")))))
+    };
+    let supply = Supply::new([Jobs::new(0..2 * EACH, Box::new(find))]);
+    let (http, clock) = (per_host(4), Clock::system());
+    let terms = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
+    let dispatch = Dispatch::new(supply, terms, 64, clock);
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let (mut good, mut probes) = (0, 0);
+        let mut running = VecDeque::new();
+        loop {
+            let began = clock.now();
+            match dispatch.try_next(began) {
+                Next::Done => break,
+                Next::Wait(until) => match running.pop_front() {
+                    Some(slot) => {
+                        tokio::time::advance(Duration::from_millis(5)).await;
+                        let slot: Slot<'_> = slot;
+                        let lane = slot.lane;
+                        drop(slot);
+                        dispatch.succeeded(lane, 1);
+                        dispatch.finish();
+                    }
+                    None => {
+                        let until = until.expect("only time is wanting");
+                        tokio::time::advance(until - began).await;
+                    }
+                },
+                Next::Task(Task::Ask(job, mut slot)) if &*job.target.origin.host == "good" => {
+                    good += 1;
+                    dispatch.reached(&mut slot);
+                    running.push_back(slot);
+                }
+                Next::Task(Task::Ask(job, slot)) => {
+                    probes += 1;
+                    let lane = slot.lane;
+                    drop(slot);
+                    match dispatch.unreachable(lane, began, &failure, 4, 1.0) {
+                        Reach::Doubtful => dispatch.put_back(job, Duration::ZERO),
+                        Reach::WentDown | Reach::Down => dispatch.finish(),
+                    }
+                }
+                Next::Task(_) => dispatch.finish(),
+            }
+            let waiting = dispatch.lock().waiting;
+            assert!(waiting <= LOOK_AHEAD, "{waiting}");
+        }
+        assert_eq!((good, probes), (EACH, 5));
+    });
+    let looks = looks.load(Ordering::Relaxed);
+    assert!(looks < 2 * EACH + 200, "{looks} looks");
 }
 
 #[test]
