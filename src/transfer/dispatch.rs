@@ -305,13 +305,13 @@ impl<'a> Dispatch<'a> {
     }
 
     fn slot(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Slot<'_> {
-        let (trying, is_probe) = inner.lanes.get_mut(id).map_or((false, false), |lane| {
-            let trying = matches!(lane.health, Health::Doubtful { .. });
-            lane.trying |= trying;
-            (trying, lane.probes())
+        let is_probe = inner.lanes.get_mut(id).is_some_and(|lane| {
+            let is_probe = lane.probes();
+            lane.probing |= is_probe;
+            is_probe
         });
         let connection = inner.lanes.enter(id, now);
-        Slot { places: self, lane: id, connection, share: None, trying, is_probe, served: false }
+        Slot { places: self, lane: id, connection, share: None, is_probe, served: false }
     }
 
     /// Wakes a worker if there may be something to do. A caller that gives a place back and does
@@ -430,7 +430,7 @@ impl Places for Dispatch<'_> {
         let now = self.clock.now();
         let mut inner = self.lock();
         if let Some(lane) = inner.lanes.get_mut(slot.lane) {
-            lane.trying &= !slot.trying;
+            lane.probing &= !slot.is_probe;
             lane.serving -= usize::from(slot.served);
         }
         inner.lanes.leave(slot.lane, slot.connection.take(), now);

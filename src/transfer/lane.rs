@@ -46,8 +46,8 @@ pub(super) struct Lane {
     /// The earliest start of the next request, by `spacing` and `gap`.
     pub(super) next_request: Option<Instant>,
     pub(super) health: Health,
-    /// A job tests whether the doubtful origin can be reached.
-    pub(super) trying: bool,
+    /// A request that probes the origin is in progress.
+    pub(super) probing: bool,
     /// Whether any response came in this run.
     pub(super) answers: bool,
     /// When a request succeeded last.
@@ -105,7 +105,7 @@ impl Lane {
             gap: Gap::default(),
             next_request: None,
             health: Health::Up,
-            trying: false,
+            probing: false,
             answers: false,
             last_success: None,
             serving: 0,
@@ -209,6 +209,15 @@ impl Lane {
         }
     }
 
+    /// Gives the origin up, unless it serves a transfer. Reports whether it did.
+    pub(super) fn give_up(&mut self, failure: &Failure) -> bool {
+        let may = self.serving == 0;
+        if may {
+            self.health = Health::Down(failure.clone());
+        }
+        may
+    }
+
     /// Whether transfers that wait here are served by and by, without a pause of the origin.
     pub(super) fn flows(&self, now: Instant) -> bool {
         let is_held = self.held_until.is_some_and(|until| now < until);
@@ -217,9 +226,8 @@ impl Lane {
 
     /// Whether a transfer may begin.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
-        let tried = self.trying && matches!(self.health, Health::Doubtful { .. });
-        let probed = self.breaker.is_open() && 0 < self.in_use;
-        if tried || probed || self.limit.get() <= self.in_use {
+        let is_probed = self.probing && self.probes();
+        if is_probed || self.limit.get() <= self.in_use {
             return Readiness::Full;
         }
         match self.pause() {

@@ -24,11 +24,19 @@ const LONGEST_HOLD: u32 = 3;
 /// growing after this many refusals.
 const LONGEST_FREE: u32 = 3;
 
+/// What an attempt was, apart from its result.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    /// The kind of a request that proved nothing.
+    kind: Option<Kind>,
+    is_probe: bool,
+}
+
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, errand: &impl Errand, mut job: Job, ended: Result<Ended, Refusal>) {
-        let kind = job.open.take();
-        let is_probe = std::mem::take(&mut job.is_probe);
+        let made = Made { kind: job.open.take(), is_probe: std::mem::take(&mut job.is_probe) };
+        let Made { kind, is_probe } = made;
         if let (Ok(_), Some(lane)) = (&ended, job.lane) {
             self.dispatch.settled(lane, job.tries);
         }
@@ -81,13 +89,13 @@ impl Run<'_> {
             Err(Refusal::Failed { lane, failure, again: true, after }) => {
                 match self.crowded_out(&mut job, kind, lane, &failure, after) {
                     Some(wait) => again(job, kind, wait),
-                    None => self.settle_transient(errand, job, kind, (lane, failure, after)),
+                    None => self.settle_transient(errand, job, made, (lane, failure, after)),
                 }
             }
             Err(Refusal::Failed { lane, failure, .. }) => {
                 if failure.lasting {
                     // The server is busy for longer than the run waits.
-                    self.refused(&job, lane, &failure);
+                    self.refused(&job, made, lane, &failure);
                 } else if is_an_answer(&failure) {
                     self.dispatch.answered(lane);
                 }
@@ -177,12 +185,13 @@ impl Run<'_> {
         &self,
         errand: &impl Errand,
         mut job: Job,
-        kind: Option<Kind>,
+        made: Made,
         (lane, failure, after): (LaneId, Failure, Option<RetryAfter>),
     ) -> Fate {
+        let kind = made.kind;
         job.tries += 1;
         let http = self.settings(&job);
-        let failed = self.refused(&job, lane, &failure);
+        let failed = self.refused(&job, made, lane, &failure);
         if !failed.may_retry && 0 < http.retries {
             if job.ask_more_plainly(kind) {
                 return Fate::at_once(job);
@@ -229,11 +238,12 @@ impl Run<'_> {
     }
 
     /// Records what a transient failure says about its origin.
-    fn refused(&self, job: &Job, lane: LaneId, failure: &Failure) -> Failed {
+    fn refused(&self, job: &Job, made: Made, lane: LaneId, failure: &Failure) -> Failed {
         if failure.status.is_some_and(is_objection) {
             self.dispatch.objected(lane);
         }
-        let failed = self.dispatch.failed(lane, failure, job.tries <= 1, self.chance());
+        let (is_first, chance) = (job.tries <= 1, self.chance());
+        let failed = self.dispatch.failed(lane, failure, is_first, made.is_probe, chance);
         if failed.went_down {
             self.tell_down(job, lane, failure);
         }

@@ -165,7 +165,7 @@ fn a_lane_that_is_not_up_has_no_spare_place() {
     assert_eq!(lane_after(&unreachable), "not up");
     let failed = |dispatch: &Dispatch<'_>, lane| {
         for _ in 0..40 {
-            dispatch.failed(lane, &failure, true, 0.5);
+            dispatch.failed(lane, &failure, true, false, 0.5);
         }
     };
     assert_eq!(lane_after(&failed), "not up");
@@ -396,6 +396,34 @@ fn a_job_is_refused_for_free_a_bounded_number_of_times() {
     }
 }
 
+/// An origin that fails all other requests is not given up while one of its transfers goes on.
+#[test]
+fn the_breaker_gives_no_origin_up_that_serves_a_transfer() {
+    let urls = ["http://a/x"; 200];
+    let (http, mut now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&urls, &http, 64);
+    let failure = Failure::new(ErrorKind::HttpStatus, "no").with_status(500);
+    let (_, mut serving) = ask(&dispatch, now);
+    dispatch.reached(&mut serving);
+    let lane = serving.lane;
+    let mut fail = || {
+        now += Duration::from_mins(1);
+        match dispatch.try_next(now) {
+            Next::Task(Task::Ask(_, slot)) => {
+                let is_probe = slot.is_probe;
+                drop(slot);
+                let went_down = dispatch.failed(lane, &failure, true, is_probe, 0.0).went_down;
+                dispatch.finish();
+                Some(went_down)
+            }
+            Next::Task(_) | Next::Wait(_) | Next::Done => None,
+        }
+    };
+    assert_eq!((0..100).map(|_| fail()).collect::<Vec<_>>(), [Some(false); 100]);
+    drop(serving);
+    assert_eq!(fail(), Some(true), "no probe succeeded, and nothing is served any more");
+}
+
 /// Which jobs of 1,000 an origin that fails is probed with.
 #[test]
 fn probes_are_for_jobs_from_everywhere() {
@@ -407,12 +435,12 @@ fn probes_are_for_jobs_from_everywhere() {
     for _ in 0..58 {
         now += Duration::from_secs(10);
         let (entry, slot) = ask(&dispatch, now);
-        let lane = slot.lane;
+        let (lane, is_probe) = (slot.lane, slot.is_probe);
         drop(slot);
         if dispatch.lock().lanes.get(lane).unwrap().breaker.is_open() {
             probes.push(entry);
         }
-        dispatch.failed(lane, &failure, true, 0.0);
+        dispatch.failed(lane, &failure, true, is_probe, 0.0);
         let job = Job { tries: 1, ..job(entry, "http://a/x") };
         dispatch.put_back(job, if entry < 30 { Duration::ZERO } else { Duration::from_hours(1) });
     }
@@ -651,7 +679,7 @@ async fn random_walk(seed: u64) {
             continue;
         }
         let (mut job, mut slot) = held.swap_remove(rng.usize(0..held.len()));
-        let lane = slot.lane;
+        let (lane, is_probe) = (slot.lane, slot.is_probe);
         match rng.u32(0..10) {
             0 => {
                 drop(slot);
@@ -666,7 +694,7 @@ async fn random_walk(seed: u64) {
             2 => {
                 drop(slot);
                 dispatch.objected(lane);
-                dispatch.failed(lane, &failure, rng.bool(), rng.f64());
+                dispatch.failed(lane, &failure, rng.bool(), is_probe, rng.f64());
                 dispatch.put_back(job, Duration::ZERO);
             }
             3 | 4 => {
