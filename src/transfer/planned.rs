@@ -103,7 +103,6 @@ pub(super) fn elsewhere(
 
 /// Decides about an entry that upstream does not have under the requested name.
 pub(super) fn missing(errand: &impl Planned, run: &Run<'_>, mut job: Job, status: u16) -> Fate {
-    job.forget();
     let Some(entry) = run.entries.get(job.entry) else {
         return Fate::Done;
     };
@@ -117,6 +116,7 @@ pub(super) fn missing(errand: &impl Planned, run: &Run<'_>, mut job: Job, status
     if name < entry.names() && go_to(run, &mut job, &entry, name, 0).is_ok() {
         return Fate::at_once(job);
     }
+    job.forget();
     if let Some(failure) = unless_absent(run, &mut job, &entry, status) {
         errand.give_up(run, job.entry, failure, job.attempts);
         return Fate::Done;
