@@ -14,7 +14,8 @@ use crate::manifest::entry::EntryIndex;
 use crate::pin::Validators;
 
 /// A request that brought this many bytes further before it failed is not counted as a failed one:
-/// requests go on while they progress, and stay bounded by the length of the file.
+/// requests go on while they progress, and stay bounded by the length of the file. Nor does it speak
+/// against the origin.
 pub(super) const PROGRESS: u64 = 1024 * 1024;
 
 /// One entry on its way through a run.
@@ -49,6 +50,8 @@ pub(super) struct Job {
     pub(super) elsewhere: Option<Box<Kept>>,
     /// The most bytes that any attempt reached.
     pub(super) reached: u64,
+    /// The last attempt brought as many further bytes as [`PROGRESS`] before it failed.
+    pub(super) progressed: bool,
     /// Use one connection: the server answers range requests wrongly.
     pub(super) whole: bool,
     /// What this place answered so far.
@@ -146,6 +149,7 @@ impl Job {
             aside: None,
             elsewhere: None,
             reached: 0,
+            progressed: false,
             whole: false,
             learned: Learned::default(),
             open: None,

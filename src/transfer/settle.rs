@@ -30,13 +30,19 @@ struct Made {
     /// The kind of a request that proved nothing.
     kind: Option<Kind>,
     is_probe: bool,
+    /// It brought many bytes before it failed.
+    progressed: bool,
 }
 
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, errand: &impl Errand, mut job: Job, ended: Result<Ended, Refusal>) {
-        let made = Made { kind: job.open.take(), is_probe: std::mem::take(&mut job.is_probe) };
-        let Made { kind, is_probe } = made;
+        let made = Made {
+            kind: job.open.take(),
+            is_probe: std::mem::take(&mut job.is_probe),
+            progressed: std::mem::take(&mut job.progressed),
+        };
+        let Made { kind, is_probe, progressed } = made;
         if let (Ok(_), Some(lane)) = (&ended, job.lane) {
             self.dispatch.settled(lane, job.tries);
         }
@@ -80,7 +86,8 @@ impl Run<'_> {
                 }
             }
             Err(Refusal::Failed { lane, failure, again, after })
-                if (!again || is_probe || is_decided_plainly(&failure))
+                if !progressed
+                    && (!again || is_probe || is_decided_plainly(&failure))
                     && job.ask_more_plainly(kind) =>
             {
                 self.mind(&job, lane, &failure, after);
@@ -239,6 +246,10 @@ impl Run<'_> {
 
     /// Records what a transient failure says about its origin.
     fn refused(&self, job: &Job, made: Made, lane: LaneId, failure: &Failure) -> Failed {
+        if made.progressed {
+            self.dispatch.answered(lane);
+            return Failed { went_down: false, may_retry: true, row: 0 };
+        }
         if failure.status.is_some_and(is_objection) {
             self.dispatch.objected(lane);
         }

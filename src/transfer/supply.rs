@@ -20,7 +20,7 @@ pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
 pub(super) type Find<'a> = Box<dyn FnMut(Range<u64>) -> Option<(u64, Supplied)> + Send + 'a>;
 
 /// A look ahead for a job of one origin takes at most this many others in hand ..
-const MOST_OTHERS: usize = 16;
+pub(super) const MOST_OTHERS: usize = 16;
 /// .. and passes over at most this many positions.
 const MOST_POSITIONS: u64 = 1024;
 
@@ -132,6 +132,20 @@ impl<'a> Supply<'a> {
         if let Some(source) = self.sources.get_mut(position) {
             source.lane = Some(lane);
         }
+    }
+
+    /// Counts the looks for jobs.
+    #[cfg(test)]
+    pub(super) fn counted(self, looks: &'a std::sync::atomic::AtomicUsize) -> Self {
+        let counted = |mut source: Source<'a>| {
+            let mut find = source.jobs.find;
+            source.jobs.find = Box::new(move |among| {
+                looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                find(among)
+            });
+            source
+        };
+        Self { sources: self.sources.into_iter().map(counted).collect() }
     }
 
     pub(super) fn is_exhausted(&self) -> bool {

@@ -250,6 +250,7 @@ impl Fetch<'_> {
         if job.reached + PROGRESS <= begun.staged.length() {
             job.reached = begun.staged.length();
             job.tries = 0;
+            job.progressed = true;
         }
         let kept = self.shelf.keep(begun);
         job.keep(kept);

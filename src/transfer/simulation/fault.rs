@@ -26,6 +26,8 @@ pub(super) enum Fault {
     CutUnframed,
     /// Silence in the middle of the body.
     Stall,
+    /// Silence after that many bytes of the body, if there are more.
+    StallAfter(usize),
     /// The body comes in pieces, each of them before the longest silence.
     Drip,
     /// A good response, after which the connection ends without notice.
@@ -165,6 +167,10 @@ impl Fault {
             // A response without a body would be complete.
             Self::Stall if head == good.len() => vec![Act::Hang],
             Self::Stall => vec![Act::Send(good[..middle].to_vec()), Act::Hang],
+            Self::StallAfter(most) if head + most < good.len() => {
+                vec![Act::Send(good[..head + most].to_vec()), Act::Hang]
+            }
+            Self::StallAfter(_) => vec![Act::Send(good)],
             Self::Drip => {
                 let piece = (good.len() / 6).max(1);
                 let pause = || Act::Wait(silence.mul_f64(0.9));

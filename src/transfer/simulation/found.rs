@@ -1,10 +1,13 @@
 //! Scenes in which seeds found faults of the engine.
 
 use super::fault::Fault;
-use super::play;
 use super::quirk::{Quirk, Refusal, When};
 use super::scene::{EXCESS, Scene};
 use super::world::Temper;
+use super::{Stage, event_loop, folder, plan, play};
+use crate::dest::Dest;
+use crate::event::Outcome;
+use crate::plan::{Action, Decision, Reason};
 
 /// Files of a source: more than a breaker takes.
 const FILES: u32 = 50;
@@ -56,4 +59,29 @@ fn refused_requests_at_a_host_that_limits_connections_cost_no_file() {
             }
         }
     }
+}
+
+/// A host that falls silent after each megabyte and a half is slow, not ill.
+#[test]
+fn a_large_file_comes_while_its_requests_progress() {
+    const STEP: usize = 3 << 19;
+    let faults = vec![Fault::StallAfter(STEP)];
+    let mut scene = Scene::of_one(Temper { faults, share: 100, ..Temper::good() }, Some(1));
+    scene.set(4, 1);
+    let folder = folder();
+    let manifest = scene.parse(folder.path());
+    let dest = Dest::create(&manifest).expect("a destination");
+    event_loop().block_on(async {
+        let world = scene.world();
+        for entry in manifest.entries().iter() {
+            world.put(&format!("/{}", entry.path().as_str()), vec![7; 20 * STEP]);
+        }
+        let stage = Stage { scene: &scene, world: &world, manifest: &manifest, dest: &dest };
+        let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
+        let outcomes = stage.fetch(&plan).await.expect("no law is broken");
+        for entry in manifest.entries().iter() {
+            let outcome = outcomes.of(entry.index());
+            assert!(matches!(outcome, Some(Outcome::Downloaded(_))), "{outcome:?}");
+        }
+    });
 }

@@ -18,7 +18,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ use super::fetch::{Fetch, Files};
 use super::planned;
 use super::probe::{Probe, Questions};
 use super::run::{Run, Work};
+use super::supply::MOST_OTHERS;
 use crate::dest::Dest;
 use crate::dest::state::{Claim, State};
 use crate::event::Outcome;
@@ -123,9 +124,11 @@ impl Stage<'_> {
         let state = State::open(dest, &Claim::named("simulated")).expect("a state").value;
         let parts = dest.parts().expect("the staging area");
         let mut outcomes = Outcomes::default();
+        let looks = AtomicUsize::new(0);
         self.with_work(async |work| {
             let files = Files { plan, dest, state: &state, parts: Some(&parts), disputing: false };
-            let run = Run::new(&work, planned::supply(&work, plan), plan.bound());
+            let supply = planned::supply(&work, plan).counted(&looks);
+            let run = Run::new(&work, supply, plan.bound());
             let fetch = Fetch::new(&work, files);
             self.carry_out(&run, &fetch, &mut outcomes).await?;
             fetch.skip_rest(&run, &mut outcomes);
@@ -133,7 +136,12 @@ impl Stage<'_> {
         })
         .await?;
         state.close();
-        let broken = laws::broken(scene, world, manifest, dest, plan, &outcomes);
+        let mut broken = laws::broken(scene, world, manifest, dest, plan, &outcomes);
+        let (looks, tries) = (looks.into_inner(), world.tries());
+        // One for each entry and the end of each source, and a short look for each probe.
+        if plan.counts().entries() as usize + 8 + MOST_OTHERS * tries < looks {
+            broken.push(format!("{looks} looks at the supply, and {tries} tries"));
+        }
         if broken.is_empty() { Ok(outcomes) } else { Err(broken) }
     }
 
@@ -324,7 +332,7 @@ fn the_same_seed_gives_the_same_run() {
             let stage = Stage { scene: &scene, world: &world, manifest: &manifest, dest: &dest };
             let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
             let outcomes = stage.fetch(&plan).await.expect("no law is broken");
-            format!("{outcomes:?} {} {:?}", world.requests(), began.elapsed())
+            format!("{:?} {} {:?}", outcomes.by_entry, world.requests(), began.elapsed())
         })
     };
     for seed in 0..20 {

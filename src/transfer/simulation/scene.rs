@@ -154,6 +154,17 @@ impl Scene {
             };
             self.entries += files;
             let home = rng.usize(0..self.hosts.len());
+            if !self.is_fair && (self.seed + source as u64).is_multiple_of(4) {
+                // At all hosts.
+                let last = self.hosts.len() - 1;
+                self.entries += files * last as u32;
+                let _ = write!(
+                    text,
+                    "  - url: http://h{{h}}.test/s{source}/{{h}}/{{n}}\n    \
+                     vars: {{h: 0..{last}, n: 1..{files}}}\n    path: \"s{source}/{{h}}/{{n}}\"\n"
+                );
+                continue;
+            }
             let _ = write!(
                 text,
                 "  - url: http://h{home}.test/s{source}/{{n}}\n    vars: {{n: 1..{files}}}\n    \

@@ -41,6 +41,11 @@ struct Inner {
     broken: Vec<String>,
     /// Requests in all.
     requests: usize,
+    /// Connections that were made or refused.
+    dials: usize,
+    /// Transfers: the number of the connection, its host, and when the transfer began and ended.
+    transfers: Vec<(u64, usize, Instant, Option<Instant>)>,
+    lines: u64,
     /// Counts what happens at the origins.
     events: u64,
 }
@@ -109,6 +114,7 @@ struct Host {
 pub(super) struct Open {
     world: World,
     host: usize,
+    line: u64,
 }
 
 impl Drop for Open {
@@ -116,6 +122,18 @@ impl Drop for Open {
         let mut inner = self.world.lock();
         inner.open -= 1;
         inner.hosts[self.host].open -= 1;
+        inner.end_transfer(self.line);
+    }
+}
+
+impl Inner {
+    fn end_transfer(&mut self, line: u64) {
+        for (of, _, _, ended) in self.transfers.iter_mut().rev() {
+            if *of == line {
+                ended.get_or_insert_with(Instant::now);
+                return;
+            }
+        }
     }
 }
 
@@ -183,6 +201,9 @@ impl World {
             bounds,
             broken: Vec::new(),
             requests: 0,
+            dials: 0,
+            transfers: Vec::new(),
+            lines: 0,
             events: 0,
         })))
     }
@@ -201,6 +222,11 @@ impl World {
         bytes
     }
 
+    /// Sets the bytes of a path that was not requested yet.
+    pub(super) fn put(&self, path: &str, bytes: Vec<u8>) {
+        self.lock().files.insert(path.to_owned(), vec![bytes.into()]);
+    }
+
     /// Whether a plain GET of a path was told that it does not exist.
     pub(super) fn is_gone(&self, path: &str) -> bool {
         self.lock().gone.contains(path)
@@ -216,6 +242,19 @@ impl World {
 
     pub(super) fn broken(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().broken)
+    }
+
+    /// Whether a host sent the bytes of a file over one connection in all of that time.
+    pub(super) fn served(&self, host: usize, from: Instant, to: Instant) -> bool {
+        self.lock().transfers.iter().any(|&(_, at, began, ended)| {
+            at == host && began <= from && ended.is_none_or(|ended| to < ended)
+        })
+    }
+
+    /// Requests, and connections that were made or refused.
+    pub(super) fn tries(&self) -> usize {
+        let inner = self.lock();
+        inner.requests + inner.dials
     }
 
     pub(super) fn requests(&self) -> usize {
@@ -252,6 +291,7 @@ impl World {
         let (delay, answers, accepts) = {
             let mut inner = self.lock();
             inner.events += 1;
+            inner.dials += 1;
             let delay = Duration::from_micros(inner.rng.u64(100..5_000));
             let (refused, answered) = (inner.rng.u32(0..100), inner.rng.u32(0..100));
             let there = &inner.hosts[host];
@@ -272,13 +312,13 @@ impl World {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let reset = Arc::new(AtomicBool::new(false));
         let (open, excess, wake) = self.accept(host, &reset);
-        let world = self.clone();
+        let (world, number) = (self.clone(), open.line);
         let was_reset = Arc::clone(&reset);
         match excess {
             Some(Excess::Close) => drop(far),
             Some(Excess::Reset) => reset.store(true, Ordering::Relaxed),
             _ => drop(tokio::spawn(async move {
-                let serving = world.serve(host, far, excess);
+                let serving = world.serve(host, number, far, excess);
                 tokio::pin!(serving);
                 loop {
                     let woken = wake.notified();
@@ -316,17 +356,27 @@ impl World {
                 format!("{all} connections, {here} at h{host}: more than {:?}", inner.bounds);
             inner.broken.push(message);
         }
-        (Open { world: self.clone(), host }, excess, wake)
+        inner.lines += 1;
+        (Open { world: self.clone(), host, line: inner.lines }, excess, wake)
     }
 
     /// Answers the requests of one connection.
-    async fn serve(&self, host: usize, mut stream: DuplexStream, excess: Option<Excess>) {
+    async fn serve(
+        &self,
+        host: usize,
+        line: u64,
+        mut stream: DuplexStream,
+        excess: Option<Excess>,
+    ) {
         while let Some(request) = Request::read(&mut stream).await {
             for act in self.react(host, &request, excess) {
                 self.lock().events += 1;
                 match act {
                     Act::Wait(time) => tokio::time::sleep(time).await,
                     Act::Send(bytes) => {
+                        if is_head_of_file(&bytes) {
+                            self.lock().transfers.push((line, host, Instant::now(), None));
+                        }
                         if stream.write_all(&bytes).await.is_err() {
                             return;
                         }
@@ -336,6 +386,7 @@ impl World {
                     Act::Restart(down) => return self.restart(host, down),
                 }
             }
+            self.lock().end_transfer(line);
         }
     }
 
@@ -394,6 +445,11 @@ impl World {
         }
         there.wake.notify_waiters();
     }
+}
+
+/// Whether a whole head of a success stands at the beginning.
+fn is_head_of_file(bytes: &[u8]) -> bool {
+    bytes.get(8..10) == Some(b" 2") && bytes.windows(4).any(|end| end == b"\r\n\r\n")
 }
 
 /// Random bytes, of a length that is the same in all versions of a path.
