@@ -74,7 +74,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             None => (self.job.target.clone(), Hop::with(self.session())),
         };
         if way.count() == 0 {
-            self.job.attempts += 1;
+            self.job.count_attempt();
         }
         let (run, source, http) = (self.run, self.entry.source(), self.settings());
         let (home, is_own) = self.home();

@@ -109,7 +109,7 @@ impl Errand for ListFetch<'_> {
             return Fate::at_once(job);
         }
         let failure = failure.at_origin(&job.target.origin.to_string());
-        self.give_up(run, job.entry, failure, job.attempts);
+        self.give_up(run, job.entry, failure, job.attempts());
         Fate::Done
     }
 

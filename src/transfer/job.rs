@@ -1,5 +1,6 @@
 //! One entry on its way through a run.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -34,8 +35,8 @@ pub(super) struct Job {
     pub(super) lane: Option<LaneId>,
     /// How often it began anew because it had waited too long for a place at a redirect target.
     pub(super) renewed: u32,
-    /// Attempts in all.
-    pub(super) attempts: u32,
+    /// Requests in all, without redirects, and with those for segments.
+    pub(super) attempts: Cell<u32>,
     /// The file on disk changed since the plan was made, so its record is ignored.
     pub(super) outdated: bool,
     /// Some place sent bytes that do not match the pin.
@@ -141,7 +142,7 @@ impl Job {
             refused: 0,
             lane: None,
             renewed: 0,
-            attempts: 0,
+            attempts: Cell::new(0),
             outdated: false,
             mismatched: false,
             anew: false,
@@ -162,7 +163,16 @@ impl Job {
         }
     }
 
-    /// A job for a further request about the same file at the same place.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts.get()
+    }
+
+    pub(super) fn count_attempt(&self) {
+        self.attempts.update(|attempts| attempts + 1);
+    }
+
+    /// A job for a further request about the same file at the same place, whose requests the caller
+    /// counts.
     pub(super) fn beside(&self) -> Self {
         Self {
             name: self.name,

@@ -118,12 +118,12 @@ pub(super) fn missing(errand: &impl Planned, run: &Run<'_>, mut job: Job, status
     }
     job.forget();
     if let Some(failure) = unless_absent(run, &mut job, &entry, status) {
-        errand.give_up(run, job.entry, failure, job.attempts);
+        errand.give_up(run, job.entry, failure, job.attempts());
         return Fate::Done;
     }
     let source = entry.source_index();
-    match errand.tally().add(source, job.entry, job.attempts) {
-        Ruling::Absent => errand.absent(run, &entry, job.attempts),
+    match errand.tally().add(source, job.entry, job.attempts()) {
+        Ruling::Absent => errand.absent(run, &entry, job.attempts()),
         Ruling::Held => {}
         Ruling::TooMany(held, failure) => {
             let origin = job.target.origin.to_string();

@@ -235,7 +235,7 @@ impl Run<'_> {
         };
         self.ledger.tell(Event::Retrying {
             entry: job.entry,
-            attempts: job.attempts,
+            attempts: job.attempts(),
             retry: job.tries,
             retries: http.retries,
             wait,

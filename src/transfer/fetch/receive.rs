@@ -321,7 +321,7 @@ impl Fetch<'_> {
             entry: job.entry,
             path,
             replaces,
-            attempts: job.attempts,
+            attempts: job.attempts(),
             url: entry.kept_at(0, 0, key),
             served: attempt.served(key),
             validators,

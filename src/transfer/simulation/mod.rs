@@ -339,3 +339,31 @@ fn the_same_seed_gives_the_same_run() {
         assert_eq!(played(seed), played(seed), "seed {seed}");
     }
 }
+
+/// Requests of segments are counted, too.
+#[test]
+fn all_requests_are_reported() {
+    let mut most = 0;
+    for seed in 0..20 {
+        let mut scene = Scene::new(seed, 4);
+        (scene.stop_after, scene.fail_fast) = (None, false);
+        let folder = folder();
+        let manifest = scene.parse(folder.path());
+        let dest = Dest::create(&manifest).expect("a destination");
+        event_loop().block_on(async {
+            let world = scene.world();
+            world.heal();
+            let stage = Stage { scene: &scene, world: &world, manifest: &manifest, dest: &dest };
+            let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
+            let outcomes = stage.fetch(&plan).await.expect("no law is broken");
+            let requests = world.requests();
+            assert!(
+                requests <= outcomes.attempts,
+                "seed {seed}: {requests}, {}",
+                outcomes.attempts
+            );
+            most = most.max(requests - manifest.entries().iter().count());
+        });
+    }
+    assert!(0 < most, "no file came in segments");
+}
