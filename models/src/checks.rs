@@ -41,13 +41,13 @@ fn every_item_is_taken() {
     while taken.len() < 4 {
         // The consumer asks for no more than what comes.
         let enough = if taken.is_empty() { 2 } else { 1 };
-        taken.extend(taker.take(enough, LONG).expect("no end was declared"));
+        taken.extend(taker.take(enough, LONG, None).expect("no end was declared"));
     }
     for producer in producers {
         producer.join().expect("no panic");
     }
     queue.end();
-    assert!(taker.take(1, LONG).is_none(), "nothing is left");
+    assert!(taker.take(1, LONG, None).is_none(), "nothing is left");
     let place = |item| taken.iter().position(|taken| *taken == item).expect("it came");
     assert!(place(1) < place(2) && place(11) < place(12), "{taken:?}");
 }
@@ -63,7 +63,7 @@ fn a_full_queue_empties() {
     };
     let taker = queue.taker();
     let mut taken = Vec::new();
-    while let Some(items) = taker.take(usize::MAX, LONG) {
+    while let Some(items) = taker.take(usize::MAX, LONG, None) {
         taken.extend(items);
     }
     producer.join().expect("no panic");
@@ -79,7 +79,7 @@ fn producers_outlive_the_consumer() {
         })
         .collect();
     let taker = queue.taker();
-    taker.take(1, LONG);
+    taker.take(1, LONG, None);
     drop(taker);
     for producer in producers {
         producer.join().expect("no panic");

@@ -18,6 +18,7 @@ mod init;
 mod list;
 mod lock;
 mod manifests;
+mod outputs;
 mod plan;
 mod report;
 mod reports;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::environment;
 use super::exit::{fail, worst};
+use super::outputs;
 use super::reports::Reports;
 use super::rewrites::rewrites;
 use super::targets::{Target, load};
@@ -26,7 +27,12 @@ pub(super) fn run(args: &PlanArgs, console: &Console) -> Result<ExitStatus, RunE
     let reports = Reports::begin("plan", None, None, console)?;
     let targets = load(&args.manifests, console);
     let mut out = match (&args.out, &targets) {
-        (Some(file), Ok(targets)) => Some(Saving::begin(file, targets.len())?),
+        (Some(file), Ok(targets)) => {
+            for target in targets {
+                outputs::check("--out", file, &target.manifest)?;
+            }
+            Some(Saving::begin(file, targets.len())?)
+        }
         _ => None,
     };
     let status = reports.run(targets, |target, stop, reports| {

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::manifests::DEFAULT_MANIFEST;
+use super::outputs;
 use super::targets::{Target, for_each, load};
 use crate::atomic_file::AtomicFile;
 use crate::cli::args::ReportArgs;
@@ -41,6 +42,9 @@ fn report(
     console: &Console,
 ) -> Result<ExitStatus, RunError> {
     let Target { manifest, selection } = target;
+    if !is_stdout {
+        outputs::check("--html", &args.html, &manifest)?;
+    }
     let options = Options { selection, ..Options::default() };
     let mut talk = Talk::new(console, &manifest);
     let overview = ops::overview(&manifest, &options, &Stop::default(), &mut talk)?;

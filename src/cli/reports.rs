@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::exit::{fail, warn, worst};
+use super::outputs;
 use super::targets::{Refused, Target, for_each};
 use crate::cli::args::ReportFileArgs;
 use crate::event::Reporter;
@@ -26,6 +27,8 @@ use crate::stop::Stop;
 /// The reports of one command. [`Reports::run`] publishes those that are files.
 pub(super) struct Reports<'c> {
     console: &'c Console,
+    /// The flag and the name of each file.
+    named: Vec<(&'static str, PathBuf)>,
     files: RefCell<Files>,
 }
 
@@ -69,8 +72,12 @@ impl<'c> Reports<'c> {
         failed: Option<&PathBuf>,
         console: &'c Console,
     ) -> Result<Self, RunError> {
-        let files = Files::begin(command, args, failed)?;
-        Ok(Self { console, files: RefCell::new(files) })
+        let junit = args.and_then(|args| args.junit.as_ref());
+        let metrics = args.and_then(|args| args.metrics.as_ref());
+        let named = [("--failed", failed), ("--junit", junit), ("--metrics", metrics)];
+        let files = Files::begin(command, named)?;
+        let named = named.into_iter().filter_map(|(flag, file)| Some((flag, file?.clone())));
+        Ok(Self { console, named: named.collect(), files: RefCell::new(files) })
     }
 
     /// Runs the command on its manifests, one after the other, until a signal arrives. Then
@@ -83,6 +90,13 @@ impl<'c> Reports<'c> {
         targets: Result<Vec<T>, Refused>,
         mut run: impl FnMut(T, &Stop, &Self) -> Result<ExitStatus, RunError>,
     ) -> ExitStatus {
+        let targets = targets.and_then(|targets| {
+            let manifests = || targets.iter().map(|target| target.chosen().0);
+            for (flag, file) in &self.named {
+                manifests().try_for_each(|manifest| outputs::check(flag, file, manifest))?;
+            }
+            Ok(targets)
+        });
         let mut targets = match targets {
             Ok(targets) => targets.into_iter(),
             Err(refused) => {
@@ -188,12 +202,10 @@ impl<'c> Reports<'c> {
 impl Files {
     fn begin(
         command: &'static str,
-        args: Option<&ReportFileArgs>,
-        failed: Option<&PathBuf>,
+        named: [(&'static str, Option<&PathBuf>); 3],
     ) -> Result<Self, RunError> {
-        let junit = args.and_then(|args| args.junit.as_ref());
-        let metrics = args.and_then(|args| args.metrics.as_ref());
-        check([("--failed", failed), ("--junit", junit), ("--metrics", metrics)])?;
+        check(named)?;
+        let [(_, failed), (_, junit), (_, metrics)] = named;
         Ok(Self {
             failed: create("--failed", failed, FailedFile::create)?,
             junit: create("--junit", junit, |file| Junit::create(file, command))?,

@@ -50,3 +50,24 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn transfers_share_a_rate_and_small_ones_are_not_starved() {
+        let (pace, began) = (Pace::new(600_000), Instant::now());
+        let transfer = async |bytes: u64| {
+            for _ in 0..bytes / 60_000 {
+                pace.take(60_000).await;
+            }
+            pace.take(bytes % 60_000).await;
+            began.elapsed().as_secs_f64()
+        };
+        let (one, other, small) =
+            tokio::join!(transfer(600_000), transfer(600_000), transfer(1000));
+        assert!(small < 0.1, "{small} s");
+        assert!((1.9..2.1).contains(&one) && (1.9..2.1).contains(&other), "{one} s and {other} s");
+    }
+}

@@ -302,7 +302,7 @@ fn place_of(entry: &Entry<'_>) -> super::problem::Span {
 }
 
 /// Where a file is, and where its name is: these differ for a symbolic link.
-fn places_of(file: &Path) -> Vec<PathBuf> {
+pub(crate) fn places_of(file: &Path) -> Vec<PathBuf> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new(".")).canonicalize();
     let named = folder.ok().zip(file.file_name()).map(|(folder, name)| folder.join(name));

@@ -52,6 +52,8 @@ mod types;
 mod url;
 pub(crate) mod vars;
 
+#[cfg(feature = "cli")]
+pub(crate) use collisions::places_of;
 pub(crate) use expect::EDGE;
 pub use expect::{Expect, Kind, MediaType, MissingWhen, Sizes};
 pub use http::{Http, Http2, PerHost, Proxy};

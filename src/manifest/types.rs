@@ -8,7 +8,7 @@ use super::expect::{Expect, MissingWhen};
 use super::http::Http;
 use super::netrc_file::Credentials;
 use super::problem::{Problem, Span};
-use super::secret::Secret;
+use super::secret::{Hidden, Secret};
 use super::url::host_of;
 use crate::digest::checksums::{List, Rules};
 use crate::digest::{Checksum, Digest};
@@ -34,6 +34,8 @@ pub struct Manifest {
     pub(super) is_loaded: bool,
     /// The files that the manifest names for values, rows and digests.
     pub(super) beside: Vec<Input>,
+    /// The values from the environment and of header fields.
+    pub(super) hidden: Hidden,
     /// What is not wrong, but probably not intended.
     pub(super) warnings: Vec<Problem>,
     /// Files that no entry may have the path of, besides the manifest and its lock.
@@ -256,6 +258,13 @@ impl Manifest {
     #[must_use]
     pub(crate) fn is_part(&self) -> bool {
         self.is_part
+    }
+
+    /// A text from outside with placeholders for the values that must not be printed: a server may
+    /// send back what it was sent.
+    #[must_use]
+    pub(crate) fn hide(&self, text: &str) -> Option<String> {
+        self.hidden.hide(text)
     }
 
     /// The destination directory.

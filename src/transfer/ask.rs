@@ -62,7 +62,19 @@ impl<'q> Question<'q> {
 
 impl<'r> Attempt<'_, 'r, '_> {
     /// Sends a request and follows redirects. A job that had to wait continues where it was.
+    ///
+    /// A failure may quote what a server sent, and a server may send back what it was sent: values
+    /// that must not be printed are replaced in it.
     pub(super) async fn ask(
+        &mut self,
+        slot: Slot<'r>,
+        question: &Question<'_>,
+    ) -> Result<Response<'r>, Refusal> {
+        let asked = self.ask_openly(slot, question).await;
+        asked.map_err(|refusal| refusal.hiding(self.run.work.manifest))
+    }
+
+    async fn ask_openly(
         &mut self,
         slot: Slot<'r>,
         question: &Question<'_>,

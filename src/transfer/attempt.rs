@@ -9,7 +9,7 @@ use super::want::Want;
 use crate::failure::Failure;
 use crate::http::RetryAfter;
 use crate::manifest::entry::Entry;
-use crate::manifest::{Http, Identity, IdentityKey, KeptUrl};
+use crate::manifest::{Http, Identity, IdentityKey, KeptUrl, Manifest};
 
 /// One attempt at one job: what its steps share.
 pub(super) struct Attempt<'a, 'r, 'w> {
@@ -47,6 +47,17 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Without the values in its message and hint that must not be printed.
+    pub(super) fn hiding(mut self, manifest: &Manifest) -> Self {
+        if let Self::Unreachable { failure, .. } | Self::Failed { failure, .. } = &mut self {
+            if let Some(message) = manifest.hide(&failure.message) {
+                failure.message = message;
+            }
+            failure.hint = failure.hint.take().map(|hint| manifest.hide(&hint).unwrap_or(hint));
+        }
+        self
+    }
+
     /// A failure that another attempt would meet, too.
     pub(super) fn lasting(lane: LaneId, failure: Failure) -> Self {
         Self::Failed { lane, failure, again: false, after: None }

@@ -117,11 +117,17 @@ impl Publishing<'_> {
     pub(super) fn run(mut self) {
         // A group costs about the same whatever its size, so a busy publisher waits for more.
         let mut enough = 1;
-        while let Some(group) = self.messages.take(enough, GATHERING) {
+        while let Some(group) = self.messages.take(enough, GATHERING, self.patience()) {
             enough = if group.len() < BUSY { 1 } else { GROUP };
             self.add(group);
         }
         self.write();
+    }
+
+    /// How long the notes may still wait for others; none if there are none.
+    fn patience(&self) -> Option<Duration> {
+        let since = self.clock.now() - self.written;
+        (!self.waiting.is_empty() && !self.failed).then(|| NOTED.saturating_sub(since))
     }
 
     /// Publishes what waits now.

@@ -80,12 +80,28 @@ impl<T> Queue<T> {
 
 impl<T> Taker<'_, T> {
     /// Waits for an item, then until there are `enough` or `within` is over, and takes all items.
-    /// None after the end.
-    pub(super) fn take(&self, enough: usize, within: Duration) -> Option<Vec<T>> {
+    /// None after the end. With `patience`, it waits that long for the first item, and then takes
+    /// none.
+    pub(super) fn take(
+        &self,
+        enough: usize,
+        within: Duration,
+        patience: Option<Duration>,
+    ) -> Option<Vec<T>> {
         let mut inner = self.0.lock();
         while inner.items.is_empty() && !inner.ended {
             inner.enough = Some(1);
-            inner = wait(&self.0.filled, inner);
+            let Some(patience) = patience else {
+                inner = wait(&self.0.filled, inner);
+                continue;
+            };
+            let waited = self.0.filled.wait_timeout(inner, patience);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            inner = guard;
+            if waited.timed_out() && inner.items.is_empty() && !inner.ended {
+                inner.enough = None;
+                return Some(Vec::new());
+            }
         }
         let enough = enough.min(self.0.bound);
         while inner.items.len() < enough && !inner.ended {
@@ -136,13 +152,24 @@ mod tests {
         let queue = Queue::new(100);
         let taker = queue.taker();
         (0..10).for_each(|n| queue.put(n));
-        assert_eq!(taker.take(1, LONG), Some((0..10).collect()));
+        assert_eq!(taker.take(1, LONG, None), Some((0..10).collect()));
         queue.put(10);
-        assert_eq!(taker.take(2, Duration::ZERO), Some(vec![10]), "time is over");
+        assert_eq!(taker.take(2, Duration::ZERO, None), Some(vec![10]), "time is over");
         queue.put(11);
         queue.end();
-        assert_eq!(taker.take(100, LONG), Some(vec![11]), "no more comes");
-        assert_eq!(taker.take(100, LONG), None);
+        assert_eq!(taker.take(100, LONG, None), Some(vec![11]), "no more comes");
+        assert_eq!(taker.take(100, LONG, None), None);
+    }
+
+    #[test]
+    fn a_taker_with_patience_takes_none_in_the_end() {
+        let queue = Queue::new(100);
+        let taker = queue.taker();
+        assert_eq!(taker.take(64, LONG, Some(Duration::ZERO)), Some(Vec::new()));
+        queue.put(1);
+        assert_eq!(taker.take(1, LONG, Some(Duration::ZERO)), Some(vec![1]));
+        queue.end();
+        assert_eq!(taker.take(1, LONG, Some(Duration::ZERO)), None);
     }
 
     #[test]
@@ -151,9 +178,9 @@ mod tests {
         let taker = queue.taker();
         std::thread::scope(|scope| {
             scope.spawn(|| (0..64).for_each(|n| queue.put(n)));
-            assert_eq!(taker.take(64, LONG).map(|taken| taken.len()), Some(64));
+            assert_eq!(taker.take(64, LONG, None).map(|taken| taken.len()), Some(64));
             scope.spawn(|| queue.end());
-            assert_eq!(taker.take(64, LONG), None);
+            assert_eq!(taker.take(64, LONG, None), None);
         });
     }
 
@@ -165,7 +192,7 @@ mod tests {
             scope.spawn(|| (0..1000).for_each(|n| queue.put(n)));
             let mut taken = Vec::new();
             while taken.len() < 1000 {
-                let some = taker.take(usize::MAX, LONG).expect("it does not end");
+                let some = taker.take(usize::MAX, LONG, None).expect("it does not end");
                 assert!(some.len() <= 4);
                 taken.extend(some);
             }

@@ -218,6 +218,16 @@ fn answers_of_every_kind_tell_no_secret() {
         ("other content", Answer::file().gzip_label()),
         ("too large", status(200).body(vec![b'x'; 2000])),
     ];
+    // A server may send back what it was sent.
+    let echoes = [HEADER, LITERAL, PASSWORD, TOKEN].into_iter().flat_map(|secret| {
+        let head = |field| format!("HTTP/1.1 200 OK\r\n{field}: {secret}\r\n\r\n");
+        [
+            ("an echo as length", Answer::raw(head("Content-Length"))),
+            ("an echo as framing", Answer::raw(head("Transfer-Encoding"))),
+            ("an echo as coding", Answer::file().header("Content-Encoding", secret)),
+        ]
+    });
+    let answers: Vec<_> = answers.into_iter().chain(echoes).collect();
     // In parallel, because the runs spend most of their time waiting.
     std::thread::scope(|scope| {
         for (name, answer) in answers {

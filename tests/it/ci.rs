@@ -563,3 +563,37 @@ fn no_report_holds_a_secret() {
         assert!(!text.contains("canary-") && !text.is_empty(), "{file}: {text}");
     }
 }
+
+/// A file that the user asks for replaces nothing that the command works with.
+#[test]
+fn output_files_replace_no_input() {
+    let world = World::new().serve_numbered(2);
+    world.write("ids.txt", "1\n2\n");
+    let lists =
+        "version: 1\ndest: out\nsources:\n  - url: $BASE/{n}.txt\n    vars: {n: {file: ids.txt}}\n";
+    let world = world.manifest(lists);
+    world.run(["lock"]).success();
+    let inputs = ["natsync.yaml", "ids.txt", "natsync.lock", "out/1.txt", "out/.natsync/state.db"];
+    for input in inputs {
+        let before = world.read(input);
+        for args in [
+            &["apply", "--junit"][..],
+            &["apply", "--metrics"],
+            &["apply", "--failed"],
+            &["lock", "--junit"],
+            &["verify", "--metrics"],
+            &["plan", "--out"],
+            &["report", "--html"],
+        ] {
+            let run = world.run(args.iter().copied().chain([input])).code(2);
+            let would = ["would replace", "would overwrite"];
+            assert!(would.iter().any(|text| run.stderr.contains(text)), "{args:?}: {}", run.stderr);
+            assert!(world.read(input) == before, "{args:?} {input}");
+        }
+    }
+    let linked = world.path("link.xml");
+    std::os::unix::fs::symlink(world.path("natsync.lock"), &linked).unwrap();
+    world.run(["apply", "--junit", "link.xml"]).code(2);
+    world.run(["report", "--html", "out/index.html"]).success();
+    assert!(world.exists("out/index.html"));
+}

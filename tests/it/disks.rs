@@ -2,6 +2,7 @@
 //! run with a working disk completes the work.
 
 use crate::reference::{Reference, is_traceable};
+use crate::world::side_by_side;
 
 /// Runs in which a system call fails at these occurrences (`3`: the third, `3+`: the third and all
 /// later ones), each followed by a normal run.
@@ -55,9 +56,7 @@ macro_rules! failing {
     ($($name:ident: $calls:expr, [$($error:expr),+], $whens:expr;)+) => {
         $(#[test]
         fn $name() {
-            for error in [$($error),+] {
-                failing($calls, error, $whens);
-            }
+            side_by_side([$($error),+], |error| failing($calls, error, $whens));
         })+
     };
 }

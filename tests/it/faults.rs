@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use crate::dice::Dice;
 use crate::origin::{Answer, Secured};
-use crate::world::{Run, World, content, sha256_of};
+use crate::world::{Run, World, content, sha256_of, side_by_side};
 
 const SIZE: usize = 20_000;
 const MIDDLE: usize = 9_000;
@@ -353,34 +353,32 @@ fn there_are_enough_of_them() {
     assert!(60 <= answers().len(), "{}", answers().len());
 }
 
+fn with_and_without_pins(case: Case, over_tls: bool) {
+    side_by_side([false, true], |is_pinned| {
+        Table::new(answers(), case, is_pinned, over_tls).check();
+    });
+}
+
 #[test]
 fn on_a_fresh_file() {
-    for is_pinned in [false, true] {
-        Table::new(answers(), Case::Fresh, is_pinned, false).check();
-    }
+    with_and_without_pins(Case::Fresh, false);
 }
 
 #[test]
 fn on_the_rest_of_a_file() {
-    for is_pinned in [false, true] {
-        Table::new(answers(), Case::Begun, is_pinned, false).check();
-    }
+    with_and_without_pins(Case::Begun, false);
 }
 
 #[test]
 fn on_an_update() {
-    for is_pinned in [false, true] {
-        Table::new(answers(), Case::Update, is_pinned, false).check();
-    }
+    with_and_without_pins(Case::Update, false);
 }
 
 #[test]
 fn over_tls() {
-    for case in [Case::Fresh, Case::Begun, Case::Update] {
-        for is_pinned in [false, true] {
-            Table::new(answers(), case, is_pinned, true).check();
-        }
-    }
+    side_by_side([Case::Fresh, Case::Begun, Case::Update], |case| {
+        with_and_without_pins(case, true);
+    });
 }
 
 /// Faults of a silent origin. Each has its own world, because natsync gives up such an origin.
@@ -399,7 +397,7 @@ fn of_an_origin_that_does_not_answer() {
         || fault("silence in the body", Answer::file().stall_at(5000), SILENT),
         || fault("silence at the end", Answer::file().stall_at(10_999), SILENT),
     ];
-    for one in faults {
+    side_by_side(faults, |one| {
         for case in [Case::Fresh, Case::Begun, Case::Update] {
             for is_pinned in [false, true] {
                 let mut table = Table::new(vec![one()], case, is_pinned, false);
@@ -408,7 +406,7 @@ fn of_an_origin_that_does_not_answer() {
                 table.check();
             }
         }
-    }
+    });
 }
 
 /// All kinds of failures.
@@ -497,10 +495,11 @@ impl Dice {
 
 #[test]
 fn whatever_comes_a_pinned_path_holds_old_or_new_bytes() {
-    for (seed, case) in [(1, Case::Fresh), (2, Case::Begun), (3, Case::Update), (4, Case::Begun)] {
+    let cases = [(1, Case::Fresh), (2, Case::Begun), (3, Case::Update), (4, Case::Begun)];
+    side_by_side(cases, |(seed, case)| {
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ seed);
         let any = |index| fault("anything", dice.answer(&new(index)), KINDS);
         let faults: Vec<_> = (0..150).map(any).collect();
         Table::new(faults, case, true, false).check();
-    }
+    });
 }

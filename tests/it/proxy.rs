@@ -1,7 +1,5 @@
 //! Proxies: which requests use one, and which do not.
 
-use std::time::Duration;
-
 use crate::origin::{Answer, Origin};
 use crate::relay::{Manner, Relay};
 use crate::secure::{FILE, Secure, authority, params};
@@ -81,13 +79,15 @@ fn a_proxy_that_opens_no_tunnel_is_named() {
     assert!(proxy.heads()[0].starts_with("CONNECT example.invalid:443 "));
 }
 
-/// One entry, requested through a proxy with this behaviour; `https` needs a tunnel.
-fn through(proxy: &Relay, https: bool) -> World {
+/// One entry, requested through a proxy; `https` needs a tunnel. The timeouts are short only where
+/// the proxy is silent: a busy machine may take a second for an answer.
+fn through(proxy: &Relay, https: bool, is_silent: bool) -> World {
     let world = World::new().serve("/a.txt", "content");
     let scheme = if https { "https" } else { "http" };
     let setting = format!(
-        "http: {{proxy: \"{}\", retries: 0, connect_timeout: 1s, stall_timeout: 1s}}",
-        proxy.url("")
+        "http: {{proxy: \"{}\", retries: 0{}}}",
+        proxy.url(""),
+        if is_silent { ", connect_timeout: 1s, stall_timeout: 1s" } else { "" },
     );
     let url = format!("{scheme}://127.0.0.1:{}/a.txt", world.origin.port());
     world.source(&url, &[&setting])
@@ -116,13 +116,12 @@ fn errors_of_a_proxy_name_the_proxy() {
         (Manner::Cut(3), false, "truncated", "3 of 7 bytes"),
     ] {
         let proxy = Relay::of(manner.clone());
-        let world = through(&proxy, https);
+        let world = through(&proxy, https, matches!(manner, Manner::Silent));
         let run = world.apply().code(1);
         let (seen, message) = run.failure("a.txt");
         assert_eq!(seen, kind, "{manner:?}: {message}");
         assert!(message.contains(&format!("the proxy {}", proxy.url(""))), "{message}");
         assert!(message.contains(part), "{message}");
-        assert!(run.elapsed < Duration::from_secs(8), "{manner:?}: {:?}", run.elapsed);
         world.assert_files(&[]);
         assert!(world.origin.requests().is_empty() || matches!(manner, Manner::Cut(_)));
     }
@@ -145,7 +144,7 @@ fn a_proxy_that_refuses_is_not_asked_again() {
 #[test]
 fn an_error_page_of_a_proxy_with_status_200_is_rejected() {
     let proxy = Relay::of(answer("200 OK", "<html>Please log in</html>"));
-    let world = through(&proxy, true);
+    let world = through(&proxy, true, false);
     let run = world.apply().code(1);
     assert!(["tls", "connect"].contains(&run.failure("a.txt").0.as_str()), "{}", run.output());
     assert!(run.failure("a.txt").1.contains("the proxy"), "{}", run.output());

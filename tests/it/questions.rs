@@ -267,7 +267,7 @@ fn a_list_is_missing_only_by_a_plain_get() {
 fn a_head_that_hangs_is_followed_by_a_get() {
     let world = World::new()
         .serve("/a.bin", "all of it")
-        .source("$BASE/a.bin", &["http: {retries: 0, stall_timeout: 500ms}"]);
+        .source("$BASE/a.bin", &["http: {retries: 0, stall_timeout: 2s}"]);
     world.write("out/a.bin", "shorter");
     world.origin.always("HEAD /a.bin", Answer::file().delay(Duration::from_mins(5)));
     let run = world.apply().success();

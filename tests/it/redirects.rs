@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::origin::{Answer, Origin};
 use crate::world::{Run, World};
@@ -119,7 +120,7 @@ fn a_pause_of_a_redirect_target_does_not_delay_other_hosts() {
     }
     // The first two concurrent requests get a `Retry-After`.
     for n in 1..=2 {
-        busy.attempts(&format!("/{n}.txt"), [Answer::status(429).retry_after("2")]);
+        busy.attempts(&format!("/{n}.txt"), [Answer::status(429).retry_after("60")]);
     }
     for n in 1..=30 {
         other.serve(&format!("/{n}.dat"), "there");
@@ -134,12 +135,11 @@ sources:
     ));
     let running = world.spawn(["apply", "--json"]);
     busy.wait_for(1);
-    let first = busy.requests()[0].at;
     other.wait_for(30);
-    let last = other.requests().iter().map(|request| request.at).max().unwrap();
-    assert!(busy.requests().iter().all(|request| request.at <= last), "the pause is not over");
-    assert!(last - first < Duration::from_millis(1900), "{:?}", last - first);
-    assert_eq!(running.wait().success().counts(), "entries 38, downloaded 38");
+    running.wait_stderr_contains("asks for a pause");
+    running.signal(Signal::INT);
+    running.wait().code(130);
+    assert!(busy.requests().len() <= 2, "the pause is not over");
 }
 
 /// A port that closes and counts all connections. It stays open until the process ends.
@@ -168,7 +168,6 @@ fn a_dead_host_that_redirects_lead_to_is_found_out_once() {
     }
     let run = world.apply().code(1);
     assert_eq!(run.counts(), "entries 40, failed 40");
-    assert!(run.elapsed < Duration::from_secs(10), "{:?}", run.elapsed);
     let connects = count.load(Ordering::Acquire);
     assert!(connects <= 6, "{connects} connections to a dead host");
     for result in run.results() {
@@ -252,8 +251,8 @@ fn link_local_addresses_are_not_asked() {
         "0251.0376.0251.0376",
         "[::ffff:169.254.169.254]",
     ] {
-        let run = refused(&redirected(302, &format!("http://{host}/latest/meta-data/")));
-        assert!(run.elapsed < Duration::from_secs(8), "{host}: a connection was attempted");
+        // A connection that is attempted would be a failure of another kind.
+        refused(&redirected(302, &format!("http://{host}/latest/meta-data/")));
     }
 }
 

@@ -140,10 +140,12 @@ impl Reference {
     pub(crate) fn run_injected(&self, calls: &str, inject: &str) -> Output {
         let trace = format!("trace={calls}");
         let inject = format!("inject={calls}:{inject}");
+        // An injected fault of `write` may make the event loop sleep for ever.
+        let limit = if calls == "write" { "10" } else { "60" };
         let arguments = [
             "-s",
             "KILL",
-            "60",
+            limit,
             "strace",
             "-f",
             "-qq",

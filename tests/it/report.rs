@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -399,9 +398,7 @@ fn a_hundred_thousand_entries_fit_a_page() {
         "sources:\n  - {name: flat, url: \"$BASE/{n}.bin\", vars: {n: 1..100000}}\n  - {name: table, url: \"$BASE/{a}/{b}.dat\", path: \"{a}/{b}\", vars: {a: 1..300, b: 1..300}}\n",
     );
     world.write("out/17.bin", "17");
-    let run = world.run(["report", "--html", "page.html"]).success();
-    // Ten times the time of a release build, because tests run in parallel.
-    assert!(run.elapsed < Duration::from_secs(50), "{:?}", run.elapsed);
+    world.run(["report", "--html", "page.html"]).success();
     let page = Page::read(String::from_utf8(world.read("page.html")).unwrap());
     assert!(page.text.len() < 3_000_000, "{}", page.text.len());
     let cells: usize = page.cells().values().sum();

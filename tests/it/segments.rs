@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::origin::{Answer, File, Origin, Request};
-use crate::world::{World, content, sha256_of};
+use crate::world::{World, content, sha256_of, side_by_side};
 
 const SIZE: usize = 4_000_000;
 
@@ -165,7 +165,7 @@ fn no_answer_to_a_range_ends_the_entry() {
             ("cut", Answer::file().cut_at(1000)),
         ]
     };
-    for (name, fault) in faults() {
+    side_by_side(faults(), |(name, fault)| {
         let settings = "http: {segments: 4, segment_min_size: 1MB, retries: 0, stall_timeout: 5s}";
         let world = World::new().serve("/a.bin", bytes.clone()).source("$BASE/a.bin", &[settings]);
         world.origin.always("/a.bin", fault);
@@ -176,14 +176,14 @@ fn no_answer_to_a_range_ends_the_entry() {
         let whole = world.origin.requests().iter().filter(|r| r.header("range").is_none()).count();
         assert!(whole <= 1, "{name}: {whole} requests for the whole file");
         assert!(!ranges(&world).is_empty(), "{name}: no range was requested");
-    }
+    });
 }
 
 /// A helper that gets no byte ends; nothing waits for longer than `stall_timeout`.
 #[test]
 fn silence_for_a_range_ends_its_connection_alone() {
     let bytes = bytes(14);
-    let settings = "http: {segments: 2, segment_min_size: 1MB, retries: 0, stall_timeout: 1s}";
+    let settings = "http: {segments: 2, segment_min_size: 1MB, retries: 0, stall_timeout: 2s}";
     let world = World::new().serve("/a.bin", bytes.clone()).source("$BASE/a.bin", &[settings]);
     let gate = crate::origin::Gate::new();
     world.origin.always("/a.bin", Answer::file().gate_at(1000, &gate));

@@ -1,7 +1,11 @@
 //! The state is a cache: damage to it costs time, but never makes the result of a run wrong.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
+use rusqlite::{Connection, OpenFlags};
+
+use crate::origin::{Answer, Gate, PATIENCE};
 use crate::world::World;
 
 fn applied() -> World {
@@ -222,4 +226,27 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
             fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// Files are recorded soon after they are in place, also while nothing else arrives: a killed run
+/// must not forget which files are natsync's.
+#[test]
+fn a_record_waits_for_no_other_file() {
+    let gate = Gate::new();
+    let world = World::new().serve_numbered(2).source("$BASE/{n}.txt", &["vars: {n: 1..2}"]);
+    world.origin.always("/2.txt", Answer::file().gate_at(3, &gate));
+    let running = world.spawn(["apply"]);
+    let recorded = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let state = Connection::open_with_flags(world.state(), flags).ok()?;
+        let find = "SELECT path FROM files WHERE path = '1.txt'";
+        state.query_row(find, [], |row| row.get::<_, String>(0)).ok()
+    };
+    let end = Instant::now() + PATIENCE;
+    while recorded().is_none() {
+        assert!(Instant::now() < end, "the first file is not recorded while the second one comes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    gate.open();
+    running.wait().success();
 }

@@ -203,7 +203,6 @@ fn a_handshake_that_hangs_ends() {
     let (kind, message) = run.failure("file.txt");
     assert_eq!(kind, "timeout");
     assert!(message.contains("no TLS handshake with"), "{message}");
-    assert!(run.elapsed < Duration::from_secs(8), "{:?}", run.elapsed);
     assert!(count.load(Ordering::Acquire) <= 2);
 }
 

@@ -1,7 +1,6 @@
 //! What other runs change while a run waits, and while it works: nothing of it is lost.
 
 use std::fs::{self, File};
-use std::time::Duration;
 
 use crate::origin::{Answer, Gate};
 use crate::world::{Running, World, numbered};
@@ -27,9 +26,7 @@ fn lock(world: &World) -> String {
 fn waiting(world: &World, args: &[&str]) -> (Running, File) {
     let guard = File::options().write(true).open(world.path("out/.natsync/run.lock")).unwrap();
     guard.lock().unwrap();
-    let running = world.spawn(args.iter().copied().chain(["--wait"]));
-    // No event shows that the run waits. If it is slower than this, the test passes all the same.
-    std::thread::sleep(Duration::from_millis(300));
+    let running = world.spawn_waiting(args.iter().copied().chain(["--wait"]));
     (running, guard)
 }
 

@@ -10,11 +10,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
 use tempfile::TempDir;
 
 pub(crate) use run::{Run, Running};
 
 use crate::origin::{File, Origin};
+
+/// Does this for each of them at the same time, because most of the time of a run is waiting.
+pub(crate) fn side_by_side<T: Send>(all: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    let check = &check;
+    std::thread::scope(|scope| {
+        for one in all {
+            scope.spawn(move || check(one));
+        }
+    });
+}
 
 /// The result of a run.
 pub(crate) struct Output {
@@ -268,6 +280,24 @@ impl World {
             assert!(std::time::Instant::now() < end, "waited in vain for {path}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Starts a run that waits because another one holds the destination, and returns when it has
+    /// found that.
+    #[track_caller]
+    pub(crate) fn spawn_waiting<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+    ) -> Running {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        let guard = self.path("out/.natsync/run.lock");
+        inotify::add_watch(&watch, &guard, inotify::WatchFlags::CLOSE_WRITE).unwrap();
+        let running = self.spawn(args);
+        // A run that finds the guard held closes it, and tries again later.
+        let patience = crate::origin::PATIENCE.try_into().unwrap();
+        let closed = poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&patience)).unwrap();
+        assert_eq!(closed, 1, "the run does not try to take the destination");
+        running
     }
 
     /// Waits until a file in the staging area has this many bytes.

@@ -17,6 +17,14 @@ use crate::pin::Validators;
 /// change with every run.
 const LISTS: u32 = 64;
 
+/// Deletes the oldest lists beyond that number. One pass over the table, so it is done once for many
+/// lists.
+const FEWER_LISTS: &str = "DELETE FROM lists WHERE rowid IN (
+    SELECT rowid FROM (
+        SELECT rowid, row_number() OVER (PARTITION BY url ORDER BY rowid DESC) AS age FROM lists
+    ) WHERE ?1 < age
+ )";
+
 /// A file has the owner that put its bytes in place, however often they are confirmed later. Other
 /// bytes that were there already are not natsync's.
 const FILE: &str = "
@@ -120,10 +128,7 @@ impl State {
             let mut list = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO lists (identity, url, etag, last_modified, content) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
-            let mut fewer = transaction.prepare_cached(
-                "DELETE FROM lists WHERE url = ?1 AND rowid NOT IN
-                 (SELECT rowid FROM lists WHERE url = ?1 ORDER BY rowid DESC LIMIT ?2)",
-            )?;
+            let mut has_listed = false;
             let now = Timestamp::now();
             for note in notes {
                 match note {
@@ -175,7 +180,7 @@ impl State {
                     Note::List { url, identity, validators, content } => {
                         let Validators { etag, last_modified } = validators;
                         list.execute(params![identity.0, url, etag, last_modified, content])?;
-                        fewer.execute(params![url, LISTS])?;
+                        has_listed |= url.contains("${");
                     }
                     Note::Missing { path, url, since } => {
                         missing.execute(params![
@@ -188,7 +193,38 @@ impl State {
                     }
                 }
             }
+            if has_listed {
+                transaction.execute(FEWER_LISTS, [LISTS])?;
+            }
         }
         transaction.commit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dest::Dest;
+    use crate::dest::state::Claim;
+
+    #[test]
+    fn lists_of_former_values_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let state = State::open(&dest, &Claim::named("m")).unwrap().value;
+        let list = |url: String, n: u32| Note::List {
+            identity: state.key().digest(&n.to_string()),
+            url,
+            validators: Validators::default(),
+            content: Some(Vec::new()),
+        };
+        let plain = (0..100).map(|n| list(format!("http://h/{n}"), n));
+        let signed = (100..200).map(|n| list("http://h/?${SIG}".to_owned(), n));
+        let notes: Vec<_> = plain.chain(signed).collect();
+        state.note(&notes).unwrap();
+        let count =
+            |sql: &str| -> u32 { state.lock().query_row(sql, [], |row| row.get(0)).unwrap() };
+        assert_eq!(count("SELECT count(*) FROM lists"), 100 + LISTS);
+        assert_eq!(count("SELECT count(*) FROM lists WHERE rowid > 200 - 64"), LISTS, "the newest");
     }
 }

@@ -26,9 +26,11 @@ impl Reader<'_> {
         len: usize,
     ) -> Option<String> {
         // As in a shell, `:-` also replaces an empty value by the default.
-        let value = (self.options.env)(name)
-            .filter(|value| default.is_none() || !value.is_empty())
-            .or_else(|| default.map(str::to_owned));
+        let found = (self.options.env)(name).filter(|value| default.is_none() || !value.is_empty());
+        if let Some(value) = &found {
+            self.hidden.add(value, &format!("${{{name}}}"));
+        }
+        let value = found.or_else(|| default.map(str::to_owned));
         if value.is_none() {
             let place = self.within(node, at, len);
             self.problem(

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 
 use crate::manifest::http::Http;
 use crate::manifest::problem::{Found, Problems, Span, Text};
+use crate::manifest::secret::Hidden;
 use crate::manifest::tables::{LIMITS, MANIFEST, MOST_ENTRIES, PRUNE};
 use crate::manifest::types::{Manifest, Orphans, Source};
 use fields::{Fields, nearest};
@@ -98,6 +99,7 @@ impl Manifest {
             problems: Found::default(),
             limit: ENTRIES,
             beside: Vec::new(),
+            hidden: Hidden::default(),
             dated: HashSet::new(),
             warnings: Found::default(),
         };
@@ -150,6 +152,7 @@ impl Reader<'_> {
             is_part: !self.options.set.is_empty(),
             is_loaded: false,
             beside: std::mem::take(&mut self.beside),
+            hidden: std::mem::take(&mut self.hidden),
             warnings: std::mem::take(&mut self.warnings).first(&self.text, 20),
             protected: Vec::new(),
             starts,

@@ -27,6 +27,9 @@ const OWN_HEADERS: [&str; 14] = [
     "proxy-authorization",
 ];
 
+/// How the names of header fields begin whose values are no secrets.
+const PLAIN: [&str; 5] = ["accept", "cache-control", "pragma", "referer", "user-agent"];
+
 impl Reader<'_> {
     pub(super) fn on_missing(&mut self, node: &Node) -> Option<OnMissing> {
         Some(match self.word(node, "on_missing", ON_MISSING)? {
@@ -149,6 +152,15 @@ impl Reader<'_> {
                     None,
                 );
                 continue;
+            }
+            let name = key.name.to_ascii_lowercase();
+            if !PLAIN.iter().any(|begin| name.starts_with(begin)) {
+                // With and without the scheme: `Bearer abc` and `abc`.
+                let value = expanded.value.expose();
+                let credentials = value.split_once(' ').map_or(value, |(_, rest)| rest);
+                let placeholder = format!("(the value of `{}`)", key.name);
+                self.hidden.add(value, &placeholder);
+                self.hidden.add(credentials, &placeholder);
             }
             headers.push((key.name.clone(), expanded.value));
         }

@@ -8,6 +8,7 @@ use super::node::Node;
 use super::options::LoadOptions;
 use crate::digest::Digest;
 use crate::manifest::problem::{Found, Span, Text};
+use crate::manifest::secret::Hidden;
 use crate::manifest::types::Input;
 
 /// The hint for a manifest with too many entries.
@@ -24,6 +25,8 @@ pub(super) struct Reader<'a> {
     pub(super) limit: u64,
     /// The files that the manifest names, such as lists and CSV files, and that were read so far.
     pub(super) beside: Vec<Input>,
+    /// The values that must not be printed.
+    pub(super) hidden: Hidden,
     /// The variables of the source that is being read that a template formats as dates.
     pub(super) dated: HashSet<String>,
     pub(super) warnings: Found,

@@ -314,14 +314,15 @@ fn a_worker_wakes_when_a_spaced_request_is_due() {
     assert!(dispatch.lock().lanes.has_more(), "the second is due later");
 }
 
-#[test]
-fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_cannot_be_reached_is_tried_by_one_and_then_given_up() {
     let (http, now) = (per_host(4), Instant::now());
     let dispatch = dispatch(&["http://a/1", "http://a/2", "http://a/3"], &http, 64);
     let (_, slot) = ask(&dispatch, now);
     let (_, other) = ask(&dispatch, now);
     let lane = slot.lane;
     let failure = Failure::new(ErrorKind::Connect, "refused");
+    tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);
     // The other attempt was under way at the same time: it tells the same thing.
     assert_eq!(dispatch.unreachable(lane, now, &failure, 1, 1.0), Reach::Doubtful);

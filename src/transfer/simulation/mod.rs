@@ -11,6 +11,7 @@ mod found;
 mod laws;
 mod line;
 mod message;
+mod pacing;
 mod quirk;
 mod scene;
 mod world;
@@ -42,7 +43,7 @@ use crate::stop::{Stop, StopReason};
 use crate::threads::{lock, on_all_cores};
 use laws::Outcomes;
 use scene::{EXCESS, Scene};
-use world::{Temper, World};
+use world::{Arrival, Temper, World};
 
 /// Seeds of a normal test run.
 const SEEDS: u64 = 200;
@@ -219,6 +220,22 @@ impl Stage<'_> {
             }
         }
     }
+}
+
+/// Downloads the files of a healthy scene, and returns the requests that its hosts saw.
+fn download(scene: &Scene) -> Vec<Arrival> {
+    let folder = folder();
+    let manifest = scene.parse(folder.path());
+    let dest = Dest::create(&manifest).expect("a destination");
+    event_loop().block_on(async {
+        let world = scene.world();
+        let stage = Stage { scene, world: &world, manifest: &manifest, dest: &dest };
+        let plan = plan(&manifest, Decision::new(Action::Fetch, Reason::NotOnDisk));
+        let outcomes = stage.fetch(&plan).await.expect("no law is broken");
+        let is_new = |entry| matches!(outcomes.of(entry), Some(Outcome::Downloaded(_)));
+        assert!(manifest.entries().iter().all(|entry| is_new(entry.index())), "{outcomes:?}");
+        world.arrivals()
+    })
 }
 
 /// Plays the scenes of these seeds on all cores, and fails with those that break a law.

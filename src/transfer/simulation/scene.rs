@@ -129,6 +129,20 @@ impl Scene {
         !is_broken && elsewhere.is_none_or(|to| self.serves(to, number))
     }
 
+    /// One host, and that many files of it under these settings of `http`, over at most that many
+    /// connections.
+    pub(super) fn of_one_host(temper: Temper, http: &str, files: u32, connections: usize) -> Self {
+        let mut scene = Self::new(0, 1);
+        scene.hosts = vec![temper];
+        (scene.connections, scene.per_host, scene.entries) = (connections, None, files);
+        (scene.requests_per_second, scene.stop_after, scene.fail_fast) = (None, None, false);
+        scene.text = format!(
+            "version: 1\ndest: out\nhttp: {{{http}}}\nsources:\n  - url: http://h0.test/{{n}}\n    \
+             vars: {{n: 1..{files}}}\n"
+        );
+        scene
+    }
+
     fn manifest(&mut self, rng: &mut fastrand::Rng, segments: usize) -> String {
         let seconds = |time: Duration| format!("{}s", time.as_secs());
         let per_host = self.per_host.map_or("auto".to_owned(), |number| number.to_string());

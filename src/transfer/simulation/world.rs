@@ -39,13 +39,12 @@ struct Inner {
     bounds: (usize, usize),
     /// What contradicted a law.
     broken: Vec<String>,
-    /// Requests in all.
-    requests: usize,
     /// Connections that were made or refused.
     dials: usize,
     /// Transfers: the number of the connection, its host, and when the transfer began and ended.
     transfers: Vec<(u64, usize, Instant, Option<Instant>)>,
     lines: u64,
+    arrivals: Vec<Arrival>,
     /// Counts what happens at the origins.
     events: u64,
 }
@@ -70,6 +69,8 @@ pub(super) struct Temper {
     pub(super) leads_to: Option<usize>,
     /// After this many faults, requests for a file are answered.
     pub(super) faults_a_file: u32,
+    /// After that many requests, each request in progress adds this time to the latency.
+    pub(super) slowing: (usize, Duration),
 }
 
 impl Temper {
@@ -85,6 +86,7 @@ impl Temper {
             broken: None,
             leads_to: None,
             faults_a_file: u32::MAX,
+            slowing: (0, Duration::ZERO),
         }
     }
 }
@@ -98,6 +100,14 @@ pub(super) enum Excess {
     Reset,
 }
 
+/// A request as its host saw it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) at: Instant,
+    /// Requests in progress at the host, this one included.
+    pub(super) in_progress: usize,
+}
+
 /// One host.
 struct Host {
     temper: Temper,
@@ -105,6 +115,7 @@ struct Host {
     faults: HashMap<String, u32>,
     requests: HashMap<String, u32>,
     open: usize,
+    in_progress: usize,
     down_until: Option<Instant>,
     resets: Vec<Weak<AtomicBool>>,
     wake: Arc<tokio::sync::Notify>,
@@ -134,6 +145,25 @@ impl Inner {
                 return;
             }
         }
+    }
+}
+
+/// Counts a request while it is in progress.
+struct Progress<'a> {
+    world: &'a World,
+    host: usize,
+}
+
+impl<'a> Progress<'a> {
+    fn new(world: &'a World, host: usize) -> Self {
+        world.lock().hosts[host].in_progress += 1;
+        Self { world, host }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.world.lock().hosts[self.host].in_progress -= 1;
     }
 }
 
@@ -186,6 +216,7 @@ impl World {
             faults: HashMap::new(),
             requests: HashMap::new(),
             open: 0,
+            in_progress: 0,
             down_until: None,
             resets: Vec::new(),
             wake: Arc::default(),
@@ -200,10 +231,10 @@ impl World {
             open: 0,
             bounds,
             broken: Vec::new(),
-            requests: 0,
             dials: 0,
             transfers: Vec::new(),
             lines: 0,
+            arrivals: Vec::new(),
             events: 0,
         })))
     }
@@ -254,11 +285,15 @@ impl World {
     /// Requests, and connections that were made or refused.
     pub(super) fn tries(&self) -> usize {
         let inner = self.lock();
-        inner.requests + inner.dials
+        inner.arrivals.len() + inner.dials
     }
 
     pub(super) fn requests(&self) -> usize {
-        self.lock().requests
+        self.lock().arrivals.len()
+    }
+
+    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+        self.lock().arrivals.clone()
     }
 
     /// The most requests for one path at one host.
@@ -369,6 +404,7 @@ impl World {
         excess: Option<Excess>,
     ) {
         while let Some(request) = Request::read(&mut stream).await {
+            let _progress = Progress::new(self, host);
             for act in self.react(host, &request, excess) {
                 self.lock().events += 1;
                 match act {
@@ -392,8 +428,12 @@ impl World {
 
     fn react(&self, host: usize, request: &Request, excess: Option<Excess>) -> Vec<Act> {
         let mut inner = self.lock();
-        inner.requests += 1;
+        let in_progress = inner.hosts[host].in_progress;
+        inner.arrivals.push(Arrival { at: Instant::now(), in_progress });
         let latency = Duration::from_micros(inner.rng.u64(100..30_000));
+        let (after, slowing) = inner.hosts[host].temper.slowing;
+        let load = if after < inner.arrivals.len() { in_progress } else { 0 };
+        let latency = latency + slowing * u32::try_from(load).unwrap_or(u32::MAX);
         let Inner { rng, hosts, .. } = &mut *inner;
         let here = &mut hosts[host];
         let nth = here.requests.entry(request.path.clone()).or_default();
