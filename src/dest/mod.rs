@@ -290,6 +290,13 @@ impl Dest {
         rustix::fs::fstatvfs(&self.root).ok().as_ref().map(room)
     }
 
+    /// The size of the file system in bytes; none if the system does not tell.
+    #[must_use]
+    pub(crate) fn whole_space(&self) -> Option<u64> {
+        let space = rustix::fs::fstatvfs(&self.root).ok()?;
+        Some(space.f_blocks.saturating_mul(space.f_frsize))
+    }
+
     /// Removes the parts that no transfer took over, except those of files that are `wanted`, and
     /// newer ones of owners that are another manifest.
     pub(crate) fn clear_parts(

@@ -68,12 +68,19 @@ pub(super) fn explain(error: &hyper::Error) -> Failure {
     Failure::new(ErrorKind::Connect, "the connection was lost before the answer")
 }
 
+/// Whether an error is that of hyper for a malformed chunk. Those of TLS have these kinds, too.
+fn is_malformed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        && error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>())
+}
+
 /// Explains an error of a body after `received` bytes of `length`.
 pub(super) fn explain_body(error: &hyper::Error, received: u64, length: Option<u64>) -> Failure {
     let of = length.map(|length| format!(" of {length}")).unwrap_or_default();
     // An error that the local HTTP/2 library raised is a violation of the protocol by the peer; any
     // other one is an early end.
-    let breach = over_http2(error).is_some_and(|error| error.is_library() && !error.is_io());
+    let breach = over_http2(error).is_some_and(|error| error.is_library() && !error.is_io())
+        || io_error(error).is_some_and(is_malformed);
     if breach || error.is_parse() && !error.is_incomplete_message() {
         return Failure::new(
             ErrorKind::Protocol,

@@ -8,6 +8,8 @@ use std::fmt;
 
 /// In bytes: a limit against hostile servers. Bodies pass through a buffer of this size, too.
 pub(super) const LARGEST_HEAD: usize = 256 * 1024;
+/// The parser refuses larger lengths without saying why.
+const LARGEST_LENGTH: u64 = u64::MAX - 2;
 /// The longest part of a line that a message quotes, in bytes.
 const QUOTED: usize = 80;
 
@@ -101,8 +103,12 @@ pub(super) fn mended(head: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
         if let [b' ' | b'\t', ..] = line {
             differs = true;
             let more = line.trim_ascii();
-            if last == Last::Framing || may_frame(more) {
+            if last == Last::Framing {
                 return Err(Malformed::new(number + 1, &[before, more].join(&b' ')));
+            }
+            // The field before it frames nothing, and may be a secret, such as `Set-Cookie`.
+            if may_frame(more) {
+                return Err(Malformed::new(number + 1, more));
             }
             if last == Last::Kept
                 && more.iter().all(|&byte| is_text(byte))
@@ -129,7 +135,8 @@ pub(super) fn mended(head: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
             let number = std::str::from_utf8(value)
                 .ok()
                 .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
-            match number.and_then(|text| text.parse::<u64>().ok()) {
+            let number = number.and_then(|text| text.parse::<u64>().ok());
+            match number.filter(|number| *number <= LARGEST_LENGTH) {
                 Some(number) if length.is_none_or(|other| other == number) => length = Some(number),
                 _ => return Err(malformed()),
             }
@@ -216,6 +223,14 @@ mod tests {
     }
 
     #[test]
+    fn an_error_quotes_no_field_before_a_folded_line_that_frames_nothing() {
+        let head = "HTTP/1.1 200 OK\r\nSet-Cookie: secret\r\n Content-Length: 5\r\n\r\n";
+        let malformed = text(head).unwrap_err().to_string();
+        assert!(!malformed.contains("secret"), "{malformed}");
+        assert!(malformed.contains("`Content-Length: 5`"), "{malformed}");
+    }
+
+    #[test]
     fn a_sound_head_stays_as_it_came() {
         for head in [
             "HTTP/1.1 200 OK\r\n\r\n",
@@ -266,6 +281,8 @@ mod tests {
             "Content-Length: -5",
             "Content-Length:",
             "Content-Length: 99999999999999999999",
+            "Content-Length: 18446744073709551615",
+            "Content-Length: 18446744073709551614",
             "Content-Length: 4\r\nContent-Length: 5",
             "Content-Length: 5\r\n 5",
             "Connection: close\r\n , x",
@@ -281,8 +298,9 @@ mod tests {
         ] {
             let head = format!("HTTP/1.1 200 OK\r\n{line}\r\nA: b\r\n\r\n");
             let malformed = text(&head).unwrap_err();
-            let unfolded = line.replace("\r\n ", " ");
-            let last = unfolded.rsplit("\r\n").next().unwrap();
+            // A folded line is quoted with the field before it only if that frames the body.
+            let unfolded = line.replace("X: a\r\n ", "").replace("\r\n ", " ");
+            let last = unfolded.trim_start_matches(' ').rsplit("\r\n").next().unwrap();
             let shown = last.replace(|c: char| c.is_control(), " ");
             assert!(malformed.to_string().contains(&format!("`{shown}`")), "{malformed}");
         }

@@ -96,6 +96,11 @@ impl Origin {
         }
     }
 
+    /// Host and port in their printed form.
+    pub(crate) fn shown_authority(&self) -> String {
+        if self.shown.is_some() { self.shown_host().to_owned() } else { self.authority() }
+    }
+
     /// The host without the brackets of an IPv6 address.
     pub(crate) fn bare_host(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')

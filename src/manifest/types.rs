@@ -264,7 +264,8 @@ impl Manifest {
         std::iter::once(own).chain(self.beside.iter().cloned()).collect()
     }
 
-    /// Whether the text came from the file at [`Self::file`], rather than from the caller.
+    /// Whether the text came from the file at [`Self::file`], rather than from a pipe or from the
+    /// caller.
     #[must_use]
     pub(crate) fn is_loaded(&self) -> bool {
         self.is_loaded

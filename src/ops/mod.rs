@@ -95,10 +95,10 @@ impl Prepared {
     /// # Errors
     /// When the manifest or a file that it names has changed, or the lock is wrong now.
     fn refresh(&mut self, manifest: &Manifest) -> Result<(), RunError> {
-        for Input { file, sha256 } in manifest.inputs() {
-            // The text of a manifest may come from a pipe or from the caller.
-            let is_file = manifest.is_loaded() && file.is_file();
-            if is_file && !matches!(saved_plan::digest_of(&file), Ok(Some(now)) if now == sha256) {
+        // The first input is the manifest, whose text may come from a pipe or from the caller.
+        let skipped = usize::from(!manifest.is_loaded());
+        for Input { file, sha256 } in manifest.inputs().into_iter().skip(skipped) {
+            if !matches!(saved_plan::digest_of(&file), Ok(Some(now)) if now == sha256) {
                 return Err(RunError::Usage {
                     message: format!("`{}` has changed since this run began", file.display()),
                     hint: Some("nothing was touched; run it again".to_owned()),

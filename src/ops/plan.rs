@@ -172,6 +172,14 @@ fn lacking_space(manifest: &Manifest, needed: u64) -> Option<Event> {
     (free < needed).then(|| Event::LackingSpace { dest: dest(), needed, free })
 }
 
+/// The host of a URL in its shown form, which may begin with an environment variable that holds the
+/// host: then the variable stands for it.
+fn shown_host(url: &str) -> &str {
+    let variable = || url.starts_with("${").then(|| url.split_inclusive('}').next()).flatten();
+    let start = || url.split(['/', '?', '#']).next();
+    host_of(url).or_else(variable).or_else(start).unwrap_or(url)
+}
+
 /// Counts a plan by source and by host.
 struct Parts<'a> {
     entries: Entries<'a>,
@@ -205,7 +213,7 @@ impl<'a> Parts<'a> {
         }
         if let Some(entry) = self.entries.get(index) {
             let url = entry.url(Form::Shown);
-            self.shares.host(host_of(&url).unwrap_or(&url)).add(action, false, size);
+            self.shares.host(shown_host(&url)).add(action, false, size);
         }
     }
 
@@ -216,5 +224,23 @@ impl<'a> Parts<'a> {
             }
         }
         self.shares
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_stands_for_the_host_that_it_holds() {
+        for (url, host) in [
+            ("${BASE}/1?k=${K}", "${BASE}"),
+            ("${BASE}1.txt", "${BASE}"),
+            ("${URL}", "${URL}"),
+            ("http://${HOST}/1", "${HOST}"),
+            ("http://u@h:8/1", "h:8"),
+        ] {
+            assert_eq!(shown_host(url), host);
+        }
     }
 }

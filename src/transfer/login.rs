@@ -41,12 +41,13 @@ impl Attempt<'_, '_, '_> {
         let (host, port) = (target.origin.bare_host(), target.origin.port);
         let source = self.entry.source();
         let named = source.netrc.as_ref().is_some_and(|netrc| netrc.is_login(host, port));
+        let shown = target.origin.shown_host();
         failure.with_hint(if sent {
-            format!("{host} refused the user and password of the netrc file")
+            format!("{shown} refused the user and password of the netrc file")
         } else if named {
-            format!("the netrc file has no `machine {host}`")
+            format!("the netrc file has no `machine {shown}`")
         } else {
-            let host = target.origin.authority();
+            let host = target.origin.shown_authority();
             format!("if {host} is where one logs in, `netrc: {{hosts: [{host}]}}` for the source lets it have the user and password of the netrc file")
         })
     }

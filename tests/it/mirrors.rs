@@ -28,6 +28,27 @@ fn a_mirror_serves_when_the_url_fails() {
 }
 
 #[test]
+fn a_length_beyond_all_disks_fails_its_attempt_alone() {
+    for length in ["9223372036854775807", "18446744073709551615", "1000000000000000000"] {
+        let mirror = Origin::new();
+        mirror.serve("/a.txt", "right");
+        let mirrors = format!("mirrors: [\"{}/a.txt\"]", mirror.base());
+        let world = World::new().serve("/a.txt", "wrong").source("$BASE/a.txt", &[&mirrors]);
+        let answer = || Answer::file().content_lengths(&[length]);
+        world.origin.always("/a.txt", answer());
+        world.apply().success();
+        world.assert_files(&[("a.txt", "right")]);
+
+        let world = World::new().serve("/a.txt", "wrong");
+        let world = world.source("$BASE/a.txt", &["http: {retries: 0}"]);
+        world.origin.always("/a.txt", answer());
+        let (kind, message) = world.apply().code(1).failure("a.txt");
+        assert!(["too_large", "protocol"].contains(&kind.as_str()), "{kind}");
+        assert!(message.contains(length), "{message}");
+    }
+}
+
+#[test]
 fn a_mirror_is_not_asked_while_the_url_works() {
     let mirror = Origin::new();
     let world = World::new()

@@ -63,6 +63,25 @@ fn a_manifest_that_changes_while_a_run_waits_ends_it() {
 }
 
 #[test]
+fn a_manifest_or_input_that_is_deleted_while_a_run_waits_ends_it() {
+    for deleted in ["natsync.yaml", "ids.txt"] {
+        let world = world(2);
+        world.write("ids.txt", "1\n2\n");
+        world.set_manifest(
+            "natsync.yaml",
+            "sources: [{url: \"$BASE/{n}.txt\", vars: {n: {file: ids.txt}}}]\n",
+        );
+        let (running, guard) = waiting(&world, &["apply"]);
+        world.delete(deleted);
+        drop(guard);
+        let run = running.wait().code(2);
+        let message = format!("{deleted}` has changed since this run began");
+        assert!(run.stderr.contains(&message), "{}", run.stderr);
+        world.origin.assert_requests(&[]);
+    }
+}
+
+#[test]
 fn lines_of_another_run_win_over_those_of_a_run_that_began_earlier() {
     let world = world(3);
     let gate = Gate::new();

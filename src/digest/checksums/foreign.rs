@@ -46,8 +46,23 @@ pub(super) fn foreign(name: &str) -> Option<&'static str> {
         .filter(|character| !matches!(character, '-' | '_' | '.' | '/'))
         .map(|character| character.to_ascii_lowercase())
         .collect();
+    named(&plain, |known| plain.starts_with(known))
+}
+
+/// The same for a word of a file name. Names of programs and texts begin with those of algorithms,
+/// so that after the name there may only be digits; after that of BLAKE2, also its variant.
+fn foreign_word(word: &str) -> Option<&'static str> {
+    named(word, |known| {
+        let Some(rest) = word.strip_prefix(known) else { return false };
+        let is_variant = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+        let variants: &[&str] = if known == "blake2" { &["bp", "sp", "b", "s", ""] } else { &[""] };
+        variants.iter().any(|variant| rest.strip_prefix(variant).is_some_and(is_variant))
+    })
+}
+
+fn named(plain: &str, is: impl Fn(&str) -> bool) -> Option<&'static str> {
     let short = SHORT.iter().find(|(known, _)| plain == *known);
-    let found = short.or_else(|| FOREIGN.iter().find(|(known, _)| plain.starts_with(known)));
+    let found = short.or_else(|| FOREIGN.iter().find(|(known, _)| is(known)));
     found.map(|(_, shown)| *shown)
 }
 
@@ -80,14 +95,14 @@ pub(super) fn title(name: &str) -> Option<Title> {
         if let Some(name) =
             pair.filter(|pair| pair.starts_with("sha3") || pair.starts_with("sha512"))
             && plain.bytes().all(|byte| byte.is_ascii_digit())
-            && let Some(foreign) = foreign(&name)
+            && let Some(foreign) = foreign_word(&name)
         {
             return Some(Title::Foreign(foreign));
         }
         if let Some(algorithm) = Algorithm::named(plain) {
             return Some(Title::Known(algorithm));
         }
-        if let Some(foreign) = foreign(plain) {
+        if let Some(foreign) = foreign_word(plain) {
             return Some(Title::Foreign(foreign));
         }
     }
@@ -126,6 +141,15 @@ mod tests {
             ("CHECKSUM", None),
             ("checksums.txt", None),
             ("a.dmd160", None),
+            ("shakespeare-checksums.txt", None),
+            ("tigervnc-1.13-SHASUMS", None),
+            ("gostscript-SHASUMS", None),
+            ("SKEINLIB-checksums.txt", None),
+            ("a.ripemd160", Some(Foreign("RIPEMD-160"))),
+            ("TIGER192SUMS", Some(Foreign("Tiger"))),
+            ("shake256sum.txt", Some(Foreign("SHAKE"))),
+            ("a.whirlpool", Some(Foreign("Whirlpool"))),
+            ("a.blake2sp", Some(Foreign("BLAKE2"))),
             ("", None),
         ] {
             assert_eq!(title(name), expected, "{name}");

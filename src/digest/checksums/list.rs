@@ -103,20 +103,20 @@ impl List {
         let mut lines = Lines::new(content).peekable();
         while let Some(line) = lines.next() {
             let (number, line) = line?;
-            let said = match (&rules.pattern, Labelled::begin(line)) {
-                (Some(pattern), _) => match by_pattern(line, pattern, untagged) {
+            let said = if let Some(pattern) = &rules.pattern {
+                match by_pattern(line, pattern, untagged) {
                     Some(said) => said,
                     None => continue,
-                },
-                (None, Some(mut labelled)) => {
-                    while let Some(Ok((_, next))) = lines.peek()
-                        && labelled.append(next)
-                    {
-                        lines.next();
-                    }
-                    labelled.finish(untagged)
                 }
-                (None, None) => read(line, untagged),
+            } else if let Some(mut labelled) = Labelled::begin(line) {
+                while let Some(Ok((_, next))) = lines.peek()
+                    && labelled.append(next)
+                {
+                    lines.next();
+                }
+                labelled.finish(untagged)
+            } else {
+                read(line, untagged)
             };
             let mut said = said.map_err(|message| ListProblem { line: Some(number), message })?;
             // If the manifest names an algorithm, digests of all others are ignored.

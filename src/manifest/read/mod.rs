@@ -55,7 +55,7 @@ impl Manifest {
     /// from another one are returned.
     pub fn load(file: &Path, options: &LoadOptions<'_>) -> Result<Self, Problems> {
         let manifest = Self::parse(file, &read_text(file)?, options)?;
-        Ok(Self { is_loaded: true, ..manifest })
+        Ok(Self { is_loaded: file.is_file(), ..manifest })
     }
 
     /// Reads a manifest from its text. `file` is its path: relative paths in the text are resolved
