@@ -48,7 +48,8 @@ pub(super) fn tally(work: &Work<'_>, plan: &Plan) -> Missing {
     let entries = work.manifest.entries();
     let mut chosen = vec![Chosen::default(); work.manifest.sources().len()];
     for (source, chosen) in chosen.iter_mut().enumerate() {
-        for (_, step) in plan.steps_in(entries.source_range(source)) {
+        let range = entries.source_range(source);
+        for (_, step) in plan.steps_in(range.clone()) {
             chosen.entries += 1;
             let absent = matches!(step, Step::Do(decision) if decision.action == Action::Absent);
             chosen.absent += u64::from(absent);

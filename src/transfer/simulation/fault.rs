@@ -150,7 +150,6 @@ impl Fault {
         let send = |text: String| vec![Act::Send(text.into_bytes())];
         let empty = "Content-Length: 0\r\n\r\n";
         match self {
-            Self::None | Self::Change => vec![Act::Send(good)],
             Self::ChangeInRange => {
                 let request = request.without_condition();
                 vec![Act::Send(response(&request, bytes, tag))]
@@ -170,7 +169,7 @@ impl Fault {
             Self::StallAfter(most) if head + most < good.len() => {
                 vec![Act::Send(good[..head + most].to_vec()), Act::Hang]
             }
-            Self::StallAfter(_) => vec![Act::Send(good)],
+            Self::None | Self::Change | Self::StallAfter(_) => vec![Act::Send(good)],
             Self::Drip => {
                 let piece = (good.len() / 6).max(1);
                 let pause = || Act::Wait(silence.mul_f64(0.9));
@@ -190,7 +189,7 @@ impl Fault {
                 send(format!("HTTP/1.1 307 Moved\r\nLocation: {to}\r\n{empty}"))
             }
             Self::OtherDigest => {
-                let (head, body) = split(good);
+                let (head, body) = split(&good);
                 let digest = format!("Repr-Digest: sha-256=:{}=:", "A".repeat(43));
                 let head =
                     format!("{}{digest}\r\n\r\n", head.strip_suffix("\r\n").unwrap_or(&head));

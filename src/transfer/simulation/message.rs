@@ -94,7 +94,7 @@ pub(super) fn response(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
 }
 
 /// The head of a message and its body.
-pub(super) fn split(message: Vec<u8>) -> (String, Vec<u8>) {
+pub(super) fn split(message: &[u8]) -> (String, Vec<u8>) {
     let end = message.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
     (String::from_utf8_lossy(&message[..end]).into_owned(), message[end..].to_vec())
 }

@@ -89,7 +89,7 @@ impl Quirk {
                 send("HTTP/1.1 304 Not Modified\r\nETag: \"other\"\r\n\r\n".to_owned())
             }
             Self::RangeOfAll(status) if is_plain && !bytes.is_empty() => {
-                let (_, body) = split(whole(request, bytes, tag));
+                let (_, body) = split(&whole(request, bytes, tag));
                 let (length, last) = (body.len(), body.len() - 1);
                 let head = format!(
                     "HTTP/1.1 {status} All\r\nETag: {tag}\r\nContent-Length: {length}\r\n\
@@ -101,7 +101,7 @@ impl Quirk {
                 vec![Act::Send(unframed(bytes, tag)), Act::Close]
             }
             Self::BadFields => {
-                let (head, body) = split(response(request, bytes, tag));
+                let (head, body) = split(&response(request, bytes, tag));
                 let (status, rest) = head.split_once("\r\n")?;
                 let bad = "X-Powered-By : x\r\nPHP Warning: y\r\nnothing\r\n";
                 vec![Act::Send(format!("{status}\r\n{bad}{rest}").into_bytes()), Act::Send(body)]
@@ -110,7 +110,7 @@ impl Quirk {
                 vec![Act::Send(whole(request, bytes, tag))]
             }
             Self::OddDate => {
-                let (head, body) = split(response(request, bytes, tag));
+                let (head, body) = split(&response(request, bytes, tag));
                 let head = head.replace("01 Jan 2015 00:00:00 GMT", "1 Jan 2015 00:00:00 +0000");
                 vec![Act::Send(head.into_bytes()), Act::Send(body)]
             }
