@@ -51,7 +51,7 @@ fuzz-coverage SECONDS="60":
 
 # Run the transfer engine against simulated origins for the first COUNT seeds
 seeds COUNT="10000":
-    NATSYNC_SEEDS={{COUNT}} cargo test --release --lib simulation::every_run
+    NATSYNC_SEEDS={{COUNT}} cargo test --release --lib simulation::every_
 
 # Play the first COUNT histories of random faults, kills and signals over real sockets
 chaos COUNT="20":

@@ -215,11 +215,16 @@ impl Dest {
         Some(space.f_blocks.saturating_mul(space.f_frsize))
     }
 
-    /// Removes the parts that no transfer took over, except newer ones of owners that are another
-    /// manifest.
-    pub(crate) fn clear_parts(&self, parts: &Parts, is_other: impl Fn(i64) -> bool) {
+    /// Removes the parts that no transfer took over, except those of files that are `wanted`, and
+    /// newer ones of owners that are another manifest.
+    pub(crate) fn clear_parts(
+        &self,
+        parts: &Parts,
+        is_other: impl Fn(i64) -> bool,
+        wanted: impl Fn(&str) -> bool,
+    ) {
         if let Some(staging) = &self.staging {
-            parts.clear(staging, is_other);
+            parts.clear(staging, is_other, wanted);
         }
     }
 

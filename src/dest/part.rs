@@ -179,13 +179,20 @@ impl Parts {
         lock(&self.0)
     }
 
-    /// Removes the parts that no transfer took. A part of an owner that is another manifest stays
-    /// for the next run of that, if it is not too old.
-    pub(super) fn clear(&self, staging: &Folder, is_other: impl Fn(i64) -> bool) {
+    /// Removes the parts that no transfer took, but for those of files that are `wanted`. A part of
+    /// an owner that is another manifest stays for the next run of that, if it is not too old.
+    pub(super) fn clear(
+        &self,
+        staging: &Folder,
+        is_other: impl Fn(i64) -> bool,
+        wanted: impl Fn(&str) -> bool,
+    ) {
         for part in self.lock().drain().flat_map(|(_, parts)| parts) {
             let age = part.modified.and_then(|modified| modified.elapsed().ok());
             let is_old = age.is_some_and(|age| KEPT < age);
-            if is_old || !is_other(part.note.owner) {
+            let PartNote { owner, path, .. } = &part.note;
+            let stays = if is_other(*owner) { !is_old } else { wanted(path) };
+            if !stays {
                 part.remove(staging);
             }
         }
@@ -195,6 +202,11 @@ impl Parts {
 /// Removes the note of a part.
 pub(super) fn remove_note(staging: &Folder, name: &str) {
     let _ = staging.remove(note_of(name).as_str());
+}
+
+/// Renames the note of a part.
+pub(super) fn rename_note(staging: &Folder, from: &str, to: &str) -> io::Result<()> {
+    Ok(rustix::fs::renameat(staging, note_of(from), staging, note_of(to))?)
 }
 
 fn note_of(name: &str) -> String {
@@ -285,7 +297,7 @@ mod tests {
             let part = names(&dest).into_iter().find(|name| !name.ends_with(NOTE)).unwrap();
             damage(&staging(&dest).join(part));
             assert_eq!(take_up(&dest, "a", u64::MAX).map(|(length, _)| length), left);
-            dest.clear_parts(&dest.parts().unwrap(), |_| false);
+            dest.clear_parts(&dest.parts().unwrap(), |_| false, |_| false);
             assert_eq!(names(&dest), [""; 0]);
         }
     }
@@ -309,6 +321,58 @@ mod tests {
         assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 6);
     }
 
+    /// A part outlasts a run that is interrupted or killed while it reads it, and one that cannot read
+    /// it.
+    #[test]
+    fn a_part_that_is_being_read_is_still_a_part() {
+        type End = fn(crate::dest::stage::Found);
+        let ends: [(&str, End); 4] = [
+            ("killed before", |found| std::mem::forget(found)),
+            ("not read", drop),
+            ("interrupted", |found| {
+                let read = found.read(Algorithms::default(), 4, u64::MAX, || false);
+                assert!(read.is_err());
+            }),
+            ("killed after", |found| {
+                std::mem::forget(found.read(Algorithms::default(), 4, 5, || true).unwrap());
+            }),
+        ];
+        for (name, end) in ends {
+            let (_folder, dest) = fresh();
+            leave(&dest, "a", &[b"abc", b"defg"]);
+            let part = dest.parts().unwrap().take("a", |_| true).unwrap();
+            end(dest.take_up(&part).unwrap());
+            assert_eq!(names(&dest).len(), 2, "{name}");
+            let length = if name == "killed after" { 5 } else { 7 };
+            assert_eq!(
+                take_up(&dest, "a", u64::MAX).map(|(length, _)| length),
+                Some(length),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_of_two_runs_takes_a_part() {
+        let (_folder, dest) = fresh();
+        leave(&dest, "a", &[b"abc"]);
+        let part = dest.parts().unwrap().take("a", |_| true).unwrap();
+        let first = dest.take_up(&part).unwrap();
+        assert!(dest.take_up(&part).is_err());
+        drop(first);
+        assert_eq!(take_up(&dest, "a", u64::MAX).unwrap().0, 3);
+    }
+
+    #[test]
+    fn wanted_parts_stay() {
+        let (_folder, dest) = fresh();
+        leave(&dest, "a", &[b"abc"]);
+        leave(&dest, "b", &[b"abc"]);
+        dest.clear_parts(&dest.parts().unwrap(), |_| false, |path| path == "b");
+        assert!(take_up(&dest, "a", u64::MAX).is_none());
+        assert_eq!(take_up(&dest, "b", u64::MAX).unwrap().0, 3);
+    }
+
     #[test]
     fn each_owner_keeps_its_part_of_a_path() {
         let (_folder, dest) = fresh();
@@ -320,7 +384,7 @@ mod tests {
         let parts = dest.parts().unwrap();
         let taken = parts.take("a", |note| note.owner == 1).unwrap();
         assert!(parts.take("a", |note| note.owner == 1).is_none() && taken.note().owner == 1);
-        dest.clear_parts(&parts, |owner| owner == 2);
+        dest.clear_parts(&parts, |owner| owner == 2, |_| false);
         assert_eq!(dest.parts().unwrap().lock()["a"].len(), 2, "taken, and of another owner");
     }
 }

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use super::attributes::Created;
 use super::folder::Shared;
-use super::part::{Part, PartNote, Written, remove_note};
+use super::part::{Part, PartNote, Written, remove_note, rename_note};
 use super::proof::{VerifyError, confirm};
 use super::small::Small;
 use super::stat::Stat;
@@ -277,10 +277,7 @@ pub(crate) struct Found {
 
 impl Found {
     pub(super) fn open(staging: &Shared, run: u64, part: &Part) -> io::Result<Self> {
-        let name = Name::new(staging, private_name(run));
-        // Another transfer of this path no longer finds the part.
-        rustix::fs::renameat(&**staging, part.name.as_str(), &**staging, name.text.as_str())?;
-        remove_note(staging, &part.name);
+        let name = Name::taken_over(staging, private_name(run), &part.name)?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&**staging, &name.text, flags, Mode::empty())?);
         if !file.metadata()?.is_file() {
@@ -290,7 +287,8 @@ impl Found {
     }
 
     /// Reads and hashes at most `upto` bytes, which may take long. Keeps `edge` bytes of both ends.
-    /// None if the bytes do not match the note.
+    /// None if the bytes do not match the note: then the part is removed. Otherwise it stays one,
+    /// whenever the process ends.
     ///
     /// # Errors
     /// When the disk fails, or `go_on` returns false.
@@ -308,14 +306,21 @@ impl Found {
         let mut proof = Reading { hasher: begun.hasher.clone(), ..Reading::default() };
         let proven = complete && proof.read(&mut self.file, written.length - upto, &go_on)?;
         if upto == 0 || !proven || proof.hasher.finish().sha256().to_string() != written.sha256 {
+            self.name.armed.set(true);
             return Ok(None);
+        }
+        let Reading { hasher, beginning, end, .. } = begun;
+        if upto < written.length {
+            // The note vouches for the shorter part before the file becomes one.
+            let sha256 = hasher.clone().finish().sha256().to_string();
+            Written { length: upto, sha256 }.add(&self.name.folder, &self.name.text)?;
         }
         self.file.set_len(upto)?;
         self.file.seek(SeekFrom::Start(upto))?;
-        let Reading { hasher, beginning, end, .. } = begun;
-        let (file, name) = (self.file, Some(self.name));
-        let mut staged = Staged { file, name, hasher, length: upto, kept: None };
-        staged.keep_as(&self.part.note)?;
+        let Self { file, name, part } = self;
+        name.armed.set(true);
+        let staged =
+            Staged { file, name: Some(name), hasher, length: upto, kept: Some((part.note, upto)) };
         Ok(Some(Begun { staged, beginning, end }))
     }
 }
@@ -390,6 +395,24 @@ impl Name {
     fn new(staging: &Shared, text: String) -> Self {
         let (armed, noted) = (Cell::new(true), Cell::new(false));
         Self { folder: Shared::clone(staging), text, armed, noted }
+    }
+
+    /// Gives a part and its note that name. At every moment a valid note stands beside the bytes, if
+    /// the file system has hard links. Another run that does the same at the same time gets none.
+    fn taken_over(staging: &Shared, text: String, part: &str) -> io::Result<Self> {
+        let name = Self::new(staging, text);
+        let linked = rustix::fs::linkat(&**staging, part, &**staging, &name.text, AtFlags::empty());
+        if linked.is_err() {
+            rustix::fs::renameat(&**staging, part, &**staging, &name.text)?;
+        }
+        rename_note(staging, part, &name.text)?;
+        if linked.is_ok() {
+            // A name without a note is no part: the next run removes it.
+            let _ = rustix::fs::unlinkat(&**staging, part, AtFlags::empty());
+        }
+        name.armed.set(false);
+        name.noted.set(true);
+        Ok(name)
     }
 }
 

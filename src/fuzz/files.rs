@@ -74,7 +74,7 @@ pub(super) fn part_notes(input: &[u8]) {
         {
             assert!(begun.staged.length() <= BYTES.len() as u64);
         }
-        dest.clear_parts(&parts, |_| false);
+        dest.clear_parts(&parts, |_| false, |_| false);
     });
 }
 

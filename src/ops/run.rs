@@ -26,6 +26,7 @@ use crate::pin::checksum_lists::Lists;
 use crate::pin::lock::Lock;
 use crate::pin::lookup::{Pinning, Pins};
 use crate::plan::{Action, Decision, Plan, Step};
+use crate::rel_path::path_hash;
 use crate::stop::Stop;
 use crate::threads;
 use crate::transfer::{self, Files};
@@ -221,9 +222,13 @@ fn carry_out(
     }
     let so_far = account.summary;
     super::prune::prune(scope, dest, state, &plan, &so_far, &gone, account);
-    // A part that no entry of this run used is stale, unless the run was limited to some entries.
-    if options.selection.is_all() && !stop.is_requested() && !options.offline {
-        dest.clear_parts(parts, |owner| state.is_other(owner));
+    if options.selection.is_all() && !stop.is_requested() && !options.offline && !parts.is_empty() {
+        // The part of an entry that failed or was not tried is for the next run. Others are stale,
+        // unless the run was limited to some entries.
+        let failed = account.failed.iter().filter_map(|&entry| manifest.entries().get(entry));
+        let failed: HashSet<_> = failed.map(|entry| path_hash(entry.path().as_str())).collect();
+        let wanted = |path: &str| failed.contains(&path_hash(path));
+        dest.clear_parts(parts, |owner| state.is_other(owner), wanted);
     }
     if !stop.is_requested() {
         let (failed, absent) = (&account.failed, &account.absent);

@@ -1,5 +1,7 @@
 //! The plan for all entries, with one byte for each entry.
 
+use std::ops::Range;
+
 use super::{Action, Counts, Decision, Obstacle, Reason, Shares};
 use crate::failure::Failure;
 use crate::manifest::entry::EntryIndex;
@@ -184,19 +186,19 @@ impl Plan {
         self.orphans = orphans;
     }
 
-    /// The selected entries with their steps, in order, starting at the index `first`.
-    pub fn steps_from(&self, first: EntryIndex) -> impl Iterator<Item = (EntryIndex, Step)> {
-        let skipped = position(first).min(self.codes.len());
-        self.codes[skipped..]
+    /// The selected entries with their steps, in order, whose indices are in a range.
+    pub fn steps_in(&self, range: Range<u64>) -> impl Iterator<Item = (EntryIndex, Step)> {
+        let at = |index| position(EntryIndex(index)).min(self.codes.len());
+        self.codes[at(range.start)..at(range.end.max(range.start))]
             .iter()
-            .zip(first.0..)
+            .zip(range.start..)
             .filter(|&(&code, _)| code != NONE)
             .map(|(&code, index)| (EntryIndex(index), decode(code)))
     }
 
     /// All selected entries with their steps, in order.
     pub fn steps(&self) -> impl Iterator<Item = (EntryIndex, Step)> {
-        self.steps_from(EntryIndex(0))
+        self.steps_in(0..self.codes.len() as u64)
     }
 }
 
@@ -285,6 +287,6 @@ mod tests {
             steps,
             [(EntryIndex(0), keep), (EntryIndex(2), Step::Obstructed(Obstacle::Symlink))]
         );
-        assert_eq!(plan.steps_from(EntryIndex(1)).count(), 1);
+        assert_eq!(plan.steps_in(1..100).count(), 1);
     }
 }

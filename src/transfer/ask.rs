@@ -86,7 +86,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             None => (self.job.target.clone(), Hop::with(self.session())),
         };
         if way.count() == 0 {
-            self.job.attempts += 1;
+            self.job.count_attempt();
         }
         let (run, source, http) = (self.run, self.entry.source(), self.settings());
         let (home, is_own) = self.home();
@@ -111,6 +111,7 @@ impl<'r> Attempt<'_, 'r, '_> {
             // Else a request, perhaps with credentials, would go to another server.
             debug_assert!(run.dispatch.is_of(lane, &target.origin), "a place at another origin");
             self.job.lane = Some(lane);
+            self.job.is_probe |= slot.is_probe;
             let now = run.work.clock.timestamp().as_second();
             let login = self.login(&target, way.count());
             let visit = Visit { login, cookies: way.cookies(&target, now) };
@@ -140,7 +141,12 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Err(NoContent::Redirect { location }) => location,
                 Err(NoContent::Retry { failure, after }) => {
-                    finish_body(&mut slot, body).await;
+                    if matches!(failure.status, Some(429 | 503)) {
+                        // The origin may refuse all requests of this connection, and serve others.
+                        slot.connection = None;
+                    } else {
+                        finish_body(&mut slot, body).await;
+                    }
                     return Err(match bounded(failure, after, http.max_retry_after) {
                         Ok((failure, after)) => failed(failure, true, after),
                         Err(failure) => failed(failure, false, None),
@@ -167,6 +173,9 @@ impl<'r> Attempt<'_, 'r, '_> {
             let next = next_hop(&mut way, &target, &head.headers, &location, most, asked.now)
                 .and_then(|next| run.rewritten(next))
                 .map_err(|failure| failed(failure, false, None))?;
+            if next.origin != target.origin {
+                run.dispatch.answered(lane);
+            }
             target = next;
             let Some(place) = run.dispatch.go_on(slot, &target.origin, self.job) else {
                 let since = run.work.clock.now();
@@ -253,8 +262,8 @@ impl<'r> Attempt<'_, 'r, '_> {
                 }
                 Exchange::Failed(failure)
                     if is_new
-                        // Some servers never answer a HEAD; that says nothing about others.
-                        && request.method == Method::Get
+                        // Some servers never answer a HEAD, a condition or a range.
+                        && self.job.open == Some(Kind::Plain)
                         && failure.kind == ErrorKind::Timeout
                         && !run.dispatch.answers(lane) =>
                 {

@@ -20,7 +20,7 @@ const MORE_PROBES: u64 = 24;
 /// A failure that took a whole timeout counts as this many in a row ..
 const SLOW: u32 = 4;
 /// .. and as this many probes.
-const SLOW_PROBE: u32 = 8;
+const SLOW_PROBE: u32 = 6;
 
 /// The counters of one origin.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +44,8 @@ struct Open {
     failed: u32,
     /// The same, with slow ones counted several times.
     weight: u32,
-    /// Jobs chosen for probes.
-    drawn: u32,
-    /// Requests that were in progress when it opened: their failures prove nothing new.
-    stragglers: usize,
+    /// Jobs chosen for probes: that had not failed, and that had.
+    drawn: (u32, u32),
 }
 
 /// A failure that suggests a sick server.
@@ -55,6 +53,8 @@ struct Open {
 pub(super) struct Symptom {
     /// The first failure of its entry at this origin.
     pub(super) is_first: bool,
+    /// Its request was a probe.
+    pub(super) is_probe: bool,
     /// It took a whole timeout.
     pub(super) is_slow: bool,
 }
@@ -122,8 +122,8 @@ impl Breaker {
         was_open
     }
 
-    /// Records a failure, while `under_way` other requests were in progress.
-    pub(super) fn failed(&mut self, symptom: Symptom, under_way: usize) -> Trip {
+    /// Records a failure.
+    pub(super) fn failed(&mut self, symptom: Symptom) -> Trip {
         let weight = if symptom.is_slow { SLOW } else { 1 };
         let patience = PROBES + u32::try_from(self.succeeded.min(MORE_PROBES)).unwrap_or(0);
         match &mut self.open {
@@ -133,13 +133,11 @@ impl Breaker {
                 if !symptom.is_first || self.row < ROW << self.in_vain {
                     return Trip::Unchanged;
                 }
-                self.open = Some(Open { stragglers: under_way, ..Open::default() });
+                self.open = Some(Open::default());
                 Trip::Open { probes: 0 }
             }
-            Some(open) if 0 < open.stragglers => {
-                open.stragglers -= 1;
-                Trip::Unchanged
-            }
+            // Requests that were in progress when it opened prove nothing new.
+            Some(_) if !symptom.is_probe => Trip::Unchanged,
             Some(open) => {
                 open.failed += 1;
                 open.weight += if symptom.is_slow { SLOW_PROBE } else { 1 };
@@ -154,21 +152,26 @@ impl Breaker {
 
     /// The job of the next probe; none while the breaker is closed.
     pub(super) fn draw(&mut self) -> Option<Draw> {
-        let open = self.open.as_mut()?;
-        open.drawn += 1;
-        let number = open.drawn - 1;
-        let share = spread(number / 2);
-        Some(Draw { untried: number.is_multiple_of(2), share })
+        let (untried, tried) = &mut self.open.as_mut()?.drawn;
+        // One more that is untried among the first ones, since slow probes are few.
+        let is_untried = *untried == *tried || (*untried, *tried) == (2, 1);
+        if is_untried {
+            *untried += 1;
+            Some(Draw::Untried(spread(*untried - 1)))
+        } else {
+            *tried += 1;
+            Some(Draw::Tried)
+        }
     }
 }
 
 /// Which job is requested to probe an origin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Draw {
-    /// One that has not failed at this origin yet, if there is one, or one that has.
-    pub(super) untried: bool,
-    /// Where it stands among those, in 0..=1.
-    pub(super) share: f64,
+pub(super) enum Draw {
+    /// One that has not failed at this origin yet, at that share of those that are left, in 0..=1.
+    Untried(f64),
+    /// One that has.
+    Tried,
 }
 
 /// Numbers that soon come near to each one in 0..1 (a van der Corput sequence): the last job, the
@@ -181,21 +184,21 @@ pub(super) fn spread(number: u32) -> f64 {
 mod tests {
     use super::*;
 
-    const QUICK: Symptom = Symptom { is_first: true, is_slow: false };
-    const SLOWLY: Symptom = Symptom { is_first: true, is_slow: true };
-    const AGAIN: Symptom = Symptom { is_first: false, is_slow: false };
+    const QUICK: Symptom = Symptom { is_first: true, is_probe: true, is_slow: false };
+    const SLOWLY: Symptom = Symptom { is_first: true, is_probe: true, is_slow: true };
+    const AGAIN: Symptom = Symptom { is_first: false, is_probe: true, is_slow: false };
 
     /// A breaker that has just opened.
-    fn open(symptom: Symptom, under_way: usize) -> Breaker {
+    fn open(symptom: Symptom) -> Breaker {
         let mut breaker = Breaker::default();
-        while breaker.failed(symptom, under_way) == Trip::Unchanged {}
+        while breaker.failed(symptom) == Trip::Unchanged {}
         assert!(breaker.is_open());
         breaker
     }
 
     /// Failures until it gives up.
     fn probes(breaker: &mut Breaker, symptom: Symptom) -> usize {
-        1 + (0..1000).take_while(|_| breaker.failed(symptom, 0) != Trip::GivenUp).count()
+        1 + (0..1000).take_while(|_| breaker.failed(symptom) != Trip::GivenUp).count()
     }
 
     #[test]
@@ -233,17 +236,17 @@ mod tests {
     fn it_opens_after_many_failures_in_a_row_and_closes_with_a_success() {
         let mut breaker = Breaker::default();
         for _ in 1..ROW {
-            assert_eq!(breaker.failed(QUICK, 3), Trip::Unchanged);
+            assert_eq!(breaker.failed(QUICK), Trip::Unchanged);
         }
         breaker.succeeded(0);
         for _ in 1..ROW {
-            assert_eq!(breaker.failed(QUICK, 3), Trip::Unchanged);
+            assert_eq!(breaker.failed(QUICK), Trip::Unchanged);
         }
-        assert_eq!(breaker.failed(QUICK, 2), Trip::Open { probes: 0 });
-        // The two that were in progress.
-        assert_eq!(breaker.failed(QUICK, 2), Trip::Unchanged);
-        assert_eq!(breaker.failed(QUICK, 1), Trip::Unchanged);
-        assert_eq!(breaker.failed(QUICK, 1), Trip::Open { probes: 1 });
+        assert_eq!(breaker.failed(QUICK), Trip::Open { probes: 0 });
+        // Those that were in progress.
+        let straggler = Symptom { is_probe: false, ..QUICK };
+        assert!((0..9).all(|_| breaker.failed(straggler) == Trip::Unchanged));
+        assert_eq!(breaker.failed(QUICK), Trip::Open { probes: 1 });
         assert!(breaker.succeeded(0));
         assert!(!breaker.is_open());
     }
@@ -252,7 +255,7 @@ mod tests {
     fn retries_of_broken_entries_do_not_open_it() {
         let mut breaker = Breaker::default();
         for _ in 0..1000 {
-            assert_eq!(breaker.failed(AGAIN, 9), Trip::Unchanged);
+            assert_eq!(breaker.failed(AGAIN), Trip::Unchanged);
         }
     }
 
@@ -261,7 +264,7 @@ mod tests {
         let mut breaker = Breaker::default();
         let mut rows = Vec::new();
         for _ in 0..4 {
-            let before = (0..1000).take_while(|_| breaker.failed(QUICK, 0) == Trip::Unchanged);
+            let before = (0..1000).take_while(|_| breaker.failed(QUICK) == Trip::Unchanged);
             rows.push(1 + before.count());
             assert!(breaker.answered(), "any answer shows that the origin works");
         }
@@ -270,9 +273,9 @@ mod tests {
 
     #[test]
     fn it_gives_up_when_no_probe_succeeds() {
-        assert_eq!(probes(&mut open(QUICK, 0), QUICK), 20);
+        assert_eq!(probes(&mut open(QUICK), QUICK), 20);
         // A whole timeout each.
-        assert_eq!(probes(&mut open(SLOWLY, 0), SLOWLY), 3);
+        assert_eq!(probes(&mut open(SLOWLY), SLOWLY), 4);
     }
 
     #[test]
@@ -281,23 +284,34 @@ mod tests {
         for _ in 0..1000 {
             breaker.succeeded(0);
         }
-        while breaker.failed(QUICK, 0) == Trip::Unchanged {}
+        while breaker.failed(QUICK) == Trip::Unchanged {}
         assert_eq!(probes(&mut breaker, QUICK), 44);
     }
 
     #[test]
     fn slow_failures_open_it_sooner() {
         let mut breaker = Breaker::default();
-        let before = (0..1000).take_while(|_| breaker.failed(SLOWLY, 0) == Trip::Unchanged).count();
+        let before = (0..1000).take_while(|_| breaker.failed(SLOWLY) == Trip::Unchanged).count();
         assert_eq!(before + 1, 10);
+    }
+
+    #[test]
+    fn probes_take_turns_between_jobs_that_failed_and_jobs_that_did_not() {
+        let mut breaker = open(QUICK);
+        let order: String = (0..9)
+            .filter_map(|_| breaker.draw())
+            .map(|draw| if draw == Draw::Tried { 't' } else { 'u' })
+            .collect();
+        assert_eq!(order, "utuuttutu");
     }
 
     /// Whatever part of the jobs is good, a probe meets it if the part is large enough.
     #[test]
     fn probes_are_spread_over_all_jobs() {
-        let mut breaker = open(QUICK, 0);
-        let drawn = (0..PROBES).filter_map(|_| breaker.draw()).filter(|draw| draw.untried);
-        let probes: Vec<_> = drawn.map(|draw| draw.share).collect();
+        let mut breaker = open(QUICK);
+        let drawn = (0..PROBES).filter_map(|_| breaker.draw());
+        let share = |draw| if let Draw::Untried(share) = draw { Some(share) } else { None };
+        let probes: Vec<_> = drawn.filter_map(share).collect();
         assert!((0.0..=1.0).contains(&spread(u32::MAX)) && probes.contains(&1.0));
         for begin in 0..80 {
             let good = f64::from(begin) / 100.0..f64::from(begin + 20) / 100.0;

@@ -23,7 +23,7 @@ use super::lane::{Health, Lane};
 use super::limit::Limit;
 use super::shared::Shared;
 use super::slot::{LaneId, Places, Slot};
-use super::supply::{Supplied, Supply, portion};
+use super::supply::{Supply, portion};
 use crate::failure::Failure;
 use crate::http::{Clock, Origin};
 use crate::manifest::Http;
@@ -195,15 +195,8 @@ impl<'a> Dispatch<'a> {
                 let picked = self.pick(inner, lane, now);
                 // The lane may have further jobs.
                 inner.lanes.touch(lane, now);
-                match picked {
-                    Some(Ok(job)) => {
-                        return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
-                    }
-                    Some(Err((entry, failure))) => {
-                        inner.active += 1;
-                        return Next::Task(Task::Unusable(entry, failure));
-                    }
-                    None => {}
+                if let Some(job) = picked {
+                    return Next::Task(Task::Ask(job, self.enter(inner, lane, now)));
                 }
             }
             match self.draw_in(inner, now) {
@@ -258,44 +251,33 @@ impl<'a> Dispatch<'a> {
         None
     }
 
-    /// Takes the job of the next request at an origin. A probe may be for any job that waits or
-    /// will come. None if the job has to wait elsewhere.
-    fn pick(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Option<Supplied> {
+    /// Takes the job of the next request at an origin. A probe is for one that waits there, or for one
+    /// that a short look finds ahead in the supply. None if the job has to begin anew elsewhere.
+    fn pick(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Option<Job> {
         let lane = inner.lanes.get_mut(id)?;
-        let picked = match lane.draw() {
-            None => lane.pop(),
-            Some(Draw { untried, share }) => {
-                let here = lane.count(untried) as u64;
-                let ahead = if untried { inner.supply.left(id) } else { 0 };
-                let number = portion(here + ahead, share);
-                let sampled = number.checked_sub(here).and_then(|number| {
-                    #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
-                    inner.supply.sample(id, number as f64 / ahead as f64)
-                });
-                match sampled {
-                    Some(Ok(job)) => {
-                        let own = self.lane_of(inner, &job.target.origin, &job, now);
-                        if own == id {
-                            return Some(Ok(job));
-                        }
-                        Self::queue_at(inner, own, job, Turn::Last, now);
-                        None
-                    }
-                    Some(Err(unusable)) => return Some(Err(unusable)),
-                    None => {
-                        let number = usize::try_from(number.min(here.saturating_sub(1)));
-                        inner.lanes.get_mut(id)?.pop_number(untried, number.unwrap_or(0))
-                    }
+        let again = lane.pop_probe();
+        let drawn = if again.is_none() { lane.draw() } else { None };
+        let mut job = match drawn {
+            None => again.or_else(|| lane.pop())?,
+            Some(Draw::Tried) => lane.pop_tried()?,
+            Some(Draw::Untried(share)) => {
+                let here = lane.untried();
+                let number = portion(here + inner.supply.left(id), share);
+                let ahead = number.checked_sub(here);
+                if let Some(number) = ahead
+                    && let Some(job) = inner.supply.sample(id, number, &lane.origin)
+                {
+                    return Some(job);
                 }
+                lane.pop_untried(if ahead.is_some() { portion(here, share) } else { number })?
             }
         };
-        let mut job = picked?;
         inner.waiting -= 1;
         if job.renew(now) {
             self.queue(inner, job, Turn::Next, now);
             return None;
         }
-        Some(Ok(job))
+        Some(job)
     }
 
     /// Lets a job wait in the lane of its target.
@@ -323,13 +305,13 @@ impl<'a> Dispatch<'a> {
     }
 
     fn slot(&self, inner: &mut Inner<'a>, id: LaneId, now: Instant) -> Slot<'_> {
-        let trying = inner.lanes.get_mut(id).is_some_and(|lane| {
-            let trying = matches!(lane.health, Health::Doubtful { .. });
-            lane.trying |= trying;
-            trying
+        let is_probe = inner.lanes.get_mut(id).is_some_and(|lane| {
+            let is_probe = lane.probes();
+            lane.probing |= is_probe;
+            is_probe
         });
         let connection = inner.lanes.enter(id, now);
-        Slot { places: self, lane: id, connection, share: None, trying, served: false }
+        Slot { places: self, lane: id, connection, share: None, is_probe, served: false }
     }
 
     /// Wakes a worker if there may be something to do. A caller that gives a place back and does
@@ -448,7 +430,7 @@ impl Places for Dispatch<'_> {
         let now = self.clock.now();
         let mut inner = self.lock();
         if let Some(lane) = inner.lanes.get_mut(slot.lane) {
-            lane.trying &= !slot.trying;
+            lane.probing &= !slot.is_probe;
             lane.serving -= usize::from(slot.served);
         }
         inner.lanes.leave(slot.lane, slot.connection.take(), now);

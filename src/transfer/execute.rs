@@ -77,7 +77,7 @@ pub(super) fn execute(run: &Run<'_>, errand: &impl Errand, reporter: &mut dyn Re
 
 /// How often files are published and events are handed on where one thread does everything.
 #[cfg(test)]
-const STEP: std::time::Duration = std::time::Duration::from_millis(250);
+pub(super) const STEP: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// Carries a run out on this thread, whose event loop may have a paused clock.
 #[cfg(test)]
@@ -171,7 +171,7 @@ async fn worker(run: &Run<'_>, errand: &impl Errand, share: &Semaphore) {
                     Some(ended) => run.settle(errand, job, ended),
                     None => {
                         let failure = Failure::new(ErrorKind::Interrupted, "interrupted");
-                        errand.give_up(run, job.entry, failure, job.attempts);
+                        errand.give_up(run, job.entry, failure, job.attempts());
                         run.dispatch.finish();
                     }
                 }

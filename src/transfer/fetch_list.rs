@@ -1,5 +1,6 @@
 //! Getting checksum lists, which are kept in the state.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,9 +60,9 @@ impl<'w> ListFetch<'w> {
     /// A job for each list.
     pub(super) fn supply(work: &Work<'w>, lists: Lists<'w>) -> Supply<'w> {
         let (entries, rewrites) = (work.manifest.entries(), work.rewrites);
-        let find = move |from: u64| {
-            let mut rest = (from..).zip(lists.of.iter().skip(usize::try_from(from).ok()?));
-            rest.find_map(|(position, &index)| {
+        let find = move |mut among: Range<u64>| {
+            among.find_map(|position| {
+                let index = *lists.of.get(usize::try_from(position).ok()?)?;
                 let target = list_target(&entries.get(index)?, rewrites)?;
                 let job = target.map(|target| Job { anew: lists.anew, ..Job::new(index, target) });
                 Some((position, job.map_err(|failure| (index, failure))))
@@ -108,7 +109,7 @@ impl Errand for ListFetch<'_> {
             return Fate::at_once(job);
         }
         let failure = failure.at_origin(&job.target.origin.to_string());
-        self.give_up(run, job.entry, failure, job.attempts);
+        self.give_up(run, job.entry, failure, job.attempts());
         Fate::Done
     }
 

@@ -1,5 +1,6 @@
 //! One entry on its way through a run.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,7 +15,8 @@ use crate::manifest::entry::EntryIndex;
 use crate::pin::Validators;
 
 /// A request that brought this many bytes further before it failed is not counted as a failed one:
-/// requests go on while they progress, and stay bounded by the length of the file.
+/// requests go on while they progress, and stay bounded by the length of the file. Nor does it speak
+/// against the origin.
 pub(super) const PROGRESS: u64 = 1024 * 1024;
 
 /// One entry on its way through a run.
@@ -33,8 +35,8 @@ pub(super) struct Job {
     pub(super) lane: Option<LaneId>,
     /// How often it began anew because it had waited too long for a place at a redirect target.
     pub(super) renewed: u32,
-    /// Attempts in all.
-    pub(super) attempts: u32,
+    /// Requests in all, without redirects, and with those for segments.
+    pub(super) attempts: Cell<u32>,
     /// The file on disk changed since the plan was made, so its record is ignored.
     pub(super) outdated: bool,
     /// Some place sent bytes that do not match the pin.
@@ -49,12 +51,16 @@ pub(super) struct Job {
     pub(super) elsewhere: Option<Box<Kept>>,
     /// The most bytes that any attempt reached.
     pub(super) reached: u64,
+    /// The last attempt brought as many further bytes as [`PROGRESS`] before it failed.
+    pub(super) progressed: bool,
     /// Use one connection: the server answers range requests wrongly.
     pub(super) whole: bool,
     /// What this place answered so far.
     pub(super) learned: Learned,
     /// The kind of the current request, until it has an answer that proves something.
     pub(super) open: Option<Kind>,
+    /// Its current request probes an origin, or the last one did and proved nothing.
+    pub(super) is_probe: bool,
     /// A mirror has a copy that is older than the local file: its message.
     pub(super) older: Option<String>,
     pub(super) target: Target,
@@ -136,7 +142,7 @@ impl Job {
             refused: 0,
             lane: None,
             renewed: 0,
-            attempts: 0,
+            attempts: Cell::new(0),
             outdated: false,
             mismatched: false,
             anew: false,
@@ -144,9 +150,11 @@ impl Job {
             aside: None,
             elsewhere: None,
             reached: 0,
+            progressed: false,
             whole: false,
             learned: Learned::default(),
             open: None,
+            is_probe: false,
             older: None,
             target,
             failure: None,
@@ -155,7 +163,16 @@ impl Job {
         }
     }
 
-    /// A job for a further request about the same file at the same place.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts.get()
+    }
+
+    pub(super) fn count_attempt(&self) {
+        self.attempts.update(|attempts| attempts + 1);
+    }
+
+    /// A job for a further request about the same file at the same place, whose requests the caller
+    /// counts.
     pub(super) fn beside(&self) -> Self {
         Self {
             name: self.name,
@@ -215,12 +232,16 @@ impl Job {
     }
 
     /// Makes the next request a plainer one than that of this kind: a GET after a HEAD, else a plain
-    /// GET. Reports whether there is a plainer one.
+    /// GET. Reports whether there is a plainer one, which has refusals of its own.
     pub(super) fn ask_more_plainly(&mut self, kind: Option<Kind>) -> bool {
-        match kind {
+        let is_plainer = match kind {
             Some(Kind::Head) => !std::mem::replace(&mut self.learned.gets, true),
             Some(Kind::Special) => !std::mem::replace(&mut self.learned.plain, true),
             Some(Kind::Plain) | None => false,
+        };
+        if is_plainer {
+            self.refused = 0;
         }
+        is_plainer
     }
 }

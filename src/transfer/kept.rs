@@ -7,7 +7,7 @@ use crate::http::contradict;
 use crate::pin::Validators;
 
 /// At most this many incomplete files stay open, since each costs a descriptor. Further ones are
-/// dropped.
+/// closed, and stay on the disk for the next run.
 const MOST: usize = 256;
 
 /// The bytes that earlier attempts received.
@@ -50,11 +50,10 @@ pub(super) fn longest(one: Option<Box<Kept>>, other: Option<Box<Kept>>) -> Optio
 pub(super) struct Shelf(Arc<()>);
 
 impl Shelf {
-    /// Keeps an incomplete file for the next attempt, or discards it if too many are open.
+    /// Keeps an incomplete file open for the next attempt, or only on the disk if too many are open.
     pub(super) fn keep(&self, begun: Begun) -> Option<Box<Kept>> {
         let place = Arc::clone(&self.0);
         if MOST + 1 < Arc::strong_count(&place) {
-            begun.staged.discard();
             return None;
         }
         Some(Box::new(Kept { begun, _place: place }))

@@ -46,8 +46,8 @@ pub(super) struct Lane {
     /// The earliest start of the next request, by `spacing` and `gap`.
     pub(super) next_request: Option<Instant>,
     pub(super) health: Health,
-    /// A job tests whether the doubtful origin can be reached.
-    pub(super) trying: bool,
+    /// A request that probes the origin is in progress.
+    pub(super) probing: bool,
     /// Whether any response came in this run.
     pub(super) answers: bool,
     /// When a request succeeded last.
@@ -105,7 +105,7 @@ impl Lane {
             gap: Gap::default(),
             next_request: None,
             health: Health::Up,
-            trying: false,
+            probing: false,
             answers: false,
             last_success: None,
             serving: 0,
@@ -154,9 +154,20 @@ impl Lane {
     pub(super) fn draw(&mut self) -> Option<Draw> {
         match self.health {
             Health::Doubtful { failures, .. } => {
-                Some(Draw { untried: true, share: spread(failures.saturating_sub(1)) })
+                Some(Draw::Untried(spread(failures.saturating_sub(1))))
             }
             _ => self.breaker.draw(),
+        }
+    }
+
+    /// The job of the last probe, if that proved nothing and goes on with a plainer request.
+    pub(super) fn pop_probe(&mut self) -> Option<Job> {
+        if !self.probes() {
+            return None;
+        }
+        match self.arrivals.iter().position(|job| job.is_probe) {
+            Some(at) => self.arrivals.remove(at),
+            None => self.jobs.pop_front_if(|job| job.is_probe),
         }
     }
 
@@ -165,19 +176,17 @@ impl Lane {
         self.breaker.is_open() || matches!(self.health, Health::Doubtful { .. })
     }
 
-    /// The number of waiting jobs that have not failed here yet, or that have.
-    pub(super) fn count(&self, untried: bool) -> usize {
-        let jobs = self.arrivals.iter().chain(&self.jobs);
-        jobs.filter(|job| job.is_untried() == untried).count()
+    /// The number of waiting jobs that have not failed here yet.
+    pub(super) fn untried(&self) -> u64 {
+        self.arrivals.iter().chain(&self.jobs).filter(|job| job.is_untried()).count() as u64
     }
 
-    /// That one of the waiting jobs that have not failed here yet, or that have. If there is no
-    /// such job, the next one.
-    pub(super) fn pop_number(&mut self, untried: bool, number: usize) -> Option<Job> {
+    /// That one of the waiting jobs that have not failed here yet, or else the next job.
+    pub(super) fn pop_untried(&mut self, number: u64) -> Option<Job> {
         let mut left = number;
         for jobs in [&mut self.arrivals, &mut self.jobs] {
             for at in 0..jobs.len() {
-                if jobs[at].is_untried() != untried {
+                if !jobs[at].is_untried() {
                     continue;
                 }
                 if left == 0 {
@@ -189,6 +198,26 @@ impl Lane {
         self.pop()
     }
 
+    /// A waiting job that failed here, the fewest times and the last time of all; or else the next
+    /// job.
+    pub(super) fn pop_tried(&mut self) -> Option<Job> {
+        let tried = self.jobs.iter().enumerate().filter(|(_, job)| !job.is_untried());
+        let least = tried.min_by_key(|(_, job)| job.tries).map(|(at, _)| at);
+        match least {
+            Some(at) => self.jobs.remove(at),
+            None => self.pop(),
+        }
+    }
+
+    /// Gives the origin up, unless it serves a transfer. Reports whether it did.
+    pub(super) fn give_up(&mut self, failure: &Failure) -> bool {
+        let may = self.serving == 0;
+        if may {
+            self.health = Health::Down(failure.clone());
+        }
+        may
+    }
+
     /// Whether transfers that wait here are served by and by, without a pause of the origin.
     pub(super) fn flows(&self, now: Instant) -> bool {
         let is_held = self.held_until.is_some_and(|until| now < until);
@@ -197,9 +226,8 @@ impl Lane {
 
     /// Whether a transfer may begin.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
-        let tried = self.trying && matches!(self.health, Health::Doubtful { .. });
-        let probed = self.breaker.is_open() && 0 < self.in_use;
-        if tried || probed || self.limit.get() <= self.in_use {
+        let is_probed = self.probing && self.probes();
+        if is_probed || self.limit.get() <= self.in_use {
             return Readiness::Full;
         }
         match self.pause() {

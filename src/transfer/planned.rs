@@ -1,6 +1,8 @@
 //! What runs over the entries of a plan have in common: their jobs, and what follows when an entry
 //! is missing or fails at one of its places.
 
+use std::ops::Range;
+
 use super::errand::{Errand, Fate};
 use super::job::Job;
 use super::missing::{Chosen, Missing, Ruling};
@@ -11,7 +13,7 @@ use super::want::Want;
 use crate::event::{Event, Outcome};
 use crate::failure::{ErrorKind, Failure};
 use crate::manifest::OnMissing;
-use crate::manifest::entry::{Entry, EntryIndex};
+use crate::manifest::entry::Entry;
 use crate::plan::{Action, Plan, Step};
 use crate::stop::StopReason;
 
@@ -28,18 +30,15 @@ pub(super) fn supply<'a>(work: &Work<'a>, plan: &'a Plan) -> Supply<'a> {
     let (entries, rewrites) = (work.manifest.entries(), work.rewrites);
     let jobs_of = |source: usize| {
         let range = entries.source_range(source);
-        let (start, end) = (range.start, range.end);
-        let find = move |from: u64| {
-            let steps = plan.steps_from(EntryIndex(from));
-            let mut own = steps.take_while(|(index, _)| index.0 < end);
-            own.find_map(|(index, step)| {
+        let find = move |among: Range<u64>| {
+            plan.steps_in(among).find_map(|(index, step)| {
                 let asks = matches!(step, Step::Do(decision) if decision.action.asks_upstream());
                 let entry = entries.get(index).filter(|_| asks)?;
                 let job = target_of(&entry, 0, 0, rewrites).map(|target| Job::new(index, target));
                 Some((index.0, job.map_err(|failure| (index, failure))))
             })
         };
-        Jobs::new(start..end, Box::new(find))
+        Jobs::new(range, Box::new(find))
     };
     Supply::new((0..work.manifest.sources().len()).map(jobs_of))
 }
@@ -49,9 +48,7 @@ pub(super) fn tally(work: &Work<'_>, plan: &Plan) -> Missing {
     let entries = work.manifest.entries();
     let mut chosen = vec![Chosen::default(); work.manifest.sources().len()];
     for (source, chosen) in chosen.iter_mut().enumerate() {
-        let range = entries.source_range(source);
-        let steps = plan.steps_from(EntryIndex(range.start));
-        for (_, step) in steps.take_while(|(index, _)| index.0 < range.end) {
+        for (_, step) in plan.steps_in(entries.source_range(source)) {
             chosen.entries += 1;
             let absent = matches!(step, Step::Do(decision) if decision.action == Action::Absent);
             chosen.absent += u64::from(absent);
@@ -106,7 +103,6 @@ pub(super) fn elsewhere(
 
 /// Decides about an entry that upstream does not have under the requested name.
 pub(super) fn missing(errand: &impl Planned, run: &Run<'_>, mut job: Job, status: u16) -> Fate {
-    job.forget();
     let Some(entry) = run.entries.get(job.entry) else {
         return Fate::Done;
     };
@@ -120,13 +116,14 @@ pub(super) fn missing(errand: &impl Planned, run: &Run<'_>, mut job: Job, status
     if name < entry.names() && go_to(run, &mut job, &entry, name, 0).is_ok() {
         return Fate::at_once(job);
     }
+    job.forget();
     if let Some(failure) = unless_absent(run, &mut job, &entry, status) {
-        errand.give_up(run, job.entry, failure, job.attempts);
+        errand.give_up(run, job.entry, failure, job.attempts());
         return Fate::Done;
     }
     let source = entry.source_index();
-    match errand.tally().add(source, job.entry, job.attempts) {
-        Ruling::Absent => errand.absent(run, &entry, job.attempts),
+    match errand.tally().add(source, job.entry, job.attempts()) {
+        Ruling::Absent => errand.absent(run, &entry, job.attempts()),
         Ruling::Held => {}
         Ruling::TooMany(held, failure) => {
             let origin = job.target.origin.to_string();

@@ -99,7 +99,7 @@ impl Errand for Probe<'_> {
 
     fn failed(&self, run: &Run<'_>, job: Job, failure: Failure) -> Fate {
         planned::elsewhere(run, job, failure).unwrap_or_else(|(job, failure)| {
-            self.give_up(run, job.entry, failure, job.attempts);
+            self.give_up(run, job.entry, failure, job.attempts());
             Fate::Done
         })
     }

@@ -24,10 +24,25 @@ const LONGEST_HOLD: u32 = 3;
 /// growing after this many refusals.
 const LONGEST_FREE: u32 = 3;
 
+/// What an attempt was, apart from its result.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    /// The kind of a request that proved nothing.
+    kind: Option<Kind>,
+    is_probe: bool,
+    /// It brought many bytes before it failed.
+    progressed: bool,
+}
+
 impl Run<'_> {
     /// Draws the conclusion from an attempt.
     pub(super) fn settle(&self, errand: &impl Errand, mut job: Job, ended: Result<Ended, Refusal>) {
-        let kind = job.open.take();
+        let made = Made {
+            kind: job.open.take(),
+            is_probe: std::mem::take(&mut job.is_probe),
+            progressed: std::mem::take(&mut job.progressed),
+        };
+        let Made { kind, is_probe, progressed } = made;
         if let (Ok(_), Some(lane)) = (&ended, job.lane) {
             self.dispatch.settled(lane, job.tries);
         }
@@ -71,21 +86,23 @@ impl Run<'_> {
                 }
             }
             Err(Refusal::Failed { lane, failure, again, after })
-                if (!again || failure.status.is_some()) && job.ask_more_plainly(kind) =>
+                if !progressed
+                    && (!again || is_probe || is_decided_plainly(&failure))
+                    && job.ask_more_plainly(kind) =>
             {
                 self.mind(&job, lane, &failure, after);
-                Fate::at_once(job)
+                Fate::at_once(Job { is_probe, ..job })
             }
             Err(Refusal::Failed { lane, failure, again: true, after }) => {
-                match self.crowded_out(&mut job, lane, &failure, after) {
+                match self.crowded_out(&mut job, kind, lane, &failure, after) {
                     Some(wait) => again(job, kind, wait),
-                    None => self.settle_transient(errand, job, kind, (lane, failure, after)),
+                    None => self.settle_transient(errand, job, made, (lane, failure, after)),
                 }
             }
             Err(Refusal::Failed { lane, failure, .. }) => {
                 if failure.lasting {
                     // The server is busy for longer than the run waits.
-                    self.refused(&job, lane, &failure);
+                    self.refused(&job, made, lane, &failure);
                 } else if is_an_answer(&failure) {
                     self.dispatch.answered(lane);
                 }
@@ -124,11 +141,14 @@ impl Run<'_> {
     fn crowded_out(
         &self,
         job: &mut Job,
+        kind: Option<Kind>,
         lane: LaneId,
         failure: &Failure,
         after: Option<RetryAfter>,
     ) -> Option<Duration> {
         let by = match (failure.kind, failure.status) {
+            // It may be the condition or the range that is refused.
+            (ErrorKind::Connect, None) if kind == Some(Kind::Special) => Refused::Perhaps,
             (ErrorKind::Connect, None) | (_, Some(429)) => Refused::Surely,
             (_, Some(503)) => Refused::Perhaps,
             _ => return None,
@@ -172,13 +192,17 @@ impl Run<'_> {
         &self,
         errand: &impl Errand,
         mut job: Job,
-        kind: Option<Kind>,
+        made: Made,
         (lane, failure, after): (LaneId, Failure, Option<RetryAfter>),
     ) -> Fate {
+        let kind = made.kind;
         job.tries += 1;
         let http = self.settings(&job);
-        let failed = self.refused(&job, lane, &failure);
+        let failed = self.refused(&job, made, lane, &failure);
         if !failed.may_retry && 0 < http.retries {
+            if job.ask_more_plainly(kind) {
+                return Fate::at_once(job);
+            }
             let message = format!("{failure}; its host fails so often that it is not asked again");
             return errand.failed(self, job, Failure { message, ..failure });
         }
@@ -211,7 +235,7 @@ impl Run<'_> {
         };
         self.ledger.tell(Event::Retrying {
             entry: job.entry,
-            attempts: job.attempts,
+            attempts: job.attempts(),
             retry: job.tries,
             retries: http.retries,
             wait,
@@ -221,11 +245,16 @@ impl Run<'_> {
     }
 
     /// Records what a transient failure says about its origin.
-    fn refused(&self, job: &Job, lane: LaneId, failure: &Failure) -> Failed {
+    fn refused(&self, job: &Job, made: Made, lane: LaneId, failure: &Failure) -> Failed {
+        if made.progressed {
+            self.dispatch.answered(lane);
+            return Failed { went_down: false, may_retry: true, row: 0 };
+        }
         if failure.status.is_some_and(is_objection) {
             self.dispatch.objected(lane);
         }
-        let failed = self.dispatch.failed(lane, failure, job.tries <= 1, self.chance());
+        let (is_first, chance) = (job.tries <= 1, self.chance());
+        let failed = self.dispatch.failed(lane, failure, is_first, made.is_probe, chance);
         if failed.went_down {
             self.tell_down(job, lane, failure);
         }
@@ -250,6 +279,12 @@ impl Run<'_> {
         }
         self.ledger.finish(entry, Outcome::Failed(failure), attempts);
     }
+}
+
+/// Whether a plainer request follows at once, instead of the same one: after any status, and after
+/// silence, which took a whole timeout.
+fn is_decided_plainly(failure: &Failure) -> bool {
+    failure.status.is_some() || failure.kind == ErrorKind::Timeout
 }
 
 /// Repeats a lost request; a HEAD as a GET.

@@ -26,8 +26,8 @@ pub(super) struct Slot<'r> {
     pub(super) connection: Option<Connection>,
     /// Its part in the number of transfers that its thread may have in progress.
     pub(super) share: Option<SemaphorePermit<'r>>,
-    /// This place is the one that tests whether a doubtful origin can be reached.
-    pub(super) trying: bool,
+    /// A request in it probes the origin.
+    pub(super) is_probe: bool,
     /// A response came.
     pub(super) served: bool,
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::job::Job;
 use super::slot::LaneId;
 use crate::failure::Failure;
+use crate::http::Origin;
 use crate::manifest::entry::EntryIndex;
 
 /// When this many jobs wait for the origin that a source used last, the next source has its turn: a
@@ -15,8 +16,13 @@ pub(super) const BACKLOG: usize = 512;
 /// A new job, or why its URL cannot be used.
 pub(super) type Supplied = Result<Job, (EntryIndex, Failure)>;
 
-/// Finds the first job of a source at a position or after it, and that job's position.
-pub(super) type Find<'a> = Box<dyn FnMut(u64) -> Option<(u64, Supplied)> + Send + 'a>;
+/// Finds the first job of a source in a range of positions, and that job's position.
+pub(super) type Find<'a> = Box<dyn FnMut(Range<u64>) -> Option<(u64, Supplied)> + Send + 'a>;
+
+/// A look ahead for a job of one origin takes at most this many others in hand ..
+pub(super) const MOST_OTHERS: usize = 16;
+/// .. and passes over at most this many positions.
+const MOST_POSITIONS: u64 = 1024;
 
 /// The jobs of one source, in order, at these positions.
 pub(super) struct Jobs<'a> {
@@ -33,7 +39,7 @@ impl<'a> Jobs<'a> {
 
     fn next(&mut self) -> Option<Supplied> {
         loop {
-            let (at, job) = self.find(self.left.start)?;
+            let (at, job) = (self.find)(self.left.clone())?;
             self.left.start = at + 1;
             if !self.taken.remove(&at) {
                 return Some(job);
@@ -41,20 +47,22 @@ impl<'a> Jobs<'a> {
         }
     }
 
-    /// Takes a job out of turn, at that share of those that are left or soon after it.
-    fn sample(&mut self, share: f64) -> Option<Supplied> {
-        let mut from = self.left.start + portion(self.left.end - self.left.start, share);
-        loop {
-            let (at, job) = self.find(from)?;
-            if self.taken.insert(at) {
+    /// Takes a job of an origin out of turn, at that number of the positions that are left or soon
+    /// after it. All others stay where they are.
+    fn sample(&mut self, number: u64, origin: &Origin) -> Option<Job> {
+        let from = self.left.start + number;
+        let mut among = from..self.left.end.min(from + MOST_POSITIONS);
+        for _ in 0..MOST_OTHERS {
+            let (at, job) = (self.find)(among.clone())?;
+            if let Ok(job) = job
+                && job.target.origin == *origin
+                && self.taken.insert(at)
+            {
                 return Some(job);
             }
-            from = at + 1;
+            among.start = at + 1;
         }
-    }
-
-    fn find(&mut self, from: u64) -> Option<(u64, Supplied)> {
-        if from < self.left.end { (self.find)(from) } else { None }
+        None
     }
 }
 
@@ -112,10 +120,11 @@ impl<'a> Supply<'a> {
         source.map_or(0, |source| source.jobs.left.end - source.jobs.left.start)
     }
 
-    /// Takes a job of the source that uses a lane out of turn, at that share of its jobs.
-    pub(super) fn sample(&mut self, lane: LaneId, share: f64) -> Option<Supplied> {
+    /// Takes a job of an origin out of turn: of the source that uses its lane, at that number of the
+    /// positions that are left or soon after it, if there is one.
+    pub(super) fn sample(&mut self, lane: LaneId, number: u64, origin: &Origin) -> Option<Job> {
         let source = self.sources.iter_mut().find(|source| source.lane == Some(lane))?;
-        source.jobs.sample(share)
+        source.jobs.sample(number, origin)
     }
 
     /// Records the lane of the job that the source at a position supplied last.
@@ -123,6 +132,20 @@ impl<'a> Supply<'a> {
         if let Some(source) = self.sources.get_mut(position) {
             source.lane = Some(lane);
         }
+    }
+
+    /// Counts the looks for jobs.
+    #[cfg(test)]
+    pub(super) fn counted(self, looks: &'a std::sync::atomic::AtomicUsize) -> Self {
+        let counted = |mut source: Source<'a>| {
+            let mut find = source.jobs.find;
+            source.jobs.find = Box::new(move |among| {
+                looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                find(among)
+            });
+            source
+        };
+        Self { sources: self.sources.into_iter().map(counted).collect() }
     }
 
     pub(super) fn is_exhausted(&self) -> bool {

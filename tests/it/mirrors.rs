@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::origin::{Answer, DeadPort, File, Origin, first_modified};
-use crate::world::World;
+use crate::world::{World, content};
 
 #[test]
 fn a_mirror_serves_when_the_url_fails() {
@@ -219,4 +219,21 @@ fn the_next_mirror_is_tried_after_one_with_an_older_copy() {
     world.origin.always("/a.txt", Answer::status(500));
     world.apply().success();
     world.assert_files(&[("a.txt", "new")]);
+}
+
+#[test]
+fn a_mirror_that_lacks_a_file_costs_no_byte_of_its_origin() {
+    let mirror = Origin::new();
+    let world = World::new().serve("/a.bin", content(1, 50_000)).source(
+        "$BASE/a.bin",
+        &[&format!("mirrors: [\"{}/a.bin\"]", mirror.base()), "http: {retries: 0}"],
+    );
+    world.origin.everywhere(Answer::file().cut_at(30_000));
+    world.apply().code(1);
+    assert_eq!(mirror.count("/a.bin"), 1, "it answers 404");
+    world.origin.behave();
+    world.origin.forget();
+    world.apply().success();
+    let range = world.origin.requests()[0].header("range").map(str::to_owned);
+    assert_eq!(range, Some("bytes=30000-".to_owned()), "the part was kept");
 }

@@ -431,3 +431,24 @@ fn a_part_of_another_manifest_does_not_stay_for_ever() {
         assert_eq!(world.partial_files().len(), parts, "{days} days");
     }
 }
+
+/// The part of an entry that a run did not try, or that failed, is for the next run.
+#[test]
+fn parts_of_entries_that_were_not_tried_stay() {
+    let world = World::new().serve("/1.bin", content(1)).serve("/2.bin", content(2));
+    let world = world.source("$BASE/{n}.bin", &["vars: {n: 1..2}", "http: {retries: 0}"]);
+    world.origin.attempts("/2.bin", [Answer::file().cut_at(CUT)]);
+    world.run(["apply"]).code(1);
+    assert_eq!(world.partial_files().len(), 2, "a part and its note");
+    // Something that is no file is at the path of the first one, so nothing is requested.
+    world.delete("out/1.bin");
+    std::fs::create_dir(world.path("out/1.bin")).unwrap();
+    world.origin.forget();
+    world.run(["apply", "--fail-fast"]).code(1);
+    assert_eq!(world.origin.requests().len(), 0);
+    assert_eq!(world.partial_files().len(), 2);
+    std::fs::remove_dir(world.path("out/1.bin")).unwrap();
+    world.apply().success();
+    assert_eq!(world.origin.requests_for("/2.bin")[0].header("range"), Some("bytes=120000-"));
+    assert_eq!(world.partial_files(), [""; 0]);
+}

@@ -105,13 +105,14 @@ impl Dispatch<'_> {
         Crowded::Free { tell }
     }
 
-    /// Records a failed request, which is the first one of its entry at this origin or a retry.
-    /// Decides whether the origin is given up for it, and whether the request may be repeated.
+    /// Records a failed request, which is the first one of its entry at this origin or a retry, and
+    /// perhaps a probe. Decides whether the origin is given up for it, and whether the request may be repeated.
     pub(in crate::transfer) fn failed(
         &self,
         lane: LaneId,
         failure: &Failure,
         is_first: bool,
+        is_probe: bool,
         chance: f64,
     ) -> Failed {
         use ErrorKind::{Connect, Protocol, Stalled, Timeout};
@@ -127,20 +128,23 @@ impl Dispatch<'_> {
         // less to transfer.
         let is_sick = failure.status.is_some()
             || matches!(failure.kind, Connect | Timeout | Stalled | Protocol);
-        let symptom = Symptom { is_first, is_slow: matches!(failure.kind, Timeout | Stalled) };
-        let under_way = there.in_use;
-        let trip = if is_sick { there.breaker.failed(symptom, under_way) } else { Trip::Unchanged };
+        let is_slow = matches!(failure.kind, Timeout | Stalled);
+        let symptom = Symptom { is_first, is_probe, is_slow };
+        let trip = if is_sick { there.breaker.failed(symptom) } else { Trip::Unchanged };
         match trip {
             Trip::Unchanged => {}
+            Trip::GivenUp if there.give_up(failure) => {
+                inner.lanes.close_idle(lane);
+                self.opened_up(inner, lane);
+                return Failed { went_down: true, may_retry: false, row: 0 };
+            }
             Trip::Open { probes } => {
                 there.hold(now, pause((probes + 1).min(LONGEST_PAUSE), chance));
                 inner.lanes.let_in(lane, now);
             }
             Trip::GivenUp => {
-                there.health = Health::Down(failure.clone());
-                inner.lanes.close_idle(lane);
-                self.opened_up(inner, lane);
-                return Failed { went_down: true, may_retry: false, row: 0 };
+                there.hold(now, pause(LONGEST_PAUSE, chance));
+                inner.lanes.let_in(lane, now);
             }
         }
         let Some(there) = inner.lanes.get_mut(lane) else {
@@ -180,15 +184,12 @@ impl Dispatch<'_> {
             Health::Doubtful { failures, .. } => failures + 1,
             Health::Up => 1,
         };
-        // An origin that serves other transfers is not given up, even if it refuses new
-        // connections.
         let mut patience = patience(failure, now - began, retries);
         if there.answers && 0 < patience + retries.min(1) {
             // It was there in this run, so it may be restarting.
             patience += PATIENCE_IF_KNOWN;
         }
-        if patience < failures && there.serving == 0 {
-            there.health = Health::Down(failure.clone());
+        if patience < failures && there.give_up(failure) {
             inner.lanes.close_idle(lane);
             self.opened_up(inner, lane);
             return Reach::WentDown;
@@ -204,9 +205,9 @@ impl Dispatch<'_> {
 /// How clearly a request was refused because there are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transfer) enum Refused {
-    /// No response at all, or 429.
+    /// No response at all to a plain request, or 429.
     Surely,
-    /// 503, which has other causes, too.
+    /// 503, or no response to a condition or a range: these have other causes, too.
     Perhaps,
 }
 

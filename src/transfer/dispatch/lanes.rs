@@ -28,6 +28,9 @@ pub(super) const MOST_LANES: usize = 4096;
 /// Beyond this number of transfers that wait for an origin that pauses, the origins that lead there
 /// wait, too.
 const MOST_PAUSED: usize = 2048;
+/// A probe may take a whole timeout, so up to this many lanes that are to be probed let others go
+/// first.
+const MOST_PASSED_OVER: usize = 8;
 /// How many lanes are examined for each further one, to forget some.
 const EXAMINED: usize = 4;
 
@@ -294,10 +297,17 @@ impl Lanes {
         if self.connections <= self.in_use {
             return None;
         }
+        let mut passed_over = 0;
         while let Some(id) = self.ready.pop_front() {
             let Some(entry) = self.entry(id) else { continue };
             entry.is_in_ready = false;
+            let probes = entry.lane.probes();
             if self.standing(id, now) != Standing::Ready {
+                self.touch(id, now);
+                continue;
+            }
+            if probes && passed_over < MOST_PASSED_OVER.min(self.ready.len()) {
+                passed_over += 1;
                 self.touch(id, now);
                 continue;
             }

@@ -1,5 +1,9 @@
 //! The dispatcher without a network: what it hands out, and when.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::*;
 use crate::failure::ErrorKind;
 use crate::http::{Hop, Target};
@@ -14,11 +18,12 @@ fn job(entry: u64, url: &str) -> Job {
 
 /// The jobs of a source.
 fn source<'a>(jobs: impl Iterator<Item = Supplied> + Send + 'a) -> Jobs<'a> {
-    let mut jobs: Vec<_> = jobs.map(Some).collect();
+    let jobs: Vec<_> = jobs.collect();
     let count = jobs.len() as u64;
-    let find = move |from: u64| {
-        let at = (usize::try_from(from).ok()?..jobs.len()).find(|&at| jobs[at].is_some())?;
-        Some((at as u64, jobs[at].take()?))
+    let find = move |among: Range<u64>| {
+        let job = jobs.get(usize::try_from(among.start).ok()?).filter(|_| !among.is_empty())?;
+        let again = |job: &Job| Job::new(job.entry, job.target.clone());
+        Some((among.start, job.as_ref().map(again).map_err(Clone::clone)))
     };
     Jobs::new(0..count, Box::new(find))
 }
@@ -160,7 +165,7 @@ fn a_lane_that_is_not_up_has_no_spare_place() {
     assert_eq!(lane_after(&unreachable), "not up");
     let failed = |dispatch: &Dispatch<'_>, lane| {
         for _ in 0..40 {
-            dispatch.failed(lane, &failure, true, 0.5);
+            dispatch.failed(lane, &failure, true, false, 0.5);
         }
     };
     assert_eq!(lane_after(&failed), "not up");
@@ -392,6 +397,34 @@ fn a_job_is_refused_for_free_a_bounded_number_of_times() {
     }
 }
 
+/// An origin that fails all other requests is not given up while one of its transfers goes on.
+#[test]
+fn the_breaker_gives_no_origin_up_that_serves_a_transfer() {
+    let urls = ["http://a/x"; 200];
+    let (http, mut now) = (per_host(4), Instant::now());
+    let dispatch = dispatch(&urls, &http, 64);
+    let failure = Failure::new(ErrorKind::HttpStatus, "no").with_status(500);
+    let (_, mut serving) = ask(&dispatch, now);
+    dispatch.reached(&mut serving);
+    let lane = serving.lane;
+    let mut fail = || {
+        now += Duration::from_mins(1);
+        match dispatch.try_next(now) {
+            Next::Task(Task::Ask(_, slot)) => {
+                let is_probe = slot.is_probe;
+                drop(slot);
+                let went_down = dispatch.failed(lane, &failure, true, is_probe, 0.0).went_down;
+                dispatch.finish();
+                Some(went_down)
+            }
+            Next::Task(_) | Next::Wait(_) | Next::Done => None,
+        }
+    };
+    assert_eq!((0..100).map(|_| fail()).collect::<Vec<_>>(), [Some(false); 100]);
+    drop(serving);
+    assert_eq!(fail(), Some(true), "no probe succeeded, and nothing is served any more");
+}
+
 /// Which jobs of 1,000 an origin that fails is probed with.
 #[test]
 fn probes_are_for_jobs_from_everywhere() {
@@ -403,18 +436,83 @@ fn probes_are_for_jobs_from_everywhere() {
     for _ in 0..58 {
         now += Duration::from_secs(10);
         let (entry, slot) = ask(&dispatch, now);
-        let lane = slot.lane;
+        let (lane, is_probe) = (slot.lane, slot.is_probe);
         drop(slot);
         if dispatch.lock().lanes.get(lane).unwrap().breaker.is_open() {
             probes.push(entry);
         }
-        dispatch.failed(lane, &failure, true, 0.0);
+        dispatch.failed(lane, &failure, true, is_probe, 0.0);
         let job = Job { tries: 1, ..job(entry, "http://a/x") };
         dispatch.put_back(job, if entry < 30 { Duration::ZERO } else { Duration::from_hours(1) });
     }
     assert!(probes.contains(&999), "{probes:?}");
     assert!(probes.iter().any(|entry| (500..950).contains(entry)), "{probes:?}");
     assert!(probes.iter().any(|entry| *entry < 30), "a retry is one, too: {probes:?}");
+}
+
+/// Entries at an origin that refuses connections, and then at one that works. Probes of the first
+/// one look at few entries of the other one.
+#[test]
+fn an_origin_that_is_down_costs_few_looks_at_the_supply() {
+    const EACH: u64 = 1000;
+    let looks = AtomicU64::new(0);
+    let find = |mut among: Range<u64>| {
+        looks.fetch_add(1, Ordering::Relaxed);
+        let at = among.next()?;
+        let host = if at < EACH { "down" } else { "good" };
+        Some((at, Ok(job(at, &format!("http://{host}/x")))))
+    };
+    let supply = Supply::new([Jobs::new(0..2 * EACH, Box::new(find))]);
+    let (http, clock) = (per_host(4), Clock::system());
+    let terms = Box::new(|_: &Job| Terms { http: &http, dialer: 0 });
+    let dispatch = Dispatch::new(supply, terms, 64, clock);
+    let failure = Failure::new(ErrorKind::Connect, "refused");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let (mut good, mut probes) = (0, 0);
+        let mut running = VecDeque::new();
+        loop {
+            let began = clock.now();
+            match dispatch.try_next(began) {
+                Next::Done => break,
+                Next::Wait(until) => match running.pop_front() {
+                    Some(slot) => {
+                        tokio::time::advance(Duration::from_millis(5)).await;
+                        let slot: Slot<'_> = slot;
+                        let lane = slot.lane;
+                        drop(slot);
+                        dispatch.succeeded(lane, 1);
+                        dispatch.finish();
+                    }
+                    None => {
+                        let until = until.expect("only time is wanting");
+                        tokio::time::advance(until - began).await;
+                    }
+                },
+                Next::Task(Task::Ask(job, mut slot)) if &*job.target.origin.host == "good" => {
+                    good += 1;
+                    dispatch.reached(&mut slot);
+                    running.push_back(slot);
+                }
+                Next::Task(Task::Ask(job, slot)) => {
+                    probes += 1;
+                    let lane = slot.lane;
+                    drop(slot);
+                    match dispatch.unreachable(lane, began, &failure, 4, 1.0) {
+                        Reach::Doubtful => dispatch.put_back(job, Duration::ZERO),
+                        Reach::WentDown | Reach::Down => dispatch.finish(),
+                    }
+                }
+                Next::Task(_) => dispatch.finish(),
+            }
+            let waiting = dispatch.lock().waiting;
+            assert!(waiting <= LOOK_AHEAD, "{waiting}");
+        }
+        assert_eq!((good, probes), (EACH, 5));
+    });
+    let looks = looks.load(Ordering::Relaxed);
+    assert!(looks < 2 * EACH + 200, "{looks} looks");
 }
 
 #[test]
@@ -582,7 +680,7 @@ async fn random_walk(seed: u64) {
             continue;
         }
         let (mut job, mut slot) = held.swap_remove(rng.usize(0..held.len()));
-        let lane = slot.lane;
+        let (lane, is_probe) = (slot.lane, slot.is_probe);
         match rng.u32(0..10) {
             0 => {
                 drop(slot);
@@ -597,7 +695,7 @@ async fn random_walk(seed: u64) {
             2 => {
                 drop(slot);
                 dispatch.objected(lane);
-                dispatch.failed(lane, &failure, rng.bool(), rng.f64());
+                dispatch.failed(lane, &failure, rng.bool(), is_probe, rng.f64());
                 dispatch.put_back(job, Duration::ZERO);
             }
             3 | 4 => {

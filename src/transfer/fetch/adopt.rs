@@ -98,7 +98,7 @@ impl Fetch<'_> {
                 let path = path.as_str().to_owned();
                 self.record(job, Note::File { path, record }, Outcome::Unchanged);
             }
-            Err(failure) => run.ledger.finish(job.entry, Outcome::Failed(failure), job.attempts),
+            Err(failure) => run.ledger.finish(job.entry, Outcome::Failed(failure), job.attempts()),
         }
     }
 

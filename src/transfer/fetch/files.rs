@@ -75,7 +75,7 @@ impl<'w> Fetch<'w> {
 
     /// Records a fact about the local file of a job, and gives the entry its outcome.
     pub(super) fn record(&self, job: &Job, note: Note, outcome: Outcome) {
-        let finished = Some((job.entry, outcome, job.attempts));
+        let finished = Some((job.entry, outcome, job.attempts()));
         self.publisher.put(Message::Note(Box::new(note), finished));
     }
 }

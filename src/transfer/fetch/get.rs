@@ -161,7 +161,7 @@ impl Fetch<'_> {
             let at = run.work.clock.timestamp();
             self.record(job, Note::Checked { path, at, validators }, outcome);
         } else {
-            run.ledger.finish(job.entry, outcome, job.attempts);
+            run.ledger.finish(job.entry, outcome, job.attempts());
         }
     }
 }

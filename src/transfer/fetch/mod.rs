@@ -66,7 +66,7 @@ impl Errand for Fetch<'_> {
             Ok(fate) => return fate,
             Err(failed) => failed,
         };
-        let Job { entry, attempts, .. } = job;
+        let (entry, attempts) = (job.entry, job.attempts());
         if self.is_disputed(run, entry, &failure) {
             let received = run.ledger.received(entry);
             lock(&self.disputed).push(Disputed { entry, failure, attempts, received });

@@ -263,6 +263,7 @@ impl Fetch<'_> {
         if job.reached + PROGRESS <= begun.staged.length() {
             job.reached = begun.staged.length();
             job.tries = 0;
+            job.progressed = true;
         }
         let kept = self.shelf.keep(begun);
         job.keep(kept);
@@ -333,7 +334,7 @@ impl Fetch<'_> {
             entry: job.entry,
             path,
             replaces,
-            attempts: job.attempts,
+            attempts: job.attempts(),
             url: entry.kept_at(0, 0, key),
             served: attempt.served(key),
             validators,

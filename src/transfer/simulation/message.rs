@@ -27,6 +27,24 @@ impl Request {
         Self::parse(std::str::from_utf8(&text).ok()?)
     }
 
+    pub(super) fn has_range(&self) -> bool {
+        self.range.is_some()
+    }
+
+    pub(super) fn is_conditional(&self) -> bool {
+        self.if_none_match.is_some()
+    }
+
+    /// A GET of a whole file, without a condition.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.is_head && !self.has_range() && !self.is_conditional()
+    }
+
+    /// The number at the end of the path.
+    pub(super) fn number(&self) -> u32 {
+        self.path.rsplit('/').next().and_then(|name| name.parse().ok()).unwrap_or(0)
+    }
+
     /// The same without `If-Range`.
     pub(super) fn without_condition(&self) -> Self {
         Self { if_range: None, ..self.clone() }
@@ -52,6 +70,9 @@ impl Request {
     }
 }
 
+/// Every version of a file has this date.
+const DATE: &str = "Last-Modified: Thu, 01 Jan 2015 00:00:00 GMT\r\n";
+
 /// The right response to a request for these bytes.
 pub(super) fn response(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
     if request.if_none_match.as_deref() == Some(tag) {
@@ -72,15 +93,28 @@ pub(super) fn response(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
     }
 }
 
+/// The head of a message and its body.
+pub(super) fn split(message: Vec<u8>) -> (String, Vec<u8>) {
+    let end = message.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
+    (String::from_utf8_lossy(&message[..end]).into_owned(), message[end..].to_vec())
+}
+
 /// A response with all bytes.
 pub(super) fn whole(request: &Request, bytes: &[u8], tag: &str) -> Vec<u8> {
     message("200 OK", "Accept-Ranges: bytes\r\n", request, bytes, tag)
 }
 
+/// A response whose body ends with its connection.
+pub(super) fn unframed(body: &[u8], tag: &str) -> Vec<u8> {
+    let mut message = format!("HTTP/1.0 200 OK\r\nETag: {tag}\r\n\r\n").into_bytes();
+    message.extend_from_slice(body);
+    message
+}
+
 fn message(status: &str, more: &str, request: &Request, body: &[u8], tag: &str) -> Vec<u8> {
     let length = body.len();
     let head =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: {tag}\r\n{more}\r\n");
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: {tag}\r\n{DATE}{more}\r\n");
     let mut message = head.into_bytes();
     if !request.is_head {
         message.extend_from_slice(body);

@@ -13,7 +13,7 @@ fn most(arrivals: &[Arrival]) -> usize {
 #[test]
 fn all_limits_hold_together() {
     let http = "requests_per_second: 20, connections_per_host: 3, rate_limit: 1MB/s";
-    let slow = Temper { slowing: (0, Duration::from_millis(40)), ..Temper::healthy() };
+    let slow = Temper { slowing: (0, Duration::from_millis(40)), ..Temper::good() };
     let arrivals = download(&Scene::of_one_host(slow, http, 60, 64));
     assert_eq!(arrivals.len(), 60);
     // Twelve requests are eleven intervals of 50 ms. A new connection delays its first request by
@@ -32,7 +32,7 @@ fn usual(arrivals: &[Arrival]) -> usize {
 
 #[test]
 fn a_host_that_slows_down_under_load_gets_fewer_concurrent_requests() {
-    let slow = Temper { slowing: (50, Duration::from_millis(40)), ..Temper::healthy() };
+    let slow = Temper { slowing: (50, Duration::from_millis(40)), ..Temper::good() };
     let arrivals = download(&Scene::of_one_host(slow, "", 600, 10));
     let (first, last) = (usual(&arrivals[50..100]), usual(&arrivals[200..]));
     assert!(last < first, "{first}, then {last} at a time");
@@ -40,7 +40,7 @@ fn a_host_that_slows_down_under_load_gets_fewer_concurrent_requests() {
 
 #[test]
 fn a_host_that_is_as_fast_under_load_gets_more_concurrent_requests() {
-    let arrivals = download(&Scene::of_one_host(Temper::healthy(), "", 600, 64));
+    let arrivals = download(&Scene::of_one_host(Temper::good(), "", 600, 64));
     let (first, last) = (most(&arrivals[..10]), most(&arrivals[500..]));
     assert!(first <= 10 && 10 < last, "{first}, then {last} at a time");
 }

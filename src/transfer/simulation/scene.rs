@@ -5,11 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::fault::Fault;
-use super::world::{Temper, World};
+use super::quirk::Quirk;
+use super::world::{Excess, Temper, World};
 use crate::manifest::{LoadOptions, Manifest};
 
 /// Where `connections_per_host: auto` ends (`transfer::limit`).
 const MOST_AUTO: usize = 64;
+/// Files of a source in a fair scene: more than a breaker takes.
+const FILES: u32 = 120;
+/// Refusals of an entry that cost no attempt (`transfer::dispatch::health`).
+pub(super) const FREE: u32 = 10;
 /// Requests that one request of a chain of redirects may become.
 const REDIRECTS: u32 = 3;
 
@@ -21,15 +26,21 @@ pub(super) struct Scene {
     pub(super) hosts: Vec<Temper>,
     pub(super) connections: usize,
     per_host: Option<usize>,
-    retries: u32,
+    pub(super) retries: u32,
     connect_timeout: Duration,
     stall_timeout: Duration,
     max_retry_after: Duration,
     requests_per_second: Option<u32>,
+    /// Files of each source, if not random.
+    files: Option<u32>,
     entries: u32,
     /// When the run is asked to stop.
     pub(super) stop_after: Option<Duration>,
     pub(super) fail_fast: bool,
+    /// Every file that is not broken for good can be had.
+    pub(super) is_fair: bool,
+    /// Every so many files are here before the first run.
+    pub(super) adopts: Option<u64>,
 }
 
 impl Scene {
@@ -38,7 +49,7 @@ impl Scene {
         let seconds = |number: u64| Duration::from_secs(number);
         let hosts: Vec<_> = {
             let count = rng.usize(1..5);
-            (0..count).map(|_| temper(&mut rng, count)).collect()
+            (0..count).map(|host| temper(&mut rng, host, count)).collect()
         };
         let mut scene = Self {
             seed,
@@ -50,13 +61,72 @@ impl Scene {
             stall_timeout: seconds(rng.u64(1..15)),
             max_retry_after: seconds(rng.u64(0..60)),
             requests_per_second: (rng.u32(0..8) == 0).then(|| rng.u32(1..20)),
+            files: None,
             entries: 0,
             stop_after: (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..20_000))),
             fail_fast: rng.u32(0..12) == 0,
+            is_fair: false,
+            adopts: None,
             hosts,
         };
         scene.text = scene.manifest(&mut rng, segments);
         scene
+    }
+
+    /// A scene in which every file that is not broken for good can be had.
+    pub(super) fn fair(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let seconds = |number: u64| Duration::from_secs(number);
+        let retries = rng.u32(0..5);
+        let max_retry_after = rng.u32(0..60);
+        let count = rng.usize(1..4);
+        let hosts: Vec<_> = (0..count)
+            .map(|host| fair_temper(&mut rng, host, count, retries, max_retry_after))
+            .collect();
+        let mut scene = Self {
+            seed,
+            text: String::new(),
+            connections: rng.usize(1..40),
+            per_host: (rng.u32(0..3) > 0).then(|| rng.usize(1..20)),
+            retries,
+            connect_timeout: seconds(rng.u64(1..8)),
+            stall_timeout: seconds(rng.u64(1..15)),
+            max_retry_after: seconds(max_retry_after.into()),
+            requests_per_second: (rng.u32(0..8) == 0).then(|| rng.u32(1..20)),
+            files: Some(FILES),
+            entries: 0,
+            stop_after: None,
+            fail_fast: false,
+            is_fair: true,
+            adopts: (rng.u32(0..3) == 0).then(|| rng.u64(1..5)),
+            hosts,
+        };
+        let segments = if rng.bool() { 1 } else { rng.usize(2..6) };
+        scene.text = scene.manifest(&mut rng, segments);
+        scene
+    }
+
+    /// Many files at one host, with default settings but for the connections.
+    pub(super) fn of_one(temper: Temper, per_host: Option<usize>) -> Self {
+        let mut scene = Self { is_fair: true, per_host, ..Self::fair(0) };
+        (scene.hosts, scene.connections) = (vec![temper], 64);
+        (scene.requests_per_second, scene.adopts) = (None, None);
+        scene.set(4, FILES);
+        scene
+    }
+
+    /// Sets the retries of a scene with one host, and the files of each of its sources.
+    pub(super) fn set(&mut self, retries: u32, files: u32) {
+        (self.retries, self.files) = (retries, Some(files));
+        self.text = self.manifest(&mut fastrand::Rng::with_seed(0), 1);
+    }
+
+    /// Whether a host serves that file, in a fair scene.
+    pub(super) fn serves(&self, host: usize, number: u32) -> bool {
+        let there = &self.hosts[host];
+        let is_broken = there.broken.as_ref().is_some_and(|(files, _)| files.contains(&number));
+        let elsewhere = there.leads_to.filter(|_| number.is_multiple_of(2));
+        !is_broken && elsewhere.is_none_or(|to| self.serves(to, number))
     }
 
     /// One host, and that many files of it under these settings of `http`, over at most that many
@@ -90,10 +160,25 @@ impl Scene {
             let _ = write!(text, ", requests_per_second: {rate}");
         }
         text.push_str("}\nsources:\n");
+        self.entries = 0;
         for source in 0..rng.usize(1..4) {
-            let files = rng.u32(1..25);
+            let files = match self.files {
+                Some(files) => files,
+                None => rng.u32(1..25),
+            };
             self.entries += files;
             let home = rng.usize(0..self.hosts.len());
+            if !self.is_fair && (self.seed + source as u64).is_multiple_of(4) {
+                // At all hosts.
+                let last = self.hosts.len() - 1;
+                self.entries += files * last as u32;
+                let _ = write!(
+                    text,
+                    "  - url: http://h{{h}}.test/s{source}/{{h}}/{{n}}\n    \
+                     vars: {{h: 0..{last}, n: 1..{files}}}\n    path: \"s{source}/{{h}}/{{n}}\"\n"
+                );
+                continue;
+            }
             let _ = write!(
                 text,
                 "  - url: http://h{home}.test/s{source}/{{n}}\n    vars: {{n: 1..{files}}}\n    \
@@ -142,7 +227,7 @@ impl Scene {
     /// of which the simulated origins send at most seven pieces. Before each attempt stands a
     /// pause.
     pub(super) fn time_bound(&self) -> Duration {
-        let attempts = self.entries * 2 * 2 * (self.retries + 1);
+        let attempts = self.entries * 2 * 2 * (self.retries + 1 + FREE);
         let hop = self.connect_timeout + self.stall_timeout * 9 + Duration::from_secs(2);
         let pause = self.max_retry_after.max(Duration::from_secs(30));
         let spacing = self.requests_per_second.map_or(Duration::ZERO, |rate| {
@@ -152,16 +237,68 @@ impl Scene {
     }
 }
 
-fn temper(rng: &mut fastrand::Rng, count: usize) -> Temper {
+fn temper(rng: &mut fastrand::Rng, host: usize, count: usize) -> Temper {
     let faults = (0..rng.usize(1..6)).map(|_| Fault::draw(rng, count)).collect();
     let rarely =
         |rng: &mut fastrand::Rng, most| if rng.u32(0..4) == 0 { rng.u32(0..most) } else { 0 };
+    let broken = (rng.u32(0..6) == 0).then(|| {
+        let begin = rng.u32(1..25);
+        (begin..rng.u32(begin..=25), Fault::draw_lasting(rng))
+    });
     Temper {
         faults,
         share: [0, 5, 30, 90, 100][rng.usize(0..5)],
         refused: rarely(rng, 101),
         unanswered: rarely(rng, 30),
-        limit: (rng.u32(0..5) == 0).then(|| rng.usize(1..4)),
-        slowing: (0, Duration::ZERO),
+        limit: (rng.u32(0..5) == 0).then(|| (rng.usize(1..4), EXCESS[rng.usize(..EXCESS.len())])),
+        quirk: Quirk::draw(rng),
+        broken,
+        leads_to: (host + 1 < count && rng.u32(0..6) == 0).then(|| rng.usize(host + 1..count)),
+        ..Temper::good()
+    }
+}
+
+/// What hosts do with connections beyond their limit.
+pub(super) const EXCESS: [Excess; 4] =
+    [Excess::Close, Excess::Reset, Excess::Status(429), Excess::Status(503)];
+
+/// A host whose files can be had, apart from those that are broken for good.
+fn fair_temper(
+    rng: &mut fastrand::Rng,
+    host: usize,
+    count: usize,
+    retries: u32,
+    most_pause: u32,
+) -> Temper {
+    // A stretch of broken files has as many good ones behind it, or none.
+    let broken = (rng.u32(0..2) == 0).then(|| {
+        let begin = rng.u32(1..FILES);
+        let end = if FILES / 2 < begin && rng.bool() {
+            FILES + 1
+        } else {
+            begin + rng.u32(1..=(FILES - begin + 1).div_ceil(2))
+        };
+        // Which files a redirect leads to is known only once they were requested, so that the few
+        // probes of a host that stalls may all be for broken ones.
+        let fault = Fault::draw_lasting(rng);
+        (begin..end, if fault == Fault::Stall && 0 < host { Fault::Close } else { fault })
+    });
+    // Hosts lead only to later ones. A file may meet faults at both.
+    let leads_to = (host + 1 < count && rng.u32(0..3) == 0).then(|| rng.usize(host + 1..count));
+    // A 503 is free only beside other transfers.
+    let excess = EXCESS[rng.usize(..if retries < 4 { 3 } else { 4 })];
+    let has_limit = rng.u32(0..3) == 0;
+    // Refusals leave fewer retries for faults.
+    let faults_a_file = if has_limit { 0 } else { retries / 4 };
+    let faults = (0..rng.usize(1..6)).map(|_| Fault::draw_passing(rng, most_pause)).collect();
+    Temper {
+        faults,
+        share: [0, 30, 100][rng.usize(..3)],
+        limit: has_limit.then(|| (rng.usize(1..6), excess)),
+        quirk: Quirk::draw(rng),
+        broken,
+        leads_to,
+        faults_a_file,
+        ..Temper::good()
     }
 }

@@ -131,6 +131,7 @@ impl<'r> File<'_, '_, 'r, '_> {
             rest: Some((&range, here)),
             ..Question::about(entry.source(), Method::Get, &none, want.length())
         };
+        job.count_attempt();
         let mut attempt = Attempt { run, entry, want, job: &mut job.beside() };
         let response = match attempt.ask(slot, &question).await {
             Ok(response) => response,
