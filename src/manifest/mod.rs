@@ -78,7 +78,9 @@ pub use types::{Check, Input, Manifest, OnMissing, Orphans, Quota, Source};
 pub(crate) fn is_yaml(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
-pub(crate) use types::{File, ListPlace, Locations, Matching, Override, Published};
 #[cfg(feature = "cli")]
+#[cfg(feature = "cli")]
+pub(crate) use read::range_in_brackets;
+pub(crate) use types::{File, ListPlace, Locations, Matching, Override, Published};
 pub(crate) use url::check_url;
 pub(crate) use url::host_of;

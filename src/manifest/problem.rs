@@ -75,6 +75,15 @@ impl Found {
         self.keep(Finding { at, message: String::new(), hint: None, elsewhere: Some(problem) });
     }
 
+    /// Puts a text before the messages of all problems but the first `before` ones.
+    pub(crate) fn begin_with(&mut self, before: usize, start: &str) {
+        for finding in self.kept.iter_mut().skip(before) {
+            if finding.elsewhere.is_none() {
+                finding.message.insert_str(0, start);
+            }
+        }
+    }
+
     fn keep(&mut self, finding: Finding) {
         self.count += 1;
         if self.kept.len() < KEPT {

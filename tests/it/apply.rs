@@ -276,6 +276,36 @@ fn variables_can_be_set_from_outside() {
 }
 
 #[test]
+fn variables_are_set_in_the_forms_of_the_manifest() {
+    let world = World::new().source("$BASE/{n}", &["vars: {n: 1..2}", "path: \"{n}\""]);
+    let list = |value: &str| {
+        let run = world.run(["list", "--format", "urls", "--set", &format!("n={value}")]);
+        run.success().stdout.replace(&world.origin.url("/"), "")
+    };
+    world.write("ids.txt", "x\ny\n");
+    for (value, names) in [
+        ("[7..8, z]", "7\n8\nz\n"),
+        ("{from: 1, to: 3, step: 2}", "1\n3\n"),
+        ("{value: \"1-3\"}", "1-3\n"),
+        ("[{value: \"a..b\"}, {file: ids.txt}]", "a..b\nx\ny\n"),
+        ("2024-05", "2024-05\n"),
+    ] {
+        assert_eq!(list(value), names, "{value}");
+    }
+    for (value, told) in [
+        ("1-3", "for a range, write `1..3`"),
+        ("[a-c]", "for a range, write `a..c`"),
+        ("a..", "`{value: \"a..\"}`"),
+        ("{value: a", "a text that begins with a bracket"),
+        ("[]", "has no value"),
+    ] {
+        let run = world.run(["list", "--set", &format!("n={value}")]).code(2);
+        assert!(run.stderr.contains(told), "{value}: {}", run.stderr);
+        assert!(value == "[]" || run.stderr.contains("`--set n="), "{value}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn today_can_be_set_from_outside() {
     let world = World::new()
         .serve("/2026-01-30.txt", "30")

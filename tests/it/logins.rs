@@ -165,6 +165,22 @@ fn a_password_that_is_refused_is_named_as_the_cause() {
 }
 
 #[test]
+fn advice_never_shows_a_host_from_the_environment() {
+    let world = World::new();
+    let host = format!("127.0.0.1:{}", world.origin.port());
+    let world = world.env("SECRETHOST", &host).manifest(
+        "sources:\n  - {url: \"http://${SECRETHOST}/a.txt\", netrc: {hosts: [other.example]}}\n",
+    );
+    world.write(".netrc", NETRC);
+    set_permissions(world.path(".netrc"), Permissions::from_mode(0o600)).unwrap();
+    world.origin.always("/a.txt", Answer::redirect(302, "/login"));
+    world.origin.always("/login", Answer::status(401));
+    let run = world.run(["apply"]).code(1);
+    assert!(run.output().contains("${SECRETHOST} is where one logs in"), "{}", run.output());
+    assert!(!run.output().contains(&host), "{}", run.output());
+}
+
+#[test]
 fn an_url_is_requested_once_more_with_the_cookie_that_it_set() {
     let world = World::new().serve("/a.txt", "a").source("$BASE/a.txt", &[]);
     world.origin.decide(|request| {

@@ -151,6 +151,12 @@ pub(super) fn digest_of(
             ));
         }
         (None, Some(Title::Known(algorithm))) if digits == 2 * algorithm.length() => algorithm,
+        // A list that is named for SHA-256 is not taken as one of MD5.
+        (None, Some(Title::Known(algorithm))) if digits < 2 * algorithm.length() => {
+            return Err(format!(
+                "by its name, the digests of this list are {algorithm}, and this one has {digits} digits"
+            ));
+        }
         _ => Algorithm::of_hex_length(digits)
             .ok_or_else(|| format!("no algorithm has digests of {digits} digits"))?,
     };

@@ -30,6 +30,8 @@ mod values;
 pub use options::LoadOptions;
 #[cfg(feature = "cli")]
 pub(crate) use recognise::is_manifest;
+#[cfg(feature = "cli")]
+pub(crate) use slips::range_in_brackets;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -59,6 +59,19 @@ impl Node {
         }
     }
 
+    /// The same node of another text, as one place in this one.
+    pub(super) fn moved(self, at: Span) -> Self {
+        let kind = match self.kind {
+            Kind::List(items) => Kind::List(items.into_iter().map(|item| item.moved(at)).collect()),
+            Kind::Mapping(items) => {
+                let moved = |(key, node): (Key, Self)| (Key { at, ..key }, node.moved(at));
+                Kind::Mapping(items.into_iter().map(moved).collect())
+            }
+            other => other,
+        };
+        Self { at, kind }
+    }
+
     /// The text of a scalar.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {

@@ -31,7 +31,7 @@ fn are_letters(start: &str, end: &str) -> bool {
 }
 
 /// The place and the text of a range of curl in a URL: `[1-26]`, `[001-100:2]`, `[a-z]`.
-pub(super) fn range_in_brackets(url: &str) -> Option<(usize, &str)> {
+pub(crate) fn range_in_brackets(url: &str) -> Option<(usize, &str)> {
     let mut from = 0;
     while let Some(start) = url[from..].find('[').map(|start| from + start) {
         let end = start + url[start..].find(']')?;

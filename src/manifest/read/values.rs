@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::fields::{Fields, nearest};
 use super::lists::FromFile;
-use super::node::{Key, Kind, Node};
+use super::node::{self, Key, Kind, Node};
 use super::reader::Reader;
 use super::slips::{explain_range, range_with_a_dash};
-use crate::manifest::problem::Span;
+use crate::manifest::problem::{Span, Text};
 use crate::manifest::tables::{COMBINE, LIST_FILE, LITERAL, RANGE};
 use crate::manifest::template::{Space, Variable};
 use crate::manifest::vars::{Segment, Texts, Values, parse_moment, parse_range, range_of};
@@ -151,9 +152,7 @@ impl Reader<'_> {
                 continue;
             }
             let read = match set.get(key.name.as_str()) {
-                Some(text) => {
-                    self.set_values(text, &key.name, key.at).map(|values| (values, Vec::new()))
-                }
+                Some(text) => self.set_values(text, &key.name, key.at),
                 None => self.values(value, &key.name),
             };
             let Some((values, files)) = read else { continue };
@@ -172,29 +171,27 @@ impl Reader<'_> {
         }
     }
 
-    /// Parses the value of `--set`: a scalar, a range, or a list in brackets.
-    fn set_values(&mut self, text: &str, name: &str, at: Span) -> Option<Values> {
-        let inner = text.trim().strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-        let items: Vec<&str> = match inner {
-            Some(inner) if inner.trim().is_empty() => Vec::new(),
-            Some(inner) => inner.split(',').map(str::trim).collect(),
-            None => vec![text],
-        };
-        let mut values = Values::default();
-        for item in items {
-            match parse_range(item, self.options.today) {
-                Ok(Some(segment)) => values.push(segment),
-                Ok(None) => {
-                    values.push(Segment::Texts(Texts::from([&*self.lone_date(name, item)])));
-                }
-                Err(error) => {
-                    let (why, hint) = explain_range(error, item, self.options.today);
-                    self.problem(at, format!("`--set {name}={text}`: {why}"), Some(hint));
+    /// Parses the value of `--set`, which has the forms of the manifest. `at` is the place of the
+    /// variable there.
+    fn set_values(&mut self, text: &str, name: &str, at: Span) -> Option<(Values, Vec<FromFile>)> {
+        let node = if text.trim_start().starts_with(['[', '{']) {
+            match node::parse(&Text::new(Path::new("--set"), text)) {
+                Ok(node) => node.moved(at),
+                Err(problems) => {
+                    let why = problems.iter().next().map(|problem| problem.message.as_str());
+                    let message = format!("`--set {name}={text}`: {}", why.unwrap_or_default());
+                    let hint = "a text that begins with a bracket is written `{value: \"..\"}`";
+                    self.problem(at, message, Some(hint.to_owned()));
                     return None;
                 }
             }
-        }
-        Some(values)
+        } else {
+            Node { at, kind: Kind::Scalar(text.to_owned()) }
+        };
+        let before = self.problems.len();
+        let values = self.values(&node, name);
+        self.problems.begin_with(before, &format!("`--set {name}={text}`: "));
+        values
     }
 
     /// Reads the values of a variable: a scalar, a range, a mapping, or a list of these.

@@ -67,6 +67,7 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
     let mut open: Option<Open> = None;
     let mut content = String::new();
     let mut others: Vec<usize> = Vec::new();
+    let mut torrents: Vec<usize> = Vec::new();
     loop {
         let before = lines.at(reader.buffer_position());
         let event = reader.read_event();
@@ -91,7 +92,16 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
                         let error = wrong("a `file` within a `file`", "close the first one");
                         return Err(located(before, error));
                     }
-                    let name = attribute_of(&start, "name").unwrap_or_default();
+                    let name = match start.try_get_attribute("name") {
+                        Ok(None) => String::new(),
+                        _ => attribute_of(&start, "name").ok_or_else(|| {
+                            let error = wrong(
+                                "the name of this `file` has an entity that natsync does not read",
+                                "write the name without it",
+                            );
+                            located(before, error)
+                        })?,
+                    };
                     open = Some(Open { line: before, name, ..Open::default() });
                 }
                 content.clear();
@@ -116,6 +126,9 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
             },
             Event::End(_) => {
                 let here = place(&elements);
+                if here == Place::Meta {
+                    torrents.extend(elements.last().map(|element| element.line));
+                }
                 let Some(element) = elements.pop() else { return Err(not_metalink(text, None)) };
                 if let Some(open) = &mut open {
                     let taken = open.take(here, &element, content.trim(), &mut others);
@@ -148,6 +161,10 @@ pub(super) fn read(text: &str) -> Result<Input, RunError> {
         let more = if rest.is_empty() { "" } else { " and later" };
         input.notes.push(format!("{urls} of other protocols left out (line {first}{more})"));
     }
+    if let [first, rest @ ..] = &torrents[..] {
+        let more = if rest.is_empty() { "" } else { " and later" };
+        input.notes.push(format!("`metaurl` was left out (line {first}{more})"));
+    }
     Ok(input)
 }
 
@@ -160,6 +177,8 @@ enum Place {
     Size,
     Hash,
     Url,
+    /// A description of the file for other programs, such as a torrent.
+    Meta,
     Other,
 }
 
@@ -175,6 +194,7 @@ fn place(elements: &[Element]) -> Place {
         ["file", "size"] => Place::Size,
         ["file", "hash"] | ["file", "verification", "hash"] => Place::Hash,
         ["file", "url"] | ["file", "resources", "url"] => Place::Url,
+        ["file", "metaurl"] => Place::Meta,
         _ => Place::Other,
     }
 }
@@ -245,7 +265,7 @@ impl Open {
                 self.urls.push((element.rank, element.line, checked(content)?));
             }
             Place::Url => others.push(element.line),
-            Place::File | Place::Nested | Place::Other => {}
+            Place::File | Place::Nested | Place::Meta | Place::Other => {}
         }
         Ok(())
     }

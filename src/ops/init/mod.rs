@@ -146,7 +146,8 @@ pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, Run
     if files.iter().any(|given| !given.mirrors.is_empty()) {
         attempts.push((listed(mirrors::grouped(&files, true)), false));
     }
-    let mut last = String::new();
+    // Why no portable manifest declares the files, and the last reason.
+    let (mut unportable, mut last) = (String::new(), String::new());
     for (sources, is_inferred) in attempts {
         for (portable, path) in
             [true, false].into_iter().flat_map(|portable| PATHS.map(|path| (portable, path)))
@@ -154,11 +155,17 @@ pub(crate) fn make(input: Input, frame: &Frame, file: &Path) -> Result<Made, Run
             let text = yaml::write(frame, &sources, path, portable);
             match expected.check(&text, file) {
                 Ok(entries) => {
-                    describe(&sources, path, portable, is_inferred, &mut notes);
+                    let unportable = (!portable).then_some(unportable.as_str());
+                    describe(&sources, path, unportable, is_inferred, &mut notes);
                     let sources = sources.len() as u64;
                     return Ok(Made { text, entries, sources, notes });
                 }
-                Err(why) => last = why,
+                Err(why) => {
+                    if portable {
+                        unportable.clone_from(&why);
+                    }
+                    last = why;
+                }
             }
         }
     }
@@ -208,7 +215,7 @@ const MOST_DESCRIBED: usize = 20;
 fn describe(
     sources: &[Source],
     path: Option<&str>,
-    portable: bool,
+    unportable: Option<&str>,
     is_inferred: bool,
     notes: &mut Vec<String>,
 ) {
@@ -242,10 +249,8 @@ fn describe(
         let path = path.replace(yaml::NUMBERED, "source-N/{index}");
         notes.push(format!("paths are `{path}`, because simpler paths would collide"));
     }
-    if !portable {
-        notes.push(
-            "some names differ only in case, so the manifest has `portable: false`".to_owned(),
-        );
+    if let Some(why) = unportable {
+        notes.push(format!("the manifest has `portable: false`, because {why}"));
     }
     if !is_inferred {
         notes.push("no template produced exactly these URLs".to_owned());

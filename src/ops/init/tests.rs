@@ -416,3 +416,47 @@ proptest! {
         let _ = read_arguments(&[format!("http://h/{text}")]);
     }
 }
+
+#[test]
+fn what_a_metalink_loses_is_told() {
+    let read = |text: &str| read_list(text.as_bytes(), "", None, None);
+    let begin = "<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\">\n";
+    let file = "<file name=\"a\"><url>http://h/a</url>\n<metaurl mediatype=\"torrent\">http://h/t</metaurl></file></metalink>";
+    assert_eq!(read(&format!("{begin}{file}")).unwrap().notes, ["`metaurl` was left out (line 3)"]);
+
+    let named = format!(
+        "<!DOCTYPE metalink [<!ENTITY b \"c\">]>\n{begin}<file name=\"&b;\"><url>http://h/a</url></file></metalink>"
+    );
+    let error = read(&named).unwrap_err().to_string();
+    assert!(error.starts_with("line 3: the name of this `file` has an entity"), "{error}");
+
+    let foreign = format!(
+        "{begin}<file name=\"a\">\n<hash type=\"sha-384\">00</hash><url>http://h/a</url></file></metalink>"
+    );
+    let error = read(&foreign).unwrap_err().to_string();
+    assert!(error.starts_with("line 3: natsync does not compute"), "{error}");
+}
+
+#[test]
+fn a_glob_in_a_list_is_refused_with_its_line() {
+    let error = read_list(b"http://h/b\nhttp://h/a[1-3].jpg\n", "", None, None).unwrap_err();
+    let error = error.to_string();
+    assert!(error.starts_with("line 2: `http://h/a[1-3].jpg` has the glob `[1-3]`"), "{error}");
+}
+
+#[test]
+fn a_password_of_a_line_that_is_no_url_is_not_quoted() {
+    for line in ["https:/u:PW@h/a", "https:u:PW@h/a", "curl -u u:PW http://h/a"] {
+        let error = read_list(line.as_bytes(), "", None, None).unwrap_err().to_string();
+        assert!(!error.contains("PW"), "{error}");
+    }
+}
+
+#[test]
+fn the_cause_of_a_manifest_that_is_not_portable_is_told() {
+    let list = "d41d8cd98f00b204e9800998ecf8427e  a:b\n";
+    let input = read_list(list.as_bytes(), "", None, Some("http://h/")).unwrap();
+    let notes = made(input).notes.join("\n");
+    assert!(notes.contains("`portable: false`, because"), "{notes}");
+    assert!(!notes.contains("only in case"), "{notes}");
+}

@@ -4,7 +4,7 @@ use super::other::{are_rows, is_row, refuse_others, table};
 use super::secrets::secret_parameter;
 use super::{Given, Input, wrong};
 use crate::digest::{Algorithm, Checksum};
-use crate::manifest::check_url;
+use crate::manifest::{check_url, range_in_brackets};
 use crate::ops::error::RunError;
 use crate::rel_path::RelPath;
 
@@ -19,8 +19,11 @@ pub(super) fn checked(url: &str) -> Result<String, RunError> {
     let hint = "a URL begins with `http://` or `https://` and a host";
     if !is_url(url) {
         refuse_others(url, false)?;
+        // The rest of a command line may hold a password.
+        let word = url.split_whitespace().next().unwrap_or_default();
+        let rest = if word.len() < url.len() { ".." } else { "" };
         return Err(wrong(
-            format!("`{}` is not an http or https URL", shown(url)),
+            format!("`{}{rest}` is not an http or https URL", shown(word)),
             "a URL begins with `http://` or `https://`; for file names, pass the URL of their folder: `--base-url URL`",
         ));
     }
@@ -53,6 +56,12 @@ pub(super) fn checked(url: &str) -> Result<String, RunError> {
         return Err(wrong(
             format!("`{}` contains `${{`, which would insert an environment variable", shown(url)),
             "write `%24{` instead",
+        ));
+    }
+    if let Some((_, range)) = range_in_brackets(url) {
+        return Err(wrong(
+            format!("`{}` has the glob `{range}`, which a list cannot have", shown(url)),
+            "pass the URL as an argument; brackets that are part of it are written `%5B` and `%5D`",
         ));
     }
     check_url(url).map_err(|why| wrong(format!("`{}` is not a URL: {why}", shown(url)), hint))?;
@@ -205,12 +214,13 @@ pub(super) fn shown(text: &str) -> String {
         Some((before, _)) => (before, true),
         None => (text, false),
     };
-    let text = match text.split_once("://") {
-        Some((scheme, rest)) => match rest.split('/').next().and_then(|host| host.rfind('@')) {
-            Some(at) => format!("{scheme}://***{}", &rest[at..]),
-            None => text.to_owned(),
-        },
-        None => text.to_owned(),
+    // A user and a password, also in a URL whose slashes are wrong.
+    let scheme = text.find(':').map_or(0, |colon| colon + 1);
+    let start = scheme + text[scheme..].len() - text[scheme..].trim_start_matches('/').len();
+    let authority = text[start..].split('/').next().unwrap_or_default();
+    let text = match authority.rfind('@') {
+        Some(at) if 0 < scheme => format!("{}***{}", &text[..start], &text[start + at..]),
+        _ => text.to_owned(),
     };
     let plain: String = text
         .chars()
@@ -223,11 +233,17 @@ pub(super) fn shown(text: &str) -> String {
 /// Puts the line number before the message of a usage error.
 pub(super) fn located(line: usize, error: RunError) -> RunError {
     match error {
-        RunError::Usage { message, hint } => {
+        RunError::Usage { message, hint } if !has_line(&message) => {
             RunError::Usage { message: format!("line {line}: {message}"), hint }
         }
         other => other,
     }
+}
+
+/// Whether a message begins with a line, which is closer to the fault than that of its element.
+fn has_line(message: &str) -> bool {
+    let number = message.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+    number.is_some_and(|(number, _)| number.parse::<usize>().is_ok())
 }
 
 /// As [`located`], for a result.
@@ -244,6 +260,11 @@ mod tests {
         for (text, expected) in [
             ("ftp://h/a?token=x", "ftp://h/a.."),
             ("ftp://u:p@h/a@b", "ftp://***@h/a@b"),
+            ("https:/u:p@h/a", "https:/***@h/a"),
+            ("https:u:p@h/a", "https:***@h/a"),
+            ("https:///u:p@h/a", "https:///***@h/a"),
+            ("u:p@h/a", "u:***@h/a"),
+            ("a@b", "a@b"),
             ("a\u{1b}[31mb", "a\u{b7}[31mb"),
             ("plain", "plain"),
         ] {

@@ -396,3 +396,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_list_of_weaker_digests_than_its_name_states_is_refused() {
+    let parse = |name: &str, digest: &str| {
+        List::parse(format!("{digest}  a.bin\n").as_bytes(), name, &Rules::default())
+    };
+    for name in ["a.bin.sha256", "SHA256SUMS", "sha512sums.txt"] {
+        let problem = parse(name, MD5).unwrap_err();
+        assert_eq!(problem.line, Some(1));
+        assert!(problem.message.contains("by its name"), "{}", problem.message);
+    }
+    assert!(parse("MD5SUMS", SHA256).is_ok(), "a stronger digest is no downgrade");
+    assert!(parse("SHA256SUMS", SHA256).is_ok());
+}
