@@ -122,6 +122,16 @@ fn a_changed_list_of_values_is_refused() {
 }
 
 #[test]
+fn an_input_with_a_byte_order_mark_is_not_a_changed_one() {
+    let world = World::new().serve_numbered(2);
+    world.write("ids.txt", "\u{feff}1\n2\n");
+    let world = world.source("$BASE/{n}.txt", &["vars: {n: {file: ids.txt}}"]);
+    world.apply().success();
+    saved(&world, &[]);
+    world.run(["apply", "--plan", "p.plan"]).success();
+}
+
+#[test]
 fn a_changed_lock_is_refused() {
     let world = four(&[]);
     saved(&world, &[]);

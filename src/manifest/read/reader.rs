@@ -88,7 +88,9 @@ impl Reader<'_> {
         };
         match read() {
             Ok(content) if content.len() as u64 <= most => {
-                self.beside.push(Input { sha256: Digest::of(&content), file });
+                // As for the manifest, without a byte order mark.
+                let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&content);
+                self.beside.push(Input { sha256: Digest::of(text), file });
                 Some(content)
             }
             Ok(_) => {

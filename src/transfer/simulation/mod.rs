@@ -140,7 +140,8 @@ impl Stage<'_> {
         let mut broken = laws::broken(scene, world, manifest, dest, plan, &outcomes);
         let (looks, tries) = (looks.into_inner(), world.tries());
         // One for each entry and the end of each source, and a short look for each probe.
-        if plan.counts().entries() as usize + 8 + MOST_OTHERS * tries < looks {
+        let entries = usize::try_from(plan.counts().entries()).unwrap_or(usize::MAX);
+        if entries.saturating_add(8 + MOST_OTHERS * tries) < looks {
             broken.push(format!("{looks} looks at the supply, and {tries} tries"));
         }
         if broken.is_empty() { Ok(outcomes) } else { Err(broken) }

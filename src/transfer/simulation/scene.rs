@@ -171,7 +171,7 @@ impl Scene {
             if !self.is_fair && (self.seed + source as u64).is_multiple_of(4) {
                 // At all hosts.
                 let last = self.hosts.len() - 1;
-                self.entries += files * last as u32;
+                self.entries += files * u32::try_from(last).expect("a few hosts");
                 let _ = write!(
                     text,
                     "  - url: http://h{{h}}.test/s{source}/{{h}}/{{n}}\n    \
