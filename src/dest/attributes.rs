@@ -20,6 +20,8 @@ pub(super) struct Attributes {
     mode: Option<u32>,
     /// The value of the extended attribute that holds the ACL, as the kernel stores it.
     acl: Option<Vec<u8>>,
+    /// The ACL could not be read, so that the group bits of the mode may be its mask.
+    has_unknown_acl: bool,
 }
 
 /// The attributes that a file got when it was created in the staging area.
@@ -42,16 +44,18 @@ impl Attributes {
             Some(acl::Inherited::List(list)) => (None, Some(list)),
             None => (None, None),
         };
-        Ok(Self { owner: None, group, mode, acl })
+        Ok(Self { owner: None, group, mode, acl, has_unknown_acl: false })
     }
 
     /// Those of a file that is replaced.
     pub(super) fn of(folder: BorrowedFd<'_>, name: &str, stat: &Stat) -> Self {
+        let acl = acl::of_file(folder, name);
         Self {
             owner: Some(stat.owner),
             group: Some(stat.group),
             mode: Some(stat.permissions()),
-            acl: acl::of_file(folder, name),
+            has_unknown_acl: acl.is_err(),
+            acl: acl.unwrap_or_default(),
         }
     }
 
@@ -79,7 +83,8 @@ impl Attributes {
         let mut mode = self.mode.unwrap_or(created.permissions);
         // The bits of the group are meant for another group, or are the mask of a lost ACL. Those
         // of a new file are what the umask gives to any group.
-        if self.mode.is_some() && (!has_group || self.acl.is_some()) {
+        let may_be_mask = self.acl.is_some() || self.has_unknown_acl;
+        if self.mode.is_some() && (!has_group || may_be_mask) {
             mode = no_more_for_the_group(mode);
         }
         // The kernel may take bits away when the owner changes.
@@ -167,14 +172,34 @@ mod acl {
         Some(value)
     }
 
-    pub(super) fn of_file(folder: BorrowedFd<'_>, name: &str) -> Option<Vec<u8>> {
+    /// The ACL of a file, if it has one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn of_file(
+        folder: BorrowedFd<'_>,
+        name: &str,
+    ) -> rustix::io::Result<Option<Vec<u8>>> {
         use std::os::fd::AsRawFd as _;
-        // No system call reads the attribute of a name relative to an open folder.
-        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
         let mut value = vec![0; LONGEST];
-        let length = rustix::fs::lgetxattr(path, ACCESS, value.as_mut_slice()).ok()?;
-        value.truncate(length);
-        Some(value)
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let length = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+            Ok(file) => rustix::fs::fgetxattr(&file, ACCESS, value.as_mut_slice()),
+            Err(_) => {
+                // A file that may not be read. No system call reads the attribute of a name
+                // relative to an open folder.
+                let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+                rustix::fs::lgetxattr(path, ACCESS, value.as_mut_slice())
+            }
+        };
+        match length {
+            Ok(length) => {
+                value.truncate(length);
+                Ok(Some(value))
+            }
+            Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS) => Ok(None),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Reports whether the ACL was set.
@@ -276,8 +301,8 @@ mod acl {
         None
     }
 
-    pub(super) fn of_file(_: BorrowedFd<'_>, _: &str) -> Option<Vec<u8>> {
-        None
+    pub(super) fn of_file(_: BorrowedFd<'_>, _: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
     }
 
     pub(super) fn set(_: BorrowedFd<'_>, _: &str, _: &[u8]) -> io::Result<bool> {
@@ -304,6 +329,27 @@ pub(super) fn make_neutral(folder: BorrowedFd<'_>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_acl_that_cannot_be_read_gives_the_group_nothing() {
+        use std::os::fd::AsFd as _;
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        std::fs::write(&path, "").unwrap();
+        let mode_of =
+            |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
+        let open = std::fs::File::open(folder.path()).unwrap();
+        let stat = Stat::from(rustix::fs::stat(&path).unwrap());
+        let created = Created { owner: stat.owner, group: stat.group, permissions: 0o600 };
+        for (name, mode) in [("gone", 0o644), ("new", 0o664)] {
+            let attributes = Attributes::of(open.as_fd(), name, &stat);
+            attributes.give_to(open.as_fd(), "new", created).unwrap();
+            assert_eq!(mode_of(&path), mode, "{name}");
+        }
+    }
 
     #[test]
     fn another_group_gets_no_more_than_others() {

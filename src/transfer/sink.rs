@@ -88,14 +88,18 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Makes the bytes so far outlast the process, so that another attempt or run can go on.
+    /// Makes the bytes so far outlast the process, so that another attempt or run can go on. If
+    /// their note cannot be written, only that is lost: the transfer goes on.
+    ///
+    /// # Errors
+    /// When the bytes cannot be written.
     fn persist(&mut self) -> io::Result<()> {
         if self.received < WORTH || self.received <= self.secured || self.note().is_none() {
             return Ok(());
         }
         self.flush()?;
         if let (Some(staged), Note::Written(note)) = (&mut self.staged, &self.note) {
-            staged.keep_as(note)?;
+            let _ = staged.keep_as(note);
         }
         self.secured = self.received;
         Ok(())
@@ -209,7 +213,7 @@ impl<'a> Sink<'a> {
         }
         self.persist().ok()?;
         self.note = Note::None;
-        let staged = self.staged.take()?;
+        let staged = self.staged.take().filter(|staged| staged.note().is_some())?;
         let (beginning, end) = (std::mem::take(&mut self.beginning), std::mem::take(&mut self.end));
         Some(Begun { staged, beginning, end })
     }
@@ -237,7 +241,7 @@ impl Receiver for Sink<'_> {
     }
 
     fn secure(&mut self) {
-        // Only the ability to resume is lost if this fails; the transfer goes on.
+        // Bytes that cannot be written fail the next write, too.
         let _ = self.persist();
     }
 }
@@ -310,6 +314,24 @@ mod tests {
         // A process that is killed runs no destructor.
         std::mem::forget(sink);
         assert_eq!(left(&dest), Some(SECURED));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_written_does_not_end_the_transfer() {
+        let folder = tempfile::tempdir().unwrap();
+        let dest = Dest::create(folder.path()).unwrap();
+        let mut sink = sink(&dest);
+        let piece = vec![7; 1024 * 1024];
+        sink.take(&piece).unwrap();
+        let staging = folder.path().join(crate::dest::CONTROL).join("partial");
+        let name = std::fs::read_dir(&staging).unwrap().next().unwrap().unwrap().path();
+        std::fs::create_dir(name.with_extension("part")).unwrap();
+        for _ in 1..20 {
+            sink.take(&piece).unwrap();
+        }
+        assert!(
+            matches!(sink.finish(), Ok(Whole::Staged(begun)) if begun.staged.length() == 20 << 20)
+        );
     }
 
     #[tokio::test]

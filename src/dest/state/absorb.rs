@@ -1,8 +1,9 @@
 //! `merge` puts the rows of the shards' states back into the state of the destination.
 
+use std::fmt::Write as _;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use rusqlite::Connection;
 
@@ -11,11 +12,21 @@ use super::migrations::FILE_COLUMNS;
 use super::parts::{LISTS, MISSING_COLUMNS, TURN};
 use super::schema::{is_transient, state_error};
 
-/// Why the rows of a shard were not taken over.
+/// At most this many states are attached at a time: `SQLite` allows ten databases.
+const ATTACHED: usize = 8;
+
+/// The state of a shard.
+pub(crate) struct ShardState {
+    pub(crate) file: PathBuf,
+    /// The number of this run's manifest in it.
+    pub(crate) own: i64,
+}
+
+/// Why the rows of shards were not taken over.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
-    /// The state of the shard is damaged.
-    Part(io::Error),
+    /// The state of the shard at that place is damaged.
+    Part(usize, io::Error),
     /// The state of the destination is damaged.
     Whole(io::Error),
     /// The disk fails or is full.
@@ -23,33 +34,48 @@ pub(crate) enum NotTaken {
 }
 
 impl State {
-    /// Takes over the rows of a shard's state, which is at `part`. `own` is the number of this run's
-    /// manifest there.
+    /// Takes over the rows of shards' states. Several are read at the same time in the order of their
+    /// paths, so that each page of the state is written few times.
     ///
     /// # Errors
-    /// When a state is damaged, or the disk fails. Then nothing of the shard is taken over.
-    pub(crate) fn absorb(&self, part: &Path, own: i64) -> Result<(), NotTaken> {
+    /// When a state is damaged, or the disk fails. What was taken over until then stays.
+    pub(crate) fn absorb(&self, parts: &[ShardState]) -> Result<(), NotTaken> {
         let connection = self.lock();
-        // Bound as bytes: a path need not be UTF-8.
-        let attached =
-            connection.execute("ATTACH DATABASE ?1 AS part", [part.as_os_str().as_bytes()]);
-        attached.map_err(|error| NotTaken::Part(state_error(&error)))?;
-        let taken = absorb(&connection, self.own, own, self.key.as_bytes()).map_err(|error| {
-            // An error may have ended the transaction already.
-            let _ = connection.execute_batch("ROLLBACK");
-            let why = state_error(&error);
-            if is_transient(&error) {
-                NotTaken::Disk(why)
-            } else if is_sound(&connection) {
-                NotTaken::Whole(why)
-            } else {
-                NotTaken::Part(why)
+        let disk = |error: &rusqlite::Error| NotTaken::Disk(state_error(error));
+        for (number, some) in parts.chunks(ATTACHED).enumerate() {
+            let first = number * ATTACHED;
+            let mut attached = 0;
+            let taken = (0..).zip(some).try_for_each(|(place, part)| {
+                // Bound as bytes: a path need not be UTF-8.
+                let file = part.file.as_os_str().as_bytes();
+                let sql = format!("ATTACH DATABASE ?1 AS {}", name_of(place));
+                let done = connection.execute(&sql, [file]);
+                done.map_err(|error| NotTaken::Part(first + place, state_error(&error)))?;
+                attached += 1;
+                Ok(())
+            });
+            let taken = taken.and_then(|()| {
+                absorb(&connection, self.own, self.key.as_bytes(), some).map_err(|error| {
+                    // An error may have ended the transaction already.
+                    let _ = connection.execute_batch("ROLLBACK");
+                    let unsound = (0..some.len()).find(|&place| !is_sound(&connection, place));
+                    match unsound {
+                        _ if is_transient(&error) => disk(&error),
+                        Some(place) => NotTaken::Part(first + place, state_error(&error)),
+                        None => NotTaken::Whole(state_error(&error)),
+                    }
+                })
+            });
+            for place in 0..attached {
+                let detached =
+                    connection.execute_batch(&format!("DETACH DATABASE {}", name_of(place)));
+                if taken.is_ok() {
+                    detached.map_err(|error| disk(&error))?;
+                }
             }
-        });
-        let detached = connection
-            .execute_batch("DETACH DATABASE part")
-            .map_err(|error| NotTaken::Disk(state_error(&error)));
-        taken.and(detached)
+            taken?;
+        }
+        Ok(())
     }
 
     /// Forgets that upstream does not have these files.
@@ -66,78 +92,133 @@ impl State {
     }
 }
 
-/// Whether the attached state has no damage.
-fn is_sound(connection: &Connection) -> bool {
-    let has_key = "SELECT 1 FROM part.settings WHERE name = 'key'";
-    let check = "PRAGMA part.quick_check(1)";
-    let found = connection.query_row(check, [], |row| row.get::<_, String>(0));
-    found.is_ok_and(|found| found == "ok") && connection.query_row(has_key, [], |_| Ok(())).is_ok()
+/// The name of an attached state.
+fn name_of(place: usize) -> String {
+    format!("part{place}")
 }
 
-/// Copies the rows of the attached state that are not older than those here.
-///
-/// A shard changes records of its own manifest, and confirms files that others wrote. The records of
-/// a manifest that ran since the shard began are newer here. If none did, no times are compared, since
-/// the clocks of the machines may differ.
-///
-/// Digests of identities under another key are replaced by one that nothing has: those files are
-/// checked once more.
-fn absorb(connection: &Connection, own: i64, own_in_part: i64, key: &[u8]) -> rusqlite::Result<()> {
-    let key_of_part: Vec<u8> =
-        connection.query_row("SELECT value FROM part.settings WHERE name = 'key'", [], |row| {
-            row.get(0)
-        })?;
-    let is_same_key = key_of_part == key;
-    let columns = |all: &str| {
-        let column = |name: &str| match name {
-            "owner" => "CASE WHEN owner = ?1 THEN ?2 ELSE owner END".to_owned(),
-            "identity" | "served_identity" if !is_same_key => {
-                format!("CASE WHEN {name} IS NULL THEN NULL ELSE zeroblob(length({name})) END")
-            }
-            name => name.to_owned(),
+/// Whether an attached state has no damage.
+fn is_sound(connection: &Connection, place: usize) -> bool {
+    let part = name_of(place);
+    let has_key = format!("SELECT 1 FROM {part}.settings WHERE name = 'key'");
+    let check = format!("PRAGMA {part}.quick_check(1)");
+    let found = connection.query_row(&check, [], |row| row.get::<_, String>(0));
+    found.is_ok_and(|found| found == "ok") && connection.query_row(&has_key, [], |_| Ok(())).is_ok()
+}
+
+/// An attached state, and what of it counts here.
+struct Part {
+    name: String,
+    own: i64,
+    /// Digests of identities under another key are replaced by one that nothing has: those files are
+    /// checked once more.
+    is_same_key: bool,
+    /// Another run used the state since the shard began. Then its newer records stay; otherwise no
+    /// times are compared, since the clocks of the machines may differ.
+    was_used: bool,
+    /// The last row of `lists` that the shard began with.
+    lists: i64,
+}
+
+impl Part {
+    fn read(
+        connection: &Connection,
+        (place, state): (usize, &ShardState),
+        turn: i64,
+        key: &[u8],
+    ) -> rusqlite::Result<Self> {
+        let name = name_of(place);
+        let setting = |setting: &str| -> rusqlite::Result<Vec<u8>> {
+            let sql = format!("SELECT value FROM {name}.settings WHERE name = ?1");
+            connection.query_row(&sql, [setting], |row| row.get(0))
         };
-        all.split(", ").map(column).collect::<Vec<_>>().join(", ")
-    };
-    let number_of = |name: &str| {
-        let value = "SELECT value FROM part.settings WHERE name = ?1";
-        connection.query_row(value, [name], |row| row.get(0)).map(i64::from_be_bytes)
-    };
+        let number = |name: &str| -> rusqlite::Result<i64> {
+            let bytes = setting(name)?.try_into().map_err(|_| rusqlite::Error::InvalidQuery)?;
+            Ok(i64::from_be_bytes(bytes))
+        };
+        let is_same_key = setting("key")? == key;
+        let (was_used, lists) = (turn != number(TURN)?, number(LISTS)?);
+        Ok(Self { own: state.own, is_same_key, was_used, lists, name })
+    }
+
+    /// Selects its rows of a table that are not older than those here, with the owners of this state:
+    /// a shard changes records of its own manifest, and confirms files that others wrote.
+    fn rows(&self, table: &str, all: &str, time: &str, own: i64) -> String {
+        let Self { name, own: own_there, .. } = self;
+        let column = |column: &str| match column {
+            "owner" => format!("CASE WHEN owner = {own_there} THEN {own} ELSE owner END"),
+            "identity" | "served_identity" if !self.is_same_key => {
+                format!("CASE WHEN {column} IS NULL THEN NULL ELSE zeroblob(length({column})) END")
+            }
+            column => column.to_owned(),
+        };
+        let columns = all.split(", ").map(column).collect::<Vec<_>>().join(", ");
+        let mut sql = format!(
+            "SELECT {columns} FROM {name}.{table} AS new
+             WHERE (owner = {own_there} OR owner IN (
+                SELECT now.id FROM main.owners AS now JOIN {name}.owners AS before
+                ON now.id = before.id AND now.first = before.first AND now.last = before.last))"
+        );
+        if self.was_used {
+            let _ = write!(
+                sql,
+                " AND NOT EXISTS (SELECT 1 FROM main.{table} AS old WHERE old.path = new.path
+                    AND coalesce(new.{time}, 0) < coalesce(old.{time}, 0))"
+            );
+        }
+        sql
+    }
+
+    /// The statements that take over what is not in a row of a path.
+    fn rest(&self) -> String {
+        let Self { name, lists, .. } = self;
+        let is_newer =
+            if self.was_used { "old.since <= coalesce(new.checked, old.since)" } else { "TRUE" };
+        let mut sql = format!(
+            "DELETE FROM main.missing AS old WHERE path NOT IN (SELECT path FROM {name}.missing)
+                AND EXISTS (SELECT 1 FROM {name}.files AS new
+                    WHERE new.path = old.path AND {is_newer});
+             INSERT OR IGNORE INTO main.announced (path) SELECT path FROM {name}.announced;"
+        );
+        if self.is_same_key {
+            // The shard wrote the rows after those that it began with.
+            let _ = write!(
+                sql,
+                "INSERT OR REPLACE INTO main.lists (identity, url, etag, last_modified, content)
+                 SELECT identity, url, etag, last_modified, content FROM {name}.lists
+                 WHERE {lists} < rowid ORDER BY rowid;"
+            );
+        }
+        sql
+    }
+}
+
+/// Takes over the rows of the attached states in one transaction.
+fn absorb(
+    connection: &Connection,
+    own: i64,
+    key: &[u8],
+    states: &[ShardState],
+) -> rusqlite::Result<()> {
     let turn: i64 =
         connection
             .query_row("SELECT last FROM main.owners WHERE id = ?1", [own], |row| row.get(0))?;
-    let was_used = i32::from(turn != number_of(TURN)?);
+    let parts = states.iter().enumerate();
+    let parts: Vec<_> = parts
+        .map(|part| Part::read(connection, part, turn, key))
+        .collect::<rusqlite::Result<_>>()?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for (table, all, time) in
         [("files", FILE_COLUMNS, "checked"), ("missing", MISSING_COLUMNS, "since")]
     {
-        connection.execute(
-            &format!(
-                "INSERT OR REPLACE INTO main.{table} ({all}) SELECT {} FROM part.{table} AS new
-                 WHERE (owner = ?1 OR owner IN (
-                        SELECT now.id FROM main.owners AS now JOIN part.owners AS then_
-                        ON now.id = then_.id AND now.first = then_.first AND now.last = then_.last))
-                    AND NOT EXISTS (SELECT 1 FROM main.{table} AS old
-                        WHERE {was_used} AND old.path = new.path
-                        AND coalesce(new.{time}, 0) < coalesce(old.{time}, 0))",
-                columns(all)
-            ),
-            [own_in_part, own],
-        )?;
+        let rows: Vec<_> = parts.iter().map(|part| part.rows(table, all, time, own)).collect();
+        connection.execute_batch(&format!(
+            "INSERT OR REPLACE INTO main.{table} ({all}) {} ORDER BY path",
+            rows.join(" UNION ALL ")
+        ))?;
     }
-    connection.execute_batch(&format!(
-        "DELETE FROM main.missing AS old WHERE path NOT IN (SELECT path FROM part.missing)
-            AND EXISTS (SELECT 1 FROM part.files AS new WHERE new.path = old.path
-                AND (NOT {was_used} OR old.since <= coalesce(new.checked, old.since)));
-         INSERT OR IGNORE INTO main.announced (path) SELECT path FROM part.announced;"
-    ))?;
-    if is_same_key {
-        // The shard wrote the rows after those that it began with.
-        connection.execute(
-            "INSERT OR REPLACE INTO main.lists (identity, url, etag, last_modified, content)
-             SELECT identity, url, etag, last_modified, content FROM part.lists
-             WHERE ?1 < rowid ORDER BY rowid",
-            [number_of(LISTS)?],
-        )?;
+    for part in &parts {
+        connection.execute_batch(&part.rest())?;
     }
     connection.execute_batch("COMMIT")
 }

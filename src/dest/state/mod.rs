@@ -29,7 +29,7 @@ use crate::manifest::{Identity, IdentityKey, KeptUrl, UrlDigest};
 use crate::pin::Validators;
 use crate::pin::checksum_lists::{KeptList, KeptLists};
 use crate::threads::{into_inner, lock};
-pub(crate) use absorb::NotTaken;
+pub(crate) use absorb::{NotTaken, ShardState};
 pub(crate) use note::Note;
 use owners::Recognised;
 pub(crate) use owners::{Claim, Owner};

@@ -3,6 +3,7 @@
 //! A manifest is recognised by its path relative to the destination, else by its name. Neither is
 //! proof, so a doubt is never settled by a guess: the files of another owner are not deleted.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -196,13 +197,13 @@ fn count(
     claim: &Claim<'_>,
     likenesses: &mut [Likeness],
 ) -> rusqlite::Result<()> {
+    let mut by_owner: HashMap<i64, &mut Likeness> =
+        likenesses.iter_mut().map(|like| (like.owner.id, like)).collect();
     let mut statement = connection.prepare("SELECT owner, path FROM files")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let owner: i64 = row.get(0)?;
-        let Some(like) = likenesses.iter_mut().find(|like| like.owner.id == owner) else {
-            continue;
-        };
+        let Some(like) = by_owner.get_mut(&owner) else { continue };
         like.files += 1;
         let path = row.get_ref(1)?.as_str()?;
         like.declared +=

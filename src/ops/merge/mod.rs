@@ -12,7 +12,7 @@ use std::io;
 use jiff::civil::Date;
 
 use super::{Options, acquire, ownership, prepare};
-use crate::dest::state::{NotTaken, State, state_error};
+use crate::dest::state::{NotTaken, ShardState, State, state_error};
 use crate::dest::{Dest, RunGuard};
 use crate::event::history::merged;
 use crate::event::{Event, Outcome, Reporter, Summary, warn};
@@ -202,17 +202,14 @@ fn absorb(
     manifest: &Manifest,
     unwritable: &dyn Fn(io::Error) -> RunError,
 ) -> Result<Result<(), NotTaken>, RunError> {
-    for left in &job.complete {
-        match state.absorb(&left.state(), left.result.owner) {
-            Ok(()) => {}
-            Err(NotTaken::Part(error)) => {
-                return Err(damaged(left, manifest, &error));
-            }
-            Err(NotTaken::Disk(error)) => return Err(unwritable(error)),
-            Err(whole) => return Ok(Err(whole)),
-        }
+    let state_of = |left: &Left| ShardState { file: left.state(), own: left.result.owner };
+    let parts: Vec<_> = job.complete.iter().map(state_of).collect();
+    match state.absorb(&parts) {
+        Ok(()) => Ok(Ok(())),
+        Err(NotTaken::Part(place, error)) => Err(damaged(&job.complete[place], manifest, &error)),
+        Err(NotTaken::Disk(error)) => Err(unwritable(error)),
+        Err(whole) => Ok(Err(whole)),
     }
-    Ok(Ok(()))
 }
 
 /// Adds the shards up, and hands their events on.
