@@ -79,8 +79,8 @@ pub(crate) fn is_yaml(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 #[cfg(feature = "cli")]
-#[cfg(feature = "cli")]
 pub(crate) use read::range_in_brackets;
 pub(crate) use types::{File, ListPlace, Locations, Matching, Override, Published};
+#[cfg(feature = "cli")]
 pub(crate) use url::check_url;
 pub(crate) use url::host_of;

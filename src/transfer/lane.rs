@@ -50,8 +50,8 @@ pub(super) struct Lane {
     pub(super) probing: bool,
     /// Whether any response came in this run.
     pub(super) answers: bool,
-    /// When a request succeeded last.
-    pub(super) last_success: Option<Instant>,
+    /// When a request succeeded last, or got another answer that is no failure of the origin.
+    pub(super) last_served: Option<Instant>,
     /// Transfers in progress to which a response came.
     pub(super) serving: usize,
     pub(super) breaker: Breaker,
@@ -107,7 +107,7 @@ impl Lane {
             health: Health::Up,
             probing: false,
             answers: false,
-            last_success: None,
+            last_served: None,
             serving: 0,
             breaker: Breaker::default(),
             shared: Shared::default(),
@@ -298,12 +298,12 @@ impl Lane {
     /// A request succeeded.
     pub(super) fn succeeded(&mut self, now: Instant) {
         self.gap.narrow();
-        self.last_success = Some(now);
+        self.last_served = Some(now);
     }
 
-    /// Whether a request succeeded a short time ago.
+    /// Whether a request was served a short time ago.
     pub(super) fn serves(&self, now: Instant) -> bool {
-        self.last_success.is_some_and(|last| now < last + RECENT)
+        self.last_served.is_some_and(|last| now < last + RECENT)
     }
 
     /// Starts no request before `wait` is over.

@@ -42,8 +42,8 @@ fn a_length_beyond_all_disks_fails_its_attempt_alone() {
         let world = World::new().serve("/a.txt", "wrong");
         let world = world.source("$BASE/a.txt", &["http: {retries: 0}"]);
         world.origin.always("/a.txt", answer());
-        let (kind, message) = world.apply().code(1).failure("a.txt");
-        assert!(["too_large", "protocol"].contains(&kind.as_str()), "{kind}");
+        let (kind, message) = world.apply().failure("a.txt");
+        assert!(["no_space", "protocol"].contains(&kind.as_str()), "{kind}");
         assert!(message.contains(length), "{message}");
     }
 }

@@ -13,6 +13,7 @@ mod standing;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "cli")]
 pub(crate) use durations::Durations;
 pub(crate) use flow::Flow;
 pub(crate) use merged::{Part, merged};

@@ -58,7 +58,7 @@ impl Dispatch<'_> {
         let now = self.clock.now();
         let mut inner = self.lock();
         let Some(there) = inner.lanes.get_mut(lane) else { return };
-        there.last_success = Some(now);
+        there.last_served = Some(now);
         if there.breaker.succeeded(tries) {
             self.opened_up(inner, lane);
         }
@@ -76,8 +76,11 @@ impl Dispatch<'_> {
 
     /// Records a response that is not a failure of the origin itself.
     pub(in crate::transfer) fn answered(&self, lane: LaneId) {
+        let now = self.clock.now();
         let mut inner = self.lock();
-        if inner.lanes.get_mut(lane).is_some_and(|lane| lane.breaker.answered()) {
+        let Some(there) = inner.lanes.get_mut(lane) else { return };
+        there.last_served = Some(now);
+        if there.breaker.answered() {
             self.opened_up(inner, lane);
         }
     }
@@ -91,7 +94,7 @@ impl Dispatch<'_> {
         let mut inner = self.lock();
         let Some(there) = inner.lanes.get_mut(lane) else { return Crowded::Costs };
         let others = there.in_use;
-        let serves = 0 < others || by == Refused::Surely && there.serves(now);
+        let serves = 0 < others || there.serves(now);
         let is_free = serves && job.refused < by.most_free() && !there.breaker.is_open();
         if !is_free {
             return Crowded::Costs;

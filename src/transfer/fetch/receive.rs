@@ -93,11 +93,12 @@ impl Fetch<'_> {
         if let Some(total) = total {
             run.ledger.tell(Event::Sized { entry: index, size: total, here });
             // A single file that does not fit says nothing about the others, so the run goes on.
-            let is_certain = match want.length() {
+            let is_pinned = match want.length() {
                 Length::Exactly(length) | Length::Pinned(Some(length)) => length == total,
                 _ => false,
             };
-            self.check_space(total - here, is_certain).map_err(failed)?;
+            let has_mirrors = !entry.source().mirrors.is_empty();
+            self.check_space(total - here, has_mirrors && !is_pinned).map_err(failed)?;
         }
         let failed = |failure: Failure| {
             if failure.kind == ErrorKind::NoSpace {
@@ -230,15 +231,15 @@ impl Fetch<'_> {
         }
     }
 
-    /// Fails if a body cannot fit on the disk. A length beyond the whole file system is no matter of
-    /// the disk, unless it is certain: a mirror may state the right one.
-    fn check_space(&self, bytes: u64, is_certain: bool) -> Result<(), Failure> {
+    /// Fails if a body cannot fit on the disk. If a mirror may state another length, one beyond the
+    /// whole file system is no matter of the disk.
+    fn check_space(&self, bytes: u64, is_doubtful: bool) -> Result<(), Failure> {
         if bytes < LARGE {
             return Ok(());
         }
         if let Some(whole) = self.files.dest.whole_space()
             && whole < bytes
-            && !is_certain
+            && is_doubtful
         {
             let message =
                 format!("the server states {bytes} bytes, and the whole file system has {whole}");

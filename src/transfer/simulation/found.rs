@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::quirk::{Quirk, Refusal, When};
 use super::scene::{EXCESS, Scene};
-use super::world::Temper;
+use super::world::{Excess, Temper};
 use super::{Stage, event_loop, folder, plan, play};
 use crate::dest::Dest;
 use crate::event::Outcome;
@@ -12,12 +12,16 @@ use crate::plan::{Action, Decision, Reason};
 /// Files of a source: more than a breaker takes.
 const FILES: u32 = 50;
 
-/// All ways to refuse requests.
-fn refusals() -> impl Iterator<Item = Refusal> {
-    let statuses = [400, 403, 404, 405, 410, 412, 416, 429, 500, 501, 503].map(Refusal::Status);
-    let others = [Refusal::Later(503, 1_000_000_000), Refusal::Silence, Refusal::Close];
-    statuses.into_iter().chain(others)
-}
+/// Ways to refuse requests.
+const REFUSALS: [Refusal; 7] = [
+    Refusal::Close,
+    Refusal::Silence,
+    Refusal::Status(404),
+    Refusal::Status(412),
+    Refusal::Status(429),
+    Refusal::Status(500),
+    Refusal::Later(503, 1_000_000_000),
+];
 
 /// A host all of whose files can be had, and are here before if `is_here`.
 fn assert_all_come(temper: Temper, retries: u32, is_here: bool) {
@@ -31,7 +35,7 @@ fn assert_all_come(temper: Temper, retries: u32, is_here: bool) {
 #[test]
 fn refused_conditions_and_heads_cost_no_file() {
     for when in [When::Condition, When::Head] {
-        for refusal in refusals() {
+        for refusal in REFUSALS {
             for retries in [0, 4] {
                 let quirk = Some(Quirk::Refuse(when, refusal));
                 assert_all_come(Temper { quirk, ..Temper::good() }, retries, when == When::Head);
@@ -42,20 +46,50 @@ fn refused_conditions_and_heads_cost_no_file() {
 
 #[test]
 fn refused_ranges_cost_no_file() {
-    for refusal in refusals() {
+    for refusal in REFUSALS {
         let quirk = Some(Quirk::Refuse(When::Range, refusal));
         let (faults, share, faults_a_file) = (vec![Fault::CutBody], 100, 1);
-        assert_all_come(Temper { faults, share, quirk, faults_a_file, ..Temper::good() }, 4, false);
+        assert_all_come(Temper { quirk, faults, share, faults_a_file, ..Temper::good() }, 4, false);
     }
 }
 
 #[test]
 fn refused_requests_at_a_host_that_limits_connections_cost_no_file() {
     for when in [When::Condition, When::Head] {
-        for refusal in refusals() {
-            for excess in EXCESS {
+        for refusal in REFUSALS {
+            for excess in [Excess::Close, Excess::Status(429)] {
                 let (quirk, limit) = (Some(Quirk::Refuse(when, refusal)), Some((2, excess)));
-                assert_all_come(Temper { limit, quirk, ..Temper::good() }, 4, when == When::Head);
+                assert_all_come(Temper { quirk, limit, ..Temper::good() }, 4, when == When::Head);
+            }
+        }
+    }
+}
+
+#[test]
+fn redirects_show_that_a_host_serves_others() {
+    for excess in EXCESS {
+        for seed in 0..2 {
+            let limit = Some((2, excess));
+            let temper = Temper { limit, leads_to: Some(1), ..Temper::good() };
+            let mut scene = Scene::of_one(temper, None);
+            scene.hosts.push(Temper::good());
+            scene.seed = seed;
+            scene.set(0, FILES);
+            assert_eq!(play(&scene), [""; 0], "{excess:?}, {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_limits_connections_serves_all_files_without_retries() {
+    for excess in EXCESS {
+        for most in [1, 2, 5] {
+            for seed in 0..2 {
+                let limit = Some((most, excess));
+                let mut scene = Scene::of_one(Temper { limit, ..Temper::good() }, None);
+                scene.seed = seed;
+                scene.set(0, FILES);
+                assert_eq!(play(&scene), [""; 0], "{excess:?}, {most}, {seed}");
             }
         }
     }

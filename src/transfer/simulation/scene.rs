@@ -31,7 +31,7 @@ pub(super) struct Scene {
     stall_timeout: Duration,
     max_retry_after: Duration,
     requests_per_second: Option<u32>,
-    /// Files of each source, if not random.
+    /// The files of the only source, at the first host; none if sources are random.
     files: Option<u32>,
     entries: u32,
     /// When the run is asked to stop.
@@ -93,7 +93,7 @@ impl Scene {
             stall_timeout: seconds(rng.u64(1..15)),
             max_retry_after: seconds(max_retry_after.into()),
             requests_per_second: (rng.u32(0..8) == 0).then(|| rng.u32(1..20)),
-            files: Some(FILES),
+            files: None,
             entries: 0,
             stop_after: None,
             fail_fast: false,
@@ -115,7 +115,7 @@ impl Scene {
         scene
     }
 
-    /// Sets the retries of a scene with one host, and the files of each of its sources.
+    /// Sets the retries of a scene with one source, and its files.
     pub(super) fn set(&mut self, retries: u32, files: u32) {
         (self.retries, self.files) = (retries, Some(files));
         self.text = self.manifest(&mut fastrand::Rng::with_seed(0), 1);
@@ -161,13 +161,15 @@ impl Scene {
         }
         text.push_str("}\nsources:\n");
         self.entries = 0;
-        for source in 0..rng.usize(1..4) {
+        let sources = if self.files.is_some() { 1 } else { rng.usize(1..4) };
+        for source in 0..sources {
             let files = match self.files {
                 Some(files) => files,
+                None if self.is_fair => FILES,
                 None => rng.u32(1..25),
             };
             self.entries += files;
-            let home = rng.usize(0..self.hosts.len());
+            let home = if self.files.is_some() { 0 } else { rng.usize(0..self.hosts.len()) };
             if !self.is_fair && (self.seed + source as u64).is_multiple_of(4) {
                 // At all hosts.
                 let last = self.hosts.len() - 1;
@@ -285,8 +287,7 @@ fn fair_temper(
     });
     // Hosts lead only to later ones. A file may meet faults at both.
     let leads_to = (host + 1 < count && rng.u32(0..3) == 0).then(|| rng.usize(host + 1..count));
-    // A 503 is free only beside other transfers.
-    let excess = EXCESS[rng.usize(..if retries < 4 { 3 } else { 4 })];
+    let excess = EXCESS[rng.usize(..EXCESS.len())];
     let has_limit = rng.u32(0..3) == 0;
     // Refusals leave fewer retries for faults.
     let faults_a_file = if has_limit { 0 } else { retries / 4 };
