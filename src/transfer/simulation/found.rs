@@ -49,7 +49,7 @@ fn refused_ranges_cost_no_file() {
     for refusal in REFUSALS {
         let quirk = Some(Quirk::Refuse(When::Range, refusal));
         let (faults, share, faults_a_file) = (vec![Fault::CutBody], 100, 1);
-        assert_all_come(Temper { quirk, faults, share, faults_a_file, ..Temper::good() }, 4, false);
+        assert_all_come(Temper { faults, share, quirk, faults_a_file, ..Temper::good() }, 4, false);
     }
 }
 
@@ -59,7 +59,7 @@ fn refused_requests_at_a_host_that_limits_connections_cost_no_file() {
         for refusal in REFUSALS {
             for excess in [Excess::Close, Excess::Status(429)] {
                 let (quirk, limit) = (Some(Quirk::Refuse(when, refusal)), Some((2, excess)));
-                assert_all_come(Temper { quirk, limit, ..Temper::good() }, 4, when == When::Head);
+                assert_all_come(Temper { limit, quirk, ..Temper::good() }, 4, when == When::Head);
             }
         }
     }
